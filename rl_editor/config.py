@@ -1,0 +1,342 @@
+"""All hyperparameters, as one validated tree of sections; ``params.yaml`` holds the values of a run.
+
+Conventions: the unit is in the name (``_s _ms _hz _db _bpm _beats _units``); probabilities and ratios are
+in [0, 1]; every section refuses unknown names, values of the wrong type (a string where a number is due:
+PyYAML reads ``1e-4`` as a string) and values out of bounds, at construction and at assignment.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, field, fields
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+
+from rl_editor.errors import ConfigError
+
+_STRICT = ConfigDict(extra="forbid", validate_assignment=True, strict=True)
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+FeatureMode = Literal["basic", "enhanced", "full"]
+
+_T = TypeVar("_T")
+
+
+def _section(cls: type[_T]) -> Callable[[], _T]:
+    return cls
+
+
+@dataclass(config=_STRICT)
+class AudioConfig:
+    """The mono analysis view of a recording."""
+
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)] = 22050  # Hz
+    hop_length: Count = 512  # samples between frames
+    n_fft: Count = 2048  # samples per frame
+    n_mels: Count = 128
+    min_duration_s: Positive = 3.0  # shorter recordings are refused
+
+
+@dataclass(config=_STRICT)
+class BeatOverride:
+    """A correction of one track's beat grid, applied without recomputing audio features."""
+
+    tempo_multiplier: Literal[1, 2] | Literal["half"] = 1  # 2 doubles the beats, "half" drops every second
+    shift_beats: Annotated[float, Field(ge=-0.5, le=0.5)] = 0.0  # moves all beats by this share of a beat
+    downbeat_shift_beats: int = 0  # which beat of the bar comes first, rotated by whole beats
+
+
+@dataclass(config=_STRICT)
+class BeatsConfig:
+    """Beat tracking."""
+
+    start_bpm: Positive = 120.0  # centre of the tempo prior
+    latency_s: float = 0.0  # added to every tracked beat after the tracker's own bias is removed
+    beats_per_bar: Literal[0, 2, 3, 4, 6] = 0  # 0 decides between 3 and 4 from the audio
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # track id -> BeatOverride fields
+
+    def override_for(self, track_id: str) -> BeatOverride:
+        """The correction of this track, or the neutral one."""
+        return _build(BeatOverride, self.overrides.get(track_id, {}), f"beats.overrides.{track_id}")
+
+
+@dataclass(config=_STRICT)
+class StemsConfig:
+    """Source separation with Demucs."""
+
+    model: str = "htdemucs"
+    repo: str | None = None  # local model folder; null asks Demucs' hub
+    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25  # share of a segment
+    segment_s: Positive | None = None  # null is the model's own training length
+
+
+@dataclass(config=_STRICT)
+class FeaturesConfig:
+    """Beat-synchronous features: basic 4, enhanced 109, full 121 columns."""
+
+    feature_mode: FeatureMode = "enhanced"
+
+
+@dataclass(config=_STRICT)
+class DataConfig:
+    """Where recordings lie and how tracks are split."""
+
+    raw_dir: str = "data/raw"  # input/ desired_output/ reference/ [pairs.csv]
+    cache_dir: str = "./rl_editor/cache"
+    use_cache: bool = True
+    use_stems: bool = False
+    test_fraction: Probability = 0.25  # of songs, chosen by a hash of the song
+    validation_fraction: Probability = 0.2
+    num_workers: Natural = 0  # data loader processes
+
+
+@dataclass(config=_STRICT)
+class ExecutorConfig:
+    """Scheduling only: never changes a result."""
+
+    workers: Natural = 0  # processes for per-track work; 0 is one per core
+
+
+@dataclass(config=_STRICT)
+class CorpusConfig:
+    """The embedded default corpus, made only when ``data.raw_dir`` holds no recordings."""
+
+    n_songs: Annotated[int, Field(ge=1)] = 24
+    seed: Natural = 2025
+    min_duration_s: Positive = 60.0
+    max_duration_s: Positive = 240.0
+    editors: list[str] = field(default_factory=lambda: ["radio_edit", "jam_cleanup", "extended_mix"])
+
+
+@dataclass(config=_STRICT)
+class AlignmentConfig:
+    """Recovery of the edit list from a raw recording and its edit."""
+
+    n_bands: Count = 64
+    stack_frames: Natural = 2  # frames stacked on each side
+    jump_cost: Positive = 6.0  # lambda, in units of frame cost
+    unmatched_cost: Positive = 0.9  # theta, per frame
+    min_matched_share: Probability = 0.8  # of the edit's duration, else the pair is rejected
+    min_confidence: Probability = 0.3  # median over segments, else the pair is rejected
+    coarse_above_cells: Positive = 2.0e8  # larger problems run a coarse pass and then a band
+
+
+@dataclass(config=_STRICT)
+class ActionSpaceConfig:
+    """What one decision covers and may do."""
+
+    max_loop_times: Annotated[int, Field(ge=2, le=4)] = 4
+    default_crossfade_ms: NonNegative = 50.0
+    unit_beats: Annotated[int, Field(ge=1, le=32)] = 4  # 4 is a bar of 4/4 (3 beats in 3/4); 1 is a beat
+    reorder_reach_units: Annotated[int, Field(ge=1, le=256)] = 64
+
+
+@dataclass(config=_STRICT)
+class StateConfig:
+    """What an observation holds."""
+
+    context_units: Natural = 7  # on each side of the position
+    map_tokens: Count = 64  # whole-song map
+    history_units: Natural = 8  # latest decisions
+    n_styles: Count = 8  # editors one policy can tell apart
+
+
+@dataclass(config=_STRICT)
+class RewardConfig:
+    """Weights and limits of the reward terms; each term is in [0, 1]."""
+
+    target_max_duration_s: Positive = 600.0
+    max_loop_ratio: Probability = 0.15
+    loop_ratio_by_style: dict[str, float] = field(default_factory=lambda: {"extended_mix": 0.6})
+    tempo_weight: NonNegative = 1.0
+    energy_weight: NonNegative = 1.0
+    phrase_weight: NonNegative = 1.0
+    transition_weight: NonNegative = 2.0
+    loop_weight: NonNegative = 1.0
+    duration_weight: NonNegative = 2.0
+    human_rating_weight: NonNegative = 1.0
+    learned_weight: NonNegative = 1.0
+    duration_tolerance: Positive = 0.1  # relative length error at which the duration term reaches 1/e
+    phrase_bars: Count = 4
+
+
+@dataclass(config=_STRICT)
+class AgentConfig:
+    """Size of the policy and value networks."""
+
+    d_model: Count = 96
+    n_heads: Count = 4
+    n_layers: Count = 2  # transformer layers over the song map
+    d_head: Count = 128  # hidden width of the decision heads
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+
+
+@dataclass(config=_STRICT)
+class TrainingConfig:
+    """What both learners share."""
+
+    device: str = "auto"  # auto, cpu, cuda, cuda:1 ...
+    seed: Natural = 0
+    threads: Natural = 1  # torch threads; 1 gives the same bytes every time, 0 leaves torch's default
+    mixed_precision: bool = False
+    gradient_accumulation_steps: Count = 1
+    duration_dropout: Probability = 0.5  # share of episodes trained without a target duration
+    resume: bool = False
+
+
+@dataclass(config=_STRICT)
+class BCConfig:
+    """Behavioural cloning."""
+
+    epochs: Count = 100
+    learning_rate: Positive = 1.0e-3
+    weight_decay: NonNegative = 1.0e-2
+    batch_tracks: Count = 8
+    patience_epochs: Count = 20
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
+    class_balance: Probability = 0.5  # exponent on inverse class frequency
+    feature_noise: NonNegative = 0.1  # standard deviations, on normalised features, training only
+
+
+@dataclass(config=_STRICT)
+class PPOConfig:
+    """Proximal policy optimisation."""
+
+    learning_rate: Positive = 1.0e-4
+    clip_ratio: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    entropy_coeff: NonNegative = 0.05
+    value_coeff: NonNegative = 0.5
+    kl_coeff: NonNegative = 0.5  # penalty towards the behavioural-cloning policy
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    gae_lambda: Probability = 0.95
+    target_kl: Positive = 0.02
+    n_envs: Count = 64
+    epochs: Count = 4
+    minibatches: Count = 4
+    max_grad_norm: Positive = 0.5
+    total_timesteps: Count = 100000
+
+
+@dataclass(config=_STRICT)
+class AugmentationConfig:
+    """Draws applied alike to raw, edit and beat grid."""
+
+    enabled: bool = True
+    pitch_shift_prob: Probability = 0.5
+    pitch_shift_semitones: NonNegative = 2.0
+    time_stretch_prob: Probability = 0.5
+    time_stretch_min: Positive = 0.9
+    time_stretch_max: Positive = 1.1
+    noise_prob: Probability = 0.3
+    noise_snr_min_db: float = 20.0
+    noise_snr_max_db: float = 40.0
+    gain_prob: Probability = 0.5
+    gain_db: NonNegative = 6.0
+    eq_prob: Probability = 0.3
+    eq_db: NonNegative = 6.0
+    draws_per_track: Natural = 1  # augmented copies of each training track
+
+
+@dataclass(config=_STRICT)
+class RenderConfig:
+    """How an edit list becomes audio."""
+
+    join_search_ms: Annotated[float, Field(ge=0.0, le=100.0)] = 20.0  # a join may move this far either way
+    block_s: Positive = 10.0  # streamed block
+
+
+@dataclass(config=_STRICT)
+class EvaluationConfig:
+    """Comparison on held-out tracks."""
+
+    bootstrap_samples: Count = 1000
+    confidence_level: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    join_tolerance_s: Positive = 0.07
+    audio_examples: Natural = 2  # rendered per style into the report
+
+
+@dataclass(config=_STRICT)
+class TrackingConfig:
+    """Experiment tracking and the model registry; a side effect that changes no output."""
+
+    backend: Literal["mlflow", "tensorboard", "wandb", "none"] = "mlflow"
+    experiment: str = "rl-editor"
+    registered_model: str = "rl-editor-policy"
+
+
+@dataclass(config=_STRICT)
+class Config:
+    """The whole tree; ``Config()`` holds the defaults."""
+
+    audio: AudioConfig = field(default_factory=_section(AudioConfig))
+    beats: BeatsConfig = field(default_factory=_section(BeatsConfig))
+    stems: StemsConfig = field(default_factory=_section(StemsConfig))
+    features: FeaturesConfig = field(default_factory=_section(FeaturesConfig))
+    data: DataConfig = field(default_factory=_section(DataConfig))
+    executor: ExecutorConfig = field(default_factory=_section(ExecutorConfig))
+    corpus: CorpusConfig = field(default_factory=_section(CorpusConfig))
+    alignment: AlignmentConfig = field(default_factory=_section(AlignmentConfig))
+    action_space: ActionSpaceConfig = field(default_factory=_section(ActionSpaceConfig))
+    state: StateConfig = field(default_factory=_section(StateConfig))
+    reward: RewardConfig = field(default_factory=_section(RewardConfig))
+    agent: AgentConfig = field(default_factory=_section(AgentConfig))
+    training: TrainingConfig = field(default_factory=_section(TrainingConfig))
+    bc: BCConfig = field(default_factory=_section(BCConfig))
+    ppo: PPOConfig = field(default_factory=_section(PPOConfig))
+    augmentation: AugmentationConfig = field(default_factory=_section(AugmentationConfig))
+    render: RenderConfig = field(default_factory=_section(RenderConfig))
+    evaluation: EvaluationConfig = field(default_factory=_section(EvaluationConfig))
+    tracking: TrackingConfig = field(default_factory=_section(TrackingConfig))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dicts, in declaration order."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Config":
+        """Build from nested dicts; sections and keys left out keep their defaults.
+
+        Raises:
+            ConfigError: unknown section or key, wrong type, value out of bounds; every fault is named.
+        """
+        known = section_types()
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ConfigError(f"params: unknown section {unknown[0]!r}; known sections are {', '.join(known)}")
+        return cls(**{name: _build(known[name], values[name], name) for name in values})
+
+
+def section_types() -> dict[str, type[Any]]:
+    """Section name -> its class, in declaration order."""
+    return {f.name: f.type for f in fields(Config)}  # type: ignore[misc]
+
+
+def get_default_config() -> Config:
+    """A fresh tree of defaults."""
+    return Config()
+
+
+def _build(cls: type[_T], values: Any, where: str) -> _T:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: {values!r} is not a section of settings; write 'name: value' lines below it")
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        faults = [_fault(where, e) for e in error.errors()]
+        raise ConfigError("; ".join(faults)) from None
+
+
+def _fault(where: str, error: Any) -> str:
+    key = ".".join([where, *(str(part) for part in error["loc"])])
+    hint = (
+        " (PyYAML reads 1e-4 as text: write 1.0e-04)"
+        if isinstance(error["input"], str) and "number" in error["msg"]
+        else ""
+    )
+    if error["type"] == "unexpected_keyword_argument":
+        return f"{key}: unknown setting; is it misspelt?"
+    return f"{key}: {error['input']!r} is refused: {error['msg']}{hint}"

@@ -1,0 +1,219 @@
+"""The edit list: what of a recording plays, in which order, to the sample. Audio is a rendering of it.
+
+Conventions: positions are sample frames at the *source's* rate (a frame holds one sample of every channel);
+seconds appear only in the JSON, beside the frames. Segments are in output order and tile the output; a join
+is the point between two segments and the middle of its crossfade, so each side plays half the crossfade
+beyond it. ``source_start_frame`` None is material that is not in the source. The JSON is
+``rl-editor/edit-list`` version 1: sorted by no clock, no paths, the same bytes for the same edit.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from rl_editor.errors import EditListError
+
+FORMAT = "rl-editor/edit-list"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """The recording that an edit list cuts."""
+
+    name: str
+    sha256: str
+    sample_rate: int  # Hz
+    channels: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of output that plays the source straight on.
+
+    ``frames`` counts output frames at the source's rate; ``speed`` source frames pass per output frame.
+    ``region`` names the entry of ``EditList.regions`` that made it, if any.
+    """
+
+    source_start_frame: int | None
+    frames: int
+    crossfade_in_ms: float = 0.0
+    gain_db: float = 0.0
+    speed: float = 1.0
+    pitch_semitones: float = 0.0
+    confidence: float = 1.0
+    region: int | None = None
+
+    @property
+    def source_end_frame(self) -> int | None:
+        """The first source frame that no longer plays."""
+        if self.source_start_frame is None:
+            return None
+        return self.source_start_frame + round(self.frames * self.speed)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A block of beats that was looped or moved; ``beat_index`` and ``n_beats`` in units of the edit's beats."""
+
+    action: str  # LOOP or REORDER
+    beat_index: int
+    n_beats: int
+    n_times: int = 1
+    target_position: int | None = None
+
+
+@dataclass(frozen=True)
+class EditList:
+    """Segments in output order over one source.
+
+    Raises:
+        EditListError: a segment is empty, leaves the source, or plays at no speed.
+    """
+
+    source: SourceInfo
+    segments: tuple[Segment, ...]
+    beat_times_s: tuple[float, ...] = ()  # N+1 boundaries, or empty
+    unit_beats: int = 1
+    regions: tuple[Region, ...] = ()
+    actions: tuple[str, ...] = ()  # one per unit, or empty
+
+    def __post_init__(self) -> None:
+        for index, segment in enumerate(self.segments):
+            end = segment.source_end_frame
+            if segment.frames <= 0 or segment.speed <= 0:
+                raise EditListError(
+                    f"segment {index}: {segment.frames} frames at speed {segment.speed}; both must be positive"
+                )
+            if end is not None and not 0 <= (segment.source_start_frame or 0) < end <= self.source.frames:
+                raise EditListError(
+                    f"segment {index}: source frames {segment.source_start_frame} to {end} leave {self.source.name!r}, "
+                    f"which has {self.source.frames}; was it made for another file?"
+                )
+
+    @property
+    def frames(self) -> int:
+        """Length of the output in frames at the source's rate."""
+        return sum(segment.frames for segment in self.segments)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the output in seconds."""
+        return self.frames / self.source.sample_rate
+
+    def output_start_frames(self) -> list[int]:
+        """Where each segment starts in the output."""
+        starts, at = [], 0
+        for segment in self.segments:
+            starts.append(at)
+            at += segment.frames
+        return starts
+
+    def merged(self) -> "EditList":
+        """The same edit with neighbours joined that continue each other in the source without change."""
+        merged: list[Segment] = []
+        for segment in self.segments:
+            if merged and _continues(merged[-1], segment):
+                merged[-1] = replace(merged[-1], frames=merged[-1].frames + segment.frames)
+            else:
+                merged.append(segment)
+        return replace(self, segments=tuple(merged))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of DESIGN section 4."""
+        rate = self.source.sample_rate
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "source": asdict(self.source),
+            "duration": self.frames / rate,
+            "segments": [
+                {
+                    "output_start": start / rate,
+                    "source_start": None if s.source_start_frame is None else s.source_start_frame / rate,
+                    "duration": s.frames / rate,
+                    **asdict(s),
+                }
+                for start, s in zip(self.output_start_frames(), self.segments, strict=True)
+            ],
+            "beats": {"times_s": list(self.beat_times_s), "unit_beats": self.unit_beats},
+            "regions": [asdict(region) for region in self.regions],
+            "actions": list(self.actions),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "EditList":
+        """Read the JSON object; exact frames win over seconds, which may stand alone.
+
+        Raises:
+            EditListError: another format or version, or a field that is missing or of the wrong type.
+        """
+        if value.get("format") != FORMAT or value.get("version") != VERSION:
+            raise EditListError(
+                f"format {value.get('format')!r} version {value.get('version')!r}: "
+                f"expected {FORMAT!r} version {VERSION}"
+            )
+        try:
+            source = SourceInfo(**value["source"])
+            beats = value.get("beats") or {}
+            return cls(
+                source=source,
+                segments=tuple(_segment_from_dict(s, source.sample_rate) for s in value["segments"]),
+                beat_times_s=tuple(float(t) for t in beats.get("times_s", ())),
+                unit_beats=int(beats.get("unit_beats", 1)),
+                regions=tuple(Region(**r) for r in value.get("regions", ())),
+                actions=tuple(str(a) for a in value.get("actions", ())),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise EditListError(
+                f"edit list: {type(error).__name__}: {error}; see the format in docs/architecture.md"
+            ) from error
+
+    def to_json(self) -> str:
+        """The edit list as text, the same bytes every time."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def load(cls, path: str | Path) -> "EditList":
+        """Read an edit list file.
+
+        Raises:
+            EditListError: the file is missing, is not JSON, or breaks the format.
+        """
+        try:
+            value = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise EditListError(f"{path}: not a readable edit list ({error})") from error
+        if not isinstance(value, dict):
+            raise EditListError(f"{path}: holds a {type(value).__name__}, expected an edit list object")
+        return cls.from_dict(value)
+
+
+def keep_all(source: SourceInfo) -> EditList:
+    """The edit that plays the whole source once."""
+    return EditList(source, (Segment(0, source.frames),))
+
+
+def joins(edit: EditList) -> list[tuple[Segment, Segment]]:
+    """Neighbouring segments that do not simply continue each other."""
+    merged = edit.merged().segments
+    return list(pairwise(merged))
+
+
+def _continues(left: Segment, right: Segment) -> bool:
+    if left.source_start_frame is None or right.source_start_frame is None:
+        return left.source_start_frame is None and right.source_start_frame is None
+    same = (left.gain_db, left.speed, left.pitch_semitones) == (right.gain_db, right.speed, right.pitch_semitones)
+    return same and left.source_end_frame == right.source_start_frame
+
+
+def _segment_from_dict(value: Mapping[str, Any], sample_rate: int) -> Segment:
+    fields = {k: v for k, v in value.items() if k not in {"output_start", "source_start", "duration"}}
+    start_s = value["source_start"]
+    fields.setdefault("source_start_frame", None if start_s is None else round(start_s * sample_rate))
+    fields.setdefault("frames", round(value["duration"] * sample_rate))
+    return Segment(**fields)

@@ -1,0 +1,62 @@
+"""Every error a user of RL Editor can cause, as one tree.
+
+A message names thing, value, expectation and remedy, in that order:
+``song_raw.wav: 0.4 s of audio, at least 4 beats are needed; is the file cut off?``
+Impossible states are ``assert``; they never raise from this tree.
+
+    RlEditorError
+    ├── ConfigError          a setting that is unknown, of the wrong type or out of bounds
+    ├── AudioFileError       a recording that cannot be read, or holds nothing to work on
+    ├── EditListError        an edit list, label or action sequence that breaks its format
+    ├── AlignmentError       a raw and an edit that cannot be compared
+    │   └── PairRejectedError    compared, and the edit does not come from the raw
+    ├── DatasetError         a folder of recordings that gives nothing to learn from
+    ├── StemError            stem separation that cannot run
+    │   └── MissingWeightsError  the separation model's weights are not to be had
+    ├── CheckpointError      a policy file that is missing, foreign or of another shape
+    └── TrackingError        the experiment tracker or model registry refuses
+"""
+
+
+class RlEditorError(Exception):
+    """Base of every error caused by input; the command line prints it and exits with 2."""
+
+
+class ConfigError(RlEditorError):
+    """A setting is unknown, of the wrong type or out of bounds."""
+
+
+class AudioFileError(RlEditorError):
+    """A recording cannot be read, or holds nothing to work on."""
+
+
+class EditListError(RlEditorError):
+    """An edit list, label or action sequence breaks its format."""
+
+
+class AlignmentError(RlEditorError):
+    """A raw recording and an edit cannot be compared."""
+
+
+class PairRejectedError(AlignmentError):
+    """The edit is not explained by the raw recording."""
+
+
+class DatasetError(RlEditorError):
+    """A folder of recordings gives nothing to learn from."""
+
+
+class StemError(RlEditorError):
+    """Stem separation cannot run."""
+
+
+class MissingWeightsError(StemError):
+    """The weights of the separation model cannot be had."""
+
+
+class CheckpointError(RlEditorError):
+    """A policy file is missing, foreign or of another shape."""
+
+
+class TrackingError(RlEditorError):
+    """The experiment tracker or the model registry refuses."""

@@ -1,0 +1,141 @@
+"""The one seam through which all per-track work goes: serial or in processes, with the same results.
+
+A work item is a plain function of plain values: ``fn`` is a module-level function (or a ``functools.partial`` of one),
+items and values can be pickled, and an item done twice does no harm. Every item is computed by one thread wherever
+it runs, since sums split over threads differ in their last bits: the number of workers never changes a result.
+
+A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; any other exception
+is a fault of the program and raises. A worker process that is killed is an ``error`` that names the item.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from rl_editor.errors import RlEditorError
+
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[_Item, _Value]):
+    """What came of one item: its value, or the error that left it out."""
+
+    item: _Item
+    value: _Value | None
+    error: str | None = None
+
+
+def run_tracks(
+    fn: Callable[[_Item], _Value], items: Sequence[_Item], *, workers: int, label: str = ""
+) -> Iterator[Outcome[_Item, _Value]]:
+    """Yield ``fn(item)`` for every item, in the order of the items.
+
+    Args:
+        fn: a module-level function of one plain value, or a ``functools.partial`` of one.
+        items: plain values.
+        workers: processes; 1 stays in this one, 0 is one per core.
+        label: what the progress bar says; there is none when stderr is not a terminal.
+    """
+    count = min(n_workers(workers), len(items))
+    outcomes = _in_turn(fn, items) if count <= 1 else _in_processes(fn, items, count)
+    with closing(outcomes), tqdm(total=len(items), desc=label or None, unit="track", disable=None) as bar:
+        for outcome in outcomes:
+            bar.update()
+            yield outcome
+
+
+def n_workers(workers: int) -> int:
+    """The number of processes that ``executor.workers`` asks for; 0 is one per core that this process may use."""
+    if workers > 0:
+        return workers
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread in BLAS, OpenMP and torch, so that sums have one order."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    with threadpool_limits(limits=1):
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
+
+
+def _in_turn(fn: Callable[[_Item], _Value], items: Sequence[_Item]) -> Generator[Outcome[_Item, _Value], None, None]:
+    for item in items:
+        yield _attempt(fn, item)
+
+
+def _attempt(fn: Callable[[_Item], _Value], item: _Item) -> Outcome[_Item, _Value]:
+    with one_thread():
+        try:
+            return Outcome(item, fn(item))
+        except (RlEditorError, OSError) as error:
+            return Outcome(item, None, str(error) or type(error).__name__)
+
+
+def _in_processes(
+    fn: Callable[[_Item], _Value], items: Sequence[_Item], count: int
+) -> Generator[Outcome[_Item, _Value], None, None]:
+    """Yield in order; when a worker dies, find the culprit by running items alone, and go on with the rest."""
+    done: dict[int, Outcome[_Item, _Value]] = {}
+    at = 0
+    while at < len(items):
+        with _pool(min(count, len(items) - at)) as pool:
+            futures: dict[int, Future[Outcome[_Item, _Value]]] = {}
+            try:
+                for i in range(at, len(items)):
+                    if i not in done:
+                        futures[i] = pool.submit(_attempt, fn, items[i])
+                while at < len(items):
+                    yield done.pop(at) if at in done else futures[at].result()
+                    at += 1
+            except BrokenProcessPool:
+                done |= {i: future.result() for i, future in futures.items() if i > at and _succeeded(future)}
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+        if at < len(items):
+            yield _alone(fn, items[at])
+            at += 1
+
+
+def _alone(fn: Callable[[_Item], _Value], item: _Item) -> Outcome[_Item, _Value]:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(_attempt, fn, item).result()
+        except BrokenProcessPool:
+            reason = "the worker process was killed; was memory short? Try executor.workers: 1"
+            return Outcome(item, None, f"{item}: {reason}")
+
+
+def _pool(count: int) -> ProcessPoolExecutor:
+    """Fresh interpreters: a fork of a process that has used torch or BLAS threads may hang."""
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_set_up_worker)
+
+
+def _set_up_worker() -> None:
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = "1"
+
+
+def _succeeded(future: "Future[Outcome[_Item, _Value]]") -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

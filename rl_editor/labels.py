@@ -1,0 +1,285 @@
+"""Between edit lists and action sequences: ``decode`` plays actions, ``encode`` reads them out of an edit.
+
+Conventions: U units over a beat grid, 0-based; ``encode`` snaps every segment to the nearest unit boundaries, folds
+block repeats into LOOP, lets the heaviest increasing sequence of runs stay and moves the others (REORDER). What
+actions cannot say (a region used twice in separate places, a join in mid-unit, foreign material) is left out, and
+``coverage`` says how much of the edit's duration the actions do explain. On edits made by ``decode`` the two are
+inverse: the same runs play again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from rl_editor.actions import (
+    CUT,
+    KEEP,
+    ActionLedger,
+    ActionSpace,
+    ActionType,
+    ReorderAction,
+    output_runs,
+    output_units,
+    replay,
+)
+from rl_editor.edits import EditList, Region, Segment, SourceInfo
+from rl_editor.errors import EditListError
+from rl_editor.grid import BeatGrid, UnitGrid
+
+
+@dataclass(frozen=True, eq=False)
+class EditLabels:
+    """What an edit did with each unit.
+
+    Attributes:
+        actions: number of the decision per unit, a legal sequence.
+        confidence: how sure each label is, in [0, 1].
+        coverage: share of the edit's duration that the actions explain, in [0, 1].
+    """
+
+    actions: Int[np.ndarray, " units"]
+    confidence: Float[np.ndarray, " units"]
+    coverage: float
+
+
+class _Piece(NamedTuple):
+    """Units ``start`` to ``end`` that play in a row, once."""
+
+    start: int
+    end: int
+
+
+def decode(
+    actions: Sequence[int] | Int[np.ndarray, " units"],
+    units: UnitGrid,
+    space: ActionSpace,
+    *,
+    source: SourceInfo,
+    crossfade_ms: float,
+    beat_times_s: Sequence[float] = (),
+    unit_beats: int = 1,
+) -> EditList:
+    """The edit list that ``actions`` mean on a recording.
+
+    Raises:
+        EditListError: not one action per unit, or an illegal one.
+    """
+    if len(actions) != units.n_units:
+        raise EditListError(f"{len(actions)} actions for {units.n_units} units; one per unit is needed")
+    numbers = replay([int(a) for a in actions], units.n_units, space).actions
+    bounds = np.minimum(np.round(units.times_s * source.sample_rate).astype(int), source.frames)
+    bounds[-1] = source.frames
+    regions = _regions_in_beats(numbers, units, space)
+    named = {region.beat_index: i for i, region in enumerate(regions)}
+    segments: list[Segment] = []
+    for run in output_runs(numbers, space):
+        start, end = int(bounds[run.start]), int(bounds[run.end])
+        region = named.get(int(units.beat_bounds[run.start])) if run.n_times > 1 or run.place % 1 else None
+        for _ in range(run.n_times if end > start else 0):
+            seamless = not segments or segments[-1].source_end_frame == start
+            fade = 0.0 if seamless else crossfade_ms
+            segments.append(Segment(start, end - start, crossfade_in_ms=fade, region=region))
+    return EditList(
+        source,
+        tuple(segments),
+        tuple(float(t) for t in beat_times_s),
+        unit_beats,
+        tuple(regions),
+        tuple(space.name(a) for a in numbers),
+    )
+
+
+def encode(edit: EditList, grid: BeatGrid, space: ActionSpace, *, unit_beats: int) -> EditLabels:
+    """The action sequence nearest to an edit list, with its coverage."""
+    units = grid.units(unit_beats)
+    pieces, weights = _snap(edit, units)
+    path = [unit for piece in pieces for unit in range(piece.start, piece.end)]
+    loops, single = _fold_loops(path, space.max_loop_times)
+    actions = _assign(_claim(_split(single)), loops, units.n_units, space)
+    explained = _explained_s(path, weights, output_units(actions, space))
+    coverage = min(explained / edit.duration_s, 1.0) if edit.segments else 1.0
+    return EditLabels(np.array(actions), _confidence(edit, units, actions), coverage)
+
+
+def _regions_in_beats(actions: Sequence[int], units: UnitGrid, space: ActionSpace) -> list[Region]:
+    regions: list[Region] = []
+    beat = [int(b) for b in units.beat_bounds]
+    for unit, index in enumerate(actions):
+        kind = space.type_of(index)
+        if kind is ActionType.LOOP:
+            regions.append(Region("LOOP", beat[unit], beat[unit + 1] - beat[unit], n_times=index))
+        elif kind is ActionType.REORDER:
+            action = space.describe(index, unit)
+            assert isinstance(action, ReorderAction)
+            target = beat[action.target_position]
+            regions.append(Region("REORDER", beat[unit], beat[unit + 1] - beat[unit], target_position=target))
+        elif kind is ActionType.EXTEND:
+            last = regions[-1]
+            regions[-1] = Region(
+                last.action, last.beat_index, beat[unit + 1] - last.beat_index, last.n_times, last.target_position
+            )
+    return regions
+
+
+def _snap(edit: EditList, units: UnitGrid) -> tuple[list[_Piece], list[float]]:
+    """Segments as whole units, and the seconds of the edit that each unit of the path stands for."""
+    rate, bounds = edit.source.sample_rate, units.times_s
+    pieces: list[_Piece] = []
+    weights: list[float] = []
+    for segment in edit.merged().segments:
+        if segment.source_start_frame is None or segment.source_end_frame is None:
+            continue
+        start_s, end_s = segment.source_start_frame / rate, segment.source_end_frame / rate
+        first, last = _nearest(bounds, start_s), _nearest(bounds, end_s)
+        if last <= first:
+            continue
+        pieces.append(_Piece(first, last))
+        inside = np.minimum(bounds[first + 1 : last + 1], end_s) - np.maximum(bounds[first:last], start_s)
+        weights += [float(w) / segment.speed for w in np.maximum(inside, 0.0)]
+    return pieces, weights
+
+
+def _nearest(bounds: Float[np.ndarray, " bounds"], time_s: float) -> int:
+    return int(np.argmin(np.abs(bounds - time_s)))
+
+
+def _fold_loops(path: list[int], max_times: int) -> tuple[dict[_Piece, int], list[int]]:
+    """Fold blocks that play several times in a row into one visit; returns how often each block plays."""
+    loops: dict[_Piece, int] = {}
+    looped: set[int] = set()
+    at = 1
+    path = list(path)
+    while at < len(path):
+        block = _Piece(path[at], path[at - 1] + 1)
+        length = block.end - block.start
+        if length <= 0 or path[max(at - length, 0) : at] != list(range(*block)):
+            at += 1
+            continue
+        times = 1
+        while path[at + (times - 1) * length : at + times * length] == list(range(*block)):
+            times += 1
+        if times == 1:
+            at += 1
+            continue
+        if not looped & set(range(*block)):
+            loops[block] = min(times, max_times)
+            looped |= set(range(*block))
+        del path[at : at + (times - 1) * length]
+    return loops, path
+
+
+def _split(path: Sequence[int]) -> list[_Piece]:
+    pieces: list[_Piece] = []
+    for unit in path:
+        if pieces and pieces[-1].end == unit:
+            pieces[-1] = _Piece(pieces[-1].start, unit + 1)
+        else:
+            pieces.append(_Piece(unit, unit + 1))
+    return pieces
+
+
+def _claim(pieces: list[_Piece]) -> list[_Piece]:
+    """Give every unit to one piece, the longest that plays it; output order is kept."""
+    owner: dict[int, int] = {}
+    for index in sorted(range(len(pieces)), key=lambda i: pieces[i].start - pieces[i].end):
+        for unit in range(*pieces[index]):
+            owner.setdefault(unit, index)
+    kept = [_split([unit for unit in range(*piece) if owner[unit] == i]) for i, piece in enumerate(pieces)]
+    return [part for parts in kept for part in parts]
+
+
+def _assign(pieces: list[_Piece], loops: dict[_Piece, int], n_units: int, space: ActionSpace) -> list[int]:
+    stays = _staying(pieces, loops)
+    wanted = [CUT] * n_units
+    for index, piece in enumerate(pieces):
+        if index in stays:
+            wanted[piece.start : piece.end] = [KEEP] * (piece.end - piece.start)
+    for block, times in loops.items():
+        if all(wanted[unit] == KEEP for unit in range(*block)):
+            wanted[block.start : block.end] = [times] + [space.extend] * (block.end - block.start - 1)
+    for piece, target in _targets(pieces, stays, n_units):
+        reachable = abs(target - piece.start) <= space.reorder_reach_units
+        if reachable and not piece.start <= target <= piece.end:
+            number = space.encode(ReorderAction(piece.start, target))
+            wanted[piece.start : piece.end] = [number] + [space.extend] * (piece.end - piece.start - 1)
+    return _legalised(wanted, n_units, space)
+
+
+def _staying(pieces: list[_Piece], loops: dict[_Piece, int]) -> set[int]:
+    """The heaviest set of pieces whose source order is their output order; loops cannot move and weigh most."""
+    looped = {unit for block in loops for unit in range(*block)}
+    total = 1 + sum(piece.end - piece.start for piece in pieces)
+    weight = [len(range(*p)) + total * bool(looped & set(range(*p))) for p in pieces]
+    best: list[int] = []
+    back: list[int] = []
+    for i, piece in enumerate(pieces):
+        before = max((j for j in range(i) if pieces[j].end <= piece.start), key=lambda j: best[j], default=-1)
+        back.append(before)
+        best.append(weight[i] + (best[before] if before >= 0 else 0))
+    stays: set[int] = set()
+    at = max(range(len(pieces)), key=lambda i: best[i], default=-1)
+    while at >= 0:
+        stays.add(at)
+        at = back[at]
+    return stays
+
+
+def _targets(pieces: list[_Piece], stays: set[int], n_units: int) -> list[tuple[_Piece, int]]:
+    """Where each moved piece goes: between the neighbours that stay, in output order."""
+    moves: list[tuple[_Piece, int]] = []
+    low, last = 0, -1
+    for index, piece in enumerate(pieces):
+        if index in stays:
+            low, last = piece.end, -1
+            continue
+        high = min((pieces[i].start for i in stays if i > index), default=n_units)
+        at = max(low, moves[-1][1]) if last >= 0 else low
+        if last >= piece.start:  # sorted by index at one place: a later place is needed
+            at += 1
+        moves.append((piece, min(_nearer(piece, at, high), high)))
+        last = piece.start
+    return moves
+
+
+def _nearer(piece: _Piece, low: int, high: int) -> int:
+    """The place in [low, high] nearest to the piece, but not its own."""
+    if high < low or piece.start > high:
+        return max(low, high) if piece.start > high else low
+    if piece.end < low:
+        return low
+    return low if low < piece.start else high
+
+
+def _legalised(wanted: list[int], n_units: int, space: ActionSpace) -> list[int]:
+    ledger = ActionLedger(n_units, space)
+    for number in wanted:
+        ledger.push(number if ledger.mask()[number] else CUT)
+    return ledger.actions
+
+
+def _explained_s(path: list[int], weights: list[float], played: list[int]) -> float:
+    matcher = SequenceMatcher(None, path, played, autojunk=False)
+    return sum(sum(weights[m.a : m.a + m.size]) for m in matcher.get_matching_blocks())
+
+
+def _confidence(edit: EditList, units: UnitGrid, actions: Sequence[int]) -> Float[np.ndarray, " units"]:
+    """Of a playing unit: its segments' confidence times how clearly it is in or out; of a cut one: the edit's mean."""
+    rate, bounds = edit.source.sample_rate, units.times_s
+    length = np.diff(bounds)
+    covered, sure = np.zeros(units.n_units), np.zeros(units.n_units)
+    for s in edit.segments:
+        if s.source_start_frame is None or s.source_end_frame is None:
+            continue
+        overlap = np.minimum(bounds[1:], s.source_end_frame / rate) - np.maximum(
+            bounds[:-1], s.source_start_frame / rate
+        )
+        share = np.clip(overlap, 0.0, None) / length
+        covered, sure = np.maximum(covered, np.minimum(share, 1.0)), np.maximum(sure, s.confidence * (share > 0))
+    mean = sum(s.frames * s.confidence for s in edit.segments) / max(edit.frames, 1)
+    plays = np.array([a != CUT for a in actions])
+    clear = np.where(plays, covered, 1.0 - covered)
+    return np.where(plays, sure, mean) * np.clip(clear, 0.0, 1.0)

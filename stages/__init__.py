@@ -1,0 +1,1 @@
+"""The pipeline's stages: each reads its dependencies, calls the library and writes its outputs."""

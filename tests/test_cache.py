@@ -1,0 +1,267 @@
+"""The side cache: found again by content, whole or absent, never wrong."""
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_editor.cache import FeatureCache, canonical_json, get_cache
+from rl_editor.config import Config
+
+KEY = {"sha256": "ab" * 32, "hop_length": 512, "version": 1}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.delenv("RL_EDITOR_CACHE", raising=False)
+    return FeatureCache(tmp_path / "cache")
+
+
+class Counted:
+    def __init__(self, value=0.0):
+        self.calls, self.value = 0, value
+
+    def __call__(self):
+        self.calls += 1
+        return {"values": np.arange(6, dtype=np.float32).reshape(2, 3) + self.value, "n": np.array(2)}
+
+
+def only_entry(cache, kind="features"):
+    (path,) = (cache.cache_dir / kind).iterdir()
+    return path
+
+
+def test_second_look_up_gives_the_same_bits_without_computing(cache):
+    compute = Counted()
+    first = cache.get_or_compute("features", "song", KEY, compute)
+    second = cache.get_or_compute("features", "song", dict(reversed(KEY.items())), compute)
+    assert compute.calls == 1
+    assert (cache.hits, cache.misses) == (1, 1)
+    for name in ("values", "n"):
+        assert second[name].dtype == first[name].dtype
+        assert second[name].shape == first[name].shape
+        assert second[name].tobytes() == first[name].tobytes()
+
+
+@pytest.mark.parametrize("change", [{"hop_length": 256}, {"version": 2}, {"sha256": "cd" * 32}, {"more": None}])
+def test_another_key_is_another_entry(cache, change):
+    compute = Counted()
+    cache.get_or_compute("features", "song", KEY, compute)
+    cache.get_or_compute("features", "song", KEY | change, compute)
+    assert compute.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern"),
+    [
+        ("features", "my_song_" + "?" * 16 + ".npz"),
+        ("stems", "my_song_" + "?" * 16 + "_stems.npz"),
+        ("mel", "my_song_" + "?" * 16 + "_mel.npz"),
+        ("labels", "my_song_" + "?" * 16 + "_" + "?" * 16 + "_labels.npz"),
+        ("metadata", "my_song_" + "?" * 16 + ".npz"),
+    ],
+)
+def test_files_are_named_as_documented(cache, kind, pattern):
+    cache.get_or_compute(kind, "my song", KEY, Counted())
+    assert [path.name for path in (cache.cache_dir / kind).glob(pattern)] == [only_entry(cache, kind).name]
+
+
+def test_labels_of_one_raw_share_the_first_hash(cache):
+    def hashes(edit):
+        name = cache.path("labels", "song", {"raw": "r", "edit": edit, "version": 1}).name
+        return name.removeprefix("song_").removesuffix("_labels.npz").split("_")
+
+    assert hashes("a")[0] == hashes("b")[0]
+    assert hashes("a")[1] != hashes("b")[1]
+
+
+def test_a_name_cannot_leave_the_cache(cache):
+    assert cache.path("mel", "../../etc/x", KEY).parent == cache.cache_dir / "mel"
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "foreign", "other key"])
+def test_a_bad_entry_is_computed_again_with_a_warning(cache, damage, caplog):
+    cache.get_or_compute("features", "song", KEY, Counted())
+    path = only_entry(cache)
+    good = path.read_bytes()
+    if damage == "foreign":
+        with path.open("wb") as file:
+            np.savez(file, values=np.zeros(3))
+    elif damage == "other key":
+        cache.get_or_compute("mel", "song", KEY | {"version": 9}, Counted())
+        path.write_bytes(only_entry(cache, "mel").read_bytes())
+    else:
+        path.write_bytes({"empty": b"", "truncated": good[:-40], "text": b"hello"}[damage])
+    again = Counted()
+    result = cache.get_or_compute("features", "song", KEY, again)
+    assert again.calls == 1
+    assert "damaged cache entry" in caplog.text
+    assert path.name in caplog.text
+    assert result["values"].sum() == 15.0  # 0+1+2+3+4+5
+    assert path.read_bytes() == good
+
+
+def test_any_flipped_byte_is_found_or_harmless(cache):
+    expected = cache.get_or_compute("features", "song", KEY, Counted())
+    path = only_entry(cache)
+    good = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.choice(len(good), 200, replace=False):
+        path.write_bytes(good[:at] + bytes([good[at] ^ (1 << int(rng.integers(8)))]) + good[at + 1 :])
+        result = cache.get_or_compute("features", "song", KEY, Counted())
+        assert result["values"].tobytes() == expected["values"].tobytes()
+        path.write_bytes(good)
+
+
+def test_entries_are_the_same_bytes_every_time(cache, tmp_path):
+    other = FeatureCache(tmp_path / "other")
+    for each in (cache, other):
+        each.get_or_compute("features", "song", KEY, Counted())
+    assert only_entry(cache).read_bytes() == only_entry(other).read_bytes()
+
+
+def test_objects_are_refused(cache):
+    with pytest.raises(AssertionError, match="Python objects"):
+        cache.get_or_compute("features", "song", KEY, lambda: {"x": np.array([{}], dtype=object)})
+
+
+def test_a_failed_computation_leaves_nothing(cache):
+    def fail():
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        cache.get_or_compute("features", "song", KEY, fail)
+    assert not list(cache.cache_dir.rglob("*.npz"))
+
+
+def test_switched_off_by_argument_environment_and_config(tmp_path, monkeypatch):
+    compute = Counted()
+    FeatureCache(tmp_path, enabled=False).get_or_compute("features", "song", KEY, compute)
+    monkeypatch.setenv("RL_EDITOR_CACHE", "off")
+    FeatureCache(tmp_path).get_or_compute("features", "song", KEY, compute)
+    monkeypatch.delenv("RL_EDITOR_CACHE")
+    config = Config()
+    config.data.cache_dir, config.data.use_cache = str(tmp_path), False
+    get_cache(config).get_or_compute("features", "song", KEY, compute)
+    assert compute.calls == 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_cache_costs_time_not_the_result(tmp_path, caplog):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    result = FeatureCache(tmp_path / "cache").get_or_compute("features", "song", KEY, Counted())
+    assert result["n"] == 2
+    assert "not written" in caplog.text
+
+
+def test_concurrent_writers_leave_one_sound_entry(cache):
+    results = []
+
+    def work():
+        results.append(cache.get_or_compute("features", "song", KEY, Counted())["values"].sum())
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [15.0] * 8
+    assert cache.verify() == []
+    assert [p.name for p in (cache.cache_dir / "features").iterdir()] == [cache.path("features", "song", KEY).name]
+
+
+def make_files(folder: Path):
+    (folder / "drums.txt").write_text("boom")
+    (folder / "bass.txt").write_text("dum")
+
+
+def test_folder_is_made_once_and_again_when_damaged(cache, caplog):
+    calls = []
+
+    def make(folder):
+        calls.append(folder)
+        make_files(folder)
+
+    for _ in range(2):
+        with cache.folder("stems", "song", KEY, make) as folder:
+            assert (folder / "drums.txt").read_text() == "boom"
+            assert folder.name.endswith("_stems")
+    assert len(calls) == 1
+    (folder / "bass.txt").write_text("du")
+    assert cache.verify() == [folder]
+    with cache.folder("stems", "song", KEY, make) as folder:
+        assert (folder / "bass.txt").read_text() == "dum"
+    assert len(calls) == 2
+    assert "damaged cache entry" in caplog.text
+    assert cache.verify() == []
+
+
+def test_folder_vanishes_when_the_cache_is_off(tmp_path):
+    cache = FeatureCache(tmp_path / "cache", enabled=False)
+    with cache.folder("stems", "song", KEY, make_files) as folder:
+        assert (folder / "bass.txt").read_text() == "dum"
+    assert not folder.exists()
+    assert not cache.cache_dir.exists()
+
+
+def test_file_hash_is_remembered_until_the_file_changes(cache, tmp_path, monkeypatch):
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"abc")
+    os.utime(path, ns=(10**18, 10**18))
+    # SHA-256 of "abc", FIPS 180-2 appendix B.1
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert cache.hash_file(path) == abc
+    monkeypatch.setattr("rl_editor.cache.file_sha256", lambda _: pytest.fail("hashed again"))
+    assert cache.hash_file(path) == abc
+    monkeypatch.undo()
+    path.write_bytes(b"abd")
+    os.utime(path, ns=(10**18, 10**18 + 1))
+    assert cache.hash_file(path) != abc
+
+
+def test_a_file_written_just_now_is_not_trusted_to_stay(cache, tmp_path):
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"abc")
+    first = cache.hash_file(path)
+    stat = path.stat()
+    path.write_bytes(b"abd")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert cache.hash_file(path) != first
+
+
+def test_info_verify_and_prune(cache):
+    for i in range(4):
+        cache.get_or_compute("features", f"song{i}", KEY | {"i": i}, Counted())
+        os.utime(cache.path("features", f"song{i}", KEY | {"i": i}), ns=(i, i))
+    size = cache.info().size_bytes // 4
+    assert cache.info().kinds["features"].entries == 4
+    cache.get_or_compute("features", "song0", KEY | {"i": 0}, Counted())  # used last now
+    cache.path("features", "song3", KEY | {"i": 3}).write_bytes(b"x" * size)
+    assert cache.verify() == [cache.path("features", "song3", KEY | {"i": 3})]
+    assert cache.prune(3 * size) == (1, size)  # of 4 equal entries one must go: song1, used longest ago
+    left = sorted(p.name.split("_")[0] for p in (cache.cache_dir / "features").iterdir())
+    assert left == ["song0", "song2", "song3"]
+    assert cache.prune(0).entries == 3
+    assert cache.info().size_bytes == 0
+
+
+def test_prune_removes_what_killed_writers_left(cache):
+    cache.get_or_compute("features", "song", KEY, Counted())
+    left = cache.cache_dir / "features" / ".0123.song.npz"
+    left.write_bytes(b"half")
+    assert cache.info().kinds["features"].entries == 1
+    cache.prune(10**9)
+    assert left.exists()  # a writer may still be at it
+    os.utime(left, (0, 0))
+    cache.prune(10**9)
+    assert not left.exists()
+
+
+def test_keys_are_canonical():
+    assert canonical_json({"b": (1, 2), "a": np.float64(0.5)}) == '{"a":0.5,"b":[1,2]}'
+    with pytest.raises(TypeError, match="a path is not content"):
+        canonical_json({"path": Path("song.wav")})
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"x": float("nan")})

@@ -1,0 +1,101 @@
+"""The executor: the same outcomes in the same order, serial or in processes."""
+
+import os
+import signal
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+
+from rl_editor.errors import AudioFileError
+from rl_editor.executor import Outcome, n_workers, one_thread, run_tracks
+
+
+def double(item: int, *, offset: int = 0) -> int:
+    time.sleep(0.02 * (3 - item % 4))  # later items finish first
+    return 2 * item + offset
+
+
+def picky(item: str) -> str:
+    if item == "bad":
+        raise AudioFileError("bad: 0.1 s of audio, at least 3 s are needed; is the file cut off?")
+    if item == "gone":
+        raise FileNotFoundError("gone.wav")
+    if item == "bug":
+        raise ZeroDivisionError("a fault of the program")
+    if item == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item.upper()
+
+
+def threads(_: int) -> list[int]:
+    from threadpoolctl import threadpool_info
+
+    np.ones((4, 4)) @ np.ones((4, 4))
+    return [library["num_threads"] for library in threadpool_info()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_outcomes_come_in_the_order_of_the_items(workers):
+    outcomes = list(run_tracks(partial(double, offset=1), range(6), workers=workers))
+    assert outcomes == [Outcome(i, 2 * i + 1) for i in range(6)]
+
+
+def test_no_items():
+    assert list(run_tracks(double, [], workers=2)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_item_does_not_stop_the_others(workers):
+    a, bad, gone, b = run_tracks(picky, ["a", "bad", "gone", "b"], workers=workers)
+    assert (a.value, b.value) == ("A", "B")
+    assert bad.value is None
+    assert bad.error == "bad: 0.1 s of audio, at least 3 s are needed; is the file cut off?"
+    assert "gone.wav" in (gone.error or "")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_fault_of_the_program_raises(workers):
+    with pytest.raises(ZeroDivisionError):
+        list(run_tracks(picky, ["a", "bug", "b"], workers=workers))
+
+
+def test_a_killed_worker_is_an_error_that_names_the_item():
+    outcomes = list(run_tracks(picky, ["a", "killed", "b", "c"], workers=2))
+    assert [outcome.value for outcome in outcomes] == ["A", None, "B", "C"]
+    assert outcomes[1].error is not None
+    assert outcomes[1].error.startswith("killed: the worker process was killed")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_item_is_computed_by_one_thread(workers):
+    for outcome in run_tracks(threads, [0, 1], workers=workers):
+        assert set(outcome.value) == {1}
+
+
+def test_one_thread_puts_torch_back():
+    import torch
+
+    before = torch.get_num_threads()
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+def test_outcomes_are_lazy_and_can_be_left():
+    outcomes = run_tracks(double, range(1000), workers=2)
+    assert next(outcomes).value == 0
+    began = time.monotonic()
+    outcomes.close()
+    assert time.monotonic() - began < 10  # 1,000 items would take 1000 * 0.03 / 2 = 15 s
+
+
+def test_no_bar_without_a_terminal(capsys):
+    list(run_tracks(double, range(2), workers=1, label="songs"))
+    assert capsys.readouterr().err == ""
+
+
+def test_zero_workers_is_one_per_core():
+    assert n_workers(0) >= 1
+    assert n_workers(3) == 3
