@@ -227,9 +227,9 @@ def power(spectrum: Complex[np.ndarray, "frames bins"]) -> Float32[np.ndarray, "
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Any:
     """Slaney's mel filters as a sparse matrix, float32 [bins, mels]."""
     import scipy.sparse
-    from librosa import filters
+    from librosa.filters import mel
 
-    return scipy.sparse.csr_array(filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels).T)
+    return scipy.sparse.csr_array(mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels).T)
 
 
 def mel_spectrogram(mono: Float32[np.ndarray, " samples"], config: AudioConfig) -> Float32[np.ndarray, "mels frames"]:
