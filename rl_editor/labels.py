@@ -99,8 +99,11 @@ def encode(edit: EditList, grid: BeatGrid, space: ActionSpace, *, unit_beats: in
     pieces, weights = _snap(edit, units)
     path = [unit for piece in pieces for unit in range(piece.start, piece.end)]
     loops, single = _fold_loops(path, space.max_loop_times)
-    actions = _assign(_claim(_split(single)), loops, units.n_units, space)
-    explained = _explained_s(path, weights, output_units(actions, space))
+    pieces = _claim(_split(single))
+    ways = [_assign(pieces, loops, units.n_units, space, by_length=by_length) for by_length in (True, False)]
+    explained, actions = max(
+        ((_explained_s(path, weights, output_units(way, space)), way) for way in ways), key=lambda way: way[0]
+    )
     coverage = min(explained / edit.duration_s, 1.0) if edit.segments else 1.0
     return EditLabels(np.array(actions), _confidence(edit, units, actions), coverage)
 
@@ -192,8 +195,10 @@ def _claim(pieces: list[_Piece]) -> list[_Piece]:
     return [part for parts in kept for part in parts]
 
 
-def _assign(pieces: list[_Piece], loops: dict[_Piece, int], n_units: int, space: ActionSpace) -> list[int]:
-    stays = _staying(pieces, loops)
+def _assign(
+    pieces: list[_Piece], loops: dict[_Piece, int], n_units: int, space: ActionSpace, *, by_length: bool
+) -> list[int]:
+    stays = _staying(pieces, loops, by_length=by_length)
     wanted = [CUT] * n_units
     for index, piece in enumerate(pieces):
         if index in stays:
@@ -201,19 +206,20 @@ def _assign(pieces: list[_Piece], loops: dict[_Piece, int], n_units: int, space:
     for block, times in loops.items():
         if all(wanted[unit] == KEEP for unit in range(*block)):
             wanted[block.start : block.end] = [times] + [space.extend] * (block.end - block.start - 1)
-    for piece, target in _targets(pieces, stays, n_units):
-        reachable = abs(target - piece.start) <= space.reorder_reach_units
-        if reachable and not piece.start <= target <= piece.end:
-            number = space.encode(ReorderAction(piece.start, target))
-            wanted[piece.start : piece.end] = [number] + [space.extend] * (piece.end - piece.start - 1)
+    for piece, target in _targets(pieces, stays, n_units, space.reorder_reach_units):
+        number = space.encode(ReorderAction(piece.start, target))
+        wanted[piece.start : piece.end] = [number] + [space.extend] * (piece.end - piece.start - 1)
     return _legalised(wanted, n_units, space)
 
 
-def _staying(pieces: list[_Piece], loops: dict[_Piece, int]) -> set[int]:
-    """The heaviest set of pieces whose source order is their output order; loops cannot move and weigh most."""
+def _staying(pieces: list[_Piece], loops: dict[_Piece, int], *, by_length: bool) -> set[int]:
+    """The heaviest set of pieces whose source order is their output order; loops cannot move and weigh most.
+
+    Weighed by length the least material moves, weighed alike the fewest pieces do; either may be what is playable.
+    """
     looped = {unit for block in loops for unit in range(*block)}
     total = 1 + sum(piece.end - piece.start for piece in pieces)
-    weight = [len(range(*p)) + total * bool(looped & set(range(*p))) for p in pieces]
+    weight = [(len(range(*p)) if by_length else 1) + total * bool(looped & set(range(*p))) for p in pieces]
     best: list[int] = []
     back: list[int] = []
     for i, piece in enumerate(pieces):
@@ -228,30 +234,23 @@ def _staying(pieces: list[_Piece], loops: dict[_Piece, int]) -> set[int]:
     return stays
 
 
-def _targets(pieces: list[_Piece], stays: set[int], n_units: int) -> list[tuple[_Piece, int]]:
-    """Where each moved piece goes: between the neighbours that stay, in output order."""
+def _targets(pieces: list[_Piece], stays: set[int], n_units: int, reach: int) -> list[tuple[_Piece, int]]:
+    """The first place each moved piece may go between the neighbours that stay; pieces without one are left out."""
+    moved = [piece for index, piece in enumerate(pieces) if index not in stays]
+    inside = {unit for piece in moved for unit in range(piece.start + 1, piece.end)}
     moves: list[tuple[_Piece, int]] = []
-    low, last = 0, -1
+    at, last = 0, -1
     for index, piece in enumerate(pieces):
         if index in stays:
-            low, last = piece.end, -1
+            at, last = piece.end, -1
             continue
+        low = max(at + (last > piece.start), piece.start - reach)  # at one place the order is that of the source
         high = min((pieces[i].start for i in stays if i > index), default=n_units)
-        at = max(low, moves[-1][1]) if last >= 0 else low
-        if last >= piece.start:  # sorted by index at one place: a later place is needed
-            at += 1
-        moves.append((piece, min(_nearer(piece, at, high), high)))
-        last = piece.start
+        places = (p for p in range(low, high + 1) if p not in inside and not piece.start <= p <= piece.end)
+        if (place := next(places, None)) is not None and place - piece.start <= reach:
+            moves.append((piece, place))
+            at, last = place, piece.start
     return moves
-
-
-def _nearer(piece: _Piece, low: int, high: int) -> int:
-    """The place in [low, high] nearest to the piece, but not its own."""
-    if high < low or piece.start > high:
-        return max(low, high) if piece.start > high else low
-    if piece.end < low:
-        return low
-    return low if low < piece.start else high
 
 
 def _legalised(wanted: list[int], n_units: int, space: ActionSpace) -> list[int]:
@@ -263,7 +262,7 @@ def _legalised(wanted: list[int], n_units: int, space: ActionSpace) -> list[int]
 
 def _explained_s(path: list[int], weights: list[float], played: list[int]) -> float:
     matcher = SequenceMatcher(None, path, played, autojunk=False)
-    return sum(sum(weights[m.a : m.a + m.size]) for m in matcher.get_matching_blocks())
+    return float(sum(sum(weights[m.a : m.a + m.size]) for m in matcher.get_matching_blocks()))
 
 
 def _confidence(edit: EditList, units: UnitGrid, actions: Sequence[int]) -> Float[np.ndarray, " units"]:
@@ -282,4 +281,4 @@ def _confidence(edit: EditList, units: UnitGrid, actions: Sequence[int]) -> Floa
     mean = sum(s.frames * s.confidence for s in edit.segments) / max(edit.frames, 1)
     plays = np.array([a != CUT for a in actions])
     clear = np.where(plays, covered, 1.0 - covered)
-    return np.where(plays, sure, mean) * np.clip(clear, 0.0, 1.0)
+    return np.asarray(np.where(plays, sure, mean) * np.clip(clear, 0.0, 1.0))

@@ -1,0 +1,69 @@
+"""Settings: refused when unknown, mistyped or out of bounds; the defaults that the documentation promises."""
+
+import pytest
+from pydantic import ValidationError
+
+from rl_editor import Config
+from rl_editor.config import section_types
+from rl_editor.errors import ConfigError
+
+
+def test_documented_defaults() -> None:
+    config = Config()
+    assert (config.audio.sample_rate, config.audio.hop_length) == (22050, 512)
+    assert (config.action_space.max_loop_times, config.action_space.default_crossfade_ms) == (4, 50)
+    assert (config.reward.target_max_duration_s, config.reward.max_loop_ratio) == (600.0, 0.15)
+    assert (config.ppo.learning_rate, config.ppo.clip_ratio, config.ppo.entropy_coeff) == (1e-4, 0.2, 0.05)
+    assert (config.data.cache_dir, config.data.use_stems) == ("./rl_editor/cache", False)
+    assert config.features.feature_mode == "enhanced"
+    assert (config.augmentation.enabled, config.augmentation.pitch_shift_prob) == (True, 0.5)
+
+
+def test_dict_round_trip() -> None:
+    config = Config()
+    config.ppo.clip_ratio = 0.1
+    assert Config.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"ppo": {"learning_rate": "1e-4"}}, "write 1.0e-04"),
+        ({"ppo": {"learning_rte": 1.0}}, "ppo.learning_rte: unknown setting"),
+        ({"pop": {}}, "unknown section 'pop'"),
+        ({"ppo": {"clip_ratio": 2.0}}, "less than 1"),
+        ({"ppo": None}, "not a section"),
+        ({"features": {"feature_mode": "fancy"}}, "features.feature_mode"),
+    ],
+)
+def test_bad_values_name_the_setting(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Config.from_dict(values)
+
+
+def test_assignment_is_validated() -> None:
+    config = Config()
+    with pytest.raises(ValidationError):
+        config.ppo.learning_rte = 1.0  # type: ignore[attr-defined]
+    with pytest.raises(ValidationError):
+        config.ppo.clip_ratio = 1.5
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_dict({"bc": {"epochs": 0, "learning_rate": -1.0}})
+    assert "bc.epochs" in str(caught.value)
+    assert "bc.learning_rate" in str(caught.value)
+
+
+def test_overrides_of_one_track() -> None:
+    config = Config.from_dict({"beats": {"overrides": {"song": {"tempo_multiplier": 2}}}})
+    assert config.beats.override_for("song").tempo_multiplier == 2
+    assert config.beats.override_for("other").tempo_multiplier == 1
+    config.beats.overrides["song"] = {"tempo_multiplier": 3}
+    with pytest.raises(ConfigError, match=r"beats\.overrides\.song"):
+        config.beats.override_for("song")
+
+
+def test_sections_are_listed() -> None:
+    assert {"audio", "ppo", "bc", "executor"} <= set(section_types())

@@ -1,0 +1,68 @@
+"""The edit list: exact frames, a stable JSON form, and clear refusals."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rl_editor.edits import EditList, Region, Segment, SourceInfo, joins, keep_all
+from rl_editor.errors import EditListError
+
+SOURCE = SourceInfo("song_raw.wav", "ab" * 32, sample_rate=1000, channels=2, frames=10_000)
+
+
+def test_output_positions_are_sums_of_frames() -> None:
+    edit = EditList(SOURCE, (Segment(2000, 1500), Segment(2000, 1500, 50.0), Segment(None, 250), Segment(0, 1000)))
+    assert edit.output_start_frames() == [0, 1500, 3000, 3250]
+    assert edit.duration_s == 4.25
+    assert [s["output_start"] for s in edit.to_dict()["segments"]] == [0.0, 1.5, 3.0, 3.25]
+    assert [s["source_start"] for s in edit.to_dict()["segments"]] == [2.0, 2.0, None, 0.0]
+
+
+def test_json_round_trip(tmp_path: Path) -> None:
+    region = Region("LOOP", beat_index=1, n_beats=2, n_times=2)
+    edit = EditList(SOURCE, (Segment(5, 7, region=0),), (0.0, 4.0, 10.0), 1, (region,), ("CUT", "LOOP2"))
+    path = tmp_path / "edits.json"
+    path.write_text(edit.to_json())
+    assert EditList.load(path) == edit
+    assert EditList.load(path).to_json() == edit.to_json()
+
+
+def test_seconds_alone_are_enough_to_read() -> None:
+    value = keep_all(SOURCE).to_dict()
+    value["segments"] = [{"output_start": 0.0, "source_start": 1.25, "duration": 2.0}]
+    assert EditList.from_dict(value).segments == (Segment(1250, 2000),)
+
+
+def test_speed_stretches_the_source_span() -> None:
+    assert Segment(100, 1000, speed=1.5).source_end_frame == 1600  # 100 + 1000 * 1.5
+
+
+def test_merging_joins_only_what_continues() -> None:
+    parts = (Segment(0, 10), Segment(10, 5), Segment(15, 5, gain_db=1.0), Segment(0, 3))
+    merged = EditList(SOURCE, parts).merged().segments
+    assert [(s.source_start_frame, s.frames) for s in merged] == [(0, 15), (15, 5), (0, 3)]
+    assert len(joins(EditList(SOURCE, parts))) == 2
+
+
+def test_keep_all_has_no_join() -> None:
+    assert joins(keep_all(SOURCE)) == []
+    assert keep_all(SOURCE).duration_s == 10.0
+
+
+@pytest.mark.parametrize("segment", [Segment(0, 0), Segment(-1, 5), Segment(9_999, 2), Segment(0, 5, speed=0.0)])
+def test_impossible_segments_are_refused(segment: Segment) -> None:
+    with pytest.raises(EditListError, match="segment 0"):
+        EditList(SOURCE, (segment,))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "x"}', '{"format": "rl-editor/edit-list", "version": 1}'])
+def test_unreadable_files_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "edits.json"
+    path.write_text(text)
+    with pytest.raises(EditListError):
+        EditList.load(path)
+
+
+def test_json_is_plain() -> None:
+    assert json.loads(keep_all(SOURCE).to_json())["segments"][0]["source_start_frame"] == 0

@@ -1,0 +1,141 @@
+"""Edit lists and action sequences: inverse where actions can say it, honest coverage where they cannot."""
+
+import numpy as np
+import pytest
+
+from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace, ReorderAction, output_units
+from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
+from rl_editor.errors import EditListError
+from rl_editor.grid import BeatGrid
+from rl_editor.labels import EditLabels, decode, encode
+
+SPACE = ActionSpace()
+E = SPACE.extend
+N_BEATS = 40
+GRID = BeatGrid(np.arange(N_BEATS + 1) * 0.5, np.arange(N_BEATS) % 4)
+SOURCE = SourceInfo("song", "00", sample_rate=1000, channels=1, frames=N_BEATS * 500)
+
+
+def beats(*spans: tuple[int, int], shift: int = 0) -> EditList:
+    """An edit that plays the given spans of beats, in frames of 500 a beat, ``shift`` frames late on both sides."""
+    return EditList(SOURCE, tuple(Segment(a * 500 + shift, (b - a) * 500) for a, b in spans))
+
+
+def labels(edit: EditList, unit_beats: int = 1) -> EditLabels:
+    return encode(edit, GRID, SPACE, unit_beats=unit_beats)
+
+
+def played(found: EditLabels) -> list[int]:
+    return output_units(found.actions.tolist(), SPACE)
+
+
+def play(actions: list[int], unit_beats: int = 1) -> EditList:
+    return decode(actions, GRID.units(unit_beats), SPACE, source=SOURCE, crossfade_ms=50.0, unit_beats=unit_beats)
+
+
+def test_keep_all_is_the_whole_file_without_a_join() -> None:
+    assert play([KEEP] * N_BEATS).segments == keep_all(SOURCE).segments
+    assert (labels(keep_all(SOURCE)).actions == KEEP).all()
+
+
+def test_cut_all_is_empty() -> None:
+    assert play([CUT] * N_BEATS).segments == ()
+    assert labels(EditList(SOURCE, ())).coverage == 1.0
+
+
+def test_a_cut_by_hand() -> None:
+    found = labels(beats((0, 8), (12, 40)))
+    assert np.flatnonzero(found.actions == CUT).tolist() == [8, 9, 10, 11]
+    assert found.coverage == 1.0
+
+
+def test_a_loop_by_hand() -> None:
+    # beats 4..7 three times: the file plays on into the block, twice more from its start, then on
+    found = labels(beats((0, 8), (4, 8), (4, 40)))
+    assert found.actions[4:8].tolist() == [3, E, E, E]
+    assert (found.actions[:4] == KEEP).all()
+    assert (found.actions[8:] == KEEP).all()
+
+
+def test_a_loop_longer_than_the_space_allows_is_counted_as_uncovered() -> None:
+    found = labels(beats((0, 4), *[(0, 4)] * 5))  # six times, at most four can be said
+    assert found.actions[0] == 4
+    assert found.coverage == pytest.approx(4 / 6)
+
+
+def test_a_chorus_moved_to_the_front() -> None:
+    found = labels(beats((24, 32), (0, 24), (32, 40)))
+    assert found.actions[24] == SPACE.encode(ReorderAction(24, 0))
+    assert found.actions[25:32].tolist() == [E] * 7
+    assert found.coverage == 1.0
+
+
+def test_a_chorus_that_also_stays_cannot_be_said() -> None:
+    found = labels(beats((24, 32), (0, 40)))
+    assert found.coverage == pytest.approx(40 / 48)
+    assert played(found) == list(range(40))
+
+
+def test_foreign_material_lowers_the_coverage() -> None:
+    edit = EditList(SOURCE, (Segment(0, 5000), Segment(None, 5000)))
+    assert labels(edit).coverage == 0.5
+
+
+def test_joins_off_the_grid_snap_to_it() -> None:
+    found = labels(beats((0, 8), (12, 39), shift=40))
+    assert np.flatnonzero(found.actions == CUT).tolist() == [8, 9, 10, 11, 39]
+    assert found.coverage == pytest.approx(1 - 0.04 * 2 / 17.5)  # 40 ms of each segment lie in a neighbour beat
+
+
+def test_bars_as_units() -> None:
+    found = labels(beats((0, 8), (12, 40)), unit_beats=4)
+    assert found.actions.tolist() == [KEEP, KEEP, CUT] + [KEEP] * 7
+
+
+def test_a_region_names_its_beats() -> None:
+    edit = play([KEEP, 2, E, *[CUT] * 7], unit_beats=4)
+    assert [(r.action, r.beat_index, r.n_beats, r.n_times) for r in edit.regions] == [("LOOP", 4, 8, 2)]
+    assert [s.region for s in edit.segments] == [None, 0, 0]
+    assert [s.crossfade_in_ms for s in edit.segments] == [0.0, 0.0, 50.0]  # the loop's entry continues the file
+    assert edit.actions[:3] == ("KEEP", "LOOP2", "EXTEND")
+
+
+def test_confidence_follows_the_segments() -> None:
+    edit = EditList(SOURCE, (Segment(0, 5000, confidence=0.9), Segment(15000, 5000, confidence=0.5)))
+    found = labels(edit)
+    assert found.confidence[0] == pytest.approx(0.9)
+    assert found.confidence[39] == pytest.approx(0.5)
+    assert found.confidence[20] == pytest.approx(0.7)  # cut: the edit's mean
+
+
+def random_actions(rng: np.random.Generator, weights: list[float]) -> list[int]:
+    keep, cut, loop, extend, move = weights
+    ledger = ActionLedger(N_BEATS, SPACE)
+    each = np.full(SPACE.n_discrete_actions, move / 127)
+    each[[KEEP, CUT]], each[2:E], each[E] = (keep, cut), loop / 3, extend
+    while ledger.unit < N_BEATS:
+        likely = each * ledger.mask()
+        ledger.push(int(rng.choice(len(likely), p=likely / likely.sum())))
+    return ledger.actions
+
+
+def spans(edit: EditList) -> list[tuple[int | None, int, float]]:
+    return [(s.source_start_frame, s.frames, s.crossfade_in_ms) for s in edit.merged().segments]
+
+
+@pytest.mark.parametrize(
+    "weights", [[0.6, 0.2, 0.05, 1.0, 0.0], [0.6, 0.2, 0.05, 3.0, 0.02], [0.3, 0.3, 0.1, 1.0, 0.1]]
+)
+def test_encode_is_the_inverse_of_decode(weights: list[float]) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        actions = random_actions(rng, weights)
+        found = labels(play(actions))
+        assert played(found) == output_units(actions, SPACE)
+        assert found.coverage == pytest.approx(1.0)
+        assert spans(play(found.actions.tolist())) == spans(play(actions))
+
+
+def test_wrong_length_is_refused() -> None:
+    with pytest.raises(EditListError, match="3 actions for 40 units"):
+        play([KEEP] * 3)
