@@ -1,0 +1,159 @@
+"""From a recording to beats and features, through the side cache.
+
+Three things are remembered separately, since they change for different reasons: frame features (hang on the audio
+alone), the tracked grid, and stem features. Pooling is done on the corrected grid each time, so that an entry in
+``beats.overrides`` recomputes no audio. Keys hold the content's SHA-256, the parameters that matter and a digest of
+the source code that computes them: whoever changes an algorithm cannot forget to say so.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from rl_editor.beats import apply_override, track_beats
+from rl_editor.cache import FeatureCache, get_cache
+from rl_editor.config import Config
+from rl_editor.demonstrations import Analysis
+from rl_editor.edits import SourceInfo
+from rl_editor.features import FrameFeatures, StemFrames, extract_frames, pool_beats, stem_frames
+from rl_editor.grid import BeatGrid
+from rl_editor.utils import Samples, check_length, load_audio, load_mono, source_info, to_mono
+
+Mono = Float32[np.ndarray, " samples"]
+_PACKAGE = Path(__file__).parent
+
+
+def analyse_track(path: str | Path, config: Config, *, track_id: str = "") -> Analysis:
+    """Beats and features of an audio file.
+
+    Args:
+        path: the recording.
+        config: reads ``audio``, ``beats``, ``features``, ``data`` and, in mode ``full``, ``stems``.
+        track_id: names the cache entries and picks the entry of ``beats.overrides``; the file's stem by default.
+
+    Raises:
+        AudioFileError: the file cannot be read, or is too short.
+        StemError: mode ``full`` and the separation model cannot run.
+    """
+    file, shelf = Path(path), get_cache(config)
+    source = source_info(file, sha256=shelf.hash_file(file) if file.is_file() else None)
+    return analyse(
+        lambda: load_mono(file, config.audio.sample_rate),
+        source,
+        config,
+        track_id=track_id or file.stem,
+        stems=lambda: separated(file, config, sha256=source.sha256),
+    )
+
+
+def analyse(
+    load: Callable[[], Mono],
+    source: SourceInfo,
+    config: Config,
+    *,
+    track_id: str,
+    stems: Callable[[], Mapping[str, Mono]] | None = None,
+) -> Analysis:
+    """Beats and features of what ``load`` gives; it is called only when something is not in the cache.
+
+    Args:
+        load: gives the mono analysis view.
+        source: the recording that it is a view of; its hash is the key.
+        config: as in ``analyse_track``.
+        track_id: names the cache entries and picks the entry of ``beats.overrides``.
+        stems: gives the mono stems; needed in mode ``full``.
+    """
+    check_length(source.name, duration_s=source.frames / source.sample_rate, min_duration_s=config.audio.min_duration_s)
+    shelf, mono = get_cache(config), cache(load)
+    frames = _cached_frames(shelf, mono, source, config, track_id)
+    tracked = _cached_grid(shelf, mono, source, config, track_id)
+    grid = apply_override(tracked, config.beats.override_for(track_id))
+    mode = config.features.feature_mode
+    stem_features = None
+    if mode == "full" and stems is not None:
+        stem_features = _cached_stem_frames(shelf, stems, source, config, track_id)
+    return Analysis(source, grid, pool_beats(frames, grid, mode=mode, stems=stem_features))
+
+
+def separated(path: Path, config: Config, *, sha256: str) -> dict[str, Mono]:
+    """The mono stems of a recording, from the cache or separated now."""
+    from rl_editor.stems import STEM_NAMES, separate
+    from rl_editor.utils import save_audio
+
+    def make(folder: Path) -> None:
+        for name, samples in separate(load_audio(path), config.stems).items():
+            save_audio(folder / f"{name}.wav", _as_mono(samples, config), subtype="FLOAT")
+
+    key = {
+        "sha256": sha256,
+        "stems": asdict(config.stems),
+        "rate": config.audio.sample_rate,
+        "code": code_digest("stems"),
+    }
+    with get_cache(config).folder("stems", path.stem, key, make) as folder:
+        return {name: load_audio(folder / f"{name}.wav").data[:, 0] for name in STEM_NAMES}
+
+
+@cache
+def code_digest(*modules: str) -> str:
+    """A digest of the source of modules or packages of RL Editor, for cache keys."""
+    digest = hashlib.sha256()
+    for module in modules:
+        folder = _PACKAGE / module
+        files = sorted(folder.glob("**/*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+        for file in files:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _as_mono(samples: Samples, config: Config) -> Samples:
+    rate = config.audio.sample_rate
+    return Samples(to_mono(samples, rate)[:, None], rate)
+
+
+def _cached_frames(
+    shelf: FeatureCache, mono: Callable[[], Mono], source: SourceInfo, config: Config, name: str
+) -> FrameFeatures:
+    key = _key(source, config, "frames", "features", "utils")
+    return FrameFeatures.from_arrays(
+        shelf.get_or_compute("features", name, key, lambda: extract_frames(mono(), config).to_arrays())
+    )
+
+
+def _cached_grid(
+    shelf: FeatureCache, mono: Callable[[], Mono], source: SourceInfo, config: Config, name: str
+) -> BeatGrid:
+    beats = {k: v for k, v in asdict(config.beats).items() if k != "overrides"}
+    key = {**_key(source, config, "grid", "beats", "features", "utils"), "beats": beats}
+    arrays = shelf.get_or_compute("metadata", name, key, lambda: _grid_arrays(track_beats(mono(), config)))
+    return BeatGrid(
+        arrays["times_s"], arrays["bar_position"], int(arrays["beats_per_bar"]), float(arrays["confidence"])
+    )
+
+
+def _cached_stem_frames(
+    shelf: FeatureCache, stems: Callable[[], Mapping[str, Mono]], source: SourceInfo, config: Config, name: str
+) -> StemFrames:
+    key = {**_key(source, config, "stem_frames", "features", "stems", "utils"), "stems": asdict(config.stems)}
+    return StemFrames.from_arrays(
+        shelf.get_or_compute("features", f"{name}_stems", key, lambda: stem_frames(stems(), config).to_arrays())
+    )
+
+
+def _key(source: SourceInfo, config: Config, what: str, *modules: str) -> dict[str, Any]:
+    return {"what": what, "sha256": source.sha256, "audio": asdict(config.audio), "code": code_digest(*modules)}
+
+
+def _grid_arrays(grid: BeatGrid) -> dict[str, np.ndarray]:
+    return {
+        "times_s": grid.times_s,
+        "bar_position": grid.bar_position,
+        "beats_per_bar": np.array(grid.beats_per_bar),
+        "confidence": np.array(grid.confidence),
+    }

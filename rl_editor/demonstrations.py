@@ -1,0 +1,162 @@
+"""What learning reads: the analysis of a recording, and the demonstration made of it and an edit.
+
+Conventions: ``Analysis.features`` has one row per beat of ``Analysis.grid``; ``Demonstration.labels`` has one action per
+decision unit. Files hold arrays without Python objects and are the same bytes every time.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rl_editor.edits import EditList, SourceInfo
+from rl_editor.errors import DatasetError
+from rl_editor.features import BeatFeatures
+from rl_editor.files import replacing
+from rl_editor.grid import BeatGrid
+from rl_editor.labels import EditLabels
+from rl_editor.library import Split
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """A recording as it is heard: where its beats are, and what each is like."""
+
+    source: SourceInfo
+    grid: BeatGrid
+    features: BeatFeatures
+
+    def __post_init__(self) -> None:
+        if self.features.n_beats != self.grid.n_beats:
+            raise DatasetError(
+                f"{self.source.name}: features of {self.features.n_beats} beats on a grid of {self.grid.n_beats}; "
+                "were they made with another grid?"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstration:
+    """One edit by one editor, as it is learned from; ``song`` names the raw recording."""
+
+    pair_id: str
+    song: str
+    style: str
+    grid: BeatGrid
+    features: BeatFeatures
+    labels: EditLabels
+    edit: EditList
+    split: Split
+
+    def __post_init__(self) -> None:
+        if self.features.n_beats != self.grid.n_beats:
+            raise DatasetError(
+                f"{self.pair_id}: features of {self.features.n_beats} beats on a grid of {self.grid.n_beats}"
+            )
+        if len(self.labels.actions) != len(self.labels.confidence):
+            raise DatasetError(
+                f"{self.pair_id}: {len(self.labels.actions)} actions, {len(self.labels.confidence)} confidences"
+            )
+
+    @property
+    def source(self) -> SourceInfo:
+        """The raw recording."""
+        return self.edit.source
+
+
+def in_split(demonstrations: Iterable[Demonstration], split: Split) -> list[Demonstration]:
+    """The demonstrations of one split, in order."""
+    return [d for d in demonstrations if d.split == split]
+
+
+def style_names(demonstrations: Iterable[Demonstration]) -> tuple[str, ...]:
+    """The editors, sorted: the order of the policy's style inputs."""
+    return tuple(sorted({d.style for d in demonstrations}))
+
+
+def save_analysis(path: str | Path, analysis: Analysis) -> None:
+    """Write an analysis as npz."""
+    _save_arrays(
+        path,
+        source=_text(json.dumps(asdict(analysis.source), sort_keys=True)),
+        **_grid_arrays(analysis.grid),
+        values=analysis.features.values,
+        names=np.array(analysis.features.names, dtype=np.str_),
+    )
+
+
+def load_analysis(path: str | Path) -> Analysis:
+    """Read an analysis.
+
+    Raises:
+        DatasetError: the file is missing, damaged or something else.
+    """
+    arrays = _load_arrays(
+        path, ("source", "times_s", "bar_position", "beats_per_bar", "grid_confidence", "values", "names")
+    )
+    return Analysis(
+        SourceInfo(**json.loads(arrays["source"].tobytes())),
+        BeatGrid(
+            arrays["times_s"], arrays["bar_position"], int(arrays["beats_per_bar"]), float(arrays["grid_confidence"])
+        ),
+        BeatFeatures(arrays["values"], tuple(str(name) for name in arrays["names"])),
+    )
+
+
+def save_labels(path: str | Path, labels: EditLabels) -> None:
+    """Write labels as npz."""
+    _save_arrays(path, actions=labels.actions, confidence=labels.confidence, coverage=np.float64(labels.coverage))
+
+
+def load_labels(path: str | Path) -> EditLabels:
+    """Read labels.
+
+    Raises:
+        DatasetError: the file is missing, damaged or something else.
+    """
+    arrays = _load_arrays(path, ("actions", "confidence", "coverage"))
+    return EditLabels(arrays["actions"], arrays["confidence"], float(arrays["coverage"]))
+
+
+def rescaled(edit: EditList, source: SourceInfo, *, beat_times_s: Sequence[float]) -> EditList:
+    """The same edit on a version of its source of another length, such as a time-stretched one."""
+    ratio = source.frames / edit.source.frames
+    segments = []
+    for segment in edit.segments:
+        start = None if segment.source_start_frame is None else round(segment.source_start_frame * ratio)
+        frames = max(1, round(segment.frames * ratio))
+        if start is not None:
+            start = min(start, source.frames - 1)
+            frames = max(1, min(frames, int((source.frames - start) / segment.speed)))
+        segments.append(replace(segment, source_start_frame=start, frames=frames))
+    return replace(edit, source=source, segments=tuple(segments), beat_times_s=tuple(beat_times_s))
+
+
+def _grid_arrays(grid: BeatGrid) -> dict[str, np.ndarray]:
+    return {
+        "times_s": grid.times_s,
+        "bar_position": grid.bar_position,
+        "beats_per_bar": np.array(grid.beats_per_bar),
+        "grid_confidence": np.array(grid.confidence),
+    }
+
+
+def _text(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _save_arrays(path: str | Path, **arrays: np.ndarray) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **{name: np.asarray(array) for name, array in sorted(arrays.items())})  # type: ignore[arg-type]
+
+
+def _load_arrays(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in names}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise DatasetError(
+            f"{path}: not a file of {', '.join(names)} ({error}); run the stage that writes it"
+        ) from error

@@ -1,0 +1,287 @@
+"""A folder of recordings: which raw belongs to which edit, what is amiss, and which songs are held out.
+
+Layout below the folder: ``input/*_raw.*``, ``desired_output/*_edit.*``, ``reference/*`` and, optionally, ``pairs.csv``
+(columns ``raw,edit,style``; names in these folders) where one raw has several edits or more than one editor is at work.
+Without it ``song_raw.wav`` goes with ``song_edit.flac``, and all pairs are of one style. Letter case of ``_raw``,
+``_edit`` and of suffixes does not matter. Nothing is guessed: what does not fit is listed as a problem and left out.
+
+Splits are by song, never by beat: a song's SHA-256 falls into a stable bucket (``split_of``), so that a later run never
+tests on what an earlier one has learned. Sets too small for that are repaired by ``assign_splits``.
+"""
+
+import csv
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from rl_editor.config import DataConfig
+from rl_editor.errors import DatasetError
+from rl_editor.utils import AUDIO_SUFFIXES
+
+Role = Literal["raw", "edit", "reference"]
+Split = Literal["train", "validation", "test"]
+
+INPUT, OUTPUT, REFERENCE, PAIRS = "input", "desired_output", "reference", "pairs.csv"
+DEFAULT_STYLE = "default"
+
+_MARKS: Mapping[Role, str] = {"raw": "_raw", "edit": "_edit", "reference": ""}
+_FOLDERS: Mapping[Role, str] = {"raw": INPUT, "edit": OUTPUT, "reference": REFERENCE}
+_COLUMNS = ("raw", "edit", "style")
+_BUCKET_HEX_DIGITS = 16  # 64 bits of the hash make the bucket
+
+
+class Problem(NamedTuple):
+    """Something that was left out, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file; ``track_id`` is its stem, made safe for file names and unique in its library."""
+
+    track_id: str
+    path: Path
+    role: Role
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A raw recording and an edit of it; ``song`` names the raw, which several pairs may share."""
+
+    pair_id: str
+    raw: Recording
+    edit: Recording
+    style: str
+    song: str
+
+
+@dataclass(frozen=True)
+class Library:
+    """What a folder of recordings holds."""
+
+    root: Path
+    pairs: tuple[Pair, ...]
+    references: tuple[Recording, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """Every recording that is in use, once, in order of role and track id."""
+        used = {r for pair in self.pairs for r in (pair.raw, pair.edit)} | set(self.references)
+        return tuple(sorted(used, key=lambda r: (r.role, r.track_id)))
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Names of the editors, sorted."""
+        return tuple(sorted({pair.style for pair in self.pairs}))
+
+
+class _Entry(NamedTuple):
+    """A file that may be a recording; ``key`` is its stem without the mark, normalised for matching."""
+
+    path: Path
+    key: str
+
+
+def has_recordings(root: str | Path) -> bool:
+    """Whether the folder's ``input``, ``desired_output`` or ``reference`` holds any audio file."""
+    return any(
+        path.suffix.lower() in AUDIO_SUFFIXES
+        for folder in _FOLDERS.values()
+        for path in _visible_files(Path(root) / folder)
+    )
+
+
+def find_library(root: str | Path) -> Library:
+    """Read the layout of a folder of recordings; audio itself is not opened.
+
+    Raises:
+        DatasetError: the folder is missing, or holds no recording at all.
+    """
+    folder = Path(root)
+    if not has_recordings(folder):
+        raise DatasetError(
+            f"{folder}: no recordings; put raw takes into {INPUT}/ as NAME_raw.wav and their edits into "
+            f"{OUTPUT}/ as NAME_edit.wav"
+        )
+    problems: list[Problem] = []
+    entries = {role: _entries(folder, role, problems) for role in _FOLDERS}
+    table = folder / PAIRS
+    matches = (
+        _listed(table, folder, problems) if table.is_file() else _matched(entries["raw"], entries["edit"], problems)
+    )
+    ids = _track_ids(folder, entries, matches)
+    pairs = _make_pairs(matches, ids)
+    references = tuple(Recording(ids[e.path], e.path, "reference") for e in entries["reference"])
+    if table.is_file():
+        _report_unlisted(entries, matches, problems)
+    return Library(folder, pairs, references, tuple(sorted(problems)))
+
+
+def safe_name(text: str) -> str:
+    """Letters, digits, ``_ - .`` only, in composed Unicode, never empty and never hidden."""
+    return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text)).strip("._") or "track"
+
+
+def split_of(song_sha256: str, config: DataConfig) -> Split:
+    """The split of a song from its content alone: the same in every set that it is part of."""
+    share = int(song_sha256[:_BUCKET_HEX_DIGITS], 16) / 16**_BUCKET_HEX_DIGITS
+    if share < config.test_fraction:
+        return "test"
+    return "validation" if share < config.test_fraction + config.validation_fraction else "train"
+
+
+def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Split]:
+    """The split of every song (name -> SHA-256); small sets are repaired so that no wanted split is empty.
+
+    Songs stay in their buckets where they can. An empty train, then test, then validation takes one song from the
+    largest other split: train takes the highest hash, the others the lowest. One song can only train; two train and
+    test. A split whose fraction is 0 stays empty. Songs with the same content always share a split.
+    """
+    splits = {sha: split_of(sha, config) for sha in songs.values()}
+    wanted: tuple[tuple[Split, float], ...] = (
+        ("train", 1.0), ("test", config.test_fraction), ("validation", config.validation_fraction))  # fmt: skip
+    for split, fraction in wanted:
+        counts = Counter(splits.values())
+        donor, n_songs = counts.most_common(1)[0] if counts else (split, 0)
+        if counts[split] or fraction == 0.0 or (n_songs < 2 and split != "train"):
+            continue
+        choose = max if split == "train" else min
+        splits[choose(sha for sha in splits if splits[sha] == donor)] = split
+    return {song: splits[sha] for song, sha in songs.items()}
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _entries(root: Path, role: Role, problems: list[Problem]) -> list[_Entry]:
+    """The audio files of a role's folder whose names fit it."""
+    mark, entries = _MARKS[role], []
+    for path in _visible_files(root / _FOLDERS[role]):
+        stem = _fold(path.stem)
+        if path.suffix.lower() not in AUDIO_SUFFIXES:
+            problems.append(Problem(_shown(path), f"{path.suffix or 'no suffix'!s} is no audio format known here"))
+        elif not stem.endswith(mark) and not (root / PAIRS).is_file():
+            problems.append(Problem(_shown(path), f"the name does not end in {mark}; rename it {path.stem}{mark}"))
+        else:
+            entries.append(_Entry(path, stem.removesuffix(mark)))
+    return entries
+
+
+class _Match(NamedTuple):
+    raw: Path
+    edit: Path
+    style: str
+
+
+def _matched(raws: list[_Entry], edits: list[_Entry], problems: list[Problem]) -> list[_Match]:
+    """Pairs by name."""
+    by_key = {key: e.path for key, e in _unique(raws, problems).items()}
+    edit_by_key = {key: e.path for key, e in _unique(edits, problems).items()}
+    twice = {e.key for e in raws} - set(by_key) | {e.key for e in edits} - set(edit_by_key)
+    for key in sorted(set(by_key) - set(edit_by_key) - twice):
+        problems.append(Problem(_shown(by_key[key]), f"a raw without its edit; {OUTPUT}/ has no {key}_edit.*"))
+    for key in sorted(set(edit_by_key) - set(by_key) - twice):
+        problems.append(Problem(_shown(edit_by_key[key]), f"an edit without its raw; {INPUT}/ has no {key}_raw.*"))
+    return [_Match(by_key[k], edit_by_key[k], DEFAULT_STYLE) for k in sorted(set(by_key) & set(edit_by_key))]
+
+
+def _unique(entries: list[_Entry], problems: list[Problem]) -> dict[str, _Entry]:
+    groups: dict[str, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.key].append(entry)
+    for group in groups.values():
+        if len(group) > 1:
+            names = ", ".join(e.path.name for e in group)
+            problems.extend(Problem(_shown(e.path), f"duplicate name ({names}); keep one of them") for e in group)
+    return {key: group[0] for key, group in groups.items() if len(group) == 1}
+
+
+def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
+    """Pairs by ``pairs.csv``."""
+    matches: list[_Match] = []
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if not {"raw", "edit"} <= set(reader.fieldnames or ()):
+                raise DatasetError(f"{table}: columns {reader.fieldnames}; expected {','.join(_COLUMNS)}")
+            rows = list(reader)
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{table}: not UTF-8 text ({error}); save it as UTF-8") from error
+    for number, row in enumerate(rows, start=2):
+        match = _row_match(row, root)
+        if isinstance(match, Problem):
+            problems.append(Problem(f"{PAIRS} line {number}", str(match)))
+        elif any(match[:2] == m[:2] for m in matches):
+            problems.append(Problem(f"{PAIRS} line {number}", f"{row['raw']}, {row['edit']}: listed twice"))
+        else:
+            matches.append(match)
+    return matches
+
+
+def _row_match(row: Mapping[str, str | None], root: Path) -> _Match | Problem:
+    paths = []
+    for column, folder in (("raw", INPUT), ("edit", OUTPUT)):
+        name = (row.get(column) or "").strip()
+        found = [p for p in (root / folder / name, root / name) if name and p.is_file()]
+        if not found:
+            return Problem(name or f"empty {column}", f"no such file in {folder}/")
+        if found[0].suffix.lower() not in AUDIO_SUFFIXES:
+            return Problem(name, f"{found[0].suffix or 'no suffix'!s} is no audio format known here")
+        paths.append(found[0])
+    return _Match(paths[0], paths[1], safe_name((row.get("style") or "").strip() or DEFAULT_STYLE))
+
+
+def _report_unlisted(entries: Mapping[Role, list[_Entry]], matches: list[_Match], problems: list[Problem]) -> None:
+    used = {path for match in matches for path in match[:2]}
+    for role in ("raw", "edit"):
+        unlisted = (e.path for e in entries[role] if e.path not in used)
+        problems.extend(Problem(_shown(path), f"not listed in {PAIRS}; add a line for it") for path in unlisted)
+
+
+def _track_ids(root: Path, entries: Mapping[Role, list[_Entry]], matches: list[_Match]) -> dict[Path, str]:
+    paths = {e.path for role in entries.values() for e in role} | {p for match in matches for p in match[:2]}
+    order = sorted(paths, key=lambda path: path.relative_to(root).as_posix())
+    return dict(zip(order, _unique_names(path.stem for path in order), strict=True))
+
+
+def _unique_names(stems: Iterable[str]) -> list[str]:
+    """Safe names, a number added where two would be one file on any file system."""
+    taken: set[str] = set()
+    names: list[str] = []
+    for stem in stems:
+        name, number = safe_name(stem), 1
+        while _fold(name) in taken:
+            number += 1
+            name = f"{safe_name(stem)}-{number}"
+        taken.add(_fold(name))
+        names.append(name)
+    return names
+
+
+def _make_pairs(matches: list[_Match], ids: Mapping[Path, str]) -> tuple[Pair, ...]:
+    stems = [re.sub(r"(?i)_edit$", "", ids[match.edit]) for match in matches]
+    return tuple(
+        Pair(pair_id, Recording(ids[m.raw], m.raw, "raw"), Recording(ids[m.edit], m.edit, "edit"), m.style, ids[m.raw])
+        for pair_id, m in zip(_unique_names(stems), matches, strict=True)
+    )
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _shown(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
