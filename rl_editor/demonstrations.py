@@ -1,7 +1,7 @@
 """What learning reads: the analysis of a recording, and the demonstration made of it and an edit.
 
-Conventions: ``Analysis.features`` has one row per beat of ``Analysis.grid``; ``Demonstration.labels`` has one action per
-decision unit. Files hold arrays without Python objects and are the same bytes every time.
+Conventions: ``Analysis.features`` has one row per beat of ``Analysis.grid``; ``Demonstration.labels`` has one
+action per decision unit. Files hold arrays without Python objects and are the same bytes every time.
 """
 
 import json
@@ -107,7 +107,7 @@ def load_analysis(path: str | Path) -> Analysis:
 
 def save_labels(path: str | Path, labels: EditLabels) -> None:
     """Write labels as npz."""
-    _save_arrays(path, actions=labels.actions, confidence=labels.confidence, coverage=np.float64(labels.coverage))
+    _save_arrays(path, actions=labels.actions, confidence=labels.confidence, coverage=np.array(labels.coverage))
 
 
 def load_labels(path: str | Path) -> EditLabels:

@@ -191,10 +191,14 @@ def _matched(raws: list[_Entry], edits: list[_Entry], problems: list[Problem]) -
     by_key = {key: e.path for key, e in _unique(raws, problems).items()}
     edit_by_key = {key: e.path for key, e in _unique(edits, problems).items()}
     twice = {e.key for e in raws} - set(by_key) | {e.key for e in edits} - set(edit_by_key)
-    for key in sorted(set(by_key) - set(edit_by_key) - twice):
-        problems.append(Problem(_shown(by_key[key]), f"a raw without its edit; {OUTPUT}/ has no {key}_edit.*"))
-    for key in sorted(set(edit_by_key) - set(by_key) - twice):
-        problems.append(Problem(_shown(edit_by_key[key]), f"an edit without its raw; {INPUT}/ has no {key}_raw.*"))
+    problems.extend(
+        Problem(_shown(by_key[key]), f"a raw without its edit; {OUTPUT}/ has no {key}_edit.*")
+        for key in sorted(set(by_key) - set(edit_by_key) - twice)
+    )
+    problems.extend(
+        Problem(_shown(edit_by_key[key]), f"an edit without its raw; {INPUT}/ has no {key}_raw.*")
+        for key in sorted(set(edit_by_key) - set(by_key) - twice)
+    )
     return [_Match(by_key[k], edit_by_key[k], DEFAULT_STYLE) for k in sorted(set(by_key) & set(edit_by_key))]
 
 
