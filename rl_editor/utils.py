@@ -52,6 +52,7 @@ _FORMATS = {".aif": "AIFF", ".oga": "OGG", ".opus": "OGG", ".aifc": "AIFF"}
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _AU_MAGIC, _AU_HEADER = b".snd", struct.Struct(">4s5I")  # magic, data offset, size, encoding, rate, channels
+_SFC_SET_ADD_PEAK_CHUNK = 0x1050  # sndfile.h
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
 
@@ -450,11 +451,17 @@ class open_output:
             )
             self._replacing.__exit__(AudioFileError, fault, None)
             raise fault from None
+        _leave_out_peak_chunk(self._file)
         return self._file
 
     def __exit__(self, *exception: Any) -> None:
         self._file.close()
         self._replacing.__exit__(*exception)
+
+
+def _leave_out_peak_chunk(file: Any) -> None:
+    """Float WAV and AIFF files would carry the time of writing in it: other bytes every second."""
+    sf._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, sf._ffi.NULL, 0)
 
 
 def _save_with_ffmpeg(path: Path, samples: Samples) -> None:

@@ -1,0 +1,20 @@
+"""Edit list to audio: the only place where samples are cut.
+
+Conventions: positions are sample frames at the source's rate; blocks are ``[frames, channels]`` in the file's own
+sample type (int16, int32, float32, float64) or, between reading and writing, float64 at the same scale. A join is
+the middle of its crossfade: each side plays half the crossfade beyond it. Where the source or a segment is too
+short for that the crossfade is clipped, on one side alone if need be; where neither side has anything beyond the
+join (a file looped end to start) both sides fade through silence for a moment instead.
+
+Outside crossfades, and outside segments with gain, speed or pitch, the output's samples are the input's bit for bit.
+Everything is streamed in blocks of ``render.block_s``, but a segment with ``pitch_semitones``, which is held whole.
+
+    sources    reading spans of a file or of samples in their own type
+    mixing     segments, crossfades, gains
+    joins      where a join lies: away from onsets, where both sides agree
+"""
+
+from rl_editor.render.joins import settle_joins
+from rl_editor.render.mixing import crossfade_gains, render_file, render_samples
+
+__all__ = ["crossfade_gains", "render_file", "render_samples", "settle_joins"]

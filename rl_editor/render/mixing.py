@@ -1,0 +1,271 @@
+"""Segments one after the other, crossfaded at their joins, streamed.
+
+Gain law of a crossfade of n frames, with t = (i + 1/2) / n, a = t pi/2 and r the normalised correlation of both sides
+over the crossfade, clipped to [0, 1]:
+
+    out(t) = cos a / sqrt(1 + r sin 2a)        in(t) = sin a / sqrt(1 + r sin 2a)
+
+For sides of equal power P the power of the mix is P (out^2 + in^2 + 2 r out in) = P (1 + r sin 2a) / (1 + r sin 2a),
+which is P: no step and no dip, whatever r. r = 0 is the equal-power law; r = 1 gives gains that sum to 1, within 0.05
+of linear.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile as sf
+import soxr
+from jaxtyping import Float, Shaped
+
+from rl_editor.config import Config
+from rl_editor.edits import EditList, Segment
+from rl_editor.errors import EditListError
+from rl_editor.render.sources import Source, check_source, open_source
+from rl_editor.utils import BLOCK_FRAMES, FFMPEG_SUFFIXES, Samples, load_audio, open_output, save_audio
+
+_DIP_MS = 3.0  # each way, where neither side has anything to play beyond the join: short, yet no click
+_FORMATS = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
+_RESAMPLER_MARGIN_FRAMES = 64  # read beyond a resampled span, so that its ends do not ring
+
+
+def render_samples(edit: EditList, samples: Samples, config: Config) -> Samples:
+    """The audio of an edit list, in memory.
+
+    Raises:
+        EditListError: the edit list plays nothing, or was made for another recording.
+    """
+    with open_source(samples) as source:
+        blocks = list(_render(edit, source, block_s=config.render.block_s))
+    return Samples(np.concatenate(blocks), samples.sample_rate)
+
+
+def render_file(edit: EditList, source: Path, output: Path, config: Config) -> None:
+    """Write the audio of an edit list in the format of ``output``'s extension; rate, channels and depth stay.
+
+    Raises:
+        EditListError: the edit list plays nothing, or was made for another recording.
+        AudioFileError: the source cannot be read, or the output's format not written.
+    """
+    if output.suffix.lower() in FFMPEG_SUFFIXES:
+        with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
+            plain = Path(folder) / "rendered.wav"
+            render_file(edit, source, plain, config)
+            save_audio(output, load_audio(plain))
+        return
+    with open_source(source) as recording:
+        _check_plays(edit)
+        check_source(edit, recording)
+        subtype = _output_subtype(output, recording.sample_type.subtype)
+        rate, channels = recording.sample_rate, recording.channels
+        with open_output(output, sample_rate=rate, channels=channels, subtype=subtype) as file:
+            for block in _render(edit, recording, block_s=config.render.block_s):
+                for start in range(0, len(block), BLOCK_FRAMES):
+                    file.write(block[start : start + BLOCK_FRAMES])
+
+
+def crossfade_gains(n_frames: int, *, correlation: float) -> Float[np.ndarray, "two frames"]:
+    """The gains of the side that ends (row 0) and of the side that begins (row 1); the law is in the module's words."""
+    angle = (np.arange(n_frames) + 0.5) / n_frames * (np.pi / 2)
+    r = min(max(correlation, 0.0), 1.0)
+    return np.stack([np.cos(angle), np.sin(angle)]) / np.sqrt(1.0 + r * np.sin(2 * angle))
+
+
+def correlation(left: Shaped[np.ndarray, "frames channels"], right: Shaped[np.ndarray, "frames channels"]) -> float:
+    """<l, r> / sqrt(<l, l> <r, r>) over all channels; 0 where a side is silent."""
+    a, b = left.astype(np.float64).ravel(), right.astype(np.float64).ravel()
+    power = float(a @ a) * float(b @ b)
+    return float(a @ b) / power**0.5 if power > 0 else 0.0
+
+
+class Zone(NamedTuple):
+    """The output frames around a join that are mixed; ``dip`` fades through silence instead of crossfading."""
+
+    before: int = 0
+    after: int = 0
+    dip: bool = False
+
+    @property
+    def lead(self) -> int:
+        """Frames that the beginning side plays before its start."""
+        return 0 if self.dip else self.before
+
+    @property
+    def tail(self) -> int:
+        """Frames that the ending side plays beyond its end."""
+        return 0 if self.dip else self.after
+
+    @property
+    def frames(self) -> int:
+        """Frames that are mixed."""
+        return self.before + self.after
+
+
+def plan_zones(segments: Sequence[Segment], *, sample_rate: int, source_frames: int) -> list[Zone]:
+    """What is mixed at the start of every segment; nothing at the start of the first."""
+    joins = pairwise(segments)
+    return [Zone(), *(_zone(a, b, sample_rate=sample_rate, source_frames=source_frames) for a, b in joins)][
+        : len(segments)
+    ]
+
+
+def _zone(left: Segment, right: Segment, *, sample_rate: int, source_frames: int) -> Zone:
+    half = round(right.crossfade_in_ms * sample_rate / 2000)
+    left_half, right_half = min(half, left.frames // 2), min(half, right.frames // 2)
+    before = min(left_half, _frames_before(right))
+    after = min(right_half, _frames_after(left, source_frames))
+    dip = min(half, round(_DIP_MS * sample_rate / 1000))
+    if before + after >= dip:
+        return Zone(before, after)
+    return Zone(min(dip, left_half), min(dip, right_half), dip=True)
+
+
+def _frames_before(segment: Segment) -> int:
+    """Output frames that the source has before a segment; silence has as many as anyone wants."""
+    start = segment.source_start_frame
+    return segment.frames if start is None else int(start / segment.speed)
+
+
+def _frames_after(segment: Segment, source_frames: int) -> int:
+    end = segment.source_end_frame
+    return segment.frames if end is None else int((source_frames - end) / segment.speed)
+
+
+def _check_plays(edit: EditList) -> None:
+    if not edit.segments:
+        raise EditListError(f"{edit.source.name}: the edit list plays nothing; keep at least one segment")
+
+
+def _render(edit: EditList, source: Source, *, block_s: float) -> Iterator[Shaped[np.ndarray, "frames channels"]]:
+    """Blocks of output in the source's own sample type."""
+    _check_plays(edit)
+    check_source(edit, source)
+    segments = edit.merged().segments
+    zones = plan_zones(segments, sample_rate=source.sample_rate, source_frames=source.frames)
+    block_frames = max(1, round(block_s * source.sample_rate))
+    held = np.zeros((0, source.channels))
+    for segment, zone, following in zip(segments, zones, [*zones[1:], Zone()], strict=True):
+        tape = _Tape(_material(segment, source, zone.lead, following.tail, block_frames))
+        if zone.frames:
+            head = _pad(tape.take(zone.lead + zone.after), front=zone.frames - zone.lead - zone.after)
+            yield source.sample_type.store(_mix(held, head, zone))
+        left = segment.frames - zone.after - following.before
+        while left:
+            block = tape.take(min(left, block_frames))
+            left -= len(block)
+            yield source.sample_type.store(block)
+        held = _pad(tape.take(following.before + following.tail), back=following.after - following.tail)
+
+
+def _mix(
+    left: Shaped[np.ndarray, "frames channels"], right: Shaped[np.ndarray, "frames channels"], zone: Zone
+) -> Float[np.ndarray, "frames channels"]:
+    if zone.dip:
+        fade_out, fade_in = (
+            crossfade_gains(zone.before, correlation=0.0)[0],
+            crossfade_gains(zone.after, correlation=0.0)[1],
+        )
+        gains = np.stack([np.pad(fade_out, (0, zone.after)), np.pad(fade_in, (zone.before, 0))])
+    else:
+        gains = crossfade_gains(zone.frames, correlation=correlation(left, right))
+    mixed: np.ndarray = left * gains[0][:, None] + right * gains[1][:, None]
+    return mixed
+
+
+def _pad(block: Shaped[np.ndarray, "frames channels"], *, front: int = 0, back: int = 0) -> np.ndarray:
+    return np.pad(block, ((front, back), (0, 0))) if front or back else block
+
+
+class _Tape:
+    """Takes any number of frames off a stream of blocks."""
+
+    def __init__(self, blocks: Iterator[np.ndarray]) -> None:
+        self._blocks = blocks
+        self._rest = next(blocks)
+
+    def take(self, count: int) -> Shaped[np.ndarray, "frames channels"]:
+        parts = []
+        while count > len(self._rest):
+            parts.append(self._rest)
+            count -= len(self._rest)
+            self._rest = next(self._blocks)
+        parts.append(self._rest[:count])
+        self._rest = self._rest[count:]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _material(
+    segment: Segment, source: Source, lead: int, tail: int, block_frames: int
+) -> Iterator[Shaped[np.ndarray, "frames channels"]]:
+    """``lead + segment.frames + tail`` frames of what a segment plays, in blocks."""
+    count = lead + segment.frames + tail
+    if segment.source_start_frame is None:
+        blocks = _silence(source, count, block_frames)
+    elif segment.speed == 1.0 and segment.pitch_semitones == 0.0:
+        blocks = _read(source, segment.source_start_frame - lead, count, block_frames)
+    else:
+        blocks = _warped(segment, source, lead, count, block_frames)
+    gain = 10.0 ** (segment.gain_db / 20)
+    return blocks if gain == 1.0 else (block * gain for block in blocks)
+
+
+def _silence(source: Source, count: int, block_frames: int) -> Iterator[np.ndarray]:
+    for start in range(0, count, block_frames):
+        yield np.zeros((min(block_frames, count - start), source.channels), source.sample_type.dtype)
+
+
+def _read(source: Source, first: int, count: int, block_frames: int) -> Iterator[np.ndarray]:
+    for start in range(first, first + count, block_frames):
+        yield source.read(start, min(block_frames, first + count - start))
+
+
+def _warped(segment: Segment, source: Source, lead: int, count: int, block_frames: int) -> Iterator[np.ndarray]:
+    """``count`` frames of a span played faster or slower and at another pitch, as float64 at the source's scale."""
+    assert segment.source_start_frame is not None
+    wanted = round(segment.source_start_frame - lead * segment.speed)
+    first = max(0, wanted - ceil(_RESAMPLER_MARGIN_FRAMES * segment.speed))
+    last = min(source.frames, wanted + ceil((count + _RESAMPLER_MARGIN_FRAMES) * segment.speed))
+    blocks: Iterator[np.ndarray] = (b.astype(np.float64) for b in _read(source, first, last - first, block_frames))
+    if segment.speed != 1.0:
+        blocks = _resampled(blocks, segment.speed, source)
+    if segment.pitch_semitones:
+        blocks = _pitched(blocks, segment.pitch_semitones, source)
+    skip = round((wanted - first) / segment.speed)
+    return _window(blocks, skip, count)
+
+
+def _resampled(blocks: Iterator[np.ndarray], speed: float, source: Source) -> Iterator[np.ndarray]:
+    rate = source.sample_rate
+    stream = soxr.ResampleStream(rate * speed, rate, source.channels, dtype="float64", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros((0, source.channels)), last=True)
+
+
+def _pitched(blocks: Iterator[np.ndarray], semitones: float, source: Source) -> Iterator[np.ndarray]:
+    from librosa.effects import pitch_shift
+
+    whole = np.concatenate(list(blocks))
+    yield pitch_shift(whole.T, sr=source.sample_rate, n_steps=semitones).T
+
+
+def _window(blocks: Iterator[np.ndarray], skip: int, count: int) -> Iterator[np.ndarray]:
+    """``count`` frames after the first ``skip``; zeros where the stream ends early."""
+    channels = 1
+    for block in blocks:
+        channels = block.shape[1]
+        kept = block[skip : skip + count]
+        skip, count = max(0, skip - len(block)), count - len(kept)
+        yield kept
+    yield np.zeros((count, channels))
+
+
+def _output_subtype(output: Path, subtype: str | None) -> str | None:
+    """The source's own subtype where the output's format has it."""
+    suffix = output.suffix.lower()
+    kept = subtype is not None and sf.check_format(_FORMATS.get(suffix, suffix.lstrip(".").upper()), subtype)
+    return subtype if kept else None

@@ -1,0 +1,151 @@
+"""Reading spans of a recording in its own sample type, from a file or from memory.
+
+Integer samples are left-aligned as libsndfile gives them: 24 bits come as int32 whose low 8 bits are zero, so one step
+of the recording is ``step`` in the array. Lossy files are decoded once, in order, into a temporary float file: a seek
+in an MP3 does not give the same bits as reading up to the place.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import soundfile as sf
+from jaxtyping import Shaped
+
+from rl_editor.edits import EditList
+from rl_editor.errors import AudioFileError, EditListError
+from rl_editor.utils import Samples, read_blocks
+
+# subtype -> how its samples are held; all others are read as float32
+_DTYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32",
+           "ALAC_16": "int16", "ALAC_20": "int32", "ALAC_24": "int32", "ALAC_32": "int32",
+           "ULAW": "int16", "ALAW": "int16", "DOUBLE": "float64"}  # fmt: skip
+_STEPS = {"PCM_S8": 1 << 8, "PCM_U8": 1 << 8, "PCM_24": 1 << 8, "ALAC_20": 1 << 12, "ALAC_24": 1 << 8}
+_LOSSY_FORMATS = frozenset({"MP3", "OGG"})
+
+
+@dataclass(frozen=True)
+class SampleType:
+    """How samples are held: numpy dtype, the size of one step, and libsndfile's subtype if from a file."""
+
+    dtype: str
+    step: int = 1
+    subtype: str | None = None
+
+    def store(self, block: Shaped[np.ndarray, "frames channels"]) -> Shaped[np.ndarray, "frames channels"]:
+        """A block as samples of this type: unchanged if it is, else rounded to the nearest step and clipped."""
+        if block.dtype == self.dtype:
+            return block
+        if self.dtype.startswith("float"):
+            return block.astype(self.dtype)
+        limits = np.iinfo(self.dtype)
+        stepped = np.round(block / self.step) * self.step
+        clipped: np.ndarray = np.clip(stepped, limits.min, limits.max - (self.step - 1))
+        return clipped.astype(self.dtype)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A recording whose spans can be read in any order."""
+
+    sample_rate: int
+    channels: int
+    frames: int
+    sample_type: SampleType
+
+    def read(self, start: int, count: int) -> Shaped[np.ndarray, "frames channels"]:
+        """``count`` frames from ``start``, in the recording's own type."""
+        ...
+
+
+class MemorySource:
+    """Samples in memory."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._data = samples.data
+        self.sample_rate = samples.sample_rate
+        self.channels, self.frames = samples.channels, samples.frames
+        self.sample_type = SampleType("float32")
+
+    def read(self, start: int, count: int) -> Shaped[np.ndarray, "frames channels"]:
+        """``count`` frames from ``start``."""
+        return self._data[start : start + count]
+
+
+class FileSource:
+    """A file that libsndfile reads and seeks to the sample; give an open ``SoundFile``."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self._name = file, name
+        self.sample_rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
+        subtype = file.subtype
+        self.sample_type = SampleType(_DTYPES.get(subtype, "float32"), _STEPS.get(subtype, 1), subtype)
+
+    def read(self, start: int, count: int) -> Shaped[np.ndarray, "frames channels"]:
+        """``count`` frames from ``start``.
+
+        Raises:
+            AudioFileError: the file ends before.
+        """
+        if self._file.tell() != start:
+            self._file.seek(start)
+        data: np.ndarray = self._file.read(count, dtype=self.sample_type.dtype, always_2d=True)
+        if len(data) != count:
+            raise AudioFileError(
+                f"{self._name}: {len(data)} of {count} frames from frame {start} on could be read; is the file cut off?"
+            )
+        return data
+
+
+@contextmanager
+def open_source(recording: str | Path | Samples) -> Iterator[Source]:
+    """Open a file, or samples in memory, for reading spans.
+
+    Raises:
+        AudioFileError: the file cannot be read.
+    """
+    if isinstance(recording, Samples):
+        yield MemorySource(recording)
+        return
+    path = Path(recording)
+    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
+        seekable = path if _seeks_exactly(path) else _decoded(path, Path(folder))
+        with sf.SoundFile(str(seekable)) as file:
+            yield FileSource(file, str(path))
+
+
+def check_source(edit: EditList, source: Source) -> None:
+    """Refuse a recording that the edit list cannot be about. Other channel counts are fine: stems of the recording.
+
+    Raises:
+        EditListError: another sample rate, or too few frames.
+    """
+    needed = max((segment.source_end_frame or 0 for segment in edit.segments), default=0)
+    if source.sample_rate != edit.source.sample_rate or source.frames < needed:
+        raise EditListError(
+            f"{edit.source.name}: the edit list needs {needed} frames at {edit.source.sample_rate} Hz, the recording "
+            f"has {source.frames} at {source.sample_rate} Hz; was it made for another file?"
+        )
+
+
+def _seeks_exactly(path: Path) -> bool:
+    try:
+        return sf.info(str(path)).format not in _LOSSY_FORMATS
+    except sf.LibsndfileError:
+        return False
+
+
+def _decoded(path: Path, folder: Path) -> Path:
+    """The recording as 32-bit float, decoded from the start; RF64 has no limit of 4 GiB."""
+    target = folder / "decoded.rf64"
+    blocks = read_blocks(path)
+    first = next(blocks)
+    with sf.SoundFile(str(target), "w", first.sample_rate, first.channels, format="RF64", subtype="FLOAT") as file:
+        file.write(first.data)
+        for block in blocks:
+            file.write(block.data)
+    return target

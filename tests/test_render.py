@@ -1,0 +1,392 @@
+"""Rendering: untouched samples bit for bit, joins without clicks or level steps, everything streamed."""
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from rl_editor.config import Config
+from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
+from rl_editor.errors import AudioFileError, EditListError
+from rl_editor.render import crossfade_gains, render_file, render_samples, settle_joins
+from rl_editor.render.mixing import Zone, correlation, plan_zones
+from rl_editor.utils import Samples, open_output
+
+RATE = 8000  # Hz
+CONFIG = Config()
+
+
+def noise(frames, channels=2, seed=0, scale=0.2):
+    return (np.random.default_rng(seed).standard_normal((frames, channels)) * scale).astype(np.float32)
+
+
+def edit_of(frames, *segments, rate=RATE, channels=2, name="song.wav"):
+    return EditList(SourceInfo(name, "0" * 64, rate, channels, frames), segments)
+
+
+def seg(start, frames, crossfade_in_ms=0.0, **kwargs):
+    return Segment(start, frames, crossfade_in_ms, **kwargs)
+
+
+def render(data, *segments, rate=RATE, config=CONFIG):
+    edit = edit_of(len(data), *segments, rate=rate, channels=data.shape[1])
+    return render_samples(edit, Samples(data, rate), config).data
+
+
+def write(path, data, subtype):
+    with sf.SoundFile(str(path), "w", RATE, data.shape[1], subtype=subtype) as file:
+        file.write(data)
+    return path
+
+
+# ------------------------------------------------------------------------------------ bits
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "dtype"),
+    [
+        ("wav", "PCM_16", "int16"),
+        ("wav", "PCM_24", "int32"),
+        ("wav", "PCM_32", "int32"),
+        ("wav", "PCM_U8", "int16"),
+        ("wav", "FLOAT", "float32"),
+        ("wav", "DOUBLE", "float64"),
+        ("flac", "PCM_16", "int16"),
+        ("flac", "PCM_24", "int32"),
+        ("flac", "PCM_S8", "int16"),
+        ("aiff", "PCM_24", "int32"),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_keep_all_is_the_input_bit_for_bit(tmp_path, suffix, subtype, dtype, channels):
+    scale = 3.0 if dtype.startswith("float") else 0.2  # float peaks pass 1.0 and stay
+    path = tmp_path / f"in.{suffix}"
+    with open_output(path, sample_rate=RATE, channels=channels, subtype=subtype) as file:
+        file.write(noise(12345, channels, scale=scale))
+    out = tmp_path / f"out.{suffix}"
+    render_file(keep_all(SourceInfo("in", "", RATE, channels, 12345)), path, out, CONFIG)
+    assert sf.read(out, dtype=dtype)[0].tobytes() == sf.read(path, dtype=dtype)[0].tobytes()
+    assert out.read_bytes() == path.read_bytes()  # the same writer makes the same header
+    assert (sf.info(out).subtype, sf.info(out).samplerate) == (subtype, RATE)
+
+
+@pytest.mark.parametrize(("subtype", "dtype"), [("PCM_16", "int16"), ("PCM_24", "int32"), ("FLOAT", "float32")])
+@pytest.mark.parametrize("block_s", [0.0105, 10.0])
+def test_outside_crossfades_the_samples_are_the_source_s(tmp_path, subtype, dtype, block_s):
+    path = write(tmp_path / "in.wav", noise(8000), subtype)
+    config = Config()
+    config.render.block_s = block_s  # 84 frames, or all at once
+    edit = edit_of(8000, seg(1000, 2000), seg(5000, 1500, 50.0), seg(200, 1000, 20.0))
+    render_file(edit, path, tmp_path / "out.wav", config)
+    source, out = (sf.read(tmp_path / name, dtype=dtype)[0] for name in ("in.wav", "out.wav"))
+    assert len(out) == 4500
+    # 50 ms are 400 frames, 200 on each side of the join at 2000; 20 ms are 160, 80 on each side of 3500
+    for start, end, at in [(0, 1800, 1000), (2200, 3420, 5200), (3580, 4500, 280)]:
+        assert (out[start:end] == source[at : at + end - start]).all()
+    assert (out[1800:2200] != source[2800:3200]).any()
+    if subtype == "PCM_24":
+        assert (out % 256 == 0).all()
+
+
+def test_a_crossfade_is_rounded_to_the_nearest_step(tmp_path):
+    path = write(tmp_path / "in.wav", noise(4000), "PCM_24")
+    edit = edit_of(4000, seg(0, 1000), seg(2000, 1000, 20.0))  # 80 frames to each side of frame 1000
+    render_file(edit, path, tmp_path / "out.wav", CONFIG)
+    source, out = (sf.read(tmp_path / name, dtype="float64")[0] for name in ("in.wav", "out.wav"))
+    left, right = source[920:1080], source[1920:2080]
+    gains = crossfade_gains(160, correlation=correlation(left, right))
+    exact = left * gains[0][:, None] + right * gains[1][:, None]
+    assert np.abs(out[920:1080] - exact).max() <= 0.5000001 / 2**23  # half a step of 24 bits
+
+
+def test_block_length_does_not_change_a_bit():
+    data = noise(6000)
+    parts = (seg(10, 2000), seg(3000, 1500, 50.0, speed=1.03), seg(500, 900, 30.0, gain_db=-3.0), seg(None, 100, 10.0))
+    config = Config()
+    config.render.block_s = 0.011
+    assert np.abs(render(data, *parts) - render(data, *parts, config=config)).max() < 1e-7
+
+
+def test_neighbours_that_continue_are_not_touched():
+    data = noise(4000)
+    out = render(data, seg(0, 1000), seg(1000, 500, 50.0), seg(1500, 2500, 50.0))
+    assert (out == data).all()
+
+
+def test_mono_rendering_of_a_stem_with_the_edit_of_a_stereo_song():
+    edit = edit_of(4000, seg(0, 1000), seg(2000, 1000, 20.0))
+    assert render_samples(edit, Samples(noise(4000, 1), RATE), CONFIG).data.shape == (2000, 1)
+
+
+# ------------------------------------------------------------------------------------ crossfades
+
+
+@pytest.mark.parametrize("r", [0.0, 0.3, 1.0, -0.7, 2.0])
+def test_gains_keep_the_power_whatever_the_correlation(r):
+    out, into = crossfade_gains(50, correlation=r)
+    clipped = min(max(r, 0.0), 1.0)
+    np.testing.assert_allclose(out**2 + into**2 + 2 * clipped * out * into, 1.0)
+    np.testing.assert_allclose(out, into[::-1])
+
+
+def test_alike_sides_fade_almost_linearly_and_unlike_sides_with_equal_power():
+    # one frame is t = 1/2: 1/2 each when alike, sqrt(1/2) each when not
+    np.testing.assert_allclose(crossfade_gains(1, correlation=1.0), [[0.5], [0.5]])
+    np.testing.assert_allclose(crossfade_gains(1, correlation=0.0), [[0.5**0.5], [0.5**0.5]])
+    out, into = crossfade_gains(200, correlation=1.0)
+    np.testing.assert_allclose(out + into, 1.0)
+    assert np.abs(into - (np.arange(200) + 0.5) / 200).max() < 0.05
+
+
+def test_correlation_by_hand():
+    a = np.array([[1.0], [0.0], [2.0]])
+    assert correlation(a, 2 * a) == pytest.approx(1.0)
+    assert correlation(a, np.array([[1.0], [5.0], [1.0]])) == pytest.approx(3 / (5 * 27) ** 0.5)
+    assert correlation(a, 0 * a) == 0.0
+
+
+def test_looping_exactly_periodic_sound_leaves_it_unbroken():
+    t = np.arange(8000)
+    data = np.sin(2 * np.pi * t / 80)[:, None].astype(np.float32) * 0.5  # 100 Hz
+    out = render(data, seg(800, 4000), seg(800, 4000, 50.0))  # 4000 frames are 50 periods
+    np.testing.assert_allclose(out[:, 0], 0.5 * np.sin(2 * np.pi * (800 + t) / 80), atol=2e-6)
+
+
+def test_level_is_kept_across_a_join_of_unlike_sides():
+    data = noise(60000, 1)
+    out = render(data, seg(0, 20000), seg(40000, 20000, 500.0))  # 4000 frames mixed around 20000
+    power = np.square(out[18000:22000, 0]).reshape(8, 500).mean(axis=1)
+    assert np.abs(10 * np.log10(power / 0.04)).max() < 1.0  # dB; 500 samples of noise scatter by 0.27 dB
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "zone"),
+    [
+        (seg(1000, 1000), seg(3000, 1000, 50.0), Zone(200, 200)),
+        (seg(1000, 1000), seg(3000, 1000, 0.0), Zone(0, 0)),
+        (seg(1000, 100), seg(3000, 1000, 50.0), Zone(50, 200)),  # half of a short neighbour
+        (seg(1000, 1000), seg(60, 1000, 50.0), Zone(60, 200)),  # only 60 frames before the right side
+        (seg(6990, 1000), seg(3000, 1000, 50.0), Zone(200, 10)),  # only 10 after the left
+        (seg(7000, 1000), seg(0, 1000, 50.0), Zone(24, 24, dip=True)),  # nothing on either side; 3 ms are 24
+        (seg(None, 1000), seg(3000, 1000, 50.0), Zone(200, 200)),
+        (seg(1000, 1000), seg(None, 1000, 50.0), Zone(200, 200)),
+    ],
+)
+def test_crossfades_are_clipped_where_material_ends(left, right, zone):
+    assert plan_zones([left, right], sample_rate=RATE, source_frames=8000) == [Zone(), zone]
+
+
+def jump(signal):
+    """The largest second difference: 0 for a line, twice the step for a click."""
+    return np.abs(np.diff(signal, 2, axis=0)).max()
+
+
+def test_whole_file_looped_does_not_click():
+    data = np.cos(2 * np.pi * np.arange(8000) / 83.0)[:, None].astype(np.float32) * 0.5
+    smooth = render(data, seg(0, 8000), seg(0, 8000, 50.0))
+    hard = render(data, seg(0, 8000), seg(0, 8000, 0.0))
+    assert len(smooth) == 16000
+    assert jump(smooth) < 4 * jump(data)
+    assert jump(hard) > 25 * jump(data)
+    assert (smooth[:7976] == data[:7976]).all()  # the dip takes 3 ms, 24 frames
+    assert (smooth[8024:] == data[24:]).all()
+
+
+def test_many_random_joins_do_not_click():
+    t = np.arange(40000)
+    data = (0.3 * np.sin(2 * np.pi * t / 91.3) + 0.2 * np.sin(2 * np.pi * t / 40.1))[:, None].astype(np.float32)
+    rng = np.random.default_rng(1)
+    parts = [seg(int(rng.integers(0, 39000)), int(rng.integers(300, 1000)), 20.0) for _ in range(100)]
+    assert jump(render(data, *parts)) < 1.5 * jump(data)
+
+
+# ------------------------------------------------------------------------------------ other segments
+
+
+def test_silence_is_faded_into_and_out_of():
+    data = np.full((4000, 1), 0.5, np.float32)
+    out = render(data, seg(0, 1000), seg(None, 1000, 50.0), seg(1000, 1000, 50.0))
+    assert (out[1200:1800] == 0).all()
+    assert (out[:800] == 0.5).all()
+    assert jump(out) < 0.01
+
+
+def test_gain_is_in_decibels():
+    data = noise(1000)
+    np.testing.assert_allclose(render(data, seg(0, 1000, gain_db=-6.0)), data * 10 ** (-0.3), rtol=1e-6)
+
+
+def test_gain_clips_integer_samples_at_full_scale(tmp_path):
+    path = write(tmp_path / "in.wav", np.full((100, 1), 0.9), "PCM_24")
+    render_file(edit_of(100, seg(0, 100, gain_db=6.0)), path, tmp_path / "out.wav", CONFIG)
+    assert (sf.read(tmp_path / "out.wav", dtype="int32")[0] == 2**31 - 256).all()
+
+
+def test_speed_plays_more_source_in_the_same_time():
+    t = np.arange(20000)
+    data = np.sin(2 * np.pi * t / 100)[:, None].astype(np.float32) * 0.5
+    out = render(data, seg(1000, 8000, speed=1.25))[:, 0]
+    expected = 0.5 * np.sin(2 * np.pi * (1000 + 1.25 * np.arange(8000)) / 100)
+    np.testing.assert_allclose(out, expected, atol=1e-3)
+
+
+def test_speed_at_the_edges_of_the_source_keeps_its_length():
+    data = noise(1000)
+    for speed in (0.97, 1.0301):
+        frames = int(1000 / speed)
+        assert render(data, seg(0, frames, speed=speed)).shape == (frames, 2)
+
+
+def test_pitch_raises_a_tone_and_keeps_its_length():
+    t = np.arange(22050)
+    data = np.sin(2 * np.pi * 440 * t / 22050)[:, None].astype(np.float32) * 0.5
+    out = render(data, seg(0, 22050, pitch_semitones=12.0), rate=22050)[:, 0]
+    assert len(out) == 22050
+    assert abs(int(np.abs(np.fft.rfft(out)).argmax()) - 880) <= 2  # an octave above 440 Hz, 1 Hz bins
+
+
+# ------------------------------------------------------------------------------------ files
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "mp3"])
+def test_lossy_sources_are_cut_as_decoded_from_the_start(tmp_path, suffix):
+    path = tmp_path / f"in.{suffix}"
+    sf.write(path, noise(44100), 44100)
+    decoded = sf.read(path, dtype="float32", always_2d=True)[0]
+    edit = edit_of(len(decoded), seg(30000, 5000), seg(1000, 5000), rate=44100)
+    render_file(edit, path, tmp_path / "out.wav", CONFIG)
+    out = sf.read(tmp_path / "out.wav", dtype="float32", always_2d=True)[0]
+    np.testing.assert_array_equal(out, np.concatenate([decoded[30000:35000], decoded[1000:6000]]))
+
+
+@pytest.mark.parametrize(("suffix", "subtype"), [("flac", "PCM_16"), ("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III")])
+def test_the_extension_is_the_format(tmp_path, suffix, subtype):
+    path = tmp_path / "in.wav"
+    sf.write(path, noise(30000), 44100, subtype="PCM_16")
+    out = tmp_path / f"out.{suffix}"
+    render_file(edit_of(30000, seg(0, 20000), rate=44100), path, out, CONFIG)
+    assert sf.info(out).subtype == subtype
+    assert sf.info(out).samplerate == 44100
+
+
+def test_a_float_file_does_not_carry_the_time_of_writing(tmp_path):
+    path = write(tmp_path / "in.wav", noise(100), "FLOAT")
+    render_file(edit_of(100, seg(0, 50)), path, tmp_path / "out.wav", CONFIG)
+    assert b"PEAK" in path.read_bytes()
+    assert b"PEAK" not in (tmp_path / "out.wav").read_bytes()
+
+
+def test_a_foreign_or_cut_off_recording_is_refused(tmp_path):
+    path = write(tmp_path / "in.wav", noise(1000), "PCM_16")
+    with pytest.raises(EditListError, match=r"needs 2000 frames.*has 1000"):
+        render_file(edit_of(2000, seg(0, 2000)), path, tmp_path / "out.wav", CONFIG)
+    with pytest.raises(EditListError, match="44100 Hz"):
+        render_file(edit_of(1000, seg(0, 1000), rate=44100), path, tmp_path / "out.wav", CONFIG)
+    with pytest.raises(EditListError, match="plays nothing"):
+        render_file(edit_of(1000), path, tmp_path / "out.wav", CONFIG)
+    with pytest.raises(AudioFileError, match="no such file"):
+        render_file(edit_of(1000, seg(0, 1000)), tmp_path / "none.wav", tmp_path / "out.wav", CONFIG)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path):
+    config = Config()
+    config.render.block_s = 1.0
+
+    def peak_bytes(seconds):
+        path = tmp_path / f"{seconds}.wav"
+        with sf.SoundFile(str(path), "w", RATE, 2, subtype="PCM_16") as file:
+            for _ in range(seconds):
+                file.write(np.zeros((RATE, 2), np.int16))
+        frames = seconds * RATE
+        edit = edit_of(frames, seg(frames // 2, frames // 2), seg(0, frames // 2, 50.0))
+        tracemalloc.start()
+        render_file(edit, path, tmp_path / "out.wav", config)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    assert peak_bytes(400) < peak_bytes(40) + 2 * RATE * 4  # ten times the audio, no second more held
+
+
+# ------------------------------------------------------------------------------------ settling
+
+
+def song(seconds=8, rate=RATE, seed=0):
+    """A pulse of decaying noise bursts every half second over a quiet tone."""
+    rng = np.random.default_rng(seed)
+    data = 0.05 * np.sin(2 * np.pi * 220 * np.arange(seconds * rate) / rate)
+    burst = np.exp(-np.arange(rate // 4) / (0.02 * rate))
+    for beat in range(2 * seconds):
+        at = beat * rate // 2
+        data[at : at + rate // 4] += 0.6 * burst * rng.standard_normal(rate // 4)
+    return Samples(data[:, None].astype(np.float32), rate)
+
+
+def song_edit(samples, *segments):
+    return edit_of(samples.frames, *segments, channels=1)
+
+
+def test_a_join_moves_off_the_onset_and_the_beat_stays():
+    samples = song()
+    edit = song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0))  # joined on a burst on both sides
+    left, right = settle_joins(edit, samples, CONFIG).segments
+    shift = left.frames - 8000
+    assert -160 <= shift <= -60  # off by more than half of the 20 ms fade, within 20 ms
+    assert right.source_start_frame == 24000 + shift
+    assert left.frames + right.frames == edit.frames
+    assert right.source_end_frame == 32000
+
+
+def test_settled_joins_lose_no_onset():
+    samples = song()
+    edit = song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0))
+    settled = render_samples(settle_joins(edit, samples, CONFIG), samples, CONFIG).data
+    assert (settled[8000:16000] == samples.data[24000:32000]).all()  # the burst at the join plays whole
+    assert (render_samples(edit, samples, CONFIG).data[8000:8080] != samples.data[24000:24080]).any()
+
+
+def test_a_small_offset_is_taken_back_where_both_sides_then_agree():
+    t = np.arange(64000)
+    tone = 0.3 * np.sin(2 * np.pi * 131.0 * t / RATE) + 0.2 * np.sin(2 * np.pi * 311.7 * t / RATE)
+    bar = np.tile(tone[:16000], 4)  # four bars, the same to the sample
+    samples = Samples(bar[:, None].astype(np.float32), RATE)
+    edit = song_edit(samples, seg(0, 20000), seg(20000 + 16000 + 15, 20000, 20.0))  # 15 frames are 1.9 ms late
+    left, right = settle_joins(edit, samples, CONFIG).segments
+    assert right.source_start_frame - left.source_end_frame == 16000
+    assert left.frames + right.frames == edit.frames
+
+
+def test_joins_settle_alike_from_file_and_memory(tmp_path):
+    samples = song()
+    path = tmp_path / "song.wav"
+    sf.write(path, samples.data, RATE, subtype="FLOAT")
+    edit = song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0), seg(9000, 4000, 20.0))
+    assert settle_joins(edit, path, CONFIG) == settle_joins(edit, samples, CONFIG)
+
+
+def test_settling_keeps_length_and_stays_near_on_random_edits():
+    samples = song()
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        starts = rng.integers(0, samples.frames - 9000, 5)
+        edit = song_edit(samples, *(seg(int(s), int(rng.integers(50, 9000)), 50.0) for s in starts))
+        settled = settle_joins(edit, samples, CONFIG)
+        assert settled.frames == edit.frames
+        for before, after in zip(edit.segments, settled.segments, strict=True):
+            assert abs(after.source_start_frame - before.source_start_frame) <= 160 + 24  # 20 ms and 3 ms
+
+
+def test_nothing_to_settle():
+    samples = song()
+    limit = Config()
+    limit.render.join_search_ms = 0.0
+    whole = keep_all(song_edit(samples).source)
+    assert settle_joins(whole, samples, CONFIG) == whole
+    silent = song_edit(samples, seg(0, 8000), seg(None, 800, 20.0), seg(24000, 8000, 20.0))
+    assert settle_joins(silent, samples, CONFIG) == silent
+    edit = song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0))
+    assert settle_joins(edit, samples, limit) == edit
+    assert settle_joins(replace(edit, segments=()), samples, CONFIG).segments == ()
