@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rl_editor.errors import EditListError
 
 FORMAT = "rl-editor/edit-list"
 VERSION = 1
+DIP_MS = 3.0  # each way, where neither side of a join has more to play: short, yet no click
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,38 @@ def keep_all(source: SourceInfo) -> EditList:
     return EditList(source, (Segment(0, source.frames),))
 
 
+class Crossfade(NamedTuple):
+    """The output frames around a join that are mixed; ``dip`` fades both sides through silence instead."""
+
+    before: int = 0
+    after: int = 0
+    dip: bool = False
+
+    @property
+    def lead(self) -> int:
+        """Frames that the beginning side plays before its start."""
+        return 0 if self.dip else self.before
+
+    @property
+    def tail(self) -> int:
+        """Frames that the ending side plays beyond its end."""
+        return 0 if self.dip else self.after
+
+    @property
+    def frames(self) -> int:
+        """Frames that are mixed."""
+        return self.before + self.after
+
+
+def crossfades(edit: EditList) -> list[Crossfade]:
+    """The crossfade into every segment, clipped to what the source has beyond the join and to half of a segment.
+
+    The first segment has none. Where neither side has anything beyond the join, both dip for ``DIP_MS``.
+    """
+    fades = [_crossfade(left, right, edit.source) for left, right in pairwise(edit.segments)]
+    return [Crossfade(), *fades] if edit.segments else []
+
+
 def joins(edit: EditList) -> list[tuple[Segment, Segment]]:
     """Neighbouring segments that do not simply continue each other."""
     merged = edit.merged().segments
@@ -209,6 +242,28 @@ def _continues(left: Segment, right: Segment) -> bool:
         return left.source_start_frame is None and right.source_start_frame is None
     same = (left.gain_db, left.speed, left.pitch_semitones) == (right.gain_db, right.speed, right.pitch_semitones)
     return same and left.source_end_frame == right.source_start_frame
+
+
+def _crossfade(left: Segment, right: Segment, source: SourceInfo) -> Crossfade:
+    half = round(right.crossfade_in_ms * source.sample_rate / 2000)
+    most_before, most_after = min(half, left.frames // 2), min(half, right.frames // 2)
+    before = min(most_before, _frames_before(right))
+    after = min(most_after, _frames_after(left, source.frames))
+    dip = min(half, round(DIP_MS * source.sample_rate / 1000))
+    if before + after >= dip:
+        return Crossfade(before, after)
+    return Crossfade(min(dip, most_before), min(dip, most_after), dip=True)
+
+
+def _frames_before(segment: Segment) -> int:
+    """Output frames that the source has before a segment; silence has as many as it takes."""
+    start = segment.source_start_frame
+    return segment.frames if start is None else int(start / segment.speed)
+
+
+def _frames_after(segment: Segment, source_frames: int) -> int:
+    end = segment.source_end_frame
+    return segment.frames if end is None else int((source_frames - end) / segment.speed)
 
 
 def _segment_from_dict(value: Mapping[str, Any], sample_rate: int) -> Segment:

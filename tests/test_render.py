@@ -8,10 +8,10 @@ import pytest
 import soundfile as sf
 
 from rl_editor.config import Config
-from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
+from rl_editor.edits import Crossfade, EditList, Segment, SourceInfo, crossfades, keep_all
 from rl_editor.errors import AudioFileError, EditListError
 from rl_editor.render import crossfade_gains, render_file, render_samples, settle_joins
-from rl_editor.render.mixing import Zone, correlation, plan_zones
+from rl_editor.render.mixing import correlation
 from rl_editor.utils import Samples, open_output
 
 RATE = 8000  # Hz
@@ -162,20 +162,20 @@ def test_level_is_kept_across_a_join_of_unlike_sides():
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "zone"),
+    ("left", "right", "fade"),
     [
-        (seg(1000, 1000), seg(3000, 1000, 50.0), Zone(200, 200)),
-        (seg(1000, 1000), seg(3000, 1000, 0.0), Zone(0, 0)),
-        (seg(1000, 100), seg(3000, 1000, 50.0), Zone(50, 200)),  # half of a short neighbour
-        (seg(1000, 1000), seg(60, 1000, 50.0), Zone(60, 200)),  # only 60 frames before the right side
-        (seg(6990, 1000), seg(3000, 1000, 50.0), Zone(200, 10)),  # only 10 after the left
-        (seg(7000, 1000), seg(0, 1000, 50.0), Zone(24, 24, dip=True)),  # nothing on either side; 3 ms are 24
-        (seg(None, 1000), seg(3000, 1000, 50.0), Zone(200, 200)),
-        (seg(1000, 1000), seg(None, 1000, 50.0), Zone(200, 200)),
+        (seg(1000, 1000), seg(3000, 1000, 50.0), Crossfade(200, 200)),
+        (seg(1000, 1000), seg(3000, 1000, 0.0), Crossfade(0, 0)),
+        (seg(1000, 100), seg(3000, 1000, 50.0), Crossfade(50, 200)),  # half of a short neighbour
+        (seg(1000, 1000), seg(60, 1000, 50.0), Crossfade(60, 200)),  # only 60 frames before the right side
+        (seg(6990, 1000), seg(3000, 1000, 50.0), Crossfade(200, 10)),  # only 10 after the left
+        (seg(7000, 1000), seg(0, 1000, 50.0), Crossfade(24, 24, dip=True)),  # nothing on either side; 3 ms are 24
+        (seg(None, 1000), seg(3000, 1000, 50.0), Crossfade(200, 200)),
+        (seg(1000, 1000), seg(None, 1000, 50.0), Crossfade(200, 200)),
     ],
 )
-def test_crossfades_are_clipped_where_material_ends(left, right, zone):
-    assert plan_zones([left, right], sample_rate=RATE, source_frames=8000) == [Zone(), zone]
+def test_crossfades_are_clipped_where_material_ends(left, right, fade):
+    assert crossfades(edit_of(8000, left, right)) == [Crossfade(), fade]
 
 
 def jump(signal):

@@ -11,11 +11,10 @@ of linear.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
@@ -23,12 +22,11 @@ import soxr
 from jaxtyping import Float, Shaped
 
 from rl_editor.config import Config
-from rl_editor.edits import EditList, Segment
+from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.render.sources import Source, check_source, open_source
 from rl_editor.utils import BLOCK_FRAMES, FFMPEG_SUFFIXES, Samples, load_audio, open_output, save_audio
 
-_DIP_MS = 3.0  # each way, where neither side has anything to play beyond the join: short, yet no click
 _FORMATS = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
 _RESAMPLER_MARGIN_FRAMES = 64  # read beyond a resampled span, so that its ends do not ring
 
@@ -82,59 +80,6 @@ def correlation(left: Shaped[np.ndarray, "frames channels"], right: Shaped[np.nd
     return float(a @ b) / power**0.5 if power > 0 else 0.0
 
 
-class Zone(NamedTuple):
-    """The output frames around a join that are mixed; ``dip`` fades through silence instead of crossfading."""
-
-    before: int = 0
-    after: int = 0
-    dip: bool = False
-
-    @property
-    def lead(self) -> int:
-        """Frames that the beginning side plays before its start."""
-        return 0 if self.dip else self.before
-
-    @property
-    def tail(self) -> int:
-        """Frames that the ending side plays beyond its end."""
-        return 0 if self.dip else self.after
-
-    @property
-    def frames(self) -> int:
-        """Frames that are mixed."""
-        return self.before + self.after
-
-
-def plan_zones(segments: Sequence[Segment], *, sample_rate: int, source_frames: int) -> list[Zone]:
-    """What is mixed at the start of every segment; nothing at the start of the first."""
-    joins = pairwise(segments)
-    return [Zone(), *(_zone(a, b, sample_rate=sample_rate, source_frames=source_frames) for a, b in joins)][
-        : len(segments)
-    ]
-
-
-def _zone(left: Segment, right: Segment, *, sample_rate: int, source_frames: int) -> Zone:
-    half = round(right.crossfade_in_ms * sample_rate / 2000)
-    left_half, right_half = min(half, left.frames // 2), min(half, right.frames // 2)
-    before = min(left_half, _frames_before(right))
-    after = min(right_half, _frames_after(left, source_frames))
-    dip = min(half, round(_DIP_MS * sample_rate / 1000))
-    if before + after >= dip:
-        return Zone(before, after)
-    return Zone(min(dip, left_half), min(dip, right_half), dip=True)
-
-
-def _frames_before(segment: Segment) -> int:
-    """Output frames that the source has before a segment; silence has as many as anyone wants."""
-    start = segment.source_start_frame
-    return segment.frames if start is None else int(start / segment.speed)
-
-
-def _frames_after(segment: Segment, source_frames: int) -> int:
-    end = segment.source_end_frame
-    return segment.frames if end is None else int((source_frames - end) / segment.speed)
-
-
 def _check_plays(edit: EditList) -> None:
     if not edit.segments:
         raise EditListError(f"{edit.source.name}: the edit list plays nothing; keep at least one segment")
@@ -144,16 +89,16 @@ def _render(edit: EditList, source: Source, *, block_s: float) -> Iterator[Shape
     """Blocks of output in the source's own sample type."""
     _check_plays(edit)
     check_source(edit, source)
-    segments = edit.merged().segments
-    zones = plan_zones(segments, sample_rate=source.sample_rate, source_frames=source.frames)
+    edit = replace(edit, source=replace(edit.source, frames=source.frames)).merged()
+    fades = crossfades(edit)
     block_frames = max(1, round(block_s * source.sample_rate))
     held = np.zeros((0, source.channels))
-    for segment, zone, following in zip(segments, zones, [*zones[1:], Zone()], strict=True):
-        tape = _Tape(_material(segment, source, zone.lead, following.tail, block_frames))
-        if zone.frames:
-            head = _pad(tape.take(zone.lead + zone.after), front=zone.frames - zone.lead - zone.after)
-            yield source.sample_type.store(_mix(held, head, zone))
-        left = segment.frames - zone.after - following.before
+    for segment, fade, following in zip(edit.segments, fades, [*fades[1:], Crossfade()], strict=True):
+        tape = _Tape(_material(segment, source, fade.lead, following.tail, block_frames))
+        if fade.frames:
+            head = _pad(tape.take(fade.lead + fade.after), front=fade.frames - fade.lead - fade.after)
+            yield source.sample_type.store(_mix(held, head, fade))
+        left = segment.frames - fade.after - following.before
         while left:
             block = tape.take(min(left, block_frames))
             left -= len(block)
@@ -162,16 +107,16 @@ def _render(edit: EditList, source: Source, *, block_s: float) -> Iterator[Shape
 
 
 def _mix(
-    left: Shaped[np.ndarray, "frames channels"], right: Shaped[np.ndarray, "frames channels"], zone: Zone
+    left: Shaped[np.ndarray, "frames channels"], right: Shaped[np.ndarray, "frames channels"], fade: Crossfade
 ) -> Float[np.ndarray, "frames channels"]:
-    if zone.dip:
+    if fade.dip:
         fade_out, fade_in = (
-            crossfade_gains(zone.before, correlation=0.0)[0],
-            crossfade_gains(zone.after, correlation=0.0)[1],
+            crossfade_gains(fade.before, correlation=0.0)[0],
+            crossfade_gains(fade.after, correlation=0.0)[1],
         )
-        gains = np.stack([np.pad(fade_out, (0, zone.after)), np.pad(fade_in, (zone.before, 0))])
+        gains = np.stack([np.pad(fade_out, (0, fade.after)), np.pad(fade_in, (fade.before, 0))])
     else:
-        gains = crossfade_gains(zone.frames, correlation=correlation(left, right))
+        gains = crossfade_gains(fade.frames, correlation=correlation(left, right))
     mixed: np.ndarray = left * gains[0][:, None] + right * gains[1][:, None]
     return mixed
 
