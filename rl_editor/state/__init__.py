@@ -1,0 +1,44 @@
+"""What is observed of a recording and of its editing: the track as tables, the song map, history and progress.
+
+``AudioState`` is one analysed recording, ``EditHistory`` the decisions on it, ``StateRepresentation`` turns recordings
+into a ``TrackBatch`` of tensors and episodes into (flat) observations. Conventions are those of ``representation``.
+"""
+
+from rl_editor.state.audio import AudioState, EditHistory
+from rl_editor.state.representation import (
+    DECISION_DIM,
+    DECISION_NAMES,
+    MAP_DIM,
+    PROGRESS_DIM,
+    PROGRESS_NAMES,
+    STATIC_DIM,
+    FlatParts,
+    Observation,
+    ObservationLayout,
+    StateRepresentation,
+    TrackBatch,
+    decision_vectors,
+)
+from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES
+from rl_editor.state.tables import ReferenceStatistics, RewardTables
+
+__all__ = [
+    "DECISION_DIM",
+    "DECISION_NAMES",
+    "MAP_DIM",
+    "PROGRESS_DIM",
+    "PROGRESS_NAMES",
+    "STATIC_DIM",
+    "STRUCTURE_DIM",
+    "STRUCTURE_NAMES",
+    "AudioState",
+    "EditHistory",
+    "FlatParts",
+    "Observation",
+    "ObservationLayout",
+    "ReferenceStatistics",
+    "RewardTables",
+    "StateRepresentation",
+    "TrackBatch",
+    "decision_vectors",
+]

@@ -1,0 +1,244 @@
+"""What the reward knows of a track: one row per boundary, from which the cost of every join is a pair of gathers.
+
+Conventions: T tracks; P boundaries 0..P-1 (between beats, or between decision units: a subset of them), zero where
+padded; boundary p is where unit p starts and unit p - 1 ends. A join leaves the source at one boundary and comes back
+at another; what *would have* played is what starts at the boundary it leaves. Positions are sample frames of the
+source, rounded as ``labels.decode`` rounds them. Never an N x N table: memory is O(N * columns).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int64
+from torch import Tensor
+
+from rl_editor.grid import PARTIAL, BeatGrid
+from rl_editor.state.audio import AudioState
+from rl_editor.state.structure import heard, level_db, novelty, rank
+
+AHEAD_WEIGHTS = (1.0, 0.5, 0.25, 0.125)  # of the beats from a boundary on, in what is heard to start there
+LEVEL_BEATS = 2  # averaged on each side of a boundary: kick and snare alternate
+INTERVAL_BEATS = 4  # over which the local beat interval is averaged
+NATURAL_QUANTILE = 0.9  # a step that the song itself makes at one beat in ten
+STRENGTH_REACH_BEATS = 1  # a section may start this far from the peak of novelty
+_MIN_DISTANCE = 0.05  # of z-scored descriptors: a song that never changes
+_MIN_LEVEL_STEP_DB = 1.0  # about the smallest step that is heard in music
+
+# Columns of ``points``; the descriptors follow.
+LEVEL_BEFORE, LEVEL_AFTER, LOG2_INTERVAL, BAR_PHASE, BAR, STRENGTH = range(6)
+N_POINT_SCALARS = 6
+
+
+@dataclass(frozen=True)
+class ReferenceStatistics:
+    """How finished music continues: what the reward measures against instead of each song's own statistics.
+
+    Attributes:
+        continuation_distance: distance of descriptors (z-scored, root mean square) at one beat in ten.
+        level_step_db: step of level at one beat in ten.
+        shortest_s: 5th percentile of durations.
+        longest_s: 95th percentile of durations.
+    """
+
+    continuation_distance: float
+    level_step_db: float
+    shortest_s: float
+    longest_s: float
+
+    @classmethod
+    def from_tracks(cls, tracks: Sequence[AudioState]) -> "ReferenceStatistics":
+        """Statistics pooled over finished tracks, one or more."""
+        assert tracks, "at least one reference track is needed"
+        distance = np.concatenate([_natural_distances(_ahead(heard(t.features))) for t in tracks])
+        steps = np.concatenate([_natural_level_steps(t) for t in tracks])
+        durations = np.array([t.grid.duration_s for t in tracks])
+        return cls(
+            max(float(np.quantile(distance, NATURAL_QUANTILE)), _MIN_DISTANCE),
+            max(float(np.quantile(steps, NATURAL_QUANTILE)), _MIN_LEVEL_STEP_DB),
+            float(np.quantile(durations, 0.05)),
+            float(np.quantile(durations, 0.95)),
+        )
+
+
+class BeatTable(NamedTuple):
+    """One track at beat resolution, N beats."""
+
+    points: Float[np.ndarray, "bounds columns"]  # N + 1 rows
+    frames: Int[np.ndarray, " bounds"]  # position of every boundary in the source
+    energy_rank: Float[np.ndarray, " beats"]
+    level_scale_db: float
+    sample_rate: int
+
+
+@dataclass(frozen=True, eq=False)
+class RewardTables:
+    """T tracks, padded to P boundaries.
+
+    Attributes:
+        points: level before and after each boundary (dB), log2 of the beat interval, bar phase, bar number, strength
+            as a section boundary, then descriptors divided by the distance that counts as natural.
+        span_s: length of what lies between two boundaries.
+        energy_rank: its rank in the song.
+        level_scale_db: step of level that counts as natural.
+        duration_s: of the whole source.
+        bar_s: length of a bar.
+        beats_per_bar: of the track.
+    """
+
+    points: Float[Tensor, "tracks bounds columns"]
+    span_s: Float[Tensor, "tracks spans"]
+    energy_rank: Float[Tensor, "tracks spans"]
+    level_scale_db: Float[Tensor, " tracks"]
+    duration_s: Float[Tensor, " tracks"]
+    bar_s: Float[Tensor, " tracks"]
+    beats_per_bar: Float[Tensor, " tracks"]
+
+    def to(self, device: torch.device | str) -> "RewardTables":
+        """The same on another device."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+def beat_table(state: AudioState, reference: ReferenceStatistics | None = None) -> BeatTable:
+    """Tables of one track at every beat."""
+    grid = state.grid
+    ahead, level = _ahead(heard(state.features)), level_db(state.features)
+    natural = reference.continuation_distance if reference else _natural(_natural_distances(ahead), _MIN_DISTANCE)
+    step_db = reference.level_step_db if reference else _natural(_natural_level_steps(state), _MIN_LEVEL_STEP_DB)
+    before, after = _levels(level)
+    phase, bar = _metre(grid)
+    strength = _dilated(novelty(heard(state.features)), STRENGTH_REACH_BEATS)
+    scalars = np.stack([before, after, _log2_interval(grid), phase, bar, strength], axis=1)
+    descriptors = ahead / (natural * np.sqrt(ahead.shape[1]))
+    points = np.concatenate([scalars, descriptors], axis=1)
+    recording = state.recording
+    frames = frame_bounds(grid.times_s, recording.sample_rate, recording.frames)
+    return BeatTable(points, frames, rank(level), step_db, recording.sample_rate)
+
+
+def frame_bounds(times_s: Float[np.ndarray, " bounds"], sample_rate: int, frames: int) -> Int64[np.ndarray, " bounds"]:
+    """Boundaries in source frames, as ``labels.decode`` rounds them."""
+    bounds = np.minimum(np.round(times_s * sample_rate).astype(np.int64), frames)
+    bounds[-1] = frames
+    return bounds
+
+
+def reward_tables(
+    states: Sequence[AudioState], *, unit_beats: int | None, reference: ReferenceStatistics | None = None
+) -> RewardTables:
+    """Tables of tracks at the boundaries of decision units; at every beat where ``unit_beats`` is None."""
+    beats = [beat_table(state, reference) for state in states]
+    chosen = [
+        np.arange(s.grid.n_beats + 1) if unit_beats is None else s.grid.units(unit_beats).beat_bounds for s in states
+    ]
+    spans = [np.diff(b.frames[c]) / b.sample_rate for b, c in zip(beats, chosen, strict=True)]
+    energy = [_span_means(b, c) for b, c in zip(beats, chosen, strict=True)]
+    return RewardTables(
+        points=padded([b.points[c] for b, c in zip(beats, chosen, strict=True)]),
+        span_s=padded(spans),
+        energy_rank=padded(energy),
+        level_scale_db=_vector([b.level_scale_db for b in beats]),
+        duration_s=_vector([int(b.frames[-1]) / b.sample_rate for b in beats]),
+        bar_s=_vector([s.grid.beats_per_bar * 60.0 / s.grid.tempo_bpm for s in states]),
+        beats_per_bar=_vector([float(s.grid.beats_per_bar) for s in states]),
+    )
+
+
+def padded(rows: Sequence[np.ndarray]) -> Tensor:
+    """Arrays of different lengths as one float32 tensor, zero where padded."""
+    length = max(len(r) for r in rows)
+    out = np.zeros((len(rows), length, *rows[0].shape[1:]), np.float32)
+    for target, row in zip(out, rows, strict=True):
+        target[: len(row)] = row
+    return torch.from_numpy(out)
+
+
+def _vector(values: Sequence[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float32)
+
+
+def _span_means(table: BeatTable, bounds: Int[np.ndarray, " cuts"]) -> np.ndarray:
+    """Energy rank of every span: mean over its beats, weighted by their length."""
+    length = np.diff(table.frames).astype(np.float64)
+    weighted = np.add.reduceat(table.energy_rank * length, bounds[:-1])
+    return np.asarray(weighted / np.maximum(np.add.reduceat(length, bounds[:-1]), 1.0))
+
+
+def _ahead(columns: Float[np.ndarray, "beats columns"]) -> Float[np.ndarray, "bounds columns"]:
+    """What is heard to start at each boundary: the next beats, the nearest heaviest; the end repeats the last."""
+    n = len(columns)
+    total = np.zeros((n + 1, columns.shape[1]))
+    weight = np.zeros((n + 1, 1))
+    for offset, share in enumerate(AHEAD_WEIGHTS[:n]):
+        total[: n - offset] += share * columns[offset:]
+        weight[: n - offset] += share
+    total[n], weight[n] = total[n - 1], weight[n - 1]
+    return total / weight
+
+
+def _natural_distances(ahead: Float[np.ndarray, "bounds columns"]) -> Float[np.ndarray, " steps"]:
+    """Root mean square difference between what starts at neighbouring beats."""
+    steps = np.diff(ahead[:-1], axis=0)
+    return np.asarray(np.sqrt((steps**2).mean(axis=1)))
+
+
+def _natural_level_steps(state: AudioState) -> Float[np.ndarray, " steps"]:
+    before, after = _levels(level_db(state.features))
+    return np.asarray(np.abs(after - before)[1:-1])
+
+
+def _natural(values: Float[np.ndarray, " steps"], floor: float) -> float:
+    return max(float(np.quantile(values, NATURAL_QUANTILE)), floor) if len(values) else floor
+
+
+class _Levels(NamedTuple):
+    before: Float[np.ndarray, " bounds"]
+    after: Float[np.ndarray, " bounds"]
+
+
+def _levels(level: Float[np.ndarray, " beats"]) -> _Levels:
+    """Mean level of the last and next beats at each boundary; at the ends, of what there is."""
+    n = len(level)
+    total, at = np.concatenate([[0.0], np.cumsum(level)]), np.arange(n + 1)
+    low, high = np.maximum(at - LEVEL_BEATS, 0), np.minimum(at + LEVEL_BEATS, n)
+    before = (total[at] - total[low]) / np.maximum(at - low, 1)
+    after = (total[high] - total[at]) / np.maximum(high - at, 1)
+    before[0], after[n] = after[0], before[n]
+    return _Levels(before, after)
+
+
+def _log2_interval(grid: BeatGrid) -> Float[np.ndarray, " bounds"]:
+    """log2 seconds of the beats that start at each boundary, averaged; what is no whole beat borrows a neighbour's."""
+    whole = np.flatnonzero(grid.bar_position != PARTIAL)
+    at = np.arange(grid.n_beats)
+    source = at if not len(whole) else whole[np.clip(np.searchsorted(whole, at), 0, len(whole) - 1)]
+    interval = np.diff(grid.times_s)[source]
+    total = np.concatenate([[0.0], np.cumsum(interval)])
+    high = np.minimum(at + INTERVAL_BEATS, grid.n_beats)
+    local = np.log2((total[high] - total[at]) / (high - at))
+    return np.append(local, local[-1])
+
+
+class _Metre(NamedTuple):
+    phase: Float[np.ndarray, " bounds"]  # beat of the bar that is due, 0 the downbeat
+    bar: Float[np.ndarray, " bounds"]  # counts downbeats, 0 before and at the first
+
+
+def _metre(grid: BeatGrid) -> _Metre:
+    """Bar phase and bar number of every boundary, counted on through lead-in and tail."""
+    at, whole = np.arange(grid.n_beats + 1), np.flatnonzero(grid.bar_position != PARTIAL)
+    if not len(whole):
+        return _Metre((at % grid.beats_per_bar).astype(float), (at // grid.beats_per_bar).astype(float))
+    anchor = whole[np.clip(np.searchsorted(whole, at, "right") - 1, 0, len(whole) - 1)]
+    phase = (grid.bar_position[anchor] + at - anchor) % grid.beats_per_bar
+    bar = np.cumsum(phase == 0)
+    return _Metre(phase.astype(float), (bar - bar[whole[0]]).astype(float))
+
+
+def _dilated(curve: Float[np.ndarray, " bounds"], reach: int) -> Float[np.ndarray, " bounds"]:
+    """Largest value within ``reach`` boundaries."""
+    around = np.pad(curve, reach)
+    windows = np.lib.stride_tricks.sliding_window_view(around, 2 * reach + 1)
+    return np.asarray(windows.max(axis=1))
