@@ -1,0 +1,109 @@
+"""Trackers: a real MLflow store in a temporary folder, event files, and refusals that never reach training."""
+
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from rl_editor.config import Config
+from rl_editor.errors import ConfigError
+from rl_editor.logging_utils import (
+    GROUP_TAG,
+    TrainingLogger,
+    create_logger,
+    flattened,
+    pipeline_group,
+    provenance_tags,
+    tracking_uri,
+)
+
+
+def config_for(backend: str) -> Config:
+    return Config.from_dict({"tracking": {"backend": backend}})
+
+
+def test_none_takes_everything(tmp_path: Path) -> None:
+    with create_logger(config_for("none")) as logger:
+        logger.log_metrics({"loss": 1.0}, step=3)
+        logger.log_artifact(tmp_path / "missing")
+        logger.set_tags({"a": "b"})
+    assert type(logger) is TrainingLogger
+
+
+def test_params_become_dotted_text() -> None:
+    assert flattened({"ppo": {"clip": 0.2, "deep": {"x": None}}, "empty": {}}) == {
+        "ppo.clip": "0.2",
+        "ppo.deep.x": "None",
+        "empty": "{}",
+    }
+
+
+def test_mlflow_nests_stage_runs_below_one_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DVC_STAGE", "bc")
+    config = config_for("mlflow")
+    note = tmp_path / "note.txt"
+    note.write_text("heard")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for name in ("bc", "ppo"):
+            with create_logger(config, run_name=name, group=pipeline_group(config)) as logger:
+                logger.log_metrics({"loss": 2.0, "accuracy": 0.5}, step=0)
+                logger.log_metrics({"loss": 1.0, "accuracy": 0.75}, step=1)
+                logger.log_dataset("features", digest="abc")
+                logger.log_artifact(note, "notes")
+    assert tracking_uri() == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=tracking_uri())
+    experiment = client.get_experiment_by_name("rl-editor")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    parent = next(run for run in runs.values() if run.data.tags.get(f"{GROUP_TAG}.role") == "parent")
+    assert len(runs) == 3  # one parent, two stages
+    assert {runs[name].data.tags["mlflow.parentRunId"] for name in ("bc", "ppo")} == {parent.info.run_id}
+    assert runs["bc"].data.tags["dvc.stage"] == "bc"
+    assert runs["bc"].data.params["ppo.clip_ratio"] == "0.2"
+    assert [m.value for m in client.get_metric_history(runs["ppo"].info.run_id, "loss")] == [2.0, 1.0]
+    assert [a.path for a in client.list_artifacts(runs["bc"].info.run_id, "notes")] == ["notes/note.txt"]
+    assert runs["bc"].inputs.dataset_inputs[0].dataset.digest == "abc"
+    assert (tmp_path / "mlruns").is_dir()
+
+
+def test_tensorboard_writes_event_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with create_logger(config_for("tensorboard"), run_name="bc") as logger:
+        logger.log_metrics({"loss": 1.0}, step=1)
+    assert list((tmp_path / "runs" / "bc").glob("events.*"))
+
+
+@pytest.mark.parametrize(("backend", "package"), [("tensorboard", "tensorboard"), ("wandb", "wandb")])
+def test_a_missing_package_names_its_remedy(backend: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match="pip install"):
+        create_logger(config_for(backend))
+
+
+def test_an_unreachable_tracker_warns_once_and_stays_quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path / 'file' / 'below'}")
+    with pytest.warns(UserWarning, match="training goes on") as caught:
+        logger = create_logger(config_for("mlflow"))
+    assert len([w for w in caught if "training goes on" in str(w.message)]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        logger.log_metrics({"loss": 1.0}, step=1)
+        logger.close()
+
+
+def test_the_group_follows_the_settings() -> None:
+    changed = Config.from_dict({"ppo": {"clip_ratio": 0.3}})
+    assert pipeline_group(Config()) == pipeline_group(Config()) != pipeline_group(changed)
+
+
+def test_provenance_outside_a_repository_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_STAGE", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert provenance_tags() == {}

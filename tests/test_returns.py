@@ -1,0 +1,84 @@
+"""Returns against sums done by hand."""
+
+import math
+
+import pytest
+import torch
+
+from rl_editor.returns import (
+    categorical_kl,
+    clipped_objective,
+    discounted_returns,
+    generalized_advantages,
+    normalised,
+)
+
+
+def column(*values: float) -> torch.Tensor:
+    return torch.tensor(values)[:, None]
+
+
+def test_returns_stop_at_the_end_of_an_episode() -> None:
+    # gamma 0.5, the episode ends with the second decision:
+    # G_2 = 4 + 0.5 * 10 = 9, G_1 = 2 + 0 = 2, G_0 = 1 + 0.5 * 2 = 2
+    got = discounted_returns(column(1.0, 2.0, 4.0), column(0.5, 0.0, 0.5), torch.tensor([10.0]))
+    assert got[:, 0].tolist() == [2.0, 2.0, 9.0]
+
+
+def test_gae_by_hand() -> None:
+    # gamma 0.5, lambda 0.5, v = 1, 2, v_end = 4
+    # delta_0 = 1 + 0.5 * 2 - 1 = 1, delta_1 = 3 + 0.5 * 4 - 2 = 3
+    # A_1 = 3, A_0 = 1 + 0.5 * 0.5 * 3 = 1.75; targets 1 + 1.75 and 2 + 3
+    got = generalized_advantages(column(1.0, 3.0), column(1.0, 2.0), column(0.5, 0.5), torch.tensor([4.0]), lambda_=0.5)
+    assert got.advantage[:, 0].tolist() == [1.75, 3.0]
+    assert got.value_target[:, 0].tolist() == [2.75, 5.0]
+
+
+def test_gae_does_not_look_past_an_episode() -> None:
+    # the first decision ends its episode: A_0 = r_0 - v_0 = 1 - 5 = -4 whatever follows
+    got = generalized_advantages(
+        column(1.0, 100.0), column(5.0, 7.0), column(0.0, 1.0), torch.tensor([50.0]), lambda_=0.95
+    )
+    assert got.advantage[0, 0] == -4.0
+
+
+def test_gae_with_lambda_one_is_the_return_minus_the_value() -> None:
+    generator = torch.Generator().manual_seed(0)
+    r, v = torch.randn(9, 3, generator=generator), torch.randn(9, 3, generator=generator)
+    discount = torch.where(torch.rand(9, 3, generator=generator) < 0.2, 0.0, 0.9)
+    end = torch.randn(3, generator=generator)
+    got = generalized_advantages(r, v, discount, end, lambda_=1.0)
+    assert torch.allclose(got.value_target, discounted_returns(r, discount, end), atol=1e-5)
+
+
+def test_normalised_ignores_what_is_not_valid() -> None:
+    # valid 1 and 3: mean 2, standard deviation 1
+    got = normalised(torch.tensor([1.0, 3.0, 99.0]), torch.tensor([True, True, False]))
+    assert got[:2].tolist() == pytest.approx([-1.0, 1.0], abs=1e-6)
+
+
+def test_constant_advantages_stay_finite() -> None:
+    assert normalised(torch.ones(4)).tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "expected"),
+    [
+        (1.5, 1.0, 1.2),  # a gain is credited up to 1 + 0.2
+        (0.5, 1.0, 0.5),  # a loss is felt in full
+        (0.5, -1.0, -0.8),  # avoiding a bad action is credited down to 1 - 0.2
+        (1.5, -1.0, -1.5),  # making it likelier is felt in full
+    ],
+)
+def test_clipped_objective(ratio: float, advantage: float, expected: float) -> None:
+    got = clipped_objective(torch.tensor([math.log(ratio)]), torch.zeros(1), torch.tensor([advantage]), clip_ratio=0.2)
+    assert got.item() == pytest.approx(expected)
+
+
+def test_kl_by_hand_and_with_impossible_actions() -> None:
+    # p = (1/2, 1/2, 0), q = (1/4, 3/4, 0): 0.5 log 2 + 0.5 log(2/3)
+    floor = -1e9
+    log_p = torch.tensor([math.log(0.5), math.log(0.5), floor])
+    log_q = torch.tensor([math.log(0.25), math.log(0.75), floor])
+    assert categorical_kl(log_p, log_q).item() == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3))
+    assert categorical_kl(log_p, log_p).item() == 0.0
