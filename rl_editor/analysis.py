@@ -6,10 +6,8 @@ alone), the tracked grid, and stem features. Pooling is done on the corrected gr
 the source code that computes them: whoever changes an algorithm cannot forget to say so.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,11 @@ from rl_editor.edits import SourceInfo
 from rl_editor.features import FrameFeatures, StemFrames, extract_frames, pool_beats, stem_frames
 from rl_editor.grid import BeatGrid
 from rl_editor.utils import Samples, check_length, load_audio, load_mono, source_info, to_mono
+from rl_editor.versions import code_digest
 
 Mono = Float32[np.ndarray, " samples"]
-_PACKAGE = Path(__file__).parent
+_Key = Mapping[str, Any]
+_NO_SAMPLES: Mono = np.zeros(0, np.float32)  # beats are tracked on frame features
 
 
 def analyse_track(path: str | Path, config: Config, *, track_id: str = "") -> Analysis:
@@ -59,6 +59,7 @@ def analyse(
     *,
     track_id: str,
     stems: Callable[[], Mapping[str, Mono]] | None = None,
+    view: str = "file",
 ) -> Analysis:
     """Beats and features of what ``load`` gives; it is called only when something is not in the cache.
 
@@ -68,16 +69,16 @@ def analyse(
         config: as in ``analyse_track``.
         track_id: names the cache entries and picks the entry of ``beats.overrides``.
         stems: gives the mono stems; needed in mode ``full``.
+        view: names how ``load`` gets its samples; views that differ in their last bits do not share entries.
     """
     check_length(source.name, duration_s=source.frames / source.sample_rate, min_duration_s=config.audio.min_duration_s)
-    shelf, mono = get_cache(config), cache(load)
-    frames = _cached_frames(shelf, mono, source, config, track_id)
-    tracked = _cached_grid(shelf, mono, source, config, track_id)
-    grid = apply_override(tracked, config.beats.override_for(track_id))
-    mode = config.features.feature_mode
+    shelf, mode = get_cache(config), config.features.feature_mode
+    key = {"sha256": source.sha256, "view": view, "audio": asdict(config.audio)}
+    frames = _cached_frames(shelf, load, key, config, track_id)
+    grid = apply_override(_cached_grid(shelf, frames, key, config, track_id), config.beats.override_for(track_id))
     stem_features = None
     if mode == "full" and stems is not None:
-        stem_features = _cached_stem_frames(shelf, stems, source, config, track_id)
+        stem_features = _cached_stem_frames(shelf, stems, key, config, track_id)
     return Analysis(source, grid, pool_beats(frames, grid, mode=mode, stems=stem_features))
 
 
@@ -100,54 +101,39 @@ def separated(path: Path, config: Config, *, sha256: str) -> dict[str, Mono]:
         return {name: load_audio(folder / f"{name}.wav").data[:, 0] for name in STEM_NAMES}
 
 
-@cache
-def code_digest(*modules: str) -> str:
-    """A digest of the source of modules or packages of RL Editor, for cache keys."""
-    digest = hashlib.sha256()
-    for module in modules:
-        folder = _PACKAGE / module
-        files = sorted(folder.glob("**/*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
-        for file in files:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def _as_mono(samples: Samples, config: Config) -> Samples:
     rate = config.audio.sample_rate
     return Samples(to_mono(samples, rate)[:, None], rate)
 
 
 def _cached_frames(
-    shelf: FeatureCache, mono: Callable[[], Mono], source: SourceInfo, config: Config, name: str
+    shelf: FeatureCache, load: Callable[[], Mono], key: _Key, config: Config, name: str
 ) -> FrameFeatures:
-    key = _key(source, config, "frames", "features", "utils")
+    full = {**key, "what": "frames", "code": code_digest("features", "utils")}
     return FrameFeatures.from_arrays(
-        shelf.get_or_compute("features", name, key, lambda: extract_frames(mono(), config).to_arrays())
+        shelf.get_or_compute("features", name, full, lambda: extract_frames(load(), config).to_arrays())
     )
 
 
-def _cached_grid(
-    shelf: FeatureCache, mono: Callable[[], Mono], source: SourceInfo, config: Config, name: str
-) -> BeatGrid:
+def _cached_grid(shelf: FeatureCache, frames: FrameFeatures, key: _Key, config: Config, name: str) -> BeatGrid:
     beats = {k: v for k, v in asdict(config.beats).items() if k != "overrides"}
-    key = {**_key(source, config, "grid", "beats", "features", "utils"), "beats": beats}
-    arrays = shelf.get_or_compute("metadata", name, key, lambda: _grid_arrays(track_beats(mono(), config)))
+    full = {**key, "what": "grid", "beats": beats, "code": code_digest("beats", "features", "utils")}
+    arrays = shelf.get_or_compute(
+        "metadata", name, full, lambda: _grid_arrays(track_beats(_NO_SAMPLES, config, frames=frames))
+    )
     return BeatGrid(
         arrays["times_s"], arrays["bar_position"], int(arrays["beats_per_bar"]), float(arrays["confidence"])
     )
 
 
 def _cached_stem_frames(
-    shelf: FeatureCache, stems: Callable[[], Mapping[str, Mono]], source: SourceInfo, config: Config, name: str
+    shelf: FeatureCache, stems: Callable[[], Mapping[str, Mono]], key: _Key, config: Config, name: str
 ) -> StemFrames:
-    key = {**_key(source, config, "stem_frames", "features", "stems", "utils"), "stems": asdict(config.stems)}
+    code = code_digest("features", "stems", "utils")
+    full = {**key, "what": "stem frames", "stems": asdict(config.stems), "code": code}
     return StemFrames.from_arrays(
-        shelf.get_or_compute("features", f"{name}_stems", key, lambda: stem_frames(stems(), config).to_arrays())
+        shelf.get_or_compute("features", f"{name}_stems", full, lambda: stem_frames(stems(), config).to_arrays())
     )
-
-
-def _key(source: SourceInfo, config: Config, what: str, *modules: str) -> dict[str, Any]:
-    return {"what": what, "sha256": source.sha256, "audio": asdict(config.audio), "code": code_digest(*modules)}
 
 
 def _grid_arrays(grid: BeatGrid) -> dict[str, np.ndarray]:

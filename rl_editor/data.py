@@ -7,10 +7,9 @@ Augmentation is one draw per (seed, epoch, index), applied alike to raw, edit an
 Batches: ``[B, ...]`` padded with zeros (labels with ``PADDING``) to the longest of the batch, with lengths beside.
 """
 
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,8 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from rl_editor.actions import ActionSpace
-from rl_editor.alignment import align_files
-from rl_editor.analysis import Mono, analyse_track, code_digest
+from rl_editor.analysis import Mono, analyse_track
 from rl_editor.augmentation import AugmentationDraw, augment_grid, augment_mono, draw_augmentation
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
@@ -30,6 +28,7 @@ from rl_editor.errors import DatasetError
 from rl_editor.executor import run_tracks
 from rl_editor.features import BeatFeatures, extract_frames, pool_beats
 from rl_editor.grid import BeatGrid
+from rl_editor.labelling import MonoPair, aligned
 from rl_editor.labels import EditLabels, encode
 from rl_editor.library import (
     Library,
@@ -42,7 +41,7 @@ from rl_editor.library import (
     has_recordings,
     split_of,
 )
-from rl_editor.utils import load_mono
+from rl_editor.utils import load_mono, source_info
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -79,22 +78,15 @@ def align_pair(pair: Pair, config: Config) -> EditList:
     Raises:
         PairRejectedError: the edit is not explained by the raw.
     """
-    shelf = get_cache(config)
-    key = {
-        "raw": shelf.hash_file(pair.raw.path),
-        "edit": shelf.hash_file(pair.edit.path),
-        "alignment": asdict(config.alignment),
-        "rate": config.audio.sample_rate,
-        "name": pair.raw.path.name,
-        "code": code_digest("alignment", "utils"),
-    }
-
-    def compute() -> Mapping[str, np.ndarray]:
-        edit = align_files(pair.raw.path, pair.edit.path, config)
-        return {"edit": np.frombuffer(edit.to_json().encode(), np.uint8)}
-
-    stored = shelf.get_or_compute("labels", pair.pair_id, key, compute)["edit"]
-    return EditList.from_dict(json.loads(stored.tobytes()))
+    shelf, rate = get_cache(config), config.audio.sample_rate
+    source = source_info(pair.raw.path, sha256=shelf.hash_file(pair.raw.path))
+    return aligned(
+        pair.pair_id,
+        lambda: MonoPair(load_mono(pair.raw.path, rate), load_mono(pair.edit.path, rate)),
+        config,
+        source=source,
+        edit_sha256=shelf.hash_file(pair.edit.path),
+    )
 
 
 def label_pair(pair: Pair, config: Config) -> Labelled:

@@ -1,0 +1,67 @@
+"""The edit list of a pair, through the side cache.
+
+The key holds both contents, the alignment's parameters and a digest of its code; the beat grid is not in it, so a
+corrected grid gives new labels without a new alignment.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from rl_editor.alignment import align
+from rl_editor.cache import get_cache
+from rl_editor.config import Config
+from rl_editor.edits import EditList, SourceInfo
+from rl_editor.versions import code_digest
+
+Mono = Float32[np.ndarray, " samples"]
+
+
+class MonoPair(NamedTuple):
+    """The mono analysis views of a raw recording and its edit."""
+
+    raw: Float32[np.ndarray, " raw_samples"]
+    edit: Float32[np.ndarray, " edit_samples"]
+
+
+def aligned(
+    pair_id: str,
+    load: Callable[[], MonoPair],
+    config: Config,
+    *,
+    source: SourceInfo,
+    edit_sha256: str,
+    view: str = "file",
+) -> EditList:
+    """The edit list of a pair; ``load`` is called only when it is not in the cache.
+
+    Args:
+        pair_id: names the cache entry.
+        load: gives the mono views at ``audio.sample_rate``.
+        config: reads ``audio`` and ``alignment``.
+        source: the raw recording.
+        edit_sha256: content hash of the edit.
+        view: names how ``load`` gets its samples; views that differ in their last bits do not share entries.
+
+    Raises:
+        PairRejectedError: the edit is not explained by the raw.
+    """
+    key = {
+        "raw": asdict(source),
+        "edit": edit_sha256,
+        "view": view,
+        "alignment": asdict(config.alignment),
+        "rate": config.audio.sample_rate,
+        "code": code_digest("alignment", "utils"),
+    }
+
+    def compute() -> Mapping[str, np.ndarray]:
+        raw, edit = load()
+        return {"edit": np.frombuffer(align(raw, edit, config, source=source).to_json().encode(), np.uint8)}
+
+    stored = get_cache(config).get_or_compute("labels", pair_id, key, compute)["edit"]
+    return EditList.from_dict(json.loads(stored.tobytes()))

@@ -1,0 +1,19 @@
+"""A digest of source code, for cache keys: whoever changes an algorithm cannot forget to say so."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+@cache
+def code_digest(*modules: str) -> str:
+    """SHA-256 (16 digits) of the source of modules or packages of RL Editor."""
+    digest = hashlib.sha256()
+    for module in modules:
+        folder = _PACKAGE / module
+        files = sorted(folder.glob("**/*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+        for file in files:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
