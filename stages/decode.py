@@ -1,0 +1,83 @@
+"""decode: every recording to its mono analysis view, and the manifest of tracks, pairs and splits.
+
+Reads the recordings (``data.raw_dir``, or ``data/corpus``) and params ``audio`` and ``data``; writes ``data/decoded``.
+A recording that cannot be read leaves its pairs out.
+"""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from rl_editor.cache import get_cache
+from rl_editor.command import run
+from rl_editor.config import Config
+from rl_editor.executor import run_tracks
+from rl_editor.library import Library, Pair, Problem, Recording, assign_splits, find_library
+from rl_editor.utils import check_length, load_mono, source_info
+from rl_editor.versions import code_digest
+from stages.layout import DECODED, fresh_folder, report_problems
+from stages.manifest import Manifest, PairEntry, Track, library_root, write_view
+from stages.params import PARAMS, load_params
+
+SECTIONS = ("audio", "data")
+
+
+def main(params: Path = PARAMS, *, strict: bool = False) -> None:
+    """Decode all recordings."""
+    config = load_params(SECTIONS, params)
+    library = find_library(library_root(config))
+    with fresh_folder(DECODED) as folder:
+        work = partial(decode_recording, root=library.root, config=config, folder=folder)
+        tracks: dict[str, Track] = {}
+        problems = list(library.problems)
+        for outcome in run_tracks(work, library.recordings, workers=config.executor.workers, label="decode"):
+            if outcome.value is None:
+                problems.append(Problem(outcome.item.path.name, outcome.error or "left out"))
+            else:
+                tracks[outcome.item.track_id] = outcome.value
+        manifest = make_manifest(library, tracks, config, problems)
+        manifest.save(folder)
+        report_problems(folder, problems, n_left=len(manifest.pairs), strict=strict, what="pairs")
+
+
+def decode_recording(recording: Recording, *, root: Path, config: Config, folder: Path) -> Track:
+    """Write the mono view of a recording as ``<track>.flac``.
+
+    Raises:
+        AudioFileError: the recording cannot be read, or is too short.
+    """
+    shelf, path, rate = get_cache(config), recording.path, config.audio.sample_rate
+    source = source_info(path, sha256=shelf.hash_file(path))
+    check_length(path.name, duration_s=source.frames / source.sample_rate, min_duration_s=config.audio.min_duration_s)
+
+    def make(entry: Path) -> None:
+        np.save(entry / "scale.npy", write_view(entry / "mono.flac", load_mono(path, rate), rate))
+
+    key = {"what": "view", "sha256": source.sha256, "rate": rate, "code": code_digest("utils")}
+    with shelf.folder("metadata", recording.track_id, key, make) as entry:
+        shutil.copyfile(entry / "mono.flac", folder / f"{recording.track_id}.flac")
+        scale = float(np.load(entry / "scale.npy"))
+    return Track(recording.track_id, path.relative_to(root).as_posix(), recording.role, source, scale)
+
+
+def make_manifest(library: Library, tracks: dict[str, Track], config: Config, problems: list[Problem]) -> Manifest:
+    """Pairs whose recordings were both decoded, with the splits of their songs."""
+    pairs = [pair for pair in library.pairs if _both_decoded(pair, tracks, problems)]
+    splits = assign_splits({p.song: tracks[p.raw.track_id].source.sha256 for p in pairs}, config.data)
+    entries = (
+        PairEntry(p.pair_id, p.raw.track_id, p.edit.track_id, p.style, p.song, splits[p.song])
+        for p in sorted(pairs, key=lambda p: p.pair_id)
+    )
+    return Manifest(tuple(tracks[name] for name in sorted(tracks)), tuple(entries))
+
+
+def _both_decoded(pair: Pair, tracks: dict[str, Track], problems: list[Problem]) -> bool:
+    lost = [r for r in (pair.raw, pair.edit) if r.track_id not in tracks]
+    problems.extend(Problem(pair.pair_id, f"its {r.role} {r.path.name} could not be decoded") for r in lost)
+    return not lost
+
+
+if __name__ == "__main__":
+    run(main)

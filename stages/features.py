@@ -1,0 +1,100 @@
+"""features: the beats of every raw and reference recording, and what each is like.
+
+Reads ``data/decoded``, ``data/stems`` and params ``audio``, ``augmentation``, ``beats``, ``features``, ``stems``; writes
+``data/features``: ``<track>.npz`` and, for raws of training songs, augmented copies ``<track>.aug0.npz`` and so on.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from rl_editor.analysis import Mono, analyse
+from rl_editor.augmentation import augment_grid, augment_mono, draw_augmentation
+from rl_editor.cache import get_cache
+from rl_editor.command import run
+from rl_editor.config import Config
+from rl_editor.demonstrations import Analysis, save_analysis
+from rl_editor.executor import run_tracks
+from rl_editor.features import FrameFeatures, extract_frames, pool_beats
+from rl_editor.library import Problem
+from rl_editor.utils import load_audio
+from rl_editor.versions import code_digest
+from stages.layout import FEATURES, INDEX, STEMS, fresh_folder, report_problems
+from stages.manifest import VIEW, Track, load_manifest, read_view
+from stages.params import PARAMS, load_params
+
+SECTIONS = ("audio", "augmentation", "beats", "features", "stems")
+
+
+def main(params: Path = PARAMS, *, strict: bool = False) -> None:
+    """Analyse all raw and reference recordings."""
+    config = load_params(SECTIONS, params)
+    manifest = load_manifest()
+    tracks = manifest.with_role("raw", "reference")
+    with fresh_folder(FEATURES) as folder:
+        work = partial(analyse_view, training=manifest.training_raws, config=config, folder=folder)
+        outcomes = list(run_tracks(work, tracks, workers=config.executor.workers, label="features"))
+        problems = [Problem(o.item.track_id, o.error) for o in outcomes if o.error]
+        report_problems(folder, problems, n_left=len(outcomes) - len(problems), strict=strict, what="tracks")
+
+
+def analyse_view(track: Track, *, training: set[str], config: Config, folder: Path) -> str:
+    """Write the analysis of a track and, where it is trained on, of its augmented copies."""
+    analysis = analyse(
+        lambda: read_view(track),
+        track.source,
+        config,
+        track_id=track.track_id,
+        stems=(lambda: read_stems(track.track_id)) if config.features.feature_mode == "full" else None,
+        view=VIEW,
+    )
+    save_analysis(folder / f"{track.track_id}.npz", analysis)
+    if track.track_id in training and config.augmentation.enabled and config.features.feature_mode != "full":
+        for number in range(config.augmentation.draws_per_track):
+            copy = augmented_copy(track, analysis, config, number=number)
+            save_analysis(folder / f"{track.track_id}.aug{number}.npz", copy)
+    return track.track_id
+
+
+def augmented_copy(track: Track, analysis: Analysis, config: Config, *, number: int) -> Analysis:
+    """The analysis of copy ``number`` of a track; the draw hangs on the track's content and the number alone."""
+    entropy = [number, int(track.source.sha256[:16], 16)]
+    draw = draw_augmentation(config.augmentation, np.random.default_rng(entropy))
+    rate = config.audio.sample_rate
+
+    def compute() -> Mapping[str, np.ndarray]:
+        mono = augment_mono(read_view(track), rate, draw, np.random.default_rng([*entropy, 1]))
+        return extract_frames(mono, config).to_arrays()
+
+    key = {
+        "sha256": track.source.sha256,
+        "view": VIEW,
+        "audio": asdict(config.audio),
+        "draw": asdict(draw),
+        "number": number,
+        "code": code_digest("augmentation", "features", "utils"),
+    }
+    name = f"{track.track_id}.aug{number}"
+    frames = FrameFeatures.from_arrays(get_cache(config).get_or_compute("features", name, key, compute))
+    grid = augment_grid(analysis.grid, draw)
+    source = replace(analysis.source, frames=max(1, round(grid.duration_s * analysis.source.sample_rate)))
+    return Analysis(source, grid, pool_beats(frames, grid, mode=config.features.feature_mode))
+
+
+def read_stems(track_id: str, folder: Path = STEMS) -> dict[str, Mono]:
+    """The mono stems of a track."""
+    scales = json.loads((folder / INDEX).read_text(encoding="utf-8")).get(track_id, {})
+    return {name: _stem(folder / track_id / f"{name}.flac", scale) for name, scale in scales.items()}
+
+
+def _stem(path: Path, scale: float) -> Float32[np.ndarray, " samples"]:
+    return load_audio(path).data[:, 0] * np.float32(scale)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,73 @@
+"""Where the stages' outputs lie, and how they are written: whole or absent, named by track id.
+
+    data/corpus/      the default corpus, or an empty index when there are recordings
+    data/decoded/     <track>.flac, the mono analysis view, and manifest.json
+    data/stems/       <track>/<stem>.flac, or an empty index
+    data/features/    <track>.npz and, for training songs, <track>.aug0.npz
+    data/labels/      <pair>.json (edit list), <pair>.npz (labels)
+    models/  metrics/  plots/  reports/
+
+Every stage folder holds ``problems.json``: what was left out, and why.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+import typer
+
+from rl_editor.errors import DatasetError
+from rl_editor.files import write_json
+from rl_editor.library import Problem
+
+CORPUS = Path("data/corpus")
+DECODED = Path("data/decoded")
+STEMS = Path("data/stems")
+FEATURES = Path("data/features")
+LABELS = Path("data/labels")
+BC_MODEL = Path("models/bc")
+PPO_MODEL = Path("models/ppo")
+EXPORT = Path("models/export")
+REPORT = Path("reports/evaluation")
+METRICS = Path("metrics")
+PLOTS = Path("plots")
+
+BC_CHECKPOINT, PPO_CHECKPOINT = BC_MODEL / "bc_best.pt", PPO_MODEL / "best.pt"
+MANIFEST, INDEX, PROBLEMS = "manifest.json", "index.json", "problems.json"
+
+
+@contextmanager
+def fresh_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of ``folder`` when the block ends well, and vanishes when not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*.part"):
+        shutil.rmtree(left)
+    temporary = Path(mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def report_problems(folder: Path, problems: Iterable[Problem], *, n_left: int, strict: bool, what: str) -> None:
+    """Write what was left out to ``folder`` and say it.
+
+    Raises:
+        DatasetError: nothing is left, or ``strict`` and something was left out.
+    """
+    listed = sorted(problems)
+    write_json(folder / PROBLEMS, [problem._asdict() for problem in listed])
+    for problem in listed:
+        typer.echo(f"left out: {problem}", err=True)
+    typer.echo(f"{n_left} {what}, {len(listed)} left out", err=True)
+    reasons = "; ".join(str(problem) for problem in listed)
+    if n_left == 0:
+        raise DatasetError(f"no {what} left: {reasons or 'there was nothing to begin with'}")
+    if strict and listed:
+        raise DatasetError(f"--strict: {reasons}")
