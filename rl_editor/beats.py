@@ -12,6 +12,7 @@ Sources: Ellis 2007, "Beat tracking by dynamic programming" (equations 4 to 7, a
 2002 for the prior's centre; Davies et al. 2009 for the tolerance of 70 ms that the tests use.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,7 +154,8 @@ def _autocorrelation(envelope: Float[np.ndarray, " frames"], n_lags: int) -> Flo
     product = scipy.fft.irfft(np.abs(spectrum) ** 2, size)[:n_lags]
     overlap = np.maximum(len(centred) - np.arange(n_lags), 1)
     correlation: np.ndarray = product / overlap
-    return correlation / correlation[0] if correlation[0] > 0 else np.zeros(n_lags)
+    normalised: np.ndarray = correlation / correlation[0] if correlation[0] > 0 else np.zeros(n_lags)
+    return normalised
 
 
 def _period(frames: FrameFeatures, envelope: Float64[np.ndarray, " frames"], config: BeatsConfig) -> float:
@@ -203,9 +205,8 @@ def _local_score(envelope: Float64[np.ndarray, " frames"], period: float) -> Flo
     """The envelope smoothed by a Gaussian of 1/32 period, as Ellis does."""
     half = max(round(period), 1)
     window = np.exp(-0.5 * (np.arange(-half, half + 1) * 32.0 / period) ** 2)
-    smoothed: np.ndarray = np.convolve(envelope, window, mode="same" if len(envelope) >= len(window) else "full")
-    start = (len(smoothed) - len(envelope)) // 2
-    return smoothed[start : start + len(envelope)]
+    smoothed: np.ndarray = np.convolve(envelope, window)[half : half + len(envelope)]
+    return smoothed
 
 
 def _followed_back(
@@ -328,7 +329,7 @@ def _on_beats(
 def _chroma_per_beat(frames: FrameFeatures, times_s: Float64[np.ndarray, " bounds"]) -> Float64[np.ndarray, "beats 12"]:
     """Mean chroma of each beat, of unit length."""
     edges = np.clip(np.rint(times_s * frames.frame_rate_hz).astype(int), 0, len(frames.chroma) - 1)
-    means = [frames.chroma[a : max(b, a + 1)].mean(axis=0) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    means = [frames.chroma[a : max(b, a + 1)].mean(axis=0) for a, b in pairwise(edges)]
     chroma = np.array(means, np.float64)
     unit: np.ndarray = chroma / np.maximum(np.linalg.norm(chroma, axis=1, keepdims=True), 1e-9)
     return unit

@@ -1,0 +1,176 @@
+"""Frame features equal librosa's; beat features have the documented columns and hand-computable values."""
+
+import librosa
+import numpy as np
+import pytest
+
+from rl_editor import features
+from rl_editor.config import AudioConfig, Config
+from rl_editor.errors import ConfigError, StemError
+from rl_editor.features import FEATURE_NAMES, FRAME_NAMES, FrameFeatures, extract_frames, feature_dim, pool_beats
+from rl_editor.grid import BeatGrid
+
+RATE, HOP = 22050, 512
+
+
+def song(duration_s=8.0, *, seed=0):
+    """Kicks, snares and detuned chords over a little noise."""
+    rng = np.random.default_rng(seed)
+    n = int(duration_s * RATE)
+    signal = 1e-3 * rng.standard_normal(n)
+    for beat, start in enumerate(range(0, n, RATE // 2)):
+        t = np.arange(min(8000, n - start)) / RATE
+        drum = np.sin(2 * np.pi * 60 * t) if beat % 2 == 0 else 0.4 * rng.standard_normal(len(t))
+        chord = sum(np.sin(2 * np.pi * f * 1.01 * t) for f in (220.0, 277.2, 329.6))
+        signal[start : start + len(t)] += 0.3 * np.exp(-t * 12) * drum + 0.05 * chord
+    return signal.astype(np.float32)
+
+
+def librosa_frames(y):
+    f = librosa.feature
+    mfcc = f.mfcc(y=y, sr=RATE, n_mfcc=13)
+    parts = [
+        librosa.onset.onset_strength(y=y, sr=RATE)[None], f.rms(y=y), f.spectral_centroid(y=y, sr=RATE),
+        f.zero_crossing_rate(y), f.spectral_rolloff(y=y, sr=RATE), f.spectral_bandwidth(y=y, sr=RATE),
+        f.spectral_flatness(y=y), f.spectral_contrast(y=y, sr=RATE), mfcc, f.delta(mfcc),
+        f.chroma_stft(y=y, sr=RATE),
+    ]  # fmt: skip
+    return np.concatenate(parts).T
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return extract_frames(song(), Config())
+
+
+def grid_of(*times_s, position=None, beats_per_bar=4):
+    n = len(times_s) - 1
+    bars = np.arange(n) % beats_per_bar if position is None else np.array(position)
+    return BeatGrid(np.array(times_s, float), bars, beats_per_bar)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 1 << 30])  # the chroma from a second pass, and from the kept spectrum
+def test_frame_features_equal_librosa(monkeypatch, kept_bytes):
+    monkeypatch.setattr(features, "_KEPT_POWER_BYTES", kept_bytes)
+    ours, theirs = extract_frames(song(), Config()).values, librosa_frames(song())
+    error = np.abs(ours - theirs).max(axis=0) / theirs.std(axis=0)
+    worst = dict(zip(FRAME_NAMES, error, strict=True))
+    assert max(worst.values()) < 1e-4, worst
+
+
+def test_the_tracking_envelope_equals_librosas_median_onset_strength(frames):
+    expected = librosa.onset.onset_strength(y=song(), sr=RATE, aggregate=np.median)
+    np.testing.assert_allclose(frames.envelopes[:, 0], expected, atol=1e-3)
+
+
+def test_widths_are_the_documented_sums():
+    assert feature_dim("basic") == 4
+    assert feature_dim("enhanced") == 4 + 3 + 7 + 13 + 13 + 12 + 5 + 52 == 109
+    assert feature_dim("full") == 109 + 4 * 3 == 121
+    assert all(len(set(names)) == len(names) for names in FEATURE_NAMES.values())
+    assert FEATURE_NAMES["enhanced"][:7] == ("onset", "rms", "centroid", "zcr", "rolloff", "bandwidth", "flatness")
+
+
+def test_a_beat_is_the_mean_of_its_frames(frames):
+    grid = grid_of(0.0, 100 * HOP / RATE, 8.0)
+    pooled = pool_beats(frames, grid, mode="enhanced")
+    np.testing.assert_allclose(pooled.column("rms")[0], frames.column("rms")[:100].mean(), rtol=1e-5)
+    np.testing.assert_allclose(pooled.values[1, :52], frames.values[100:].mean(axis=0), rtol=1e-4, atol=1e-5)
+    # two beats: the derivative along beats is the difference, at both
+    np.testing.assert_allclose(pooled.column("delta_rms"), np.diff(pooled.column("rms")).repeat(2), rtol=1e-5)
+
+
+def test_basic_is_the_first_four_columns(frames):
+    grid = grid_of(0.0, 1.0, 2.0, 8.0)
+    np.testing.assert_array_equal(
+        pool_beats(frames, grid, mode="basic").values, pool_beats(frames, grid, mode="enhanced").values[:, :4]
+    )
+
+
+def test_a_beat_shorter_than_a_frame_takes_the_nearest(frames):
+    pooled = pool_beats(frames, grid_of(0.0, 1.0, 1.001, 7.9999, 8.0), mode="basic")
+    nearest = round(1.0 * RATE / HOP)
+    np.testing.assert_allclose(pooled.values[1], frames.values[nearest, :4], rtol=1e-6)
+
+
+def test_rhythmic_columns_by_hand(frames):
+    # beats of 0.5, 0.5, 0.25, 0.5 s after a lead-in of 1 s; the median interval of whole beats is 0.5 s
+    grid = grid_of(0.0, 1.0, 1.5, 2.0, 2.25, 2.75, position=[-1, 0, 1, 2, 3])
+    pooled = pool_beats(frames, grid, mode="enhanced")
+    np.testing.assert_allclose(pooled.column("bar_position"), [0, 0, 0.25, 0.5, 0.75])
+    np.testing.assert_allclose(pooled.column("bar_phase_sin"), [0, 0, 1, 0, -1], atol=1e-6)
+    np.testing.assert_allclose(pooled.column("bar_phase_cos"), [0, 1, 0, -1, 0], atol=1e-6)
+    np.testing.assert_allclose(pooled.column("tempo_deviation"), [0, 0, 0, 1, 0], atol=1e-6)  # 60/0.25 / 120 - 1
+    np.testing.assert_allclose(pooled.column("ibi_ratio"), [1, 1, 1, 0.5, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["empty", "one sample", "silence", "dc", "one click", "full scale"])
+def test_anything_gives_finite_features(kind):
+    signal = {
+        "empty": np.zeros(0),
+        "one sample": np.ones(1),
+        "silence": np.zeros(40_000),
+        "dc": np.ones(40_000),
+        "one click": np.eye(1, 40_000, 20_000)[0],
+        "full scale": np.sign(np.sin(np.arange(40_000))),
+    }[kind].astype(np.float32)
+    pooled = pool_beats(extract_frames(signal, Config()), grid_of(0.0, 0.5, 2.0), mode="enhanced")
+    assert pooled.values.shape == (2, 109)
+    assert np.isfinite(pooled.values).all()
+    assert 0 <= features.estimate_key(pooled) < 24
+
+
+def test_other_analysis_settings_keep_the_width():
+    config = Config(audio=AudioConfig(sample_rate=8000, hop_length=300, n_fft=1024, n_mels=64))
+    found = extract_frames(song(2.0)[:16_000], config)
+    assert found.values.shape == (1 + 16_000 // 300, 52)
+    assert np.isfinite(found.values).all()
+
+
+def test_frames_survive_their_arrays(frames):
+    again = FrameFeatures.from_arrays(frames.to_arrays())
+    np.testing.assert_array_equal(again.values, frames.values)
+    np.testing.assert_array_equal(again.envelopes, frames.envelopes)
+    assert (again.sample_rate, again.hop_length, again.n_samples) == (RATE, HOP, 8 * RATE)
+    assert again.duration_s == 8.0
+
+
+def sine(frequency_hz, level, duration_s=2.0):
+    return (level * np.sin(2 * np.pi * frequency_hz * np.arange(int(duration_s * RATE)) / RATE)).astype(np.float32)
+
+
+def test_stem_columns_by_hand():
+    stems = {"drums": sine(1000, 0.2), "bass": sine(500, 0.1), "vocals": sine(2000, 0.0), "other": sine(3000, 0.1)}
+    frames = extract_frames(sum(stems.values()), Config())
+    pooled = pool_beats(frames, grid_of(0.0, 1.0, 2.0), mode="full", stems=features.stem_frames(stems, Config()))
+    assert pooled.values.shape == (2, 121)
+    # mean square of a sine is level^2 / 2: 0.02, 0.005, 0, 0.005
+    assert pooled.column("drums_energy")[0] == pytest.approx(10 * np.log10(0.02), abs=0.3)
+    assert pooled.column("bass_energy")[0] == pytest.approx(10 * np.log10(0.005), abs=0.3)
+    assert pooled.column("vocals_energy")[0] == pytest.approx(-80.0)
+    assert pooled.column("drums_ratio")[0] == pytest.approx(0.02 / 0.03, abs=0.01)
+    assert pooled.column("vocals_ratio")[0] == 0.0
+    middle = features.stem_frames(stems, Config()).centroid_hz[20:60].mean(axis=0)
+    np.testing.assert_allclose(middle[[0, 1, 3]], [1000, 500, 3000], rtol=0.02)
+
+
+def test_full_needs_stems(frames):
+    with pytest.raises(ConfigError, match=r"full.*stems"):
+        pool_beats(frames, grid_of(0.0, 8.0), mode="full")
+    with pytest.raises(StemError, match="vocals, other missing"):
+        features.stem_frames({"drums": song(), "bass": song()}, Config())
+
+
+@pytest.mark.parametrize(("tonic", "minor"), [(0, False), (7, False), (9, True), (2, True)])
+def test_the_key_of_its_chords(tonic, minor):
+    """I, IV, V, I (minor: i, iv, V, i) as triads of sines."""
+    third = 3 if minor else 4
+    chords = [(0, third, 7), (5, 5 + third, 12), (7, 11, 14), (0, third, 7)]
+    notes = [[60 + tonic + step for step in chord] for chord in chords]
+    signal = np.concatenate([sum(sine(librosa.midi_to_hz(n), 0.1, 1.0) for n in chord) for chord in notes])
+    assert features.estimate_key(extract_frames(signal, Config())) == tonic + 12 * minor
+
+
+def test_a_key_needs_chroma(frames):
+    with pytest.raises(ConfigError, match="basic"):
+        features.estimate_key(pool_beats(frames, grid_of(0.0, 8.0), mode="basic"))

@@ -1,0 +1,241 @@
+"""Reading refuses what is broken and says why; writing is whole or absent; spectra equal librosa's."""
+
+import os
+import stat
+import sys
+
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile as sf
+
+from rl_editor import utils
+from rl_editor.config import AudioConfig
+from rl_editor.errors import AudioFileError
+from rl_editor.utils import Samples, audio_info, load_audio, load_mono, save_audio, source_info, to_mono
+
+RATE = 44100
+
+
+def noise(frames, channels=2, *, level=0.2, seed=0):
+    data = level * np.random.default_rng(seed).standard_normal((frames, channels))
+    return Samples(np.clip(data, -0.9, 0.9).astype(np.float32), RATE)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff", ".w64", ".caf", ".au"])
+def test_lossless_formats_give_back_24_bits(tmp_path, suffix):
+    samples = noise(70_000, 3)  # more than one block
+    path = tmp_path / f"song{suffix}"
+    save_audio(path, samples)
+    loaded = load_audio(path)
+    assert (loaded.sample_rate, loaded.data.shape) == (RATE, (70_000, 3))
+    assert np.abs(loaded.data - samples.data).max() <= 2.0**-23  # one step of 24 bits
+
+
+def test_float_is_kept_when_asked(tmp_path):
+    loud = Samples(np.array([[1.5], [-2.0], [0.1]], np.float32), RATE)
+    save_audio(tmp_path / "loud.wav", loud, subtype="FLOAT")
+    np.testing.assert_array_equal(load_audio(tmp_path / "loud.wav").data, loud.data)
+    save_audio(tmp_path / "clipped.wav", loud, subtype="PCM_16")
+    np.testing.assert_allclose(load_audio(tmp_path / "clipped.wav").data[:2, 0], [1.0, -1.0], atol=1e-4)
+
+
+def test_sixteen_bit_sources_survive_bit_for_bit(tmp_path):
+    steps = np.random.default_rng(0).integers(-32768, 32768, (1000, 1))
+    samples = Samples((steps / 32768).astype(np.float32), RATE)
+    save_audio(tmp_path / "a.wav", samples, subtype="PCM_16")
+    np.testing.assert_array_equal(load_audio(tmp_path / "a.wav").data, samples.data)
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".ogg"])
+def test_lossy_formats_keep_length_and_sound(tmp_path, suffix):
+    smooth = scipy.signal.sosfilt(scipy.signal.butter(4, 0.2, output="sos"), noise(RATE, 1).data, axis=0)
+    samples = Samples(smooth.astype(np.float32), RATE)
+    save_audio(tmp_path / f"a{suffix}", samples)
+    loaded = load_audio(tmp_path / f"a{suffix}")
+    assert loaded.frames == samples.frames == audio_info(tmp_path / f"a{suffix}").frames
+    likeness = scipy.signal.correlate(loaded.data[:, 0], samples.data[:, 0], method="fft")
+    assert np.argmax(likeness) == RATE - 1  # no delay
+
+
+def test_a_long_ogg_is_written_in_blocks(tmp_path):
+    save_audio(tmp_path / "long.ogg", Samples(np.zeros((RATE * 120, 1), np.float32), RATE))
+    assert audio_info(tmp_path / "long.ogg").frames == RATE * 120
+
+
+def test_the_mono_view_equals_librosa(tmp_path):
+    samples = noise(150_001)
+    save_audio(tmp_path / "a.wav", samples, subtype="FLOAT")
+    mono = load_mono(tmp_path / "a.wav", 22050)
+    expected, _ = librosa.load(tmp_path / "a.wav", sr=22050)
+    assert len(mono) == len(expected) == 75_001  # ceil(150001 / 2)
+    np.testing.assert_allclose(mono, expected, atol=1e-6)
+    np.testing.assert_array_equal(mono, to_mono(samples, 22050))
+
+
+def test_mono_at_the_files_own_rate_is_the_mean_of_the_channels(tmp_path):
+    samples = noise(1000)
+    save_audio(tmp_path / "a.wav", samples, subtype="FLOAT")
+    mean = (samples.data[:, 0] + samples.data[:, 1]) * np.float32(0.5)
+    np.testing.assert_array_equal(load_mono(tmp_path / "a.wav", RATE), mean)
+
+
+def test_source_info_hashes_the_bytes(tmp_path):
+    save_audio(tmp_path / "a.wav", noise(1000))
+    info = source_info(tmp_path / "a.wav")
+    assert (info.name, info.sample_rate, info.channels, info.frames) == ("a.wav", RATE, 2, 1000)
+    assert len(info.sha256) == 64
+    assert source_info(tmp_path / "a.wav", sha256="known").sha256 == "known"
+
+
+def test_silence_loads(tmp_path):
+    save_audio(tmp_path / "silent.wav", Samples(np.zeros((100, 1), np.float32), RATE))
+    assert load_audio(tmp_path / "silent.wav").data.max() == 0.0
+
+
+def broken(tmp_path, kind):
+    path = tmp_path / "song.wav"
+    save_audio(path, noise(10_000, 1), subtype="PCM_16")
+    whole = path.read_bytes()
+    match kind:
+        case "folder":
+            return tmp_path
+        case "missing":
+            return tmp_path / "other.wav"
+        case "0 bytes":
+            path.write_bytes(b"")
+        case "garbage":
+            path.write_bytes(np.random.default_rng(1).bytes(5000))
+        case "truncated":
+            path.write_bytes(whole[: len(whole) // 2])
+        case "0 frames":
+            sf.write(path, np.zeros((0, 1)), RATE)
+        case "NaN":
+            sf.write(path, np.array([0.0, 0.1, np.nan, 0.2]), RATE, subtype="FLOAT")
+        case "infinite":
+            sf.write(path, np.array([0.0, -np.inf, np.inf]), RATE, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("folder", "is a folder"),
+        ("missing", "no such file"),
+        ("0 bytes", "0 bytes"),
+        ("garbage", "cannot read"),
+        ("truncated", "truncated: 4989 of the 10000 frames"),  # (20044 // 2 - 44) / 2
+        ("0 frames", "0 frames"),
+        ("NaN", "NaN or infinite"),
+        ("infinite", "NaN or infinite"),
+    ],
+)
+def test_broken_files_are_named_with_the_fault(tmp_path, monkeypatch, kind, said):
+    monkeypatch.setenv("PATH", str(tmp_path))  # no ffmpeg
+    path = broken(tmp_path, kind)
+    for read in (load_audio, lambda p: load_mono(p, 22050)):
+        with pytest.raises(AudioFileError, match=said) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".mp3"])
+def test_truncated_compressed_files_are_refused(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    save_audio(path, noise(200_000))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioFileError, match="truncated"):
+        load_audio(path)
+
+
+def test_the_wrong_extension_does_not_matter(tmp_path):
+    save_audio(tmp_path / "a.flac", noise(100))
+    (tmp_path / "a.flac").rename(tmp_path / "a.wav")
+    assert load_audio(tmp_path / "a.wav").frames == 100
+
+
+def test_check_length_names_the_limit():
+    utils.check_length("a.wav", duration_s=3.0, min_duration_s=3.0)
+    with pytest.raises(AudioFileError, match=r"a\.wav: 0\.40 s of audio, at least 3 s"):
+        utils.check_length("a.wav", duration_s=0.4, min_duration_s=3.0)
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a", "a.m4a"])
+def test_unknown_outputs_are_refused_and_leave_nothing(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AudioFileError):
+        save_audio(tmp_path / name, noise(10))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_format_that_refuses_the_channels_leaves_nothing(tmp_path):
+    with pytest.raises(AudioFileError, match="does not take 9 channels"):
+        save_audio(tmp_path / "a.mp3", noise(10, 9))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_that_fails_keeps_the_old_file(tmp_path):
+    save_audio(tmp_path / "a.wav", noise(10))
+    before = (tmp_path / "a.wav").read_bytes()
+    with pytest.raises(RuntimeError), utils.open_output(tmp_path / "a.wav", sample_rate=RATE, channels=1):
+        raise RuntimeError
+    assert (tmp_path / "a.wav").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
+
+
+FAKE_FFMPEG = """#!{python}
+import sys, soundfile as sf, numpy as np
+source = sys.argv[sys.argv.index("-i") + 1]
+if open(source, "rb").read(4) != b"FAKE":
+    sys.exit("fake: Invalid data found")
+import struct
+x = np.frombuffer(open(source, "rb").read()[4:], "<f4").astype(">f4")
+sys.stdout.buffer.write(struct.pack(">4s5I", b".snd", 28, 0xFFFFFFFF, 6, 48000, 2) + b"none" + x.tobytes())
+"""
+
+
+@pytest.fixture
+def fake_ffmpeg(tmp_path, monkeypatch):
+    """A program that decodes files starting with FAKE as ffmpeg would: an .au of unknown length on its output."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "ffmpeg"
+    program.write_text(FAKE_FFMPEG.format(python=sys.executable))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("fake_ffmpeg")
+def test_ffmpeg_reads_what_libsndfile_cannot(tmp_path):
+    data = noise(70_000).data
+    (tmp_path / "a.m4a").write_bytes(b"FAKE" + data.tobytes())
+    loaded = load_audio(tmp_path / "a.m4a")
+    assert loaded.sample_rate == 48000
+    np.testing.assert_array_equal(loaded.data, data)
+    assert audio_info(tmp_path / "a.m4a").frames == 70_000
+
+
+@pytest.mark.usefixtures("fake_ffmpeg")
+def test_what_ffmpeg_refuses_too_is_named_with_its_words(tmp_path):
+    (tmp_path / "a.m4a").write_bytes(b"something else")
+    with pytest.raises(AudioFileError, match="Invalid data found"):
+        load_audio(tmp_path / "a.m4a")
+
+
+@pytest.mark.parametrize("frames", [0, 1, 2047, 200_000])
+def test_the_mel_spectrogram_equals_librosa(frames):
+    config = AudioConfig()
+    mono = noise(frames, 1).data[:, 0]
+    mel = utils.mel_spectrogram(mono, config)
+    padded = mono if frames else np.zeros(1, np.float32)
+    power = librosa.feature.melspectrogram(y=padded, sr=22050, n_fft=2048, hop_length=512, n_mels=128)
+    assert mel.shape == (128, 1 + frames // 512)
+    np.testing.assert_allclose(mel, librosa.power_to_db(power), atol=1e-4)
+
+
+def test_stft_blocks_equal_one_long_stft():
+    mono = noise(200_000, 1).data[:, 0]
+    blocks = np.concatenate(list(utils.stft_blocks(mono, n_fft=1024, hop_length=300)))
+    expected = librosa.stft(mono, n_fft=1024, hop_length=300).T
+    np.testing.assert_allclose(blocks, expected, atol=1e-4)
