@@ -1,0 +1,193 @@
+"""Editing with a trained policy: a recording in, an edit list out, and the edited audio.
+
+``python -m rl_editor.infer --input raw.wav --output edited.wav --checkpoint models/best.pt``
+
+The policy decides unit by unit on tables that are encoded once. Deterministic unless asked otherwise; a seed makes the
+same draws again. A target duration is what the policy aims at, not a promise.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from rl_editor.command import run
+from rl_editor.config import Config
+from rl_editor.edits import EditList
+from rl_editor.errors import CheckpointError
+from rl_editor.files import write_text
+
+if TYPE_CHECKING:
+    import torch
+
+    from rl_editor.checkpoint import Policy
+    from rl_editor.state import AudioState
+
+
+class Edited(NamedTuple):
+    """What came of editing a file."""
+
+    edit: EditList
+    output: Path
+
+
+def edit_recording(
+    policy: "Policy",
+    state: "AudioState",
+    *,
+    target_duration_s: float | None = None,
+    style: str | None = None,
+    deterministic: bool = True,
+    generator: "torch.Generator | None" = None,
+) -> EditList:
+    """The edit list that a policy makes of a recording.
+
+    Args:
+        policy: a trained policy.
+        state: the recording, analysed with the policy's settings.
+        target_duration_s: length to aim at; None lets the policy choose.
+        style: whose way of editing, one of ``policy.styles``; the first by default.
+        deterministic: take the likeliest decision instead of drawing one.
+        generator: draws the decisions when they are drawn.
+
+    Raises:
+        CheckpointError: the policy does not know the style.
+    """
+    import torch
+
+    from rl_editor.environment import BatchedEditingEnv
+    from rl_editor.state import EditHistory
+
+    agent, config = policy.agent, policy.config
+    number = style_number(policy, style)
+    generator = generator or torch.Generator(device=agent.device).manual_seed(config.training.seed)
+    state = replace(state, style=number)
+    batch = agent.representation.batch([state]).to(agent.device)
+    env = BatchedEditingEnv(
+        batch,
+        config,
+        n_envs=1,
+        generator=generator,
+        device=agent.device,
+        styles=torch.tensor([number], device=agent.device),
+    )
+    ratio = float("nan") if target_duration_s is None else target_duration_s / state.grid.duration_s
+    history = EditHistory(state, config)
+    with torch.no_grad():
+        embeddings = agent.encode(batch)
+        observation = env.reset(
+            torch.zeros(1, dtype=torch.long, device=agent.device), torch.tensor([ratio], device=agent.device)
+        )
+        while not history.done:
+            logits = agent.decide(embeddings, observation).logits
+            action = (
+                logits.argmax(1)
+                if deterministic
+                else torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+            )
+            history.record(int(action))
+            observation = env.step(action, auto_reset=False).observation
+    return history.edit_list()
+
+
+def style_number(policy: "Policy", style: str | None) -> int:
+    """The policy's number of a style.
+
+    Raises:
+        CheckpointError: the policy does not know it.
+    """
+    if style is None:
+        return 0
+    if style not in policy.styles:
+        raise CheckpointError(f"style {style!r}: the policy learned {', '.join(policy.styles) or 'no named style'}")
+    return policy.styles.index(style)
+
+
+def edit_file(
+    policy: "Policy",
+    source: str | Path,
+    output: str | Path,
+    *,
+    target_duration_s: float | None = None,
+    style: str | None = None,
+    deterministic: bool = True,
+    seed: int | None = None,
+    config: Config | None = None,
+) -> Edited:
+    """Edit an audio file and write the result at the file's own rate, channels and depth.
+
+    Args:
+        policy: a trained policy.
+        source: the recording.
+        output: where the edit goes; the extension chooses the format.
+        target_duration_s: as in ``edit_recording``.
+        style: as in ``edit_recording``.
+        deterministic: as in ``edit_recording``.
+        seed: of the draws, when decisions are drawn.
+        config: settings of the cache, beat overrides and rendering; the policy's own by default.
+
+    Raises:
+        AudioFileError: the recording cannot be read, or the result cannot be written.
+    """
+    import torch
+
+    from rl_editor.render import render_file, settle_joins
+    from rl_editor.state import AudioState
+
+    settings = analysis_settings(policy, config)
+    generator = None
+    if seed is not None:
+        generator = torch.Generator(device=policy.agent.device).manual_seed(seed)
+    state = AudioState.from_file(source, settings)
+    edit = edit_recording(
+        policy,
+        state,
+        target_duration_s=target_duration_s,
+        style=style,
+        deterministic=deterministic,
+        generator=generator,
+    )
+    settled = settle_joins(edit, Path(source), settings)
+    render_file(settled, Path(source), Path(output), settings)
+    return Edited(settled, Path(output))
+
+
+def analysis_settings(policy: "Policy", config: Config | None) -> Config:
+    """The settings that a recording must be analysed with for this policy: what it learned on, kept where asked."""
+    if config is None:
+        return policy.config
+    learned = policy.config
+    return replace(config, audio=learned.audio, features=learned.features, action_space=learned.action_space)
+
+
+def main(
+    input: Annotated[Path, typer.Option(help="Recording to edit.")],
+    output: Annotated[Path, typer.Option(help="Edited recording; the extension chooses the format.")],
+    checkpoint: Annotated[Path, typer.Option(help="Trained policy.")],
+    target_duration: Annotated[float | None, typer.Option(help="Length to aim at, in seconds.", min=0.1)] = None,
+    style: Annotated[str | None, typer.Option(help="Whose way of editing; default: the first learned.")] = None,
+    edit_list_out: Annotated[Path | None, typer.Option(help="Write the edit list (JSON) here as well.")] = None,
+    stochastic: Annotated[bool, typer.Option("--stochastic", help="Draw decisions instead of the likeliest.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Of the draws.")] = None,
+) -> None:
+    """Edit a recording with a trained policy."""
+    from rl_editor.checkpoint import load_policy
+
+    policy = load_policy(checkpoint)
+    edited = edit_file(
+        policy,
+        input,
+        output,
+        target_duration_s=target_duration,
+        style=style,
+        deterministic=not stochastic,
+        seed=seed,
+    )
+    if edit_list_out is not None:
+        write_text(edit_list_out, edited.edit.to_json())
+    typer.echo(f"{output}: {edited.edit.duration_s:.1f} s in {len(edited.edit.segments)} segments", err=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,83 @@
+"""Fine-tuning a cloned policy with PPO on a folder of recordings.
+
+``python -m rl_editor.train_unified --data_dir D --checkpoint models/bc_best.pt --total_timesteps 1000000``
+writes ``<save_dir>/best.pt``.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rl_editor.command import run
+from rl_editor.config import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rl_editor.checkpoint import TrainingResult
+    from rl_editor.demonstrations import Demonstration
+    from rl_editor.logging_utils import TrainingLogger
+
+BEST = "best.pt"
+TIMESTEPS = Config().ppo.total_timesteps
+
+
+def fine_tune(
+    checkpoint: str | Path,
+    demonstrations: "Sequence[Demonstration]",
+    config: Config,
+    *,
+    save_dir: str | Path,
+    logger: "TrainingLogger",
+) -> "TrainingResult":
+    """Train the policy in ``checkpoint`` with PPO and write ``best.pt``.
+
+    Args:
+        checkpoint: the policy to start from.
+        demonstrations: training and validation songs.
+        config: reads ``ppo``, ``reward``, ``training``; network and observation must be the checkpoint's.
+        save_dir: where ``best.pt`` goes.
+        logger: gets the numbers of every update.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+    """
+    from rl_editor.checkpoint import load_policy, save_policy
+    from rl_editor.trainer import PPOTrainer
+
+    policy = load_policy(checkpoint, device=config.training.device)
+    trainer = PPOTrainer(config, policy.agent, demonstrations, logger=logger, styles=policy.styles)
+    result: TrainingResult = trainer.train(config.ppo.total_timesteps)
+    save_policy(
+        Path(save_dir) / BEST,
+        result.policy.agent,
+        config,
+        styles=policy.styles,
+        metrics=result.metrics,
+    )
+    return result
+
+
+def main(
+    data_dir: Annotated[Path, typer.Option(help="Folder with input/ and desired_output/.")],
+    checkpoint: Annotated[Path, typer.Option(help="Policy to start from, as written by behavioral_cloning.")],
+    total_timesteps: Annotated[int, typer.Option(help="Decisions to train on.", min=1)] = TIMESTEPS,
+    save_dir: Annotated[Path, typer.Option(help="Where best.pt goes.")] = Path("./models"),
+) -> None:
+    """Fine-tune a policy with PPO."""
+    from rl_editor.checkpoint import load_policy
+    from rl_editor.data import load_demonstrations
+    from rl_editor.logging_utils import create_logger
+
+    config = load_policy(checkpoint).config
+    config.training.device = Config().training.device
+    config.ppo.total_timesteps = total_timesteps
+    demonstrations = load_demonstrations(data_dir, config)
+    with create_logger(config, run_name="ppo") as logger:
+        result = fine_tune(checkpoint, demonstrations, config, save_dir=save_dir, logger=logger)
+    typer.echo(f"{save_dir / BEST}: " + ", ".join(f"{k} {v:.4g}" for k, v in sorted(result.metrics.items())), err=True)
+
+
+if __name__ == "__main__":
+    run(main)

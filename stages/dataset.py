@@ -1,0 +1,69 @@
+"""The demonstrations of a run, read from the outputs of decode, features and align."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rl_editor.demonstrations import Analysis, Demonstration, load_analysis, load_labels, rescaled
+from rl_editor.edits import EditList
+from rl_editor.errors import DatasetError
+from rl_editor.labels import EditLabels
+from rl_editor.library import Split
+from stages.layout import FEATURES, LABELS
+from stages.manifest import Manifest, PairEntry, load_manifest
+
+
+def read_demonstrations(*, splits: Iterable[Split], augmented: bool = False) -> list[Demonstration]:
+    """Demonstrations of some splits, in order of their ids.
+
+    Args:
+        splits: which to read.
+        augmented: add the augmented copies of training songs.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    wanted, manifest = set(splits), load_manifest()
+    found = [d for pair in _labelled(manifest) if pair.split in wanted for d in _read(pair, augmented=augmented)]
+    if not found:
+        raise DatasetError(
+            f"no demonstrations for {', '.join(sorted(wanted))}; {len(manifest.pairs)} pairs were decoded, see "
+            f"{LABELS}/problems.json, or lower data.test_fraction and data.validation_fraction"
+        )
+    return found
+
+
+def references() -> list[Analysis]:
+    """The analyses of finished tracks that have no raw."""
+    paths = (FEATURES / f"{track.track_id}.npz" for track in load_manifest().with_role("reference"))
+    return [load_analysis(path) for path in paths if path.is_file()]
+
+
+def _labelled(manifest: Manifest) -> list[PairEntry]:
+    return [pair for pair in manifest.pairs if (LABELS / f"{pair.pair_id}.npz").is_file()]
+
+
+def _read(pair: PairEntry, *, augmented: bool) -> list[Demonstration]:
+    edit, labels = EditList.load(LABELS / f"{pair.pair_id}.json"), load_labels(LABELS / f"{pair.pair_id}.npz")
+    found = [_demonstration(pair, load_analysis(FEATURES / f"{pair.raw}.npz"), labels, edit)]
+    for path in _copies(pair.raw) if augmented else ():
+        analysis = load_analysis(path)
+        times_s = tuple(float(t) for t in analysis.grid.times_s)
+        copy = rescaled(edit, analysis.source, beat_times_s=times_s if edit.beat_times_s else ())
+        found.append(_demonstration(pair, analysis, labels, copy, suffix=path.stem.removeprefix(pair.raw)))
+    return found
+
+
+def _copies(track_id: str) -> list[Path]:
+    number, paths = 0, []
+    while (path := FEATURES / f"{track_id}.aug{number}.npz").is_file():
+        paths.append(path)
+        number += 1
+    return paths
+
+
+def _demonstration(
+    pair: PairEntry, analysis: Analysis, labels: EditLabels, edit: EditList, *, suffix: str = ""
+) -> Demonstration:
+    return Demonstration(
+        f"{pair.pair_id}{suffix}", pair.song, pair.style, analysis.grid, analysis.features, labels, edit, pair.split
+    )
