@@ -1,0 +1,254 @@
+"""Stems: the real Demucs code with a small real HTDemucs of random weights, from local folders; no network."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from rl_editor.config import StemsConfig
+from rl_editor.errors import MissingWeightsError, StemError
+from rl_editor.stems import STEM_NAMES, find_weights, load_stems, save_stems, separate, stems_key
+from rl_editor.utils import Samples, audio_info
+
+RATE = 22050  # Hz, the small model's
+KWARGS = {
+    "channels": 8, "depth": 4, "t_layers": 1, "t_heads": 2, "bottom_channels": 0, "segment": 2, "samplerate": RATE,
+    "nfft": 1024, "dconv_depth": 1,
+}  # fmt: skip
+DEMUCS_SOURCES = ["drums", "bass", "other", "vocals"]  # Demucs' own order, which is not ours
+
+
+def package(sources=DEMUCS_SOURCES):
+    from demucs.htdemucs import HTDemucs
+
+    torch.manual_seed(0)
+    model = HTDemucs(sources, **KWARGS)
+    return {"klass": HTDemucs, "args": [sources], "kwargs": KWARGS, "state": model.state_dict()}
+
+
+def write_safetensors(folder, name="tiny", sources=DEMUCS_SOURCES, klass="demucs.htdemucs.HTDemucs"):
+    from safetensors.torch import save_file
+
+    parts = package(sources)
+    metadata = {"klass": klass, "args": json.dumps(parts["args"]), "kwargs": json.dumps(parts["kwargs"])}
+    state = {key: value.contiguous() for key, value in parts["state"].items()}
+    save_file(state, folder / f"{name}.safetensors", metadata=metadata)
+    return StemsConfig(model=name, repo=str(folder))
+
+
+@pytest.fixture(scope="module")
+def pickled(tmp_path_factory):
+    """Demucs' local repository: tiny-<checksum>.th and a bag."""
+    from demucs.states import save_with_checksum
+
+    folder = tmp_path_factory.mktemp("repo")
+    save_with_checksum(package(), folder / "tiny.th")
+    (folder / "tinybag.yaml").write_text(yaml.safe_dump({"models": ["tiny"]}))
+    return StemsConfig(model="tinybag", repo=str(folder))
+
+
+@pytest.fixture(scope="module")
+def safe(tmp_path_factory):
+    return write_safetensors(tmp_path_factory.mktemp("safe"))
+
+
+def noise(seconds=3.0, channels=2, rate=RATE, seed=0):
+    data = np.random.default_rng(seed).standard_normal((round(seconds * rate), channels)) * 0.1
+    return Samples(data.astype(np.float32), rate)
+
+
+def test_separates_as_demucs_own_functions_do(pickled):
+    from demucs.apply import apply_model
+    from demucs.pretrained import get_model
+
+    samples = noise()
+    stems = separate(samples, pickled)
+    assert list(stems) == list(STEM_NAMES)
+    model = get_model("tinybag", repo=Path(pickled.repo))
+    mix = torch.from_numpy(samples.data.T.copy())
+    mono = mix.mean(0)
+    deviation = mono.std(unbiased=False)
+    with torch.no_grad():
+        expected = (
+            apply_model(model, ((mix - mono.mean()) / deviation)[None], shifts=0)[0] * deviation + mono.mean() / 4
+        )
+    for name, sound in zip(DEMUCS_SOURCES, expected, strict=True):
+        np.testing.assert_allclose(stems[name].data, sound.numpy().T, atol=1e-5)
+
+
+def test_twice_is_the_same_to_the_bit(pickled):
+    first, second = (separate(noise(), pickled) for _ in range(2))
+    assert all((first[name].data == second[name].data).all() for name in STEM_NAMES)
+
+
+def test_safetensors_hold_the_same_model_as_the_pickle(pickled, safe):
+    a, b = separate(noise(), pickled), separate(noise(), safe)
+    assert all((a[name].data == b[name].data).all() for name in STEM_NAMES)
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(1, RATE), (3, RATE), (2, 44100), (1, 48000)])
+def test_rate_channels_and_length_are_the_recording_s(safe, channels, rate):
+    samples = noise(1.2345, channels, rate)
+    stems = separate(samples, safe)
+    for stem in stems.values():
+        assert stem.data.shape == samples.data.shape
+        assert stem.sample_rate == rate
+        assert np.isfinite(stem.data).all()
+
+
+def test_a_third_channel_is_separated_like_a_mono_recording(safe):
+    samples = noise(2.0, 3)
+    alone = separate(Samples(samples.data[:, 2:], RATE), safe)
+    together = separate(samples, safe)
+    for name in STEM_NAMES:
+        assert (together[name].data[:, 2:] == alone[name].data).all()
+
+
+def test_silence_and_a_single_frame(safe):
+    silent = separate(Samples(np.zeros((RATE, 2), np.float32), RATE), safe)
+    assert max(np.abs(stem.data).max() for stem in silent.values()) < 1e-6
+    assert separate(noise(1 / RATE), safe)["bass"].data.shape == (1, 2)
+
+
+def test_segment_and_overlap_are_passed_on(safe):
+    whole = separate(noise(), safe)["bass"].data
+    for config in (
+        StemsConfig(model=safe.model, repo=safe.repo, overlap=0.5),
+        StemsConfig(model=safe.model, repo=safe.repo, segment_s=1.0),
+    ):
+        assert (separate(noise(), config)["bass"].data != whole).any()
+    with pytest.raises(StemError, match=r"segment_s: 7 s, tiny takes at most 2 s"):
+        separate(noise(), StemsConfig(model=safe.model, repo=safe.repo, segment_s=7.0))
+
+
+# ------------------------------------------------------------------------------------ weights
+
+
+def check_three_ways(error):
+    text = str(error.value)
+    assert all(way in text for way in ("1. with a network", "2. put", "3. copy the Hugging Face cache"))
+    assert "use_stems: false" in text
+
+
+def test_missing_folder_and_model_say_the_three_ways(tmp_path, pickled):
+    with pytest.raises(MissingWeightsError, match="is not a folder") as error:
+        separate(noise(), StemsConfig(repo=str(tmp_path / "none")))
+    check_three_ways(error)
+    with pytest.raises(MissingWeightsError, match=r"htdemucs\.safetensors or htdemucs\.th is not in") as error:
+        separate(noise(), StemsConfig(repo=pickled.repo))
+    check_three_ways(error)
+
+
+def test_hub_out_of_reach_says_the_three_ways(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    def refuse(repository, file):
+        raise huggingface_hub.errors.LocalEntryNotFoundError(f"no network for {repository}/{file}")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    with pytest.raises(MissingWeightsError, match=r"hub adefossez/HTDemucs: no network") as error:
+        separate(noise(), StemsConfig())
+    check_three_ways(error)
+
+
+def test_hub_gives_safetensors_and_its_pickles_are_never_asked_for(monkeypatch, safe):
+    import huggingface_hub
+
+    asked = []
+
+    def give(repository, file):
+        asked.append(f"{repository}/{file}")
+        if file.endswith(".yaml"):
+            path = Path(safe.repo) / "hub.yaml"
+            path.write_text("models: ['tiny']\n")
+            return str(path)
+        return str(Path(safe.repo) / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", give)
+    stems = separate(noise(), StemsConfig(model="htdemucs_ft"))
+    assert asked == ["adefossez/HTDemucs-ft/htdemucs_ft.yaml", "adefossez/HTDemucs-ft/tiny.safetensors"]
+    assert (stems["bass"].data == separate(noise(), safe)["bass"].data).all()
+
+
+def test_other_stems_are_refused(tmp_path):
+    config = write_safetensors(tmp_path, sources=["vocals", "accompaniment"])
+    with pytest.raises(StemError, match="separates vocals, accompaniment in 2 channels"):
+        separate(noise(), config)
+
+
+def test_a_file_cannot_name_a_foreign_class(tmp_path):
+    config = write_safetensors(tmp_path, klass="subprocess.Popen")
+    with pytest.raises(StemError, match=r"class 'subprocess\.Popen', which is not Demucs'"):
+        separate(noise(), config)
+
+
+def test_damaged_weights_are_named(tmp_path, pickled):
+    (source,) = Path(pickled.repo).glob("*.th")
+    (tmp_path / source.name).write_bytes(source.read_bytes()[:-100])
+    with pytest.raises(StemError, match=r"tiny: tiny-\w{8}\.th: not a Demucs model .*Invalid checksum"):
+        separate(noise(), StemsConfig(model="tiny", repo=str(tmp_path)))
+    (tmp_path / "broken.safetensors").write_bytes(b"hello")
+    with pytest.raises(StemError, match=r"broken\.safetensors: not a Demucs model"):
+        separate(noise(), StemsConfig(model="broken", repo=str(tmp_path)))
+
+
+def test_cache_key_follows_weights_and_settings(tmp_path, pickled, safe):
+    key = stems_key("ab", safe)
+    assert key == stems_key("ab", safe)
+    assert len(find_weights(pickled).sha256) == 64
+    others = [
+        stems_key("cd", safe),
+        stems_key("ab", pickled),
+        stems_key("ab", StemsConfig(model=safe.model, repo=safe.repo, overlap=0.5)),
+    ]
+    assert all(other != key for other in others)
+    assert str(safe.repo) not in json.dumps(key)
+
+
+# ------------------------------------------------------------------------------------ storage
+
+
+def test_stored_stems_keep_peaks_beyond_full_scale(tmp_path):
+    loud, quiet = noise(0.5, seed=1), noise(0.5, seed=2)
+    loud = Samples(loud.data * 30, RATE)  # peaks of some 0.1 * 4 * 30 = 12
+    save_stems(tmp_path, {"drums": loud, "other": quiet})
+    scales = json.loads((tmp_path / "stems.json").read_text())["scales"]
+    assert scales["other"] == 1.0
+    assert scales["drums"] == 2.0 ** np.ceil(np.log2(np.abs(loud.data).max()))
+    assert audio_info(tmp_path / "drums.flac").subtype == "PCM_24"
+    stored = load_stems(tmp_path)
+    assert list(stored) == ["drums", "other"]
+    assert np.abs(stored["other"].data - quiet.data).max() <= 0.51 / 2**23
+    assert np.abs(stored["drums"].data - loud.data).max() <= 0.51 * scales["drums"] / 2**23
+
+
+def test_storing_is_deterministic_and_loading_foreign_folders_fails(tmp_path):
+    for name in ("a", "b"):
+        save_stems(tmp_path / name, {"bass": noise(0.2)})
+    assert (tmp_path / "a/bass.flac").read_bytes() == (tmp_path / "b/bass.flac").read_bytes()
+    with pytest.raises(StemError, match="no stems of this project"):
+        load_stems(tmp_path)
+    (tmp_path / "stems.json").write_text('{"format": "else", "version": 1, "scales": {}}')
+    with pytest.raises(StemError, match="format 'else'"):
+        load_stems(tmp_path)
+
+
+def test_a_peak_just_at_full_scale_is_kept(tmp_path):
+    stem = Samples(np.array([[1.0], [-1.0], [0.25]], np.float32), RATE)
+    save_stems(tmp_path, {"bass": stem})
+    np.testing.assert_array_equal(load_stems(tmp_path)["bass"].data, stem.data)
+
+
+def test_stems_go_through_the_cache(tmp_path, safe):
+    from rl_editor.cache import FeatureCache
+
+    cache, samples = FeatureCache(tmp_path), noise(1.0)
+    for _ in range(2):
+        key = stems_key("ab" * 32, safe)
+        with cache.folder("stems", "song", key, lambda folder: save_stems(folder, separate(samples, safe))) as folder:
+            stems = load_stems(folder)
+    assert (cache.hits, cache.misses) == (1, 1)
+    assert stems["vocals"].data.shape == samples.data.shape
