@@ -11,7 +11,7 @@ from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, SourceInfo, crossfades, keep_all
 from rl_editor.errors import AudioFileError, EditListError
 from rl_editor.render import crossfade_gains, render_file, render_samples, settle_joins
-from rl_editor.render.mixing import correlation
+from rl_editor.render.mixing import _write, correlation
 from rl_editor.utils import Samples, open_output
 
 RATE = 8000  # Hz
@@ -289,6 +289,25 @@ def test_a_foreign_or_cut_off_recording_is_refused(tmp_path):
     with pytest.raises(AudioFileError, match="no such file"):
         render_file(edit_of(1000, seg(0, 1000)), tmp_path / "none.wav", tmp_path / "out.wav", CONFIG)
     assert [p.name for p in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_a_cut_off_flac_is_named_and_leaves_no_output(tmp_path):
+    path = tmp_path / "in.flac"
+    sf.write(path, noise(100000), RATE)
+    path.write_bytes(path.read_bytes()[:-50000])
+    with pytest.raises(AudioFileError, match=r"in\.flac: \d+ of \d+ frames from frame \d+ on could be read"):
+        render_file(edit_of(100000, seg(50000, 50000), seg(0, 50000)), path, tmp_path / "out.wav", CONFIG)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.flac"]
+
+
+def test_a_full_disk_is_named(tmp_path):
+    with pytest.raises(AudioFileError, match=r"out\.wav: writing fails .*is the disk full"):
+        _write(_FullDisk(), noise(10), tmp_path / "out.wav")
+
+
+class _FullDisk:
+    def write(self, _):
+        raise sf.LibsndfileError(2)
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path):

@@ -91,13 +91,21 @@ class FileSource:
         Raises:
             AudioFileError: the file ends before.
         """
-        if self._file.tell() != start:
-            self._file.seek(start)
-        data: np.ndarray = self._file.read(count, dtype=self.sample_type.dtype, always_2d=True)
+        data = self._read(start, count)
         if len(data) != count:
             raise AudioFileError(
                 f"{self._name}: {len(data)} of {count} frames from frame {start} on could be read; is the file cut off?"
             )
+        return data
+
+    def _read(self, start: int, count: int) -> Shaped[np.ndarray, "frames channels"]:
+        """What can be read; nothing where decoding fails."""
+        try:
+            if self._file.tell() != start:
+                self._file.seek(start)
+            data: np.ndarray = self._file.read(count, dtype=self.sample_type.dtype, always_2d=True)
+        except sf.LibsndfileError:
+            return np.zeros((0, self.channels), self.sample_type.dtype)
         return data
 
 
