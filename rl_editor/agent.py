@@ -1,0 +1,454 @@
+"""Policy and value networks: hear the track once, decide many times.
+
+Shapes: T tracks, U units, E environments (or samples), W window rows, M song-map tokens, R row columns, D width.
+``Agent.encode`` gives one embedding per position of every track, from what is audible alone; ``Agent.decide`` adds
+style, edit history and progress and gives masked logits and a value. ``Agent.select_action`` takes flat observations
+and calls the same two networks on the window and the song map that the observation holds; both paths give the same
+numbers to 1e-5 (tested), because an embedding depends on nothing else.
+
+Logits are ``log P(kind) + log P(target | REORDER)``: REORDER is one kind among KEEP, CUT, LOOP n and EXTEND, however
+many targets it has, so that neither initialisation nor entropy favours it by number. Targets are pointed at (Vinyals et
+al. 2015, "Pointer networks"): a query from the position against the song-map token at the target place, plus a bias per
+offset. The value reads the embedding without training it, so that an untrained value cannot spoil a cloned policy.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rl_editor.actions import ActionSpace
+from rl_editor.config import AgentConfig, Config
+from rl_editor.errors import ConfigError
+from rl_editor.state import PROGRESS_NAMES, Observation, StateRepresentation, TrackBatch
+
+ILLEGAL = -1.0e9  # the logit of a masked action: exp gives 0, and differences stay finite
+_STD_FLOOR = 1e-3  # a column that hardly varies is not blown up
+_CLAMP = 8.0  # standard deviations beyond which a feature says no more
+_PLACE = PROGRESS_NAMES.index("place")  # units decided, as a share
+_STATIC_UNITS, _UNITS_OCTAVES = 2, 8.0  # static column that holds log2(units) / 8
+_SIZE_OF_INIT = 0.02  # of learned positions
+
+
+class Embeddings(NamedTuple):
+    """What is heard, per position and per place in the song."""
+
+    units: Float[Tensor, "tracks units width"]
+    song: Float[Tensor, "tracks tokens width"]
+    n_units: Int[Tensor, " tracks"]
+
+
+class Heard(NamedTuple):
+    """What the encoder gives."""
+
+    units: Float[Tensor, "tracks units width"]
+    song: Float[Tensor, "tracks tokens width"]
+
+
+class Jitter(NamedTuple):
+    """Gaussian noise on normalised features, for training."""
+
+    deviation: float  # standard deviations
+    generator: torch.Generator
+
+
+class Decision(NamedTuple):
+    """What the networks say: masked logits, and the value of the state."""
+
+    logits: Float[Tensor, "envs actions"]
+    value: Float[Tensor, " envs"]
+
+
+class SelectedAction(NamedTuple):
+    """A decision taken; the action is a plain int for a single observation."""
+
+    action: int | Int[Tensor, " envs"]
+    log_prob: Float[Tensor, "..."]
+    value: Float[Tensor, "..."]
+
+
+class Dimensions(NamedTuple):
+    """Every width that the networks depend on."""
+
+    row: int
+    context: int  # units on each side
+    token: int
+    tokens: int
+    static: int
+    style: int
+    history: int
+    progress: int
+    actions: int
+    first_reorder: int
+
+
+class Normalisation(nn.Module):
+    """Mean and deviation per column, kept with the weights; ``n_flags`` last columns are left as they are."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, n_columns: int, *, n_flags: int = 0) -> None:
+        super().__init__()
+        self.n_flags = n_flags
+        self.register_buffer("mean", torch.zeros(n_columns))
+        self.register_buffer("deviation", torch.ones(n_columns))
+
+    def fit(self, values: Float[Tensor, "n columns"]) -> None:
+        """Take mean and deviation from these rows."""
+        fitted = slice(0, len(self.mean) - self.n_flags)
+        self.mean[fitted] = values.double().mean(0)[fitted].to(self.mean.dtype)
+        deviation = values.double().std(0, unbiased=False).clamp(min=_STD_FLOOR)
+        self.deviation[fitted] = deviation[fitted].to(self.mean.dtype)
+
+    def forward(self, values: Float[Tensor, "*n columns"]) -> Float[Tensor, "*n columns"]:
+        """In standard deviations, at most 8 from the mean."""
+        normal: Tensor = ((values - self.mean) / self.deviation).clamp(-_CLAMP, _CLAMP)
+        return normal
+
+
+class TrackEncoder(nn.Module):
+    """Rows around a position and the song map, to one embedding per position.
+
+    Row projection, convolution over the window, then attention to the song map, whose tokens have attended to each
+    other. Positions know the size of the track from ``static`` and their place from their row.
+    """
+
+    def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
+        super().__init__()
+        width = config.d_model
+        self.context = dimensions.context
+        self.row = nn.Linear(dimensions.row, width)
+        self.window = nn.Conv1d(width, width, 2 * dimensions.context + 1)
+        self.static = nn.Linear(dimensions.static, width)
+        self.token = nn.Linear(dimensions.token, width)
+        self.place = nn.Parameter(_SIZE_OF_INIT * torch.randn(dimensions.tokens, width))
+        self.song = nn.ModuleList([_SelfAttention(config) for _ in range(config.n_layers)])
+        self.attend = _CrossAttention(config)
+        self.out = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        rows: Float[Tensor, "tracks padded_units row"],
+        song_map: Float[Tensor, "tracks tokens token"],
+        static: Float[Tensor, "tracks static"],
+    ) -> "Heard":
+        """Embeddings of the units that have a whole window in ``rows``: ``2 * context`` fewer than rows."""
+        whole = self.static(static)[:, None]
+        song = self.token(song_map) + self.place + whole
+        for layer in self.song:
+            song = layer(song)
+        projected = self.dropout(functional.gelu(self.row(rows)))
+        centre = projected[:, self.context : projected.shape[1] - self.context]
+        units = centre + functional.gelu(self.window(projected.transpose(1, 2))).transpose(1, 2) + whole
+        return Heard(self.out(self.attend(units, song)), song)
+
+
+class PolicyNetwork(nn.Module):
+    """Embedding, style, history and progress to logits; ``Dimensions`` and the section of sizes are its contract."""
+
+    def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
+        super().__init__()
+        self.first_reorder = dimensions.first_reorder
+        self.trunk = _Trunk(dimensions, config)
+        self.kinds = nn.Linear(config.d_head, dimensions.first_reorder + 1)
+        self.query = nn.Linear(config.d_head, config.d_model)
+        self.key = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.offset = nn.Linear(config.d_head, dimensions.actions - dimensions.first_reorder)
+
+    def forward(
+        self, unit: Float[Tensor, "envs width"], song: Float[Tensor, "envs tokens width"], seen: "Seen"
+    ) -> Float[Tensor, "envs actions"]:
+        """Masked logits, already normalised over targets."""
+        hidden = self.trunk(unit, seen)
+        kinds = self.kinds(hidden).float()
+        targets = self._targets(hidden, song, seen).float()
+        legal = seen.mask[:, self.first_reorder :]
+        targets = functional.log_softmax(targets.masked_fill(~legal, ILLEGAL), dim=1)
+        logits = torch.cat([kinds[:, :-1], kinds[:, -1:] + targets], dim=1)
+        return logits.masked_fill(~seen.mask, ILLEGAL)
+
+    def _targets(
+        self, hidden: Float[Tensor, "envs hidden"], song: Float[Tensor, "envs tokens width"], seen: "Seen"
+    ) -> Float[Tensor, "envs offsets"]:
+        query = self.query(hidden) / song.shape[2] ** 0.5
+        pointed = torch.einsum("ed,emd->em", query @ self.key.weight, song)  # keys = song @ W.T, never formed
+        targets: Tensor = self.offset(hidden) + pointed.gather(1, seen.target_token)
+        return targets
+
+
+class ValueNetwork(nn.Module):
+    """Embedding, style, history and progress to the expected rest of the reward."""
+
+    def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
+        super().__init__()
+        self.trunk = _Trunk(dimensions, config)
+        self.out = nn.Linear(config.d_head, 1)
+
+    def forward(self, unit: Float[Tensor, "envs width"], seen: "Seen") -> Float[Tensor, " envs"]:
+        """The value of each state; the embedding is not trained by it."""
+        value: Tensor = self.out(self.trunk(unit.detach(), seen))
+        return value[:, 0].float()
+
+
+class Seen(NamedTuple):
+    """What a decision sees beside the audible."""
+
+    style: Float[Tensor, "envs style"]
+    history: Float[Tensor, "envs history"]
+    progress: Float[Tensor, "envs progress"]
+    mask: Bool[Tensor, "envs actions"]
+    target_token: Int[Tensor, "envs offsets"]  # song-map token at the place that each REORDER targets
+
+
+class Agent(nn.Module):
+    """Encoder, policy and value, with the normalisation of what they read.
+
+    A fresh agent decides without dropout (``eval``); trainers switch.
+
+    Args:
+        config: sizes, and the shape of observations and actions.
+        input_dim: length of a flat observation; checked.
+        n_actions: number of actions; checked.
+
+    Raises:
+        ConfigError: the environment was made with other settings than ``config``.
+    """
+
+    _offsets: Tensor
+
+    def __init__(self, config: Config, input_dim: int | None = None, n_actions: int | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.representation = StateRepresentation(config)
+        self.dimensions = dimensions(config)
+        _check("input_dim", input_dim, self.representation.size, "state, features and action_space")
+        _check("n_actions", n_actions, self.dimensions.actions, "action_space")
+        with seeded(config.training.seed):
+            self.encoder = TrackEncoder(self.dimensions, config.agent)
+            self.policy = PolicyNetwork(self.dimensions, config.agent)
+            self.value = ValueNetwork(self.dimensions, config.agent)
+        self.normal_rows = Normalisation(self.dimensions.row, n_flags=1)
+        self.normal_map = Normalisation(self.dimensions.token)
+        self.normal_static = Normalisation(self.dimensions.static)
+        self.register_buffer("_offsets", torch.as_tensor(ActionSpace(config.action_space).target_offsets), False)
+        self._generator: torch.Generator | None = None
+        self.eval()
+        self.to(resolve_device(config.training.device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.normal_rows.mean.device
+
+    def fit_normalisation(self, batch: TrackBatch) -> None:
+        """Take mean and deviation of every column from these tracks (training tracks only)."""
+        self.normal_rows.fit(batch.rows[batch.rows[..., -1] > 0])
+        self.normal_map.fit(batch.song_map.flatten(0, 1))
+        self.normal_static.fit(batch.static)
+
+    def encode(self, batch: TrackBatch, *, jitter: Jitter | None = None) -> Embeddings:
+        """Embeddings of every position of every track; positions past a track's end mean nothing."""
+        return self._encode(batch.rows, batch.song_map, batch.static, jitter)
+
+    def encode_tracks(
+        self, batch: TrackBatch, tracks: Int[Tensor, " chosen"], *, jitter: Jitter | None = None
+    ) -> Embeddings:
+        """``encode`` of some tracks only, in the order given."""
+        return self._encode(batch.rows[tracks], batch.song_map[tracks], batch.static[tracks], jitter)
+
+    def decide(self, embeddings: Embeddings, observation: Observation) -> Decision:
+        """Logits and value for every environment."""
+        unit = embeddings.units[observation.track, observation.unit]
+        song = embeddings.song[observation.track]
+        n_units = embeddings.n_units[observation.track]
+        seen = self._seen(observation.style, observation.history, observation.progress, observation.mask, n_units)
+        return Decision(self.policy(unit, song, seen), self.value(unit, seen))
+
+    @torch.no_grad()
+    def select_action(
+        self,
+        obs: Float[Tensor, "*envs size"],
+        *,
+        deterministic: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> SelectedAction:
+        """Decide on one flat observation, or on several.
+
+        Raises:
+            ConfigError: the observation has another length.
+        """
+        _check("observation", obs.shape[-1], self.representation.size, "state, features and action_space")
+        flat = obs.reshape(-1, obs.shape[-1]).to(self.device, torch.float32)
+        decision = self.decide_flat(flat)
+        log_probs = functional.log_softmax(decision.logits, dim=1)
+        action = log_probs.argmax(1) if deterministic else sample(log_probs, generator or self._own_generator())
+        log_prob = log_probs.gather(1, action[:, None])[:, 0]
+        if obs.ndim == 1:
+            return SelectedAction(int(action[0]), log_prob[0], decision.value[0])
+        return SelectedAction(action, log_prob, decision.value)
+
+    def decide_flat(self, flat: Float[Tensor, "envs size"]) -> Decision:
+        """Logits and value from flat observations: each encodes its own window and song map."""
+        parts = self.representation.split(flat)
+        embeddings = self._encode(parts.window, parts.song_map, parts.static, None)
+        seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, embeddings.n_units)
+        unit = embeddings.units[:, 0]
+        return Decision(self.policy(unit, embeddings.song, seen), self.value(unit, seen))
+
+    def _encode(self, rows: Tensor, song_map: Tensor, static: Tensor, jitter: Jitter | None) -> Embeddings:
+        exists = rows[..., -1:] > 0
+        rows = torch.where(exists, self.normal_rows(rows), 0.0)
+        song_map = self.normal_map(song_map)
+        if jitter is not None:
+            rows = torch.where(exists, rows + _noise_like(rows, jitter), 0.0)
+            song_map = song_map + _noise_like(song_map, jitter)
+        heard = self.encoder(rows, song_map, self.normal_static(static))
+        return Embeddings(heard.units, heard.song, _n_units(static))
+
+    def _seen(self, style: Tensor, history: Tensor, progress: Tensor, mask: Tensor, n_units: Tensor) -> Seen:
+        unit = (progress[:, _PLACE] * n_units).round().long()
+        target = (unit[:, None] + self._offsets).clamp(min=0)
+        token = target * self.dimensions.tokens // n_units[:, None]
+        return Seen(style, history, progress, mask, token.clamp(max=self.dimensions.tokens - 1))
+
+    def _own_generator(self) -> torch.Generator:
+        if self._generator is None or self._generator.device != self.device:
+            self._generator = torch.Generator(self.device).manual_seed(self.config.training.seed)
+        return self._generator
+
+
+def dimensions(config: Config) -> Dimensions:
+    """The widths that follow from the settings."""
+    layout = StateRepresentation(config).layout
+    space = ActionSpace(config.action_space)
+    return Dimensions(
+        row=layout.row_dim,
+        context=config.state.context_units,
+        token=layout.map_dim,
+        tokens=config.state.map_tokens,
+        static=layout.static_dim,
+        style=config.state.n_styles,
+        history=layout.history_dim,
+        progress=layout.progress_dim,
+        actions=space.n_discrete_actions,
+        first_reorder=space.first_reorder,
+    )
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is one; asking for CUDA without a GPU warns and gives the CPU.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"training.device {name!r}: unknown; expected auto, cpu, cuda or cuda:0") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        warnings.warn(f"training.device {name!r}: no GPU is to be had here; using the CPU", stacklevel=2)
+        return torch.device("cpu")
+    return device
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Layers and dropout draw from torch's global generators: seed them here, and leave them as they were."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def sample(log_probs: Float[Tensor, "envs actions"], generator: torch.Generator) -> Int[Tensor, " envs"]:
+    """One draw per row, by the Gumbel-max trick; no wait for the device."""
+    exponential = torch.empty_like(log_probs).exponential_(generator=generator)
+    return (log_probs - exponential.log()).argmax(1)
+
+
+def kind_entropy(log_probs: Float[Tensor, "envs actions"], first_reorder: int) -> Float[Tensor, " envs"]:
+    """Entropy over kinds, all REORDER as one: spreading over more targets is no exploration in itself."""
+    kinds = kind_log_probs(log_probs, first_reorder)
+    return -(kinds.exp() * kinds.clamp(min=-50.0)).sum(1)  # exp(-50) is 0 in float32; 0 * -inf is not
+
+
+def kind_log_probs(log_probs: Float[Tensor, "envs actions"], first_reorder: int) -> Float[Tensor, "envs kinds"]:
+    """Log probability of KEEP, CUT, every LOOP, EXTEND, and of any REORDER."""
+    return torch.cat([log_probs[:, :first_reorder], log_probs[:, first_reorder:].logsumexp(1, keepdim=True)], dim=1)
+
+
+class _Trunk(nn.Module):
+    """Two layers over embedding, history and progress; the style scales and shifts the embedding."""
+
+    def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
+        super().__init__()
+        self.style = nn.Linear(dimensions.style, 2 * config.d_model, bias=False)
+        nn.init.zeros_(self.style.weight)  # every style starts as the same editor
+        self.heard = nn.Linear(config.d_model, config.d_head)
+        self.done = nn.Linear(dimensions.history + dimensions.progress + dimensions.style, config.d_head)
+        self.deep = nn.Linear(config.d_head, config.d_head)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, "envs hidden"]:
+        scale, shift = self.style(seen.style).chunk(2, dim=1)
+        done = self.done(torch.cat([seen.history, seen.progress, seen.style], dim=1))
+        hidden: Tensor = self.dropout(functional.gelu(self.heard(unit * (1.0 + scale) + shift) + done))
+        return hidden + functional.gelu(self.deep(hidden))
+
+
+class _SelfAttention(nn.Module):
+    """A transformer layer over tokens, normalised first."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        super().__init__()
+        self.attend = _CrossAttention(config)
+        self.norm = nn.LayerNorm(config.d_model)
+
+    def forward(self, tokens: Float[Tensor, "tracks tokens width"]) -> Float[Tensor, "tracks tokens width"]:
+        attended: Tensor = self.attend(tokens, self.norm(tokens))
+        return attended
+
+
+class _CrossAttention(nn.Module):
+    """Positions attend to tokens, then a feed-forward layer; both residual."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        super().__init__()
+        width = config.d_model
+        self.norm, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, config.n_heads, dropout=config.dropout, batch_first=True)
+        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x: Float[Tensor, "tracks positions width"], memory: Float[Tensor, "tracks tokens width"]
+    ) -> Float[Tensor, "tracks positions width"]:
+        attended, _ = self.attention(self.norm(x), memory, memory, need_weights=False)
+        x = x + self.dropout(attended)
+        fed: Tensor = x + self.dropout(self.feed(self.norm_out(x)))
+        return fed
+
+
+def _check(what: str, got: int | None, expected: int, sections: str) -> None:
+    if got is not None and got != expected:
+        raise ConfigError(
+            f"{what} {got}: these settings give {expected}; make environment and agent from the same config "
+            f"(sections {sections})"
+        )
+
+
+def _n_units(static: Float[Tensor, "tracks static"]) -> Int[Tensor, " tracks"]:
+    return torch.exp2(static[:, _STATIC_UNITS] * _UNITS_OCTAVES).round().long()
+
+
+def _noise_like(values: Tensor, jitter: Jitter) -> Tensor:
+    noise = torch.empty_like(values).normal_(generator=jitter.generator)
+    return noise * jitter.deviation

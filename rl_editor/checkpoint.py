@@ -1,0 +1,172 @@
+"""Policies and training states on disk: safetensors bytes, under a ``.pt`` name where that is documented.
+
+A file holds tensors and one metadata key, ``rl_editor``, with sorted JSON: format, version, settings, styles, metrics.
+The same policy gives the same bytes; scheduling and tracking settings are left out, as they change no result. Pickles
+run code when they are read and are refused.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from rl_editor.agent import Agent, resolve_device
+from rl_editor.config import Config
+from rl_editor.errors import CheckpointError, ConfigError
+from rl_editor.files import replacing
+
+METADATA_KEY = "rl_editor"
+POLICY_FORMAT, STATE_FORMAT = "rl-editor/policy", "rl-editor/training-state"
+VERSION = 1
+_NO_RESULT = ("executor", "tracking")  # sections that change no weight
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # torch's zip archive, a bare pickle
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """A trained agent with all that is needed to use it.
+
+    ``styles`` names the editors in the order of the agent's style inputs.
+    """
+
+    agent: Agent
+    config: Config
+    styles: tuple[str, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What training gives: the best policy, and the numbers of every epoch or update."""
+
+    policy: Policy
+    history: tuple[Mapping[str, float], ...]
+    best_step: int
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The numbers of the best epoch or update."""
+        return self.policy.metrics
+
+
+class TrainingState(NamedTuple):
+    """Tensors and plain values from which training goes on to the same result."""
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+def save_policy(
+    path: str | Path, agent: Agent, config: Config, *, styles: Sequence[str], metrics: Mapping[str, float]
+) -> None:
+    """Write a policy, whole or not at all."""
+    settings = {name: section for name, section in config.to_dict().items() if name not in _NO_RESULT}
+    settings["training"] = settings["training"] | {"resume": False}
+    values = {"config": settings, "styles": list(styles), "metrics": dict(metrics)}
+    _write(path, dict(agent.state_dict()), POLICY_FORMAT, values)
+
+
+def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
+    """Read a policy.
+
+    Raises:
+        CheckpointError: the file is missing, a pickle, no policy of this project, or of another shape.
+    """
+    tensors, values = _read(path, POLICY_FORMAT)
+    try:
+        config = Config.from_dict(values["config"])
+        config.training.device = device
+        agent = Agent(config)
+        agent.load_state_dict(tensors)
+    except (RuntimeError, ConfigError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: does not fit this version's networks ({_first_line(error)}); train it again"
+        ) from None
+    agent.to(resolve_device(device))
+    return Policy(agent, config, tuple(values["styles"]), values["metrics"])
+
+
+def save_state(path: str | Path, state: TrainingState) -> None:
+    """Write a training state, whole or not at all."""
+    _write(path, state.tensors, STATE_FORMAT, state.values)
+
+
+def load_state(path: str | Path) -> TrainingState:
+    """Read a training state.
+
+    Raises:
+        CheckpointError: the file is missing, a pickle, or no training state of this project.
+    """
+    return TrainingState(*_read(path, STATE_FORMAT))
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> dict[str, Tensor]:
+    """The moments of an optimizer as named copies; its settings come from the config again."""
+    return {
+        f"{prefix}.{index}.{name}": value.clone()
+        for index, entry in optimizer.state_dict()["state"].items()
+        for name, value in entry.items()
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer"
+) -> None:
+    """Put back what ``optimizer_tensors`` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"{prefix}."):
+            index, key = name.removeprefix(f"{prefix}.").split(".", 1)
+            state.setdefault(int(index), {})[key] = tensor.clone()
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under ``prefix.``."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def below_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under ``prefix.``, without it."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def _write(path: str | Path, tensors: Mapping[str, Tensor], kind: str, values: Mapping[str, Any]) -> None:
+    text = json.dumps({"format": kind, "version": VERSION, **values}, sort_keys=True, allow_nan=False)
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(tensors.items())}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(plain, metadata={METADATA_KEY: text}))
+
+
+def _read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; training writes it, or check the path")
+    with path.open("rb") as file:
+        if file.read(4).startswith(_PICKLE_STARTS):
+            raise CheckpointError(
+                f"{path}: a pickle, which would run code when read; only safetensors written by this project are "
+                "read: train it again"
+            )
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            values = json.loads((opened.metadata() or {})[METADATA_KEY])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: not a file of this project ({_first_line(error)}); train it again") from None
+    if values.get("format") != kind or values.get("version") != VERSION:
+        found = f"{values.get('format')} version {values.get('version')}"
+        raise CheckpointError(f"{path}: holds {found}, expected {kind} version {VERSION}")
+    return tensors, values
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(line.strip() for line in lines[:2])

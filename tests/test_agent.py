@@ -1,0 +1,221 @@
+"""The networks: two paths, one set of numbers; masks; what may and may not move an embedding."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from toy_tracks import toy_config, toy_demonstration
+
+from rl_editor.actions import ActionSpace, legal_mask
+from rl_editor.agent import (
+    Agent,
+    Jitter,
+    PolicyNetwork,
+    ValueNetwork,
+    kind_entropy,
+    resolve_device,
+    sample,
+)
+from rl_editor.config import Config
+from rl_editor.errors import ConfigError
+from rl_editor.state import AudioState, Observation, StateRepresentation, TrackBatch
+
+
+def toy_batch(config: Config, lengths: tuple[int, ...] = (20, 28, 24)) -> TrackBatch:
+    demos = [toy_demonstration(seed, config, n_beats=n) for seed, n in enumerate(lengths)]
+    return StateRepresentation(config).batch([AudioState(d.grid, d.features, d.source) for d in demos])
+
+
+def toy_observation(config: Config, batch: TrackBatch, n_envs: int = 40, *, seed: int = 0) -> Observation:
+    """Random places on random tracks, with the masks that are legal there at least after CUT alone."""
+    g = torch.Generator().manual_seed(seed)
+    layout = StateRepresentation(config).layout
+    track = torch.randint(batch.n_tracks, (n_envs,), generator=g)
+    unit = (torch.rand(n_envs, generator=g) * batch.n_units[track]).long()
+    progress = torch.rand(n_envs, layout.progress_dim, generator=g)
+    progress[:, 0] = unit / batch.n_units[track]
+    space = ActionSpace(config.action_space)
+    masks = [legal_mask([1] * int(u), int(batch.n_units[t]), space) for t, u in zip(track, unit, strict=True)]
+    return Observation(
+        track,
+        unit,
+        torch.nn.functional.one_hot(
+            torch.randint(config.state.n_styles, (n_envs,), generator=g), config.state.n_styles
+        ).float(),
+        torch.randn(n_envs, layout.history_dim, generator=g),
+        progress,
+        torch.as_tensor(np.stack(masks)),
+    )
+
+
+def shaken(agent: Agent, *, scale: float = 0.3) -> Agent:
+    """Weights away from their initial zeros, so that every path carries a signal."""
+    g = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in agent.parameters():
+            parameter.add_(scale / parameter.shape[-1] ** 0.5 * torch.randn(parameter.shape, generator=g))
+    return agent
+
+
+@pytest.mark.parametrize("unit_beats", [1, 4])
+def test_the_flat_path_gives_the_numbers_of_the_batched_path(unit_beats: int) -> None:
+    config = toy_config(action_space={"unit_beats": unit_beats})
+    batch = toy_batch(config)
+    agent = shaken(Agent(config))
+    agent.fit_normalisation(batch)
+    observation = toy_observation(config, batch)
+    with torch.no_grad():
+        together = agent.decide(agent.encode(batch), observation)
+        flat = agent.decide_flat(agent.representation.flatten(observation, batch))
+    assert torch.allclose(together.logits, flat.logits, atol=1e-5, rtol=1e-5)
+    assert torch.allclose(together.value, flat.value, atol=1e-5, rtol=1e-5)
+    assert together.logits[observation.mask].std() > 0.1  # not equal for want of a signal
+
+
+def test_encoding_some_tracks_is_encoding_all() -> None:
+    config = toy_config()
+    batch, agent = toy_batch(config), shaken(Agent(toy_config()))
+    with torch.no_grad():
+        whole, some = agent.encode(batch), agent.encode_tracks(batch, torch.tensor([2, 0]))
+    assert torch.allclose(some.units, whole.units[[2, 0]], atol=1e-6)
+
+
+def test_static_names_the_number_of_units() -> None:
+    config = toy_config()
+    batch = toy_batch(config)
+    with torch.no_grad():
+        assert Agent(config).encode(batch).n_units.tolist() == batch.n_units.tolist() == [20, 28, 24]
+
+
+def test_illegal_actions_are_never_drawn() -> None:
+    config = toy_config()
+    batch, agent = toy_batch(config), shaken(Agent(config), scale=3.0)
+    observation = toy_observation(config, batch, 200)
+    flat = agent.representation.flatten(observation, batch)
+    for deterministic in (True, False):
+        chosen = agent.select_action(flat, deterministic=deterministic)
+        assert observation.mask.gather(1, chosen.action[:, None]).all()
+    assert torch.isfinite(chosen.log_prob).all()
+
+
+def test_one_observation_gives_a_plain_int() -> None:
+    config = toy_config()
+    batch = toy_batch(config)
+    size, n_actions = StateRepresentation(config).size, ActionSpace(config.action_space).n_discrete_actions
+    agent = Agent(config, input_dim=size, n_actions=n_actions)
+    flat = agent.representation.flatten(toy_observation(config, batch, 1), batch)
+    action, log_prob, value = agent.select_action(torch.from_numpy(flat[0].numpy()))
+    assert type(action) is int
+    assert log_prob.shape == value.shape == ()
+    assert log_prob <= 0
+
+
+def test_other_settings_than_the_environments_are_refused() -> None:
+    config = toy_config()
+    with pytest.raises(ConfigError, match=r"input_dim 7.*same config"):
+        Agent(config, input_dim=7)
+    with pytest.raises(ConfigError, match="n_actions 3"):
+        Agent(config, n_actions=3)
+    with pytest.raises(ConfigError, match="observation 5"):
+        Agent(config).select_action(torch.zeros(5))
+
+
+def test_the_same_seed_gives_the_same_agent_and_leaves_torch_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, second = Agent(toy_config()), Agent(toy_config())
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+    other = Agent(toy_config(training={"seed": 1}))
+    assert not torch.equal(first.encoder.row.weight, other.encoder.row.weight)
+
+
+def test_normalisation_ignores_rows_that_are_padding() -> None:
+    config = toy_config()
+    batch, agent = toy_batch(config, (20, 40)), Agent(config)
+    agent.fit_normalisation(batch)
+    real = torch.cat([batch.rows[0, 2:22], batch.rows[1, 2:42]])  # context 2 on each side
+    assert torch.allclose(agent.normal_rows.mean[:-1], real.mean(0)[:-1], atol=1e-5)
+    assert agent.normal_rows.mean[-1] == 0
+    assert agent.normal_rows.deviation[-1] == 1  # the flag stays a flag
+
+
+def test_an_embedding_hears_its_window_and_the_song_map_only() -> None:
+    config = toy_config()
+    batch, agent = toy_batch(config), shaken(Agent(config))
+    rows = batch.rows.clone()
+    rows[0, 2 + 10] += 1.0  # unit 10 of track 0
+    with torch.no_grad():
+        before = agent.encoder(batch.rows, batch.song_map, batch.static).units
+        after = agent.encoder(rows, batch.song_map, batch.static).units
+    moved = (before - after).abs().amax(-1)[0] > 1e-6
+    assert moved.nonzero()[:, 0].tolist() == [8, 9, 10, 11, 12]  # context 2
+    song_map = batch.song_map.clone()
+    song_map[0, 7] += 1.0
+    with torch.no_grad():
+        after = agent.encoder(batch.rows, song_map, batch.static).units
+    assert ((before - after).abs().amax(-1)[0] > 1e-6).all()
+
+
+def test_reorder_starts_as_one_kind_among_others() -> None:
+    # kinds are KEEP, CUT, LOOP2, EXTEND and REORDER: about 1/5 of the mass for all five targets together
+    config = toy_config()
+    batch = toy_batch(config)
+    agent = Agent(config)
+    observation = toy_observation(config, batch)
+    observation = observation._replace(mask=torch.ones_like(observation.mask))
+    with torch.no_grad():
+        probabilities = agent.decide(agent.encode(batch), observation).logits.softmax(1)
+    assert probabilities[:, agent.dimensions.first_reorder :].sum(1).mean().item() == pytest.approx(0.2, abs=0.1)
+
+
+def test_entropy_counts_targets_as_one_kind() -> None:
+    # P = 1/2 for KEEP, 1/8 for each of four targets: two kinds of 1/2 each, so log 2
+    log_probs = torch.tensor([[0.5, 0.125, 0.125, 0.125, 0.125]]).log()
+    assert kind_entropy(log_probs, 1).item() == pytest.approx(math.log(2))
+
+
+def test_the_value_trains_neither_encoder_nor_policy() -> None:
+    config = toy_config()
+    batch, agent = toy_batch(config), Agent(config)
+    agent.decide(agent.encode(batch), toy_observation(config, batch)).value.sum().backward()
+    assert all(p.grad is None for p in [*agent.encoder.parameters(), *agent.policy.parameters()])
+    assert any(p.grad is not None for p in agent.value.parameters())
+
+
+def test_jitter_leaves_padding_silent() -> None:
+    config = toy_config()
+    batch, agent = toy_batch(config, (20, 40)), shaken(Agent(config))
+    g = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        noisy, clean = agent.encode(batch, jitter=Jitter(0.5, g)), agent.encode(batch)
+    assert not torch.allclose(noisy.units[0, :20], clean.units[0, :20])
+    rows = batch.rows[:, :, -1] > 0
+    assert rows.sum(1).tolist() == [20, 40]
+
+
+def test_sampling_follows_the_probabilities() -> None:
+    log_probs = torch.tensor([0.1, 0.6, 0.3]).log().expand(20000, 3)
+    share = torch.bincount(sample(log_probs, torch.Generator().manual_seed(0)), minlength=3) / 20000
+    assert share.tolist() == pytest.approx([0.1, 0.6, 0.3], abs=0.015)  # 4 standard errors of 0.0035
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what is missing")
+def test_cuda_without_a_gpu_warns_and_uses_the_cpu() -> None:
+    with pytest.warns(UserWarning, match="using the CPU"):
+        assert resolve_device("cuda") == torch.device("cpu")
+    assert resolve_device("auto") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="toaster"):
+        resolve_device("toaster")
+
+
+def test_policy_and_value_are_networks_of_their_own() -> None:
+    agent = Agent(toy_config())
+    assert isinstance(agent.policy, PolicyNetwork)
+    assert isinstance(agent.value, ValueNetwork)
+
+
+def test_the_default_observation_is_at_most_4096_numbers() -> None:
+    assert Agent(Config()).representation.size <= 4096

@@ -1,0 +1,112 @@
+"""Policies on disk: the same bytes, the same decisions, and refusals that say why."""
+
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from toy_tracks import toy_config
+
+from rl_editor.agent import Agent
+from rl_editor.checkpoint import (
+    METADATA_KEY,
+    TrainingState,
+    below_prefix,
+    load_policy,
+    load_state,
+    optimizer_tensors,
+    restore_optimizer,
+    save_policy,
+    save_state,
+    with_prefix,
+)
+from rl_editor.errors import CheckpointError
+
+
+def saved(path: Path, **sections: dict) -> Agent:
+    config = toy_config(**sections)
+    agent = Agent(config)
+    agent.normal_rows.mean.fill_(0.25)
+    save_policy(path, agent, config, styles=("ann", "bob"), metrics={"score": 0.5})
+    return agent
+
+
+def test_a_policy_comes_back_as_it_was(tmp_path: Path) -> None:
+    agent = saved(tmp_path / "bc_best.pt")
+    policy = load_policy(tmp_path / "bc_best.pt")
+    assert policy.styles == ("ann", "bob")
+    assert policy.metrics == {"score": 0.5}
+    assert policy.config.agent.d_model == 24
+    for name, tensor in agent.state_dict().items():
+        assert torch.equal(policy.agent.state_dict()[name], tensor), name
+    assert not policy.agent.training
+
+
+def test_the_same_policy_gives_the_same_bytes(tmp_path: Path) -> None:
+    saved(tmp_path / "a.pt", executor={"workers": 1})
+    saved(tmp_path / "b.pt", executor={"workers": 7})  # scheduling changes no result
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
+def test_one_metadata_key(tmp_path: Path) -> None:
+    saved(tmp_path / "a.pt")
+    data = (tmp_path / "a.pt").read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    assert list(metadata) == [METADATA_KEY]
+    assert json.loads(metadata[METADATA_KEY])["format"] == "rl-editor/policy"
+
+
+def test_pickles_are_refused_unread(tmp_path: Path) -> None:
+    torch.save({"weights": torch.ones(2)}, tmp_path / "zip.pt")
+    (tmp_path / "bare.pt").write_bytes(pickle.dumps({"a": 1}))
+    for name in ("zip.pt", "bare.pt"):
+        with pytest.raises(CheckpointError, match=rf"{name}: a pickle"):
+            load_policy(tmp_path / name)
+
+
+def test_foreign_damaged_and_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_policy(tmp_path / "missing.pt")
+    save_file({"w": torch.ones(2)}, tmp_path / "foreign.pt")
+    saved(tmp_path / "whole.pt")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:5000])
+    (tmp_path / "text.pt").write_text("hello, this is no policy")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    for name in ("foreign.pt", "cut.pt", "text.pt", "empty.pt"):
+        with pytest.raises(CheckpointError, match="not a file of this project"):
+            load_policy(tmp_path / name)
+
+
+def test_another_shape_is_named(tmp_path: Path) -> None:
+    config = toy_config()
+    save_policy(tmp_path / "a.pt", Agent(config), toy_config(agent={"d_model": 48}), styles=(), metrics={})
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_policy(tmp_path / "a.pt")
+
+
+def test_a_training_state_is_no_policy(tmp_path: Path) -> None:
+    save_state(tmp_path / "state", TrainingState({"w": torch.ones(1)}, {"epoch": 3}))
+    assert load_state(tmp_path / "state").values["epoch"] == 3
+    with pytest.raises(CheckpointError, match="training-state"):
+        load_policy(tmp_path / "state")
+
+
+def test_an_optimizer_goes_on_where_it_was() -> None:
+    def stepped(optimizer: torch.optim.Optimizer, weight: torch.Tensor) -> None:
+        weight.grad = weight.detach() * 2
+        optimizer.step()
+
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = torch.optim.AdamW([weight], lr=0.1)
+    stepped(optimizer, weight)
+    again = torch.nn.Parameter(weight.detach().clone())
+    restored = torch.optim.AdamW([again], lr=0.1)
+    restore_optimizer(restored, below_prefix("x", with_prefix("x", optimizer_tensors(optimizer, "o"))), "o")
+    for _ in range(3):
+        stepped(optimizer, weight)
+        stepped(restored, again)
+    assert torch.equal(weight, again)
