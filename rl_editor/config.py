@@ -109,6 +109,7 @@ class CorpusConfig:
     seed: Natural = 2025
     min_duration_s: Positive = 60.0
     max_duration_s: Positive = 240.0
+    sample_rate: Annotated[int, Field(ge=8000, le=192000)] = 24000  # Hz, of the composed songs
     editors: list[str] = field(default_factory=lambda: ["radio_edit", "jam_cleanup", "extended_mix"])
 
 
@@ -119,7 +120,7 @@ class AlignmentConfig:
     n_bands: Count = 64
     stack_frames: Natural = 2  # frames stacked on each side
     jump_cost: Positive = 6.0  # lambda, in units of frame cost
-    unmatched_cost: Positive = 0.9  # theta, per frame
+    unmatched_cost: Positive = 0.5  # theta, per frame
     min_matched_share: Probability = 0.8  # of the edit's duration, else the pair is rejected
     min_confidence: Probability = 0.3  # median over segments, else the pair is rejected
     coarse_above_cells: Positive = 2.0e8  # larger problems run a coarse pass and then a band

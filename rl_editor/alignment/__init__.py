@@ -1,0 +1,289 @@
+"""From a raw recording and its edit to the edit list, proven by the sound and exact to the sample.
+
+    descriptors -> exact Viterbi -> lags to a fraction of a sample -> the mastering filter
+    -> foreign stretches -> near-identical repeats told apart -> joins and crossfades
+    -> confidence and level per segment -> EditList, or PairRejectedError
+
+Conventions: both recordings enter as mono float32 at ``config.audio.sample_rate``; the edit list counts frames at
+the source's own rate. Unexplained output is a segment whose ``source_start_frame`` is None. ``gain_db`` is a
+segment's level against the pair's median, so that mastering the whole edit louder shows in no segment.
+
+Source: the recurrence is DESIGN section 6; the modules say theirs.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from rl_editor.alignment.confidence import Belief, believe, without_foreign
+from rl_editor.alignment.descriptors import descriptors
+from rl_editor.alignment.joins import Join, find_join
+from rl_editor.alignment.refine import Pair, Placed, joined, learn_mastering, place
+from rl_editor.alignment.twins import truest_twin
+from rl_editor.alignment.viterbi import best_runs, stacked
+from rl_editor.config import Config
+from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.errors import AlignmentError, PairRejectedError
+
+__all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "summarise"]
+
+SILENT_PEAK = 1e-4  # -80 dBFS
+LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
+LARGEST_JOIN_SHIFT_S = 0.05
+LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the source
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The edit list, and what was done to the whole edit; ``gain_db`` compares the edit with the raw."""
+
+    edit: EditList
+    gain_db: float
+    polarity_flipped: bool
+
+
+@dataclass(frozen=True)
+class AlignmentSummary:
+    """What a person wants to know first; times in seconds of output, but ``cut_s`` (of source)."""
+
+    n_segments: int
+    n_joins: int
+    matched_share: float
+    median_confidence: float
+    cut_s: float  # source that never plays
+    repeated_s: float  # output that plays source already played
+    n_moves: int  # joins that go back in the source to what has not played yet
+    unexplained_s: float
+    loudest_db: float
+    softest_db: float
+
+
+def align(
+    raw: Float32[np.ndarray, " raw_samples"],
+    edit: Float32[np.ndarray, " edit_samples"],
+    config: Config,
+    *,
+    source: SourceInfo,
+) -> EditList:
+    """The edit list that makes ``edit`` out of ``raw``; both mono at ``config.audio.sample_rate``.
+
+    Raises:
+        PairRejectedError: too little of the edit is found in the raw, or what is found is doubtful.
+        AlignmentError: a recording is too short, silent or not finite.
+    """
+    return recover(raw, edit, config, source=source).edit
+
+
+def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> EditList:
+    """The same for two files of any rates and channels.
+
+    Raises:
+        AudioFileError: a file cannot be read.
+        PairRejectedError, AlignmentError: as ``align``, naming the files.
+    """
+    from rl_editor.utils import audio_info, load_mono, source_info
+
+    rate = config.audio.sample_rate
+    source, heard = source_info(raw_path), audio_info(edit_path)
+    raw, edit = load_mono(raw_path, rate), load_mono(edit_path, rate)
+    try:
+        return recover(
+            raw, edit, config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
+        ).edit
+    except AlignmentError as error:
+        raise type(error)(f"{Path(edit_path).name} from {Path(raw_path).name}: {error}") from None
+
+
+def recover(
+    raw: Float32[np.ndarray, " raw_samples"],
+    edit: Float32[np.ndarray, " edit_samples"],
+    config: Config,
+    *,
+    source: SourceInfo,
+    output_frames: int | None = None,
+) -> Alignment:
+    """``align`` with what was done to the whole edit; ``output_frames`` is the edit's exact length if known."""
+    _check(raw, "raw", config)
+    _check(edit, "edit", config)
+    raw, edit = raw - raw.mean(), edit - edit.mean()  # DC is no part of the music
+    pair, hop, reach = Pair(raw, edit), config.audio.hop_length, config.alignment.stack_frames
+    left, right = (descriptors(x, config.audio, config.alignment) for x in (edit, raw))
+    runs = place(best_runs(left, right, config.alignment), pair, hop=hop)
+    _require_share(runs, config, len(edit))
+    mastering = learn_mastering(runs, pair)
+    near, far = stacked(left, reach), stacked(right, reach)
+    runs = joined(without_foreign(runs, mastering, near, far, hop=hop))
+    _require_share(runs, config, len(edit))
+    runs = joined([truest_twin(run, mastering, near, far, hop=hop) for run in runs])
+    joins = [find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(runs)]
+    runs, crossfades = _settled(runs, joins)
+    beliefs = [believe(run, mastering, near, far, hop=hop) for run in runs]
+    _require_confidence(runs, beliefs, config)
+    ratio = source.sample_rate / config.audio.sample_rate
+    segments = _segments(runs, crossfades, beliefs, ratio, source, output_frames or round(len(edit) * ratio))
+    return Alignment(EditList(source, tuple(segments)), 20 * float(np.log10(abs(mastering.gain))), mastering.gain < 0)
+
+
+def summarise(edit: EditList) -> AlignmentSummary:
+    """Count what an edit list did; ``median_confidence`` weighs segments by their length."""
+    rate, merged = edit.source.sample_rate, edit.merged().segments
+    played = np.zeros(edit.source.frames, np.bool_)
+    repeated, moves, unexplained, furthest = 0, 0, 0, 0
+    for segment in merged:
+        start, end = segment.source_start_frame, segment.source_end_frame
+        if start is None or end is None:
+            unexplained += segment.frames
+            continue
+        repeated += int(np.count_nonzero(played[start:end]))
+        moves += start < furthest and float(played[start : min(end, start + rate)].mean()) < 0.5
+        furthest = max(furthest, end)
+        played[start:end] = True
+    matched = [s for s in edit.segments if s.source_start_frame is not None]
+    gains = [s.gain_db for s in matched] or [0.0]
+    return AlignmentSummary(
+        n_segments=len(merged),
+        n_joins=max(0, len(merged) - 1),
+        matched_share=1.0 - unexplained / max(1, edit.frames),
+        median_confidence=_weighted_median([s.confidence for s in matched], [s.frames for s in matched]),
+        cut_s=float(np.count_nonzero(~played)) / rate,
+        repeated_s=repeated / rate,
+        n_moves=moves,
+        unexplained_s=unexplained / rate,
+        loudest_db=max(gains),
+        softest_db=min(gains),
+    )
+
+
+def _check(mono: Float32[np.ndarray, " samples"], role: str, config: Config) -> None:
+    duration_s = len(mono) / config.audio.sample_rate
+    if duration_s < config.audio.min_duration_s:
+        raise AlignmentError(
+            f"{role}: {duration_s:.1f} s of audio, at least {config.audio.min_duration_s:g} s are needed "
+            "(audio.min_duration_s); is the file cut off?"
+        )
+    if not np.isfinite(mono).all():
+        raise AlignmentError(f"{role}: holds NaN or infinite samples, finite audio is needed; export it again")
+    peak = float(np.abs(mono - mono.mean()).max())
+    if peak < SILENT_PEAK:
+        raise AlignmentError(
+            f"{role}: silent (peak {20 * np.log10(peak + 1e-12):.0f} dBFS), at least "
+            f"{20 * np.log10(SILENT_PEAK):.0f} dBFS is needed; was the right track exported?"
+        )
+
+
+def _require_share(runs: list[Placed], config: Config, n_samples: int) -> None:
+    share = sum(run.end - run.start for run in runs if run.lag is not None) / n_samples
+    scores = [run.score for run in runs if run.lag is not None]
+    if share < config.alignment.min_matched_share:
+        raise PairRejectedError(
+            f"{share:.0%} of the edit is found in the raw (median correlation peak "
+            f"{float(np.median(scores)) if scores else 0.0:.1f} deviations), at least "
+            f"{config.alignment.min_matched_share:.0%} is needed (alignment.min_matched_share); "
+            "is it the edit of another take, or stretched or transposed?"
+        )
+
+
+def _require_confidence(runs: list[Placed], beliefs: list[Belief], config: Config) -> None:
+    matched = [(b.confidence, r.end - r.start) for r, b in zip(runs, beliefs, strict=True) if r.lag is not None]
+    median = _weighted_median([c for c, _ in matched], [n for _, n in matched])
+    if median < config.alignment.min_confidence:
+        share = sum(n for _, n in matched) / max(1, runs[-1].end)
+        raise PairRejectedError(
+            f"median confidence {median:.2f} over {share:.0%} of the edit, at least "
+            f"{config.alignment.min_confidence:.2f} is needed (alignment.min_confidence); "
+            "is it the edit of another take, or stretched or transposed?"
+        )
+
+
+def _weighted_median(values: list[float], weights: list[int]) -> float:
+    if not values:
+        return 0.0
+    order = np.argsort(values)
+    sums = np.cumsum(np.asarray(weights)[order])
+    return float(np.asarray(values)[order][np.searchsorted(sums, sums[-1] / 2)])
+
+
+def _settled(runs: list[Placed], joins: list[Join]) -> tuple[list[Placed], list[float]]:
+    """Runs between the joins found; one that its joins leave nothing of goes."""
+    bounds = [runs[0].start, *(join.position for join in joins), runs[-1].end]
+    bounds = np.maximum.accumulate(bounds).tolist()
+    kept = [
+        (replace(run, start=a, end=b), crossfade)
+        for run, a, b, crossfade in zip(
+            runs, bounds, bounds[1:], [0.0, *(join.crossfade_ms for join in joins)], strict=False
+        )
+        if b > a
+    ]
+    return [run for run, _ in kept], [0.0, *(crossfade for _, crossfade in kept[1:])]
+
+
+def _segments(
+    runs: list[Placed],
+    crossfades: list[float],
+    beliefs: list[Belief],
+    ratio: float,
+    source: SourceInfo,
+    output_frames: int,
+) -> list[Segment]:
+    levels = _levels_db(runs, beliefs)
+    bounds = _bounds(runs, ratio, source, output_frames)
+    segments: list[Segment] = []
+    for k, run in enumerate(runs):
+        start, end = bounds[k], bounds[k + 1]
+        if end <= start:
+            continue
+        if run.lag is None:
+            segments.append(Segment(None, end - start, confidence=0.0))
+            continue
+        segment = Segment(
+            start + round(run.lag * ratio),
+            end - start,
+            crossfade_in_ms=crossfades[k],
+            gain_db=levels[k],
+            confidence=round(beliefs[k].confidence, 4),
+        )
+        segments += _inside(segment, source.frames)
+    return segments
+
+
+def _bounds(runs: list[Placed], ratio: float, source: SourceInfo, output_frames: int) -> list[int]:
+    """Where runs meet, in output frames; a join that would leave the source by a little moves to its end."""
+    bounds = [0, *(min(output_frames, round(run.start * ratio)) for run in runs[1:]), output_frames]
+    slack = round(LARGEST_JOIN_SHIFT_S * source.sample_rate)
+    for k, (left, right) in enumerate(pairwise(runs), start=1):
+        if left.lag is None or right.lag is None:
+            continue
+        last, first = source.frames - round(left.lag * ratio), -round(right.lag * ratio)
+        if 0 < bounds[k] - last <= slack:
+            bounds[k] = last
+        if 0 < first - bounds[k] <= slack:
+            bounds[k] = first
+    return bounds
+
+
+def _levels_db(runs: list[Placed], beliefs: list[Belief]) -> list[float]:
+    """Level of each run against the median, in tenths; small differences are none."""
+    levels = [20 * float(np.log10(b.gain)) for b in beliefs]
+    matched = [(level, r.end - r.start) for level, r in zip(levels, runs, strict=True) if r.lag is not None]
+    middle = _weighted_median([level for level, _ in matched], [n for _, n in matched])
+    return [0.0 if abs(x - middle) < LEVEL_DEADBAND_DB else round(x - middle, 1) for x in levels]
+
+
+def _inside(segment: Segment, source_frames: int) -> list[Segment]:
+    """The segment cut to the source; what hangs over (encoder delay, padding) is unexplained."""
+    start = segment.source_start_frame or 0
+    early, late = max(0, -start), max(0, start + segment.frames - source_frames)
+    if 0 < early <= LARGEST_SLIP_FRAMES and not late:
+        early, start = 0, 0
+    if 0 < late <= LARGEST_SLIP_FRAMES and start >= late and not early:
+        start, late = start - late, 0
+    inner = segment.frames - early - late
+    if inner <= 0:
+        return [Segment(None, segment.frames, confidence=0.0)]
+    head = [Segment(None, early, confidence=0.0)] if early else []
+    tail = [Segment(None, late, confidence=0.0)] if late else []
+    fade = 0.0 if early else segment.crossfade_in_ms
+    return [*head, replace(segment, source_start_frame=start + early, frames=inner, crossfade_in_ms=fade), *tail]

@@ -1,0 +1,206 @@
+"""How far a run is to be believed, and stretches of it that the sound does not bear out.
+
+Conventions: similarity is the cosine of stacked descriptors, agreement the correlation coefficient of the edit with
+what the mastering filter predicts; both near 1 where a run is right. Samples at the analysis rate.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from rl_editor.alignment.refine import Mastering, Placed, spread
+from rl_editor.alignment.twins import Profile
+from rl_editor.alignment.viterbi import Stacked, diagonal_similarity
+
+WINDOW_SAMPLES = 4096
+WINDOWS_PER_RUN = 8
+BELIEVED_SCORE = 20.0  # a correlation peak this many deviations high is certain ...
+DOUBTED_SCORE = 6.0  # ... and one of this height comes by chance (2049 lags)
+DOUBTED_SIMILARITY, BELIEVED_SIMILARITY = 0.3, 0.8  # unlike music; the same music mastered
+HARMLESS_RIVAL = 0.6  # share of the own similarity that any other place of the same song reaches
+MARGIN_WEIGHT = 0.5
+FOREIGN_FRAMES = 16  # 0.37 s: shorter stretches are left to the run
+FOREIGN_SIMILARITY = 0.65  # only what sounds less alike than this is checked by its samples
+FOREIGN_AGREEMENT = 0.35
+BORNE_OUT_SHARE = 0.9  # of the frames of an unmatched run, to be given to a neighbour
+SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
+QUIET_SHARE = 5e-3  # -23 dB: what is this soft may be buried in noise, and is left to the run if it should be soft
+QUIET_EXCESS = 4.0  # the power that the prediction of a soft stretch may have over it
+
+
+class Belief(NamedTuple):
+    """Of one run: confidence in [0, 1], and its level against the whole pair's filter (1 is none)."""
+
+    confidence: float
+    gain: float
+
+
+def believe(run: Placed, mastering: Mastering, left: Stacked, right: Stacked, *, hop: int) -> Belief:
+    """Confidence from descriptors, samples and the margin to the best other place that does not sound the same.
+
+    ``sqrt(similarity * (agreement + peak) / 2) * (1 - 0.5 * rival)``, similarity and the correlation peak scaled from
+    doubtful to certain; rival is
+    how near the best other diagonal comes, less what is a twin of this place in the raw itself.
+    """
+    if run.lag is None:
+        return Belief(0.0, 1.0)
+    similarity = run_similarity(run, left, right, hop=hop)
+    agreement, gain = _agreement(run, mastering)
+    peak = float(np.clip((run.score - DOUBTED_SCORE) / (BELIEVED_SCORE - DOUBTED_SCORE), 0.0, 1.0))
+    alike = float(np.clip(_scaled(float(similarity.mean()) if len(similarity) else 0.0), 0.0, 1.0))
+    rival = _rival(run, left, right, hop=hop)
+    return Belief(float(np.sqrt(alike * (agreement + peak) / 2) * (1 - MARGIN_WEIGHT * rival)), gain)
+
+
+def run_similarity(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> Float32[np.ndarray, " frames"]:
+    """Cosines of the run's frames with the raw frames that it plays."""
+    start, end, diagonal = _frames(run, left, right, hop)
+    if start >= end:
+        return np.zeros(0, np.float32)
+    return diagonal_similarity(left, right, start=start, end=end, diagonal=diagonal)
+
+
+def without_foreign(
+    runs: Sequence[Placed], mastering: Mastering, left: Stacked, right: Stacked, *, hop: int
+) -> list[Placed]:
+    """Runs with the stretches cut out (as unmatched) that neither descriptors nor samples bear out.
+
+    Unmatched runs that the samples do bear out as part of a neighbour (silence under noise) go to it.
+    """
+    loudness = float(np.mean(mastering.pair.edit**2))
+    healed = [_healed(k, runs, mastering, loudness, hop=hop) for k in range(len(runs))]
+    return [
+        part
+        for run in healed
+        for part in _split(run, _foreign(run, mastering, left, right, loudness, hop=hop), hop=hop)
+    ]
+
+
+def _healed(k: int, runs: Sequence[Placed], mastering: Mastering, loudness: float, *, hop: int) -> Placed:
+    run = runs[k]
+    n_frames = (run.end - run.start) // hop
+    if run.lag is not None or n_frames == 0:
+        return run
+    for neighbour in (*runs[max(0, k - 1) : k], *runs[k + 1 : k + 2]):
+        continued = replace(neighbour, start=run.start, end=run.end)
+        if neighbour.lag is None or not _inside(continued, len(mastering.pair.raw), slack=FOREIGN_FRAMES * hop):
+            continue
+        if _borne_out(continued, 0, n_frames, mastering, loudness, hop=hop).mean() > BORNE_OUT_SHARE:
+            return continued
+    return run
+
+
+def _inside(run: Placed, n_raw: int, *, slack: int) -> bool:
+    lag = run.lag or 0.0
+    return run.start + lag >= -slack and run.end + lag <= n_raw + slack
+
+
+def _scaled(similarity: float) -> float:
+    return (similarity - DOUBTED_SIMILARITY) / (BELIEVED_SIMILARITY - DOUBTED_SIMILARITY)
+
+
+def _frames(run: Placed, left: Stacked, right: Stacked, hop: int) -> tuple[int, int, int]:
+    diagonal = round((run.lag or 0.0) / hop)
+    start = max(round(run.start / hop), 0, -diagonal)
+    end = min(round(run.end / hop), len(left.scale), len(right.scale) - diagonal)
+    return start, end, diagonal
+
+
+def _agreement(run: Placed, mastering: Mastering) -> tuple[float, float]:
+    """Median correlation coefficient over windows, and the gain that fits them all best."""
+    length = min(WINDOW_SAMPLES, run.end - run.start)
+    coefficients, cross, power = [], 0.0, 1e-12
+    for start in spread(run, length, WINDOWS_PER_RUN):
+        edit = mastering.pair.edit[start : start + length].astype(np.float64)
+        sound = mastering.predict(lag=run.lag or 0.0, start=start, length=length)
+        cross += float(edit @ sound)
+        power += float(sound @ sound)
+        coefficients.append(_coefficient(edit, sound))
+    return max(0.0, float(np.median(coefficients))) if coefficients else 0.0, max(cross / power, 1e-3)
+
+
+def _coefficient(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
+    x, y = x - x.mean(), y - y.mean()
+    return float(x @ y / np.sqrt((x @ x) * (y @ y) + 1e-18))
+
+
+def _rival(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> float:
+    """0 when no other diagonal comes near, or the nearest is this very music again; 1 for an equal stranger."""
+    profile = Profile(run, left, right, hop=hop)
+    if profile.empty or profile.own <= 0:
+        return 1.0
+    closeness = float(np.clip(profile.others.max() / profile.own, 0.0, 1.0))
+    closeness = max(0.0, closeness - HARMLESS_RIVAL) / (1.0 - HARMLESS_RIVAL)
+    return closeness * float(np.clip(1.0 - profile.twin_of_best(right), 0.0, 1.0))
+
+
+def _foreign(
+    run: Placed, mastering: Mastering, left: Stacked, right: Stacked, loudness: float, *, hop: int
+) -> Bool[np.ndarray, " frames"]:
+    """Which frames of a run, counted from its first, are not what it says."""
+    n_frames = max(1, (run.end - run.start) // hop)
+    if run.lag is None:
+        return np.zeros(n_frames, np.bool_)
+    similarity = np.zeros(n_frames, np.float32)
+    start, _, _ = _frames(run, left, right, hop)
+    values = run_similarity(run, left, right, hop=hop)
+    first = start - round(run.start / hop)
+    values = values[: max(0, n_frames - first)]
+    similarity[first : first + len(values)] = values
+    similarity = _smoothed(similarity)
+    power = _frame_sums(mastering.pair.edit[run.start : run.start + n_frames * hop].astype(np.float64) ** 2, hop)
+    doubtful = (similarity < FOREIGN_SIMILARITY) | (power < SILENT_SHARE * loudness * hop)
+    foreign = np.zeros(n_frames, np.bool_)
+    for a, b in _stretches(doubtful, at_least=FOREIGN_FRAMES):
+        foreign[a:b] = ~_borne_out(run, a, b, mastering, loudness, hop=hop)
+    return _only_long(foreign)
+
+
+def _borne_out(
+    run: Placed, a: int, b: int, mastering: Mastering, loudness: float, *, hop: int
+) -> Bool[np.ndarray, " frames"]:
+    """Frame by frame: does the prediction correlate with the edit, or are both silent?"""
+    start, length = run.start + a * hop, (b - a) * hop
+    sound = mastering.predict(lag=run.lag or 0.0, start=start, length=length)
+    edit = mastering.pair.edit[start : start + length].astype(np.float64)
+    cross, own, theirs = (_smoothed(_frame_sums(x, hop)) for x in (edit * sound, edit**2, sound**2))
+    agreement = cross / np.sqrt(own * theirs + 1e-18)
+    both_soft = (own < QUIET_SHARE * loudness * hop) & (theirs < QUIET_EXCESS * own + SILENT_SHARE * loudness * hop)
+    return np.asarray(both_soft | ((agreement > FOREIGN_AGREEMENT) & (own >= SILENT_SHARE * loudness * hop)))
+
+
+def _frame_sums(values: Float[np.ndarray, " samples"], hop: int) -> Float[np.ndarray, " frames"]:
+    return np.asarray(values[: len(values) // hop * hop].reshape(-1, hop).sum(axis=1))
+
+
+def _smoothed(values: Float[np.ndarray, " frames"]) -> Float[np.ndarray, " frames"]:
+    if len(values) < 9:
+        return values
+    return np.asarray(np.convolve(np.pad(values, 4, mode="edge"), np.ones(9) / 9, mode="valid"))
+
+
+def _only_long(mask: Bool[np.ndarray, " frames"]) -> Bool[np.ndarray, " frames"]:
+    kept = np.zeros_like(mask)
+    for a, b in _stretches(mask, at_least=FOREIGN_FRAMES):
+        kept[a:b] = True
+    return kept
+
+
+def _stretches(mask: Bool[np.ndarray, " frames"], *, at_least: int) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= at_least]
+
+
+def _split(run: Placed, foreign: Bool[np.ndarray, " frames"], *, hop: int) -> list[Placed]:
+    parts: list[Placed] = []
+    at = run.start
+    for a, b in _stretches(foreign, at_least=1):
+        begin, end = run.start + a * hop, run.end if b == len(foreign) else run.start + b * hop
+        if begin > at:
+            parts.append(replace(run, start=at, end=begin))
+        parts.append(Placed(begin, end, None))
+        at = end
+    return [*parts, replace(run, start=at)] if at < run.end else parts

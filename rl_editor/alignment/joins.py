@@ -1,0 +1,160 @@
+"""Where one run hands over to the next, and over how long: the join and crossfade that leave least unexplained.
+
+With e the edit, L and R what the runs left and right of the join predict (mastering filter and a gain for each side)::
+
+    cost(p, c) = sum_t (e_t - a(t - p) L_t - b(t - p) R_t)^2
+
+where (a, b) go from (1, 0) to (0, 1) over c samples centred on p, linearly or at equal power. For every c the cost
+of all p at once is a running sum outside the ramp and one correlation inside it. A side that is unmatched explains
+nothing: it costs a fixed share of the edit's own power.
+
+Conventions: samples at the analysis rate; the join is the middle of the crossfade.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Complex, Float
+
+from rl_editor.alignment.refine import Mastering, Placed, padded_slice
+
+REACH_SAMPLES = 6000  # the join is sought this far to either side of the estimate: 0.27 s
+FOREIGN_REACH_SAMPLES = 12000
+WIDENINGS = 4  # times that the search doubles while its best place lies at its edge (both sides sound nearly alike)
+EDGE_SHARE = 0.9
+GAIN_SAMPLES = 8820  # 0.4 s of a side give its gain
+CROSSFADES_MS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
+CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
+FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
+
+
+class Join(NamedTuple):
+    """A join at an edit sample, and the length of its crossfade (0 is a hard cut, or not to be told)."""
+
+    position: int
+    crossfade_ms: float
+
+
+def find_join(left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int) -> Join:
+    """The best join of two neighbouring runs, at most one of them unmatched."""
+    reach = REACH_SAMPLES if left.lag is not None and right.lag is not None else FOREIGN_REACH_SAMPLES
+    for widened in range(WIDENINGS + 1):
+        join = _find_within(reach << widened, left, right, mastering, sample_rate=sample_rate)
+        if abs(join.position - left.end) < EDGE_SHARE * (reach << widened):
+            break
+    return join
+
+
+def _find_within(reach: int, left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int) -> Join:
+    start, end = max(left.start, left.end - reach), min(right.end, left.end + reach)
+    edit = padded_slice(mastering.pair.edit, start, end - start).astype(np.float64)
+    sides = [_heard(side, left.end, start, end, mastering) for side in (left, right)]
+    if sides[0] is None or sides[1] is None:
+        return Join(start + _handover(edit, sides[0], sides[1], left.end - start), 0.0)
+    return _best_join(edit, sides[0], sides[1], estimate=left.end - start, start=start, sample_rate=sample_rate)
+
+
+def _heard(run: Placed, join: int, start: int, end: int, mastering: Mastering) -> Float[np.ndarray, " samples"] | None:
+    """What a run predicts in [start, end), at the level that it has on its own side of the join."""
+    if run.lag is None:
+        return None
+    low, high = max(run.start, join - GAIN_SAMPLES), min(run.end, join + GAIN_SAMPLES)
+    sound = mastering.predict(lag=run.lag, start=low, length=high - low)
+    edit = mastering.pair.edit[low:high]
+    gain = float(np.clip(edit @ sound / (sound @ sound + 1e-9), 0.25, 4.0))
+    return np.asarray(gain * mastering.predict(lag=run.lag, start=start, length=end - start))
+
+
+def _handover(
+    edit: Float[np.ndarray, " samples"],
+    left: Float[np.ndarray, " samples"] | None,
+    right: Float[np.ndarray, " samples"] | None,
+    estimate: int,
+) -> int:
+    costs = [FOREIGN_COST * edit**2 if side is None else (edit - side) ** 2 for side in (left, right)]
+    return _cheapest(_hard_cut(costs[0], costs[1]), estimate)
+
+
+def _hard_cut(
+    left: Float[np.ndarray, " samples"], right: Float[np.ndarray, " samples"]
+) -> Float[np.ndarray, " positions"]:
+    """Cost of each position 0..n: left costs before it, right costs from it on."""
+    before = np.concatenate([[0.0], np.cumsum(left)])
+    return np.asarray(before + np.concatenate([np.cumsum(right[::-1])[::-1], [0.0]]))
+
+
+def _cheapest(cost: Float[np.ndarray, " positions"], estimate: int) -> int:
+    """The cheapest position; among equals (both sides sound the same, or silence) the one nearest the estimate."""
+    near = np.flatnonzero(cost <= cost.min() + 1e-6 * (cost.max() - cost.min()) + 1e-12)
+    return int(near[np.abs(near - estimate).argmin()])
+
+
+def _best_join(
+    edit: Float[np.ndarray, " samples"],
+    left: Float[np.ndarray, " samples"],
+    right: Float[np.ndarray, " samples"],
+    *,
+    estimate: int,
+    start: int,
+    sample_rate: int,
+) -> Join:
+    hard = _hard_cut((edit - left) ** 2, (edit - right) ** 2)
+    position, crossfade_ms, lowest = _cheapest(hard, estimate), 0.0, float(hard.min())
+    bound = lowest - CROSSFADE_GAIN * max(0.0, lowest - _floor(edit, left, right, position, sample_rate))
+    n = scipy.fft.next_fast_len(len(edit), real=True)
+    parts = (edit * left, edit * right, left**2, left * right, right**2)
+    spectra = [scipy.fft.rfft(part, n) for part in parts]
+    power = np.concatenate([[0.0], np.cumsum(edit**2)])
+    for milliseconds in CROSSFADES_MS:
+        length = round(milliseconds * sample_rate / 1000)
+        if length >= len(edit):
+            break
+        for equal_power in (False, True):
+            kernels = _ramp_spectra(length, n, equal_power)
+            ramp = scipy.fft.irfft(sum(s * k for s, k in zip(spectra, kernels, strict=True)), n)
+            places = np.arange(len(edit) - length + 1)
+            inside = power[places + length] - power[places] + ramp[places]
+            outside = _outside(edit, left, right, length)
+            cost = inside + outside
+            best = int(cost.argmin())
+            if cost[best] < min(lowest, bound):
+                position, crossfade_ms, lowest = best + length // 2, milliseconds, float(cost[best])
+    return Join(start + position, crossfade_ms)
+
+
+def _floor(
+    edit: Float[np.ndarray, " samples"],
+    left: Float[np.ndarray, " samples"],
+    right: Float[np.ndarray, " samples"],
+    position: int,
+    sample_rate: int,
+) -> float:
+    """What would be left if the residual near the join were no larger than further out."""
+    residual = np.concatenate([(edit - left)[:position], (edit - right)[position:]]) ** 2
+    power = edit**2
+    reach = round(CROSSFADES_MS[-1] * sample_rate / 1000)
+    near = np.zeros(len(edit), np.bool_)
+    near[max(0, position - reach) : position + reach] = True
+    share = residual[~near].sum() / (power[~near].sum() + 1e-12)
+    return float(residual[~near].sum() + share * power[near].sum())
+
+
+def _outside(
+    edit: Float[np.ndarray, " samples"],
+    left: Float[np.ndarray, " samples"],
+    right: Float[np.ndarray, " samples"],
+    length: int,
+) -> Float[np.ndarray, " places"]:
+    before = np.concatenate([[0.0], np.cumsum((edit - left) ** 2)])
+    after = np.concatenate([np.cumsum(((edit - right) ** 2)[::-1])[::-1], [0.0]])
+    return np.asarray(before[: len(before) - length] + after[length:])
+
+
+@lru_cache(maxsize=256)
+def _ramp_spectra(length: int, n: int, equal_power: bool) -> tuple[Complex[np.ndarray, " bins"], ...]:
+    """Spectra that correlate with e L, e R, L^2, L R and R^2 to the ramp's cost less e^2."""
+    rise = (np.arange(length) + 0.5) / length
+    a, b = (np.cos(rise * np.pi / 2), np.sin(rise * np.pi / 2)) if equal_power else (1 - rise, rise)
+    return tuple(np.conj(scipy.fft.rfft(k, n)) for k in (-2 * a, -2 * b, a**2, 2 * a * b, b**2))
