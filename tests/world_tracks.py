@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from rl_editor.edits import SourceInfo
+from rl_editor.actions import CUT, KEEP, ActionSpace, ReorderAction
+from rl_editor.config import Config
+from rl_editor.edits import EditList, SourceInfo
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
+from rl_editor.labels import decode
 from rl_editor.state import AudioState
 
 RATE_HZ = 22050
@@ -49,3 +52,34 @@ def track(
     grid = BeatGrid(times, np.array(bar_position), beats_per_bar)
     features = BeatFeatures(np.array(rows, np.float32), names)
     return AudioState(grid, features, SourceInfo(f"track_{seed}.wav", "", RATE_HZ, 2, frames), style)
+
+
+def good_edits(state: AudioState, config: Config, rng: np.random.Generator) -> list[EditList]:
+    """Edits as a musician makes them: whole sections dropped, a phrase looped, the chorus first, phrases trimmed."""
+    units = state.grid.units(4)
+    space = ActionSpace(config.action_space)
+    first = int(np.flatnonzero(~units.partial)[0])  # bar 0 of the form
+    n = units.n_units
+
+    def bars(start: int, count: int) -> range:
+        return range(first + start, min(first + start + count, n))
+
+    def edit(actions: list[int]) -> EditList:
+        return decode(actions, units, space, source=state.recording, crossfade_ms=50.0)
+
+    drop = [KEEP] * n  # one of two equal verses, and the bridge
+    for unit in [*bars(8, 8), *bars(72, 8)]:
+        drop[unit] = CUT
+    trim = [KEEP] * n  # half of the intro, half of a verse
+    for unit in [*bars(0, 4), *bars(44 + 4 * int(rng.integers(2)), 4)]:
+        trim[unit] = CUT
+    loop = [CUT if unit in bars(0, 8) else KEEP for unit in range(n)]  # four bars of a chorus twice
+    start = 24 + 4 * int(rng.integers(3))
+    for unit in bars(start, 4):
+        loop[unit] = space.extend
+    loop[first + start] = 2
+    move = [CUT if unit in [*bars(32, 8), *bars(48, 16)] else KEEP for unit in range(n)]  # a chorus to the front
+    for unit in bars(24, 8):
+        move[unit] = space.extend
+    move[first + 24] = space.encode(ReorderAction(first + 24, first + 8))
+    return [edit(actions) for actions in (drop, trim, loop, move)]

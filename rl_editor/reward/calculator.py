@@ -92,12 +92,8 @@ class RewardCalculator:
         human = None if human_rating is None else result.terms.new_tensor([_rating(human_rating)])
         learned = None if self.learned_reward is None else self.learned_reward(result.summary)
         total = combined(result.terms, self.config.reward, human=human, learned=learned)
-        return RewardComponents(
-            *(float(term) for term in result.terms[0]),
-            human_rating=None if human is None else float(human[0]),
-            learned=None if learned is None else float(learned[0]),
-            total=float(total[0]),
-        )
+        given = [None if extra is None else float(extra[0]) for extra in (human, learned)]
+        return RewardComponents._make([*result.terms[0].tolist(), *given, float(total[0])])
 
     def summary(
         self, edit: EditList, state: AudioState, *, target_duration_s: float | None = None, style: str = ""
@@ -252,6 +248,6 @@ def _check_source(edit: EditList, state: AudioState) -> None:
     recording = state.recording
     if (edit.source.frames, edit.source.sample_rate) != (recording.frames, recording.sample_rate):
         raise EditListError(
-            f"edit of {edit.source.name!r} ({edit.source.frames} frames at {edit.source.sample_rate} Hz): the recording "
-            f"has {recording.frames} at {recording.sample_rate} Hz; was the edit made on another file?"
+            f"edit of {edit.source.name!r} ({edit.source.frames} frames at {edit.source.sample_rate} Hz): the "
+            f"recording has {recording.frames} at {recording.sample_rate} Hz; was the edit made on another file?"
         )

@@ -60,9 +60,7 @@ SUMMARY_NAMES = (
 )
 SUMMARY_DIM = len(SUMMARY_NAMES)
 
-PULSE_S = (
-    0.03  # a pulse this late is a fault of 1/2; about 10 ms are just heard in steady music (Friberg, Sundberg 1995)
-)
+PULSE_S = 0.03  # a pulse this late is a fault of 1/2; 2.5 % of a beat are just heard (Friberg and Sundberg 1995)
 TEMPO_OCTAVES = 0.06  # 4 % in tempo
 RENDER_S = 0.025  # a join may move this far, both sides alike, without being off the beat
 PHASE, OFF_BAR, PHRASE = 0.55, 0.15, 0.3  # shares of the phrase fault
@@ -191,7 +189,7 @@ def combined(
     """Weighted mean of the terms and of whatever else is given; 0 for an empty edit."""
     weights = [getattr(config, f"{name}_weight") for name in TERM_NAMES]
     empty = (terms == 0).all(dim=1)
-    total = (terms * terms.new_tensor(weights)).sum(dim=1)
+    total = torch.stack([weight * term for weight, term in zip(weights, terms.unbind(1), strict=True)]).sum(dim=0)
     weight = sum(weights)
     for extra, share in ((human, config.human_rating_weight), (learned, config.learned_weight)):
         if extra is not None:

@@ -1,0 +1,191 @@
+"""Editing episodes in lockstep as tensors: E episodes over T tracks, one decision per step and episode.
+
+Conventions: shapes and parts as in ``state`` and ``reward``; unit cursors go from 0 to U - 1 and an episode is done
+after the last decision. The reward of a step is the change of a potential, the exact score of the edit as far as it
+is estimated (``reward.terms``), so an episode's rewards add up to its score minus a constant of its start
+(Ng, Harada and Russell 1999). An illegal decision plays as KEEP and is flagged. A step reads nothing back to the host;
+all chance comes from the generator.
+
+A target may be hidden: then the reward still asks for it, and the observation does not show it. So an agent learns to
+find a fitting length by itself, where nothing but its demonstrations says one.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from rl_editor.actions import KEEP, ActionSpace
+from rl_editor.config import Config
+from rl_editor.environment.progress import ProgressLedger
+from rl_editor.reward import LearnedReward, RunningEdits
+from rl_editor.reward.terms import Brief, Estimate, brief, combined, estimate
+from rl_editor.state import Observation, ReferenceStatistics, TrackBatch
+
+
+class StepInfo(NamedTuple):
+    """What a step says beside observation and reward; of the episode before an automatic reset."""
+
+    masked_action: Bool[Tensor, " episodes"]  # the decision was illegal and played as KEEP
+    action: Int[Tensor, " episodes"]  # what was played
+    terms: Float[Tensor, "episodes terms"]  # reward.TERM_NAMES, exact where done
+    total: Float[Tensor, " episodes"]  # the score, exact where done
+    output_s: Float[Tensor, " episodes"]
+    target_s: Float[Tensor, " episodes"]  # NaN where no length is asked
+    track: Int[Tensor, " episodes"]
+
+
+class StepResult(NamedTuple):
+    """The outcome of one step."""
+
+    observation: Observation
+    reward: Float[Tensor, " episodes"]
+    done: Bool[Tensor, " episodes"]
+    info: StepInfo
+
+
+class BatchedEditingEnv:
+    """E episodes over the tracks of a batch.
+
+    Args:
+        batch: T tracks, on ``device``.
+        config: the sections action_space, state and reward are read.
+        n_envs: E.
+        generator: draws tracks and which targets are hidden; on ``device``.
+        device: where everything lives.
+        styles: number of the editor to follow, per track.
+        style_names: name of each style, for its limit of loops; may be empty.
+        target_ratios: length asked for, over the source's, per track; NaN asks for none. None asks nowhere.
+        target_dropout: chance that a target drawn by a reset is hidden.
+        learned_reward: summaries to preferences, weighted in where given.
+        reference: statistics of finished music.
+    """
+
+    def __init__(
+        self,
+        batch: TrackBatch,
+        config: Config,
+        *,
+        n_envs: int,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+        styles: Int[Tensor, " tracks"] | None = None,
+        style_names: Sequence[str] = (),
+        target_ratios: Float[Tensor, " tracks"] | None = None,
+        target_dropout: float = 0.0,
+        learned_reward: LearnedReward | None = None,
+        reference: ReferenceStatistics | None = None,
+    ) -> None:
+        self.batch, self.config, self.n_envs, self.generator = batch.to(device), config, n_envs, generator
+        self.device, self.learned_reward, self.reference = torch.device(device), learned_reward, reference
+        self.space = ActionSpace(config.action_space)
+        n_tracks = batch.n_tracks
+        self.styles = (torch.zeros(n_tracks, dtype=torch.long) if styles is None else styles).to(device)
+        self.loop_limits = _loop_limits(config, style_names).to(device)[self.styles]
+        none = torch.full((n_tracks,), torch.nan)
+        self.target_ratios = (none if target_ratios is None else target_ratios).to(device, torch.float32)
+        self.target_dropout = target_dropout
+        self.edits = RunningEdits(
+            self.batch.reward,
+            self.batch.n_units,
+            self.space,
+            n_edits=n_envs,
+            phrase_bars=config.reward.phrase_bars,
+        )
+        self.progress = ProgressLedger(self.batch, config, n_envs=n_envs)
+        self._style_rows = torch.eye(config.state.n_styles, device=device)
+        self._everywhere = torch.ones(n_envs, dtype=torch.bool, device=device)
+        self._target_s = torch.full((n_envs,), torch.nan, device=device)
+        self._hidden = torch.zeros_like(self._everywhere)
+        self._limits: Brief
+        self._potential: Float[Tensor, " episodes"]
+        self._mask: Bool[Tensor, "episodes actions"]
+
+    @property
+    def actions(self) -> Int[Tensor, "episodes units"]:
+        """Decisions of each episode so far, as played; what lies beyond its cursor is left over from earlier ones."""
+        return self.progress.actions
+
+    def reset(
+        self, track: Int[Tensor, " episodes"] | None = None, target_ratio: Float[Tensor, " episodes"] | None = None
+    ) -> Observation:
+        """Begin every episode anew: on these tracks or drawn ones, with these targets or those of the tracks."""
+        self._restart(self._everywhere, self._draw_tracks() if track is None else track.to(self.device))
+        if target_ratio is not None:
+            self._target_s = target_ratio.to(self.device) * self.batch.reward.duration_s[self.edits.track]
+            self._hidden = torch.zeros_like(self._hidden)
+        self._limits = self._asked()
+        self._potential = self._score(self._estimate())
+        return self._observe()
+
+    def step(self, actions: Int[Tensor, " episodes"], *, auto_reset: bool = True) -> StepResult:
+        """Take one decision in every episode; those that end begin anew on drawn tracks, or stay where they are."""
+        legal = self._mask.gather(1, actions[:, None])[:, 0]
+        played = torch.where(legal, actions, torch.full_like(actions, KEEP))
+        active = ~self.edits.done
+        self.progress.record(played, self.edits, active=active)
+        self.edits.advance(played)
+        result = self._estimate()
+        score = self._score(result)
+        reward = (score - self._potential) * active
+        done = self.edits.done
+        totals = self.edits.totals()
+        info = StepInfo(
+            ~legal & active, played, result.terms.float(), score, totals.output_s, self._target_s, self.edits.track
+        )
+        self._potential = score
+        if auto_reset:
+            self._restart(done, self._draw_tracks())
+            self._limits = self._asked()
+            self._potential = torch.where(done, self._score(self._estimate()), score)
+        return StepResult(self._observe(), reward, done, info)
+
+    def _draw_tracks(self) -> Int[Tensor, " episodes"]:
+        return torch.randint(self.batch.n_tracks, (self.n_envs,), generator=self.generator, device=self.device)
+
+    def _restart(self, which: Bool[Tensor, " episodes"], track: Int[Tensor, " episodes"]) -> None:
+        self.edits.restart(which, track)
+        self.progress.restart(which)
+        chance = torch.rand(self.n_envs, generator=self.generator, device=self.device)
+        target_s = self.target_ratios[self.edits.track] * self.batch.reward.duration_s[self.edits.track]
+        self._target_s = torch.where(which, target_s, self._target_s)
+        self._hidden = torch.where(which, chance < self.target_dropout, self._hidden)
+
+    def _asked(self) -> Brief:
+        track = self.edits.track
+        return brief(
+            self.config.reward,
+            target_s=self._target_s,
+            loop_limit=self.loop_limits[track],
+            source_s=self.batch.reward.duration_s[track],
+            bar_s=self.batch.reward.bar_s[track],
+            reference=self.reference,
+        )
+
+    def _estimate(self) -> Estimate:
+        return estimate(self.edits.totals(), self._limits, tolerance=self.config.reward.duration_tolerance)
+
+    def _score(self, result: Estimate) -> Float[Tensor, " episodes"]:
+        learned = None if self.learned_reward is None else self.learned_reward(result.summary)
+        return combined(result.terms, self.config.reward, learned=learned).float()
+
+    def _observe(self) -> Observation:
+        self._mask = self.edits.mask()
+        track, last = self.edits.track, self.edits.n_units - 1
+        shown = self._target_s.masked_fill(self._hidden, torch.nan)
+        return Observation(
+            track,
+            torch.minimum(self.edits.unit, last),
+            self._style_rows[self.styles[track]],
+            self.progress.history(),
+            self.progress.numbers(self.edits, target_s=shown, loop_limit=self._limits.loop_limit),
+            self._mask,
+        )
+
+
+def _loop_limits(config: Config, style_names: Sequence[str]) -> Float[Tensor, " styles"]:
+    reward = config.reward
+    names = [*style_names, *[""] * (config.state.n_styles - len(style_names))]
+    return torch.tensor([reward.loop_ratio_by_style.get(name, reward.max_loop_ratio) for name in names])
