@@ -34,7 +34,7 @@ from rl_editor import edits
 from rl_editor.actions import CUT, KEEP
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
-from rl_editor.reward import RewardCalculator
+from rl_editor.reward import ReferenceStatistics, RewardCalculator
 from rl_editor.reward.terms import FAULT_NAMES, join_faults
 from rl_editor.state import AudioState, EditHistory
 from rl_editor.state.structure import level_db
@@ -58,10 +58,17 @@ class JoinCosts:
         times_s: boundaries in source seconds.
     """
 
-    def __init__(self, state: AudioState, config: Config, *, unit_beats: int | None = None) -> None:
-        tables = reward_tables([state], unit_beats=unit_beats)
+    def __init__(
+        self,
+        state: AudioState,
+        config: Config,
+        *,
+        unit_beats: int | None = None,
+        reference: ReferenceStatistics | None = None,
+    ) -> None:
+        tables = reward_tables([state], unit_beats=unit_beats, reference=reference)
         self.times_s = state.grid.times_s if unit_beats is None else state.grid.units(unit_beats).times_s
-        self._state, self._reward = state, RewardCalculator(config)
+        self._state, self._reward = state, RewardCalculator(config, reference=reference)
         self._points, self._level_scale_db = tables.points[0], tables.level_scale_db[:, None]
         self._beats_per_bar = tables.beats_per_bar[:, None]
         weights = torch.tensor([float(getattr(config.reward, f"{name}_weight")) for name in FAULT_NAMES])

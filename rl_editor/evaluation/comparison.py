@@ -1,0 +1,402 @@
+"""Policies and baselines on held-out tracks: rows per track, means with intervals over songs, and what may be said.
+
+Conventions: a *method* gives one edit per track and condition. Conditions: ``target`` (the length of the editor's own
+edit is asked for) and ``free`` (no length is asked for). Baselines are told that length in both, which is to their
+advantage; ``editor`` is the demonstration itself, the upper end of likeness. Styles: each editor's, and ``all``.
+Values are rounded to ``DIGITS``; a number that is not defined is NaN in tables and left out of ``metrics``.
+
+A verdict compares two methods song by song: the mean difference with a bootstrap interval over songs (paired). *yes*:
+the interval lies above 0; *no*: below; *not shown*: it holds 0, or there are fewer than ``FEWEST_SONGS`` songs.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rl_editor import baselines
+from rl_editor.actions import ActionType
+from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration, in_split
+from rl_editor.edits import EditList
+from rl_editor.errors import DatasetError
+from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean, song_means
+from rl_editor.evaluation.metrics import METRICS, GapScale, TrackJudge
+from rl_editor.library import Split
+from rl_editor.reward import ReferenceStatistics
+from rl_editor.state import AudioState
+
+if TYPE_CHECKING:
+    from rl_editor.checkpoint import Policy
+
+DIGITS = 6
+FEWEST_SONGS = 3  # fewer give no interval worth the name
+COLLAPSE_SHARE = 0.9  # of one kind of decision, where the editor's own largest share is below it
+CONDITIONS = ("target", "free")
+EDITOR = "editor"
+BASELINES = ("keep_all", "loudest", "random", "dp")
+ALL_STYLES = "all"
+KEY_METRICS = ("balanced_accuracy", "action_balanced_accuracy", "reward_total", "duration_error")  # per style
+
+Plan = Callable[[Demonstration, AudioState, float | None], EditList]
+"""Edits a recording in the manner of a demonstration, to a length in seconds or none."""
+
+
+class Verdict(NamedTuple):
+    """What may be said of two methods."""
+
+    first: str
+    second: str
+    metric: str
+    condition: str
+    style: str
+    answer: str  # yes, no, not shown
+    difference: float  # first - second
+    low: float
+    high: float
+    n_songs: int
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        claim = f"{_shown(self.first)} beats {_shown(self.second)} on {METRICS[self.metric].title}"
+        where = f"{'all styles' if self.style == ALL_STYLES else self.style}, {_CONDITION_WORDS[self.condition]}"
+        if not self.n_songs:
+            return f"{claim} ({where}): {self.answer}; it is defined on no held-out song."
+        numbers = f"{self.difference:+.3f} ({self.low:+.3f} to {self.high:+.3f}, {_songs(self.n_songs)})"
+        return f"{claim} ({where}): {self.answer}; difference {numbers}."
+
+
+class Example(NamedTuple):
+    """The edits of one held-out track, to the editor's length."""
+
+    pair_id: str
+    song: str
+    style: str
+    edits: Mapping[str, EditList]  # method -> edit
+    state: AudioState
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationResult:
+    """What an evaluation found.
+
+    Attributes:
+        rows: one row per track, method and condition: track, song, style, method, condition, then ``METRICS``.
+        summary: style, method, condition, metric, mean, low, high, n_songs.
+        histogram: style, method, condition, action, share of decisions; EXTEND goes on with a region.
+        verdicts: comparisons in words.
+        collapsed: methods whose decisions are nearly all of one kind though the editor's are not.
+        examples: the edits of every held-out track.
+    """
+
+    rows: pd.DataFrame
+    summary: pd.DataFrame
+    histogram: pd.DataFrame
+    verdicts: tuple[Verdict, ...]
+    collapsed: tuple[str, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Flat numbers ``method/condition/style/metric``, with ``_low`` and ``_high`` over all styles."""
+        flat: dict[str, float] = {"n_tracks": float(self.rows["track"].nunique()), "n_songs": float(self.n_songs)}
+        for row in self.summary.to_dict("records"):
+            if not np.isfinite(row["mean"]) or (row["style"] != ALL_STYLES and row["metric"] not in KEY_METRICS):
+                continue
+            key = f"{row['method']}/{row['condition']}/{row['style']}/{row['metric']}"
+            flat[key] = float(row["mean"])
+            if row["style"] == ALL_STYLES:
+                flat |= {f"{key}_low": float(row["low"]), f"{key}_high": float(row["high"])}
+        for verdict in self.verdicts:
+            if verdict.style == ALL_STYLES and verdict.n_songs:
+                key = f"{verdict.first}_minus_{verdict.second}/{verdict.condition}/{verdict.metric}"
+                flat |= {key: verdict.difference, f"{key}_low": verdict.low, f"{key}_high": verdict.high}
+        return dict(sorted(flat.items()))
+
+    @property
+    def n_songs(self) -> int:
+        """How many songs were held out."""
+        return int(self.rows["song"].nunique())
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods in the order of the tables."""
+        return tuple(dict.fromkeys(self.rows["method"]))
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """``all``, then each editor."""
+        return tuple(dict.fromkeys(self.summary["style"]))
+
+
+class Evaluator:
+    """Judges edits and compares policies, with the settings of ``config``."""
+
+    def __init__(self, config: Config | None = None, *, reference: ReferenceStatistics | None = None) -> None:
+        self.config, self.reference = config or Config(), reference
+
+    def score(
+        self, edit: EditList, demonstration: Demonstration, *, target_duration_s: float | None = None
+    ) -> dict[str, float]:
+        """The numbers of one edit beside the demonstration of the same recording."""
+        return self.judge(demonstration).score(edit, target_duration_s=target_duration_s)
+
+    def judge(self, demonstration: Demonstration) -> TrackJudge:
+        """What scores edits of one recording."""
+        return TrackJudge(demonstration, self.config, state=state_of(demonstration), reference=self.reference)
+
+    def evaluate(
+        self,
+        policies: Mapping[str, "Policy"],
+        demonstrations: Sequence[Demonstration],
+        *,
+        split: Split = "test",
+        seed: int = 0,
+    ) -> EvaluationResult:
+        """As ``evaluate_policies``."""
+        return evaluate_policies(
+            policies, demonstrations, self.config, split=split, seed=seed, reference=self.reference
+        )
+
+
+def evaluate_policies(
+    policies: Mapping[str, "Policy"],
+    demonstrations: Sequence[Demonstration],
+    config: Config,
+    *,
+    split: Split = "test",
+    seed: int = 0,
+    reference: ReferenceStatistics | None = None,
+) -> EvaluationResult:
+    """Compare policies with each other and with the baselines on the tracks of one split.
+
+    Raises:
+        DatasetError: no demonstration is in that split.
+    """
+    plans = {name: _policy_plan(policy) for name, policy in policies.items()}
+    return evaluate_plans(plans, demonstrations, config, split=split, seed=seed, reference=reference)
+
+
+def evaluate_plans(
+    plans: Mapping[str, Plan],
+    demonstrations: Sequence[Demonstration],
+    config: Config,
+    *,
+    split: Split = "test",
+    seed: int = 0,
+    reference: ReferenceStatistics | None = None,
+) -> EvaluationResult:
+    """As ``evaluate_policies``, for anything that edits.
+
+    Raises:
+        DatasetError: no demonstration is in that split, or a method has a baseline's name.
+    """
+    taken = sorted(set(plans) & {EDITOR, *BASELINES})
+    if taken:
+        raise DatasetError(f"method {taken[0]!r}: the name of a baseline; call it otherwise")
+    held_out = sorted(in_split(demonstrations, split), key=lambda d: d.pair_id)
+    if not held_out:
+        raise DatasetError(
+            f"split {split!r}: none of {len(demonstrations)} demonstrations is in it, at least one is needed; "
+            "add songs or raise data.test_fraction"
+        )
+    rows: list[dict[str, str | float]] = []
+    counts: list[dict[str, str | int]] = []
+    examples: list[Example] = []
+    for demonstration in held_out:
+        track = _Track(demonstration, config, seed=seed, reference=reference)
+        edits = track.edits(plans)
+        rows += track.rows(edits)
+        counts += track.counts(edits)
+        examples.append(track.example(edits))
+    table = pd.DataFrame(rows, columns=["track", "song", "style", "method", "condition", *METRICS])
+    histogram = _histogram(pd.DataFrame(counts))
+    return EvaluationResult(
+        table.round(DIGITS),
+        _summary(table, config, seed),
+        histogram,
+        tuple(_verdicts(table, list(plans), config, seed)),
+        _collapsed(histogram, list(plans)),
+        tuple(examples),
+    )
+
+
+def state_of(demonstration: Demonstration) -> AudioState:
+    """The recording of a demonstration as the world sees it."""
+    return AudioState(demonstration.grid, demonstration.features, demonstration.source)
+
+
+_Edits = Mapping[tuple[str, str], EditList]  # (method, condition) -> edit
+_CONDITION_WORDS = {"target": "the length asked for", "free": "no length asked for"}
+
+
+class _Track:
+    """One held-out demonstration, its edits and their numbers."""
+
+    def __init__(
+        self, demonstration: Demonstration, config: Config, *, seed: int, reference: ReferenceStatistics | None
+    ) -> None:
+        self.demonstration, self.config = demonstration, config
+        self.state = state_of(demonstration)
+        self.judge = TrackJudge(demonstration, config, state=self.state, reference=reference)
+        self._rng = np.random.default_rng([seed, zlib.crc32(demonstration.pair_id.encode())])
+
+    def edits(self, plans: Mapping[str, Plan]) -> dict[tuple[str, str], EditList]:
+        """Every method's edit under both conditions."""
+        length_s = self.demonstration.edit.duration_s
+        fixed = {EDITOR: self.demonstration.edit, **self._baselines(length_s)}
+        asked = {"target": length_s, "free": None}
+        planned = {
+            (name, condition): plan(self.demonstration, self.state, asked[condition])
+            for name, plan in plans.items()
+            for condition in CONDITIONS
+        }
+        return planned | {(name, condition): edit for name, edit in fixed.items() for condition in CONDITIONS}
+
+    def rows(self, edits: _Edits) -> list[dict[str, str | float]]:
+        """The numbers of every edit."""
+        costs = {name: self.judge.costs.of_edit(edits[name, "target"]).total for name in ("dp", "random")}
+        scale = GapScale(costs["dp"], costs["random"])
+        length_s = self.demonstration.edit.duration_s
+        return [
+            {**self._names(method, condition), **self.judge.score(
+                edit,
+                target_duration_s=length_s if condition == "target" else None,
+                scale=scale if condition == "target" else None,
+            )}
+            for (method, condition), edit in edits.items()
+        ]  # fmt: skip
+
+    def counts(self, edits: _Edits) -> list[dict[str, str | int]]:
+        """How often each method takes each kind of decision."""
+        return [
+            {**self._names(method, condition), "action": kind.value, "count": count}
+            for (method, condition), edit in edits.items()
+            for kind, count in self.judge.action_counts(edit).items()
+        ]
+
+    def example(self, edits: _Edits) -> Example:
+        """The edits to the editor's length."""
+        d = self.demonstration
+        chosen = {method: edit for (method, condition), edit in edits.items() if condition == "target"}
+        return Example(d.pair_id, d.song, d.style, chosen, self.state)
+
+    def _names(self, method: str, condition: str) -> dict[str, str]:
+        d = self.demonstration
+        return {"track": d.pair_id, "song": d.song, "style": d.style, "method": method, "condition": condition}
+
+    def _baselines(self, duration_s: float) -> dict[str, EditList]:
+        state, config = self.state, self.config
+        return {
+            "keep_all": baselines.keep_all(state, config),
+            "loudest": baselines.loudest(state, config, duration_s=duration_s),
+            "random": baselines.random_at_ratio(state, config, duration_s=duration_s, rng=self._rng),
+            "dp": baselines.retarget_dp(state, config, duration_s=duration_s),
+        }
+
+
+def _policy_plan(policy: "Policy") -> Plan:
+    from rl_editor.infer import edit_recording
+
+    def plan(demonstration: Demonstration, state: AudioState, target_duration_s: float | None) -> EditList:
+        style = demonstration.style if demonstration.style in policy.styles else None
+        return edit_recording(policy, state, target_duration_s=target_duration_s, style=style)
+
+    return plan
+
+
+def _by_style(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield ALL_STYLES, table
+    for style in sorted(table["style"].unique()):
+        yield style, table[table["style"] == style]
+
+
+def _summary(table: pd.DataFrame, config: Config, seed: int) -> pd.DataFrame:
+    rows = [
+        {"style": style, "method": method, "condition": condition, "metric": metric}
+        | _interval(song_means(list(group[metric]), list(group["song"])), config, seed)._asdict()
+        for style, part in _by_style(table)
+        for (method, condition), group in part.groupby(["method", "condition"], sort=False)
+        for metric in METRICS
+    ]
+    return pd.DataFrame(rows).round(DIGITS)
+
+
+def _interval(per_song: Mapping[str, float], config: Config, seed: int) -> Interval:
+    settings = config.evaluation
+    return bootstrap_mean(
+        np.array(list(per_song.values()), dtype=np.float64),
+        n_samples=settings.bootstrap_samples,
+        level=settings.confidence_level,
+        rng=np.random.default_rng(seed),
+    )
+
+
+def _histogram(counts: pd.DataFrame) -> pd.DataFrame:
+    parts = []
+    for style, part in _by_style(counts):
+        total = part.groupby(["method", "condition", "action"], sort=False)["count"].sum().reset_index()
+        total.insert(0, "style", style)
+        total["share"] = total["count"] / total.groupby(["method", "condition"])["count"].transform("sum")
+        parts.append(total)
+    return pd.concat(parts, ignore_index=True).round(DIGITS)
+
+
+def _collapsed(histogram: pd.DataFrame, policies: Sequence[str]) -> tuple[str, ...]:
+    """Policies of which one kind of decision takes over in some style and condition, the editor's not."""
+    decisions = histogram[histogram["action"] != ActionType.EXTEND.value]
+    largest = decisions.groupby(["style", "method", "condition"])["share"].max().reset_index().to_dict("records")
+    share = {(row["style"], row["method"], row["condition"]): row["share"] for row in largest}
+    return tuple(
+        f"{method} ({style}, {_CONDITION_WORDS[condition]})"
+        for (style, method, condition), most in share.items()
+        if method in policies and most > COLLAPSE_SHARE >= share[style, EDITOR, condition]
+    )
+
+
+def _verdicts(table: pd.DataFrame, policies: Sequence[str], config: Config, seed: int) -> Iterator[Verdict]:
+    for style, part in _by_style(table):
+        for first, second, metric in _questions(policies):
+            for condition in CONDITIONS:
+                yield _verdict(part[part["condition"] == condition], (first, second), metric, style, config, seed)
+
+
+def _questions(policies: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """PPO against BC, then every policy against what needs no learning."""
+    if {"ppo", "bc"} <= set(policies):
+        yield from (
+            ("ppo", "bc", metric) for metric in ("reward_total", "balanced_accuracy", "action_balanced_accuracy")
+        )
+    for policy in policies:
+        for other in ("loudest", "random"):
+            yield from ((policy, other, metric) for metric in ("balanced_accuracy", "action_balanced_accuracy"))
+        yield policy, "dp", "reward_total"
+
+
+def _verdict(
+    part: pd.DataFrame, methods: tuple[str, str], metric: str, style: str, config: Config, seed: int
+) -> Verdict:
+    condition = str(part["condition"].iloc[0])
+    first, second = (part[part["method"] == method].set_index("track") for method in methods)
+    difference = first[metric] - second[metric].reindex(first.index)
+    interval = _interval(song_means(list(difference), list(first["song"])), config, seed)
+    mean, low, high = (round(value, DIGITS) for value in interval[:3])
+    return Verdict(*methods, metric, condition, style, _answer(interval), mean, low, high, interval.n_songs)
+
+
+def _answer(interval: Interval) -> str:
+    if interval.n_songs < FEWEST_SONGS or interval.low <= 0.0 <= interval.high:
+        return "not shown"
+    return "yes" if interval.low > 0.0 else "no"
+
+
+def _shown(method: str) -> str:
+    return {"ppo": "PPO", "bc": "BC", "dp": "the DP"}.get(method, method.replace("_", " "))
+
+
+def _songs(count: int) -> str:
+    return "1 song" if count == 1 else f"{count} songs"

@@ -1,0 +1,160 @@
+"""What is measured at the joins of rendered audio: independent of how they were chosen.
+
+Conventions: ``samples`` is the rendered edit; positions in seconds of output; a join is the middle of its crossfade.
+"Natural" places are the beats of the rendered edit at least ``CLEAR_S`` away from every join: the song itself.
+
+    level_step_db            |level of the 0.2 s after - level of the 0.2 s before|, RMS over channels
+    spectral_percentile      share of natural beats whose spectral distance (0.25 s before to 0.25 s after, 40 bands
+                             from 60 Hz up, RMS difference in dB) is lower; 50 is the song's own median
+    beat_error_ms            how far the next beat comes from where it was due: with b(t) the beat count at source time
+                             t, the fractional part of b(landing) - b(leaving) in (-1/2, 1/2], times the beat interval
+    bar_phase_kept           the beat of the bar that was due is the one that comes; None outside whole beats
+    click                    peak / RMS of the sample differences in the 10 ms around the join; above ``CLICK`` is heard
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from rl_editor.edits import EditList
+from rl_editor.grid import PARTIAL, BeatGrid
+from rl_editor.state import AudioState
+from rl_editor.utils import Samples
+
+LEVEL_S = 0.2
+SPECTRUM_S = 0.25
+CLICK_S = 0.01
+CLICK = 15.0
+CLEAR_S = 0.5
+MIN_NATURAL = 8  # fewer natural beats give no percentile
+_N_BANDS, _LOWEST_HZ = 40, 60.0
+_FLOOR = 1e-10  # power, -100 dB
+
+
+class JoinDiagnostics(NamedTuple):
+    """One join; None where a number is not defined."""
+
+    output_s: float
+    leave_s: float  # source time at which the left side ends
+    land_s: float  # source time at which the right side starts
+    level_step_db: float
+    spectral_percentile: float | None
+    beat_error_ms: float
+    bar_phase_kept: bool | None
+    click: float
+
+
+def join_diagnostics(edit: EditList, samples: Samples, state: AudioState) -> list[JoinDiagnostics]:
+    """Every join between source material of a rendered edit, in output order."""
+    rate = samples.sample_rate
+    merged = edit.merged()
+    starts_s = [start / edit.source.sample_rate for start in merged.output_start_frames()]
+    natural = _natural_distances(merged, starts_s, samples, state.grid)
+    found = []
+    for at_s, left, right in zip(starts_s[1:], merged.segments, merged.segments[1:], strict=False):
+        if left.source_end_frame is None or right.source_start_frame is None:
+            continue
+        leave_s, land_s = (f / edit.source.sample_rate for f in (left.source_end_frame, right.source_start_frame))
+        at = round(at_s * rate)
+        distance = _spectral_distance(samples, at)
+        found.append(
+            JoinDiagnostics(
+                at_s,
+                leave_s,
+                land_s,
+                _level_step_db(samples, at),
+                100.0 * float((natural < distance).mean()) if len(natural) >= MIN_NATURAL else None,
+                _beat_error_ms(state.grid, leave_s, land_s),
+                _bar_phase_kept(state.grid, leave_s, land_s),
+                _click(samples, at),
+            )
+        )
+    return found
+
+
+def _natural_distances(
+    edit: EditList, starts_s: list[float], samples: Samples, grid: BeatGrid
+) -> Float[np.ndarray, " beats"]:
+    beats_s = output_beats_s(edit, starts_s, grid)
+    edges = np.array([*starts_s, edit.duration_s])
+    clear = [t for t in beats_s if np.abs(edges - t).min() >= CLEAR_S]
+    return np.array([_spectral_distance(samples, round(t * samples.sample_rate)) for t in clear])
+
+
+def output_beats_s(edit: EditList, starts_s: list[float], grid: BeatGrid) -> Float[np.ndarray, " beats"]:
+    """Where the source's beats fall in the output."""
+    rate, beats = edit.source.sample_rate, []
+    for at_s, segment in zip(starts_s, edit.segments, strict=True):
+        if segment.source_start_frame is None or segment.source_end_frame is None:
+            continue
+        first_s, last_s = segment.source_start_frame / rate, segment.source_end_frame / rate
+        inside = grid.times_s[(grid.times_s >= first_s) & (grid.times_s < last_s)]
+        beats.append(at_s + (inside - first_s) / segment.speed)
+    return np.concatenate(beats) if beats else np.zeros(0)
+
+
+def _level_step_db(samples: Samples, at: int) -> float:
+    width = round(LEVEL_S * samples.sample_rate)
+    power = [float(np.mean(np.square(side, dtype=np.float64))) for side in _sides(samples, at, width)]
+    before, after = (10.0 * np.log10(max(p, _FLOOR)) for p in power)
+    return float(abs(after - before))
+
+
+def _spectral_distance(samples: Samples, at: int) -> float:
+    width = round(SPECTRUM_S * samples.sample_rate)
+    before, after = (_bands_db(side, samples.sample_rate) for side in _sides(samples, at, width))
+    return float(np.sqrt(np.mean((after - before) ** 2)))
+
+
+def _bands_db(data: Float[np.ndarray, "frames channels"], rate: int) -> Float[np.ndarray, " bands"]:
+    mono = data.mean(axis=1, dtype=np.float64)
+    power = np.abs(np.fft.rfft(mono * np.hanning(len(mono)))) ** 2 / max(len(mono), 1)
+    edges = np.geomspace(_LOWEST_HZ, rate / 2.0, _N_BANDS + 1)
+    at = np.searchsorted(np.fft.rfftfreq(max(len(mono), 1), 1.0 / rate)[: len(power)], edges)
+    total = np.concatenate([[0.0], np.cumsum(power)])
+    at = np.minimum(at, len(power))
+    low, high = at[:-1], np.minimum(np.maximum(at[1:], at[:-1] + 1), len(power))
+    mean = (total[high] - total[low]) / np.maximum(high - low, 1)
+    return np.asarray(10.0 * np.log10(np.maximum(mean, _FLOOR)))
+
+
+def _beat_error_ms(grid: BeatGrid, leave_s: float, land_s: float) -> float:
+    beats = np.arange(grid.n_beats + 1)
+    jump = float(np.interp(land_s, grid.times_s, beats) - np.interp(leave_s, grid.times_s, beats))
+    off = -((-jump + 0.5) % 1.0 - 0.5)
+    interval_s = (_interval_s(grid, leave_s) + _interval_s(grid, land_s)) / 2.0
+    return 1000.0 * off * interval_s
+
+
+def _interval_s(grid: BeatGrid, time_s: float) -> float:
+    beat = int(np.clip(np.searchsorted(grid.times_s, time_s, "right") - 1, 0, grid.n_beats - 1))
+    return float(grid.times_s[beat + 1] - grid.times_s[beat])
+
+
+def _bar_phase_kept(grid: BeatGrid, leave_s: float, land_s: float) -> bool | None:
+    due, comes = (int(np.argmin(np.abs(grid.times_s - t))) for t in (leave_s, land_s))
+    if due == 0 or comes >= grid.n_beats:
+        return None
+    before, after = int(grid.bar_position[due - 1]), int(grid.bar_position[comes])
+    if PARTIAL in (before, after):
+        return None
+    return (before + 1) % grid.beats_per_bar == after
+
+
+def _click(samples: Samples, at: int) -> float:
+    half = round(CLICK_S * samples.sample_rate / 2)
+    steps = np.diff(samples.data[max(at - half, 0) : at + half].mean(axis=1, dtype=np.float64))
+    rms = float(np.sqrt(np.mean(steps**2))) if len(steps) else 0.0
+    return float(np.abs(steps).max() / rms) if rms > 0 else 0.0
+
+
+def _sides(samples: Samples, at: int, width: int) -> list[Float[np.ndarray, "frames channels"]]:
+    """``width`` frames before and after; silence where there is nothing."""
+    sides = []
+    for low, high in ((at - width, at), (at, at + width)):
+        inside = samples.data[max(low, 0) : max(high, 0)]
+        missing = width - len(inside)
+        pad = (missing, 0) if low < 0 else (0, missing)
+        sides.append(np.pad(inside, (pad, (0, 0))))
+    return sides

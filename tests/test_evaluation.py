@@ -1,0 +1,353 @@
+"""Evaluation: every metric by hand-computed numbers, intervals, verdicts, and joins measured on made signals."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType
+from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration
+from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
+from rl_editor.errors import DatasetError
+from rl_editor.evaluation import METRICS, Evaluator, bootstrap_mean, evaluate_plans, join_diagnostics
+from rl_editor.evaluation.bootstrap import song_means
+from rl_editor.evaluation.comparison import BASELINES, CONDITIONS
+from rl_editor.evaluation.metrics import (
+    GapScale,
+    alike_units,
+    balanced_accuracy,
+    cut_f1,
+    equivalent_accuracy,
+    f1,
+    run_f1,
+    units_played,
+)
+from rl_editor.features import FEATURE_NAMES, BeatFeatures
+from rl_editor.grid import BeatGrid
+from rl_editor.labels import decode, encode
+from rl_editor.state import AudioState, EditHistory
+from rl_editor.utils import Samples
+from tests.world_tracks import track
+
+RATE = 1000
+SOURCE = SourceInfo("s.wav", "", RATE, 1, 10 * RATE)
+
+
+def config_for_tests(**evaluation: object) -> Config:
+    config = Config()
+    config.evaluation.bootstrap_samples = 200
+    for name, value in evaluation.items():
+        setattr(config.evaluation, name, value)
+    return config
+
+
+CONFIG = config_for_tests()
+SPACE = ActionSpace(CONFIG.action_space)
+
+
+def playing(*spans_s: tuple[float, float], source: SourceInfo = SOURCE) -> EditList:
+    rate = source.sample_rate
+    return EditList(source, tuple(Segment(round(a * rate), round((b - a) * rate)) for a, b in spans_s))
+
+
+def grid_of(n_beats: int = 10, beat_s: float = 1.0) -> BeatGrid:
+    return BeatGrid(beat_s * np.arange(n_beats + 1), np.arange(n_beats) % 4, 4)
+
+
+def demonstration(seed: int, *, style: str = "radio", song: str = "", split: str = "test") -> Demonstration:
+    """The second half of each letter pair is cut."""
+    state = track(seed=seed, form="aabb", bars_per_section=4)
+    actions = [CUT if 4 <= unit < 8 else KEEP for unit in range(16)]
+    units = state.grid.units(4)
+    edit = decode(actions, units, SPACE, source=state.recording, crossfade_ms=50.0)
+    labels = encode(edit, state.grid, SPACE, unit_beats=4)
+    name = song or f"song{seed}"
+    return Demonstration(f"{name}__{style}", name, style, state.grid, state.features, labels, edit, split)
+
+
+class TestBalancedAccuracy:
+    def test_by_hand(self) -> None:
+        truth, guess = np.array([1, 1, 1, 1, 0, 0]), np.array([1, 1, 1, 0, 0, 1])
+        assert balanced_accuracy(guess, truth) == pytest.approx((3 / 4 + 1 / 2) / 2)
+
+    def test_weights_by_hand(self) -> None:
+        truth, guess = np.array([1, 1, 0]), np.array([1, 0, 0])
+        weights = np.array([3.0, 1.0, 2.0])
+        assert balanced_accuracy(guess, truth, weights=weights) == pytest.approx((3 / 4 + 1) / 2)
+
+    def test_perfect_and_one_class(self) -> None:
+        assert balanced_accuracy(np.array([0, 1]), np.array([0, 1])) == 1.0
+        assert np.isnan(balanced_accuracy(np.array([0, 1]), np.array([1, 1])))
+
+    def test_constant_guess_is_chance(self) -> None:
+        assert balanced_accuracy(np.zeros(4, int), np.array([0, 0, 0, 1])) == 0.5
+
+    def test_playing_the_other_identical_chorus_is_right(self) -> None:
+        alike = np.array([0, 1, 0, 2])  # units 0 and 2 sound the same
+        truth, plays = np.array([True, True, False, False]), np.array([False, True, True, False])
+        assert balanced_accuracy(plays.astype(int), truth.astype(int)) == 0.5
+        assert equivalent_accuracy(plays, truth, alike) == 1.0
+        both = np.array([True, True, True, False])  # one of the two twice: 2/2 played, 1/2 cut
+        assert equivalent_accuracy(both, truth, alike) == pytest.approx((2 / 2 + 1 / 2) / 2)
+
+
+class TestUnits:
+    def test_half_a_unit_plays(self) -> None:
+        units = grid_of().units(1)
+        assert np.flatnonzero(units_played(playing((2.0, 4.5), (6.6, 7.0)), units)).tolist() == [2, 3, 4]
+
+    def test_the_same_part_twice_counts_once(self) -> None:
+        units = grid_of().units(1)
+        assert not units_played(playing((2.0, 2.3), (2.0, 2.3)), units).any()
+
+    def test_repeats_are_alike_and_sections_differ(self) -> None:
+        state = track(form="aab", bars_per_section=4)  # four chords, then the same four
+        classes = alike_units(state, state.grid.units(4))
+        np.testing.assert_array_equal(classes[:4], classes[4:8])
+        assert not set(classes[:4]) & set(classes[8:])
+        assert len(set(classes[:4])) == 4
+
+
+class TestF1:
+    def test_counts_by_hand(self) -> None:
+        assert f1(2, 3, 5) == 0.5
+        assert np.isnan(f1(0, 0, 0))
+        assert f1(0, 0, 4) == 0.0
+
+    def test_runs_by_hand(self) -> None:
+        own = playing((0.0, 2.0), (4.0, 6.0), (8.0, 10.0))
+        mine = playing((0.0, 2.05), (4.0, 6.5))  # the first within 70 ms, the second ends 500 ms late
+        assert run_f1(mine, own, tolerance_s=0.07) == pytest.approx(2 * 1 / (2 + 3))
+        assert run_f1(own, own, tolerance_s=0.07) == 1.0
+
+    def test_a_run_played_twice_matches_once(self) -> None:
+        assert run_f1(playing((2.0, 4.0), (2.0, 4.0)), playing((2.0, 4.0)), tolerance_s=0.07) == pytest.approx(2 / 3)
+
+    def test_cuts_by_hand(self) -> None:
+        """The editor leaves at 2 and 6 and lands at 4 and 8; mine leaves at 2.06 and lands at 8: 2 of 4 and 2."""
+        own = playing((0.0, 2.0), (4.0, 6.0), (8.0, 10.0))
+        mine = playing((0.0, 2.06), (8.0, 10.0))
+        assert cut_f1(mine, own, tolerance_s=0.07) == pytest.approx(2 * 2 / (2 + 4))
+        assert cut_f1(mine, own, tolerance_s=0.05) == pytest.approx(2 * 1 / (2 + 4))
+
+    def test_landing_is_not_leaving_and_no_cuts_are_undefined(self) -> None:
+        assert cut_f1(playing((0.0, 4.0)), playing((4.0, 10.0)), tolerance_s=0.07) == 0.0
+        assert np.isnan(cut_f1(keep_all(SOURCE), keep_all(SOURCE), tolerance_s=0.07))
+
+
+class TestBootstrap:
+    def test_constant_values_have_no_width(self) -> None:
+        interval = bootstrap_mean(np.full(5, 0.3), n_samples=50, level=0.95, rng=np.random.default_rng(0))
+        assert (interval.mean, interval.low, interval.high) == pytest.approx((0.3, 0.3, 0.3))
+        assert interval.n_songs == 5
+
+    def test_two_songs_by_hand(self) -> None:
+        """Means of two draws from {0, 1} are 0, 1/2, 1 with 1/4, 1/2, 1/4: the 10 % quantiles are 0 and 1."""
+        interval = bootstrap_mean(np.array([0.0, 1.0]), n_samples=4000, level=0.8, rng=np.random.default_rng(0))
+        assert interval == (0.5, 0.0, 1.0, 2)
+        inner = bootstrap_mean(np.array([0.0, 1.0]), n_samples=4000, level=0.4, rng=np.random.default_rng(0))
+        assert (inner.low, inner.high) == (0.5, 0.5)
+
+    def test_it_covers_the_truth_about_as_often_as_it_says(self) -> None:
+        rng = np.random.default_rng(1)
+        intervals = [bootstrap_mean(rng.normal(size=30), n_samples=300, level=0.9, rng=rng) for _ in range(200)]
+        covered = np.mean([i.low <= 0.0 <= i.high for i in intervals])
+        assert 0.82 <= covered <= 0.95
+
+    def test_nothing_gives_nothing(self) -> None:
+        interval = bootstrap_mean(np.zeros(0), n_samples=10, level=0.9, rng=np.random.default_rng(0))
+        assert interval.n_songs == 0
+        assert np.isnan(interval.mean)
+
+    def test_songs_weigh_alike_and_undefined_is_left_out(self) -> None:
+        means = song_means([1.0, 0.0, 0.5, np.nan, np.nan], ["b", "b", "a", "a", "c"])
+        assert means == {"a": 0.5, "b": 0.5}
+
+
+def test_gap_scale_by_hand() -> None:
+    scale = GapScale(best=1.0, random=5.0)
+    assert [scale.gap(cost) for cost in (1.0, 3.0, 5.0)] == [0.0, 0.5, 1.0]
+    assert np.isnan(GapScale(1.0, 1.0).gap(2.0))
+
+
+def test_an_edit_scores_against_its_demonstration_by_hand() -> None:
+    own = demonstration(0)
+    judge = Evaluator(CONFIG).judge(own)
+    numbers = judge.score(own.edit, target_duration_s=own.edit.duration_s)
+    for name in ("balanced_accuracy", "action_balanced_accuracy", "run_f1", "cut_f1", "reward_duration"):
+        assert numbers[name] == pytest.approx(1.0), name
+    assert numbers["duration_error"] == 0.0
+    assert "loop_f1" not in numbers  # neither loops
+    everything = judge.score(keep_all(own.source), target_duration_s=own.edit.duration_s)
+    assert everything["balanced_accuracy"] == 0.5
+    assert everything["duration_error"] == pytest.approx(16 / 12 - 1, abs=0.01)
+    assert everything["path_cost"] == 0.0
+    assert everything["cut_f1"] == 0.0
+
+
+def test_loops_and_moves_are_found_unit_by_unit() -> None:
+    own = demonstration(0)
+    units = own.grid.units(4)
+    looped = [2, SPACE.extend] + [KEEP] * 14
+    mine = [2] + [KEEP] * 15
+    edits = [decode(a, units, SPACE, source=own.source, crossfade_ms=50.0) for a in (looped, mine)]
+    labelled = replace(own, edit=edits[0], labels=encode(edits[0], own.grid, SPACE, unit_beats=4))
+    judge = Evaluator(CONFIG).judge(labelled)
+    assert judge.kinds(edits[0])[:3] == [ActionType.LOOP, ActionType.LOOP, ActionType.KEEP]
+    numbers = judge.score(edits[1])
+    assert numbers["loop_f1"] == pytest.approx(2 * 1 / (1 + 2))
+    assert "balanced_accuracy" not in numbers  # the editor cut nothing
+    assert numbers["action_balanced_accuracy"] == pytest.approx((14 / 14 + 1 / 2) / 2)
+
+
+@pytest.fixture(scope="module")
+def result():
+    demonstrations = [demonstration(seed, style=style) for seed in range(3) for style in ("jam", "radio")]
+    demonstrations.append(demonstration(9, split="train"))
+
+    def copying(demo: Demonstration, state: AudioState, target_duration_s: float | None) -> EditList:
+        return demo.edit
+
+    def keeping(demo: Demonstration, state: AudioState, target_duration_s: float | None) -> EditList:
+        return EditHistory(state, CONFIG, [KEEP] * 16).edit_list()
+
+    return evaluate_plans({"bc": keeping, "ppo": copying}, demonstrations, CONFIG)
+
+
+def test_rows_hold_every_track_method_and_condition(result) -> None:
+    methods = ("bc", "ppo", "editor", *BASELINES)
+    assert len(result.rows) == 6 * len(methods) * len(CONDITIONS)
+    assert set(result.methods) == set(methods)
+    assert result.n_songs == 3
+    assert "song9" not in set(result.rows["song"])
+    assert list(result.rows.columns)[5:] == list(METRICS)
+
+
+def test_the_summary_averages_songs(result) -> None:
+    rows, summary = result.rows, result.summary
+    chosen = rows[(rows.method == "loudest") & (rows.condition == "target")]
+    expected = chosen.groupby("song")["balanced_accuracy"].mean().mean()
+    found = summary[
+        (summary["style"] == "all")
+        & (summary.method == "loudest")
+        & (summary.condition == "target")
+        & (summary.metric == "balanced_accuracy")
+    ].iloc[0]
+    assert found["mean"] == pytest.approx(expected, abs=1e-6)
+    assert found["low"] <= found["mean"] <= found["high"]
+    assert found["n_songs"] == 3
+
+
+def test_verdicts_are_computed_and_say_it_in_words(result) -> None:
+    found = {(v.first, v.second, v.metric, v.condition, v.style): v for v in result.verdicts}
+    better = found["ppo", "bc", "balanced_accuracy", "target", "all"]
+    assert (better.answer, better.difference) == ("yes", 0.5)
+    assert better.sentence.startswith(
+        "PPO beats BC on KEEP/CUT balanced accuracy (all styles, the length asked for): yes"
+    )
+    assert found["bc", "loudest", "balanced_accuracy", "target", "all"].answer in {"no", "not shown"}
+
+
+def test_keeping_everything_is_a_collapse_and_copying_is_not(result) -> None:
+    assert any(name.startswith("bc ") for name in result.collapsed)
+    assert not any(name.startswith("ppo ") for name in result.collapsed)
+
+
+def test_histogram_shares_add_up_by_hand(result) -> None:
+    shares = result.histogram.groupby(["style", "method", "condition"])["share"].sum()
+    np.testing.assert_allclose(shares, 1.0, atol=1e-5)
+    h = result.histogram
+    cut = h[(h["style"] == "all") & (h.method == "editor") & (h.condition == "free") & (h.action == "CUT")]
+    assert cut["share"].iloc[0] == pytest.approx(4 / 16)
+
+
+def test_the_dp_is_the_zero_and_random_the_one_of_the_gap(result) -> None:
+    rows = result.rows[result.rows.condition == "target"]
+    np.testing.assert_allclose(rows[rows.method == "dp"]["optimality_gap"], 0.0, atol=1e-6)
+    np.testing.assert_allclose(rows[rows.method == "random"]["optimality_gap"], 1.0, atol=1e-6)
+
+
+def test_metrics_are_flat_rounded_json(result) -> None:
+    metrics = result.metrics
+    json.dumps(metrics, allow_nan=False)
+    assert all(isinstance(v, float) and v == round(v, 6) for v in metrics.values())
+    assert metrics["ppo/target/all/balanced_accuracy"] == 1.0
+    assert metrics["ppo_minus_bc/target/balanced_accuracy"] == 0.5
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    one = [demonstration(0), demonstration(1)]
+    results = [evaluate_plans({}, one, CONFIG, seed=seed) for seed in (5, 5, 6)]
+    assert results[0].rows.equals(results[1].rows)
+    assert not results[0].rows.equals(results[2].rows)
+
+
+def test_one_song_shows_nothing() -> None:
+    plans = {"bc": lambda d, s, t: d.edit}
+    verdicts = evaluate_plans(plans, [demonstration(0)], CONFIG).verdicts
+    assert {v.answer for v in verdicts} == {"not shown"}
+
+
+def test_an_empty_split_and_a_taken_name_are_refused() -> None:
+    with pytest.raises(DatasetError, match="test_fraction"):
+        evaluate_plans({}, [demonstration(0, split="train")], CONFIG)
+    with pytest.raises(DatasetError, match="'dp'"):
+        evaluate_plans({"dp": lambda d, s, t: d.edit}, [demonstration(0)], CONFIG)
+
+
+class TestJoins:
+    """Signals of 20 s at 8 kHz with a beat every half second."""
+
+    rate = 8000
+
+    def made(self, signal: np.ndarray) -> tuple[SourceInfo, AudioState]:
+        n = len(signal)
+        source = SourceInfo("made.wav", "", self.rate, 1, n)
+        grid = grid_of(int(n / self.rate * 2), 0.5)
+        names = FEATURE_NAMES["basic"]
+        return source, AudioState(grid, BeatFeatures(np.ones((grid.n_beats, len(names)), np.float32), names), source)
+
+    def cut(self, signal: np.ndarray, *spans_s: tuple[float, float]):
+        source, state = self.made(signal)
+        edit = playing(*spans_s, source=source)
+        pieces = [signal[round(a * self.rate) : round(b * self.rate)] for a, b in spans_s]
+        samples = Samples(np.concatenate(pieces).astype(np.float32)[:, None], self.rate)
+        return join_diagnostics(edit, samples, state)
+
+    def noise(self) -> np.ndarray:
+        return np.random.default_rng(0).normal(scale=0.1, size=20 * self.rate)
+
+    def test_no_joins_no_diagnostics(self) -> None:
+        assert self.cut(self.noise(), (0.0, 20.0)) == []
+
+    def test_a_level_step_by_hand(self) -> None:
+        tone = 0.1 * np.sin(2 * np.pi * 200 * np.arange(20 * self.rate) / self.rate)
+        tone[10 * self.rate :] *= 2.0
+        (join,) = self.cut(tone, (0.0, 4.0), (12.0, 20.0))
+        assert join.level_step_db == pytest.approx(20 * np.log10(2.0), abs=0.05)
+        assert (join.output_s, join.leave_s, join.land_s) == (4.0, 4.0, 12.0)
+
+    def test_beat_error_and_bar_phase_by_hand(self) -> None:
+        """Beats every 0.5 s: landing 30 ms past a beat, from a beat, brings the next beat 30 ms early."""
+        even, late, half_bar = (self.cut(self.noise(), (0.0, 4.0), (land, 20.0))[0] for land in (8.0, 8.03, 9.0))
+        assert (even.beat_error_ms, even.bar_phase_kept) == (pytest.approx(0.0, abs=1e-6), True)
+        assert late.beat_error_ms == pytest.approx(30.0)
+        assert half_bar.bar_phase_kept is False
+
+    def test_a_change_of_sound_is_far_out_and_noise_into_noise_is_not(self) -> None:
+        signal = self.noise()
+        plain = self.cut(signal, (0.0, 8.0), (10.0, 20.0))[0]
+        assert plain.spectral_percentile is not None
+        signal[10 * self.rate :] = 0.1 * np.sin(2 * np.pi * 200 * np.arange(10 * self.rate) / self.rate)
+        jump = self.cut(signal, (0.0, 8.0), (10.0, 20.0))[0]
+        assert jump.spectral_percentile == 100.0
+        assert plain.spectral_percentile < 100.0
+
+    def test_a_step_clicks_and_a_smooth_join_does_not(self) -> None:
+        tone = 0.3 * np.sin(2 * np.pi * 100 * np.arange(20 * self.rate) / self.rate)
+        smooth = self.cut(tone, (0.0, 4.0), (8.0, 20.0))[0]  # 100 Hz: whole periods
+        assert smooth.click < 2.0
+        tone[8 * self.rate :] += 0.8
+        assert self.cut(tone, (0.0, 4.0), (8.0, 20.0))[0].click > 7.0  # 80 differences: at most sqrt(79) = 8.9
