@@ -8,6 +8,7 @@ the source code that computes them: whoever changes an algorithm cannot forget t
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from rl_editor.versions import code_digest
 
 Mono = Float32[np.ndarray, " samples"]
 _Key = Mapping[str, Any]
-_NO_SAMPLES: Mono = np.zeros(0, np.float32)  # beats are tracked on frame features
 
 
 def analyse_track(path: str | Path, config: Config, *, track_id: str = "") -> Analysis:
@@ -74,8 +74,10 @@ def analyse(
     check_length(source.name, duration_s=source.frames / source.sample_rate, min_duration_s=config.audio.min_duration_s)
     shelf, mode = get_cache(config), config.features.feature_mode
     key = {"sha256": source.sha256, "view": view, "audio": asdict(config.audio)}
-    frames = _cached_frames(shelf, load, key, config, track_id)
-    grid = apply_override(_cached_grid(shelf, frames, key, config, track_id), config.beats.override_for(track_id))
+    mono = cache(load)
+    frames = _cached_frames(shelf, mono, key, config, track_id)
+    tracked = _cached_grid(shelf, mono, frames, key, config, track_id)
+    grid = apply_override(tracked, config.beats.override_for(track_id))
     stem_features = None
     if mode == "full" and stems is not None:
         stem_features = _cached_stem_frames(shelf, stems, key, config, track_id)
@@ -115,11 +117,13 @@ def _cached_frames(
     )
 
 
-def _cached_grid(shelf: FeatureCache, frames: FrameFeatures, key: _Key, config: Config, name: str) -> BeatGrid:
+def _cached_grid(
+    shelf: FeatureCache, load: Callable[[], Mono], frames: FrameFeatures, key: _Key, config: Config, name: str
+) -> BeatGrid:
     beats = {k: v for k, v in asdict(config.beats).items() if k != "overrides"}
     full = {**key, "what": "grid", "beats": beats, "code": code_digest("beats", "features", "utils")}
     arrays = shelf.get_or_compute(
-        "metadata", name, full, lambda: _grid_arrays(track_beats(_NO_SAMPLES, config, frames=frames))
+        "metadata", name, full, lambda: _grid_arrays(track_beats(load(), config, frames=frames))
     )
     return BeatGrid(
         arrays["times_s"], arrays["bar_position"], int(arrays["beats_per_bar"]), float(arrays["confidence"])

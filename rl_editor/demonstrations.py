@@ -157,6 +157,4 @@ def _load_arrays(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise DatasetError(
-            f"{path}: not a file of {', '.join(names)} ({error}); run the stage that writes it"
-        ) from error
+        raise DatasetError(f"{path}: not a whole file of this project ({error}); write it again") from error

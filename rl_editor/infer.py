@@ -56,6 +56,7 @@ def edit_recording(
     """
     import torch
 
+    from rl_editor.agent import sample
     from rl_editor.environment import BatchedEditingEnv
     from rl_editor.state import EditHistory
 
@@ -81,11 +82,7 @@ def edit_recording(
         )
         while not history.done:
             logits = agent.decide(embeddings, observation).logits
-            action = (
-                logits.argmax(1)
-                if deterministic
-                else torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
-            )
+            action = logits.argmax(1) if deterministic else sample(logits.log_softmax(1), generator)
             history.record(int(action))
             observation = env.step(action, auto_reset=False).observation
     return history.edit_list()

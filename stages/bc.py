@@ -1,12 +1,12 @@
 """bc: behavioural cloning of the editors.
 
-Reads ``data/features``, ``data/labels`` and params; writes ``models/bc/bc_best.pt``, ``metrics/bc.json``, ``plots/bc.csv``.
+Reads ``data/features``, ``data/labels`` and params; writes ``models/bc/bc_best.pt``, ``metrics/bc.json``,
+``plots/bc.csv``.
 """
 
 from pathlib import Path
 
 from rl_editor.behavioral_cloning import train_bc
-
 from rl_editor.checkpoint import save_policy
 from rl_editor.command import run
 from stages.dataset import read_demonstrations

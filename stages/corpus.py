@@ -1,20 +1,21 @@
 """corpus: the default corpus, made only when ``data.raw_dir`` holds no recordings.
 
-Reads params ``corpus`` and ``data``; writes ``data/corpus``, which holds only an index when there are recordings.
+Reads params ``audio``, ``corpus``, ``data`` and ``render``; writes ``data/corpus``, which holds only an index when
+there are recordings.
 """
 
 from pathlib import Path
 
 import typer
-from rl_editor.corpus import build_default_corpus
 
 from rl_editor.command import run
+from rl_editor.corpus import build_default_corpus
 from rl_editor.files import write_json
 from rl_editor.library import has_recordings
 from stages.layout import CORPUS, INDEX, fresh_folder
 from stages.params import PARAMS, load_params
 
-SECTIONS = ("corpus", "data")
+SECTIONS = ("audio", "corpus", "data", "render")
 
 
 def main(params: Path = PARAMS) -> None:

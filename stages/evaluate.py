@@ -6,11 +6,11 @@ figures, audio), ``metrics/evaluate.json`` and ``plots/evaluate.csv``.
 
 from pathlib import Path
 
-from rl_editor.evaluation import evaluate_policies
 from rl_editor.report import write_report
 
 from rl_editor.checkpoint import load_policy
 from rl_editor.command import run
+from rl_editor.evaluation import evaluate_policies
 from stages.dataset import read_demonstrations
 from stages.layout import BC_CHECKPOINT, PPO_CHECKPOINT, REPORT, fresh_folder
 from stages.learning import stage_logger, write_metrics

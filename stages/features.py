@@ -1,7 +1,8 @@
 """features: the beats of every raw and reference recording, and what each is like.
 
 Reads ``data/decoded``, ``data/stems`` and params ``audio``, ``augmentation``, ``beats``, ``features``, ``stems``;
-writes ``data/features``: ``<track>.npz`` and, for raws of training songs, augmented copies ``<track>.aug0.npz`` and so on.
+writes ``data/features``: ``<track>.npz`` and, for raws of training songs, augmented copies
+``<track>.aug0.npz`` and so on.
 """
 
 import json

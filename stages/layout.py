@@ -36,6 +36,7 @@ PLOTS = Path("plots")
 
 BC_CHECKPOINT, PPO_CHECKPOINT = BC_MODEL / "bc_best.pt", PPO_MODEL / "best.pt"
 MANIFEST, INDEX, PROBLEMS = "manifest.json", "index.json", "problems.json"
+_SHOWN = 3  # problems repeated in the message that fails a stage
 
 
 @contextmanager
@@ -66,7 +67,9 @@ def report_problems(folder: Path, problems: Iterable[Problem], *, n_left: int, s
     for problem in listed:
         typer.echo(f"left out: {problem}", err=True)
     typer.echo(f"{n_left} {what}, {len(listed)} left out", err=True)
-    reasons = "; ".join(str(problem) for problem in listed)
+    reasons = "; ".join(str(problem) for problem in listed[:_SHOWN])
+    if len(listed) > _SHOWN:
+        reasons += f"; and {len(listed) - _SHOWN} more, see above"
     if n_left == 0:
         raise DatasetError(f"no {what} left: {reasons or 'there was nothing to begin with'}")
     if strict and listed:

@@ -2,8 +2,8 @@
 
 A stage declares the sections that it reads; ``dvc.yaml`` lists the same ones, so that DVC runs the stage again when
 they change. Reading any other section raises: an undeclared dependency is a stale result waiting to happen. Scheduling
-and tracking change no output, so every stage may read them and none lists them: the sections ``executor`` and ``tracking``,
-and the keys of ``data`` that say where the side cache is.
+and tracking change no output, so every stage may read them and none lists them: the sections ``executor`` and
+``tracking``, and the keys of ``data`` that say where the side cache is.
 """
 
 from collections.abc import Mapping

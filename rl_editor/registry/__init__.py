@@ -1,0 +1,154 @@
+"""The model registry: a trained policy becomes a version of one registered MLflow model.
+
+A version is a pyfunc made from code (``registry/served.py``) and the policy file: no pickle. A policy that is
+registered already, by the hash of its file, gets no second version. The alias ``champion`` moves only when the new
+version beats the present champion on the same held-out songs.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rl_editor import __version__
+from rl_editor.errors import TrackingError
+from rl_editor.files import file_sha256
+from rl_editor.logging_utils import tracking_uri
+
+CHAMPION = "champion"
+HASH_TAG, SCORE_TAG, HELD_OUT_TAG = "policy.sha256", "held_out.score", "held_out.digest"
+SERVED = Path(__file__).with_name("served.py")
+ARTIFACT = "policy"
+
+
+class Registered(NamedTuple):
+    """A policy in the registry."""
+
+    version: str
+    is_new: bool
+    is_champion: bool
+
+
+class HeldOut(NamedTuple):
+    """How good a policy is on songs that no training has seen."""
+
+    score: float  # higher is better
+    digest: str  # names the songs
+
+
+def register(
+    policy: str | Path,
+    name: str,
+    *,
+    held_out: HeldOut,
+    measure: Callable[[Path], float] | None = None,
+    run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Registered:
+    """Register a policy file, and make it the champion if it beats the present one.
+
+    Args:
+        policy: the checkpoint.
+        name: of the registered model.
+        held_out: its score, and on what.
+        measure: scores another policy file on the same songs; needed when the champion was measured on others.
+        run_id: the tracker's run that the model belongs to.
+        tags: more tags of a new version.
+
+    Raises:
+        TrackingError: MLflow refuses.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    client = MlflowClient(tracking_uri=tracking_uri())
+    sha256 = file_sha256(policy)
+    try:
+        version = _known_version(client, name, sha256)
+        is_new = version is None
+        if version is None:
+            version = _log_version(Path(policy), name, run_id)
+            values = {HASH_TAG: sha256, **(tags or {})}
+            for key, value in values.items():
+                client.set_model_version_tag(name, version, key, value)
+        client.set_model_version_tag(name, version, SCORE_TAG, repr(held_out.score))
+        client.set_model_version_tag(name, version, HELD_OUT_TAG, held_out.digest)
+        is_champion = _challenge(client, name, version, held_out, measure)
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"model registry {tracking_uri()}: {error}") from error
+    return Registered(version, is_new, is_champion)
+
+
+def champion_uri(name: str) -> str:
+    """Where MLflow finds the champion."""
+    return f"models:/{name}@{CHAMPION}"
+
+
+def _known_version(client: Any, name: str, sha256: str) -> str | None:
+    found = client.search_model_versions(f"name = '{name}'")
+    return next((str(v.version) for v in found if v.tags.get(HASH_TAG) == sha256), None)
+
+
+def _log_version(policy: Path, name: str, run_id: str | None) -> str:
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    mlflow.set_tracking_uri(tracking_uri())
+    columns = [
+        ColSpec("string", "path"),
+        ColSpec("double", "target_duration_s", required=False),
+        ColSpec("string", "style", required=False),
+    ]
+    with mlflow.start_run(run_id=run_id, run_name=None if run_id else "export"):
+        logged = mlflow.pyfunc.log_model(
+            name=ARTIFACT,
+            python_model=str(SERVED),
+            artifacts={ARTIFACT: str(policy)},
+            signature=ModelSignature(inputs=Schema(columns)),
+            pip_requirements=[f"rl-editor=={__version__}"],
+            registered_model_name=name,
+        )
+    return str(logged.registered_model_version)
+
+
+def _challenge(
+    client: Any, name: str, version: str, held_out: HeldOut, measure: Callable[[Path], float] | None
+) -> bool:
+    """Move the alias if ``version`` is better; whether it is the champion now."""
+    champion = client.get_registered_model(name).aliases.get(CHAMPION)
+    if champion is not None and str(champion) == version:
+        return True
+    if champion is not None:
+        present = _champion_score(client.get_model_version(name, str(champion)), held_out, measure)
+        if not held_out.score > present:
+            return False
+    client.set_registered_model_alias(name, CHAMPION, version)
+    return True
+
+
+def _champion_score(champion: Any, held_out: HeldOut, measure: Callable[[Path], float] | None) -> float:
+    if champion.tags.get(HELD_OUT_TAG) == held_out.digest and SCORE_TAG in champion.tags:
+        return float(champion.tags[SCORE_TAG])
+    if measure is None:
+        raise TrackingError(
+            f"champion version {champion.version} was measured on other songs; give a way to measure it on these"
+        )
+    return measure(policy_file(f"models:/{champion.name}/{champion.version}"))
+
+
+def policy_file(model_uri: str) -> Path:
+    """The checkpoint inside a registered model.
+
+    Raises:
+        TrackingError: the model holds none.
+    """
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri())
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+    found = sorted(folder.glob("artifacts/*.pt"))
+    if not found:
+        raise TrackingError(f"{model_uri}: holds no policy file; was it registered by another program?")
+    return found[0]

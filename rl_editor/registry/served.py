@@ -1,0 +1,42 @@
+"""The registered model: audio paths in, edit lists out. MLflow runs this file; nothing is pickled.
+
+Input columns: ``path`` (a recording on the serving machine) and, if wanted, ``target_duration_s`` and ``style``.
+Output: one edit list object per row, as ``rl-editor render`` reads it.
+"""
+
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from rl_editor.checkpoint import load_policy
+from rl_editor.infer import edit_recording
+from rl_editor.state import AudioState
+
+
+class ServedPolicy(PythonModel):  # type: ignore[misc]
+    """A policy behind MLflow's interface."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the policy."""
+        self.policy = load_policy(context.artifacts["policy"])
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """The edit list of every row's recording."""
+        return [self._edit(row) for row in model_input.to_dict("records")]
+
+    def _edit(self, row: dict[Any, Any]) -> dict[str, Any]:
+        target, style = row.get("target_duration_s"), row.get("style")
+        edit = edit_recording(
+            self.policy,
+            AudioState.from_file(row["path"], self.policy.config),
+            target_duration_s=None if pd.isna(target) else float(target),
+            style=None if pd.isna(style) else str(style),
+        )
+        return edit.to_dict()
+
+
+set_model(ServedPolicy())

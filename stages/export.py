@@ -1,0 +1,89 @@
+"""export: the trained policy as files for others, and as a version of the registered model.
+
+Reads ``models/ppo``, ``metrics/evaluate.json``, the held-out demonstrations and params; writes ``models/export``:
+``policy.pt`` (safetensors), ``policy.onnx`` and ``MODEL_CARD.md``. A model registry that refuses is a warning: the
+files are the result.
+"""
+
+import hashlib
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import typer
+
+from rl_editor.checkpoint import load_policy
+from rl_editor.command import run
+from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration
+from rl_editor.errors import RlEditorError
+from rl_editor.evaluation import evaluate_policies
+from rl_editor.files import file_sha256, write_text
+from rl_editor.logging_utils import MLflowLogger
+from rl_editor.model_card import model_card
+from rl_editor.onnx_export import export_onnx
+from rl_editor.registry import HeldOut, register
+from stages.dataset import read_demonstrations
+from stages.layout import EXPORT, METRICS, PPO_CHECKPOINT, fresh_folder
+from stages.learning import stage_logger
+from stages.params import PARAMS, load_params
+
+SECTIONS = ("action_space", "evaluation", "features", "reward", "state", "training")
+NAME, SCORE = "ppo", "ppo/score"
+POLICY = "policy.pt"
+
+
+def main(params: Path = PARAMS) -> None:
+    """Export and register the policy."""
+    config = load_params(SECTIONS, params)
+    metrics = json.loads((METRICS / "evaluate.json").read_text(encoding="utf-8"))
+    with fresh_folder(EXPORT) as folder:
+        policy = load_policy(PPO_CHECKPOINT)
+        shutil.copyfile(PPO_CHECKPOINT, folder / POLICY)
+        export_onnx(policy, folder / "policy.onnx")
+        card = model_card(policy, metrics, sha256=file_sha256(folder / POLICY))
+        write_text(folder / "MODEL_CARD.md", card)
+    try:
+        publish(config, metrics, params)
+    except RlEditorError as error:
+        typer.echo(f"not registered: {error}", err=True)
+
+
+def publish(config: Config, metrics: dict[str, float], params: Path) -> None:
+    """Register the exported policy and let it challenge the champion.
+
+    Raises:
+        TrackingError: the registry refuses.
+    """
+    held_out = read_demonstrations(splits=("test",))
+    with stage_logger("export", params) as logger:
+        for path in sorted(EXPORT.iterdir()):
+            logger.log_artifact(path, "export")
+        if not isinstance(logger, MLflowLogger):
+            return
+        name = config.tracking.registered_model
+        registered = register(
+            EXPORT / POLICY,
+            name,
+            held_out=HeldOut(metrics[SCORE], digest_of(held_out)),
+            measure=partial(measured, demonstrations=held_out, config=config),
+            run_id=logger.run_id,
+        )
+    state = "champion" if registered.is_champion else "not better than the champion"
+    typer.echo(f"{name} version {registered.version}: {state}", err=True)
+
+
+def measured(path: Path, *, demonstrations: list[Demonstration], config: Config) -> float:
+    """The held-out score of another policy file."""
+    return float(evaluate_policies({NAME: load_policy(path)}, demonstrations, config).metrics[SCORE])
+
+
+def digest_of(demonstrations: list[Demonstration]) -> str:
+    """A name for a set of held-out demonstrations."""
+    parts = sorted(f"{d.source.sha256} {d.pair_id} {d.style}" for d in demonstrations)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    run(main)
