@@ -109,7 +109,7 @@ class CorpusConfig:
     seed: Natural = 2025
     min_duration_s: Positive = 60.0
     max_duration_s: Positive = 240.0
-    sample_rate: Annotated[int, Field(ge=8000, le=192000)] = 24000  # Hz, of the composed songs
+    sample_rate: Annotated[int, Field(ge=16000, le=192000)] = 24000  # Hz, of the composed songs
     editors: list[str] = field(default_factory=lambda: ["radio_edit", "jam_cleanup", "extended_mix"])
 
 

@@ -1,0 +1,208 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rl_editor.actions import CUT, ActionSpace
+from rl_editor.editors import EDITORS, TrackView, master
+from rl_editor.editors.cutting import CROSSFADES_MS
+from rl_editor.editors.listening import Span, listen
+from rl_editor.editors.mastering import Master, apply_master
+from rl_editor.edits import SourceInfo, keep_all
+from rl_editor.features import FEATURE_NAMES, BeatFeatures
+from rl_editor.grid import PARTIAL, BeatGrid
+from rl_editor.labels import encode
+from rl_editor.utils import Samples
+
+RATE = 22050
+BEAT_S = 0.5
+FORM = "IIAAAABBBBAAAABBBBCCAAAABBBBOO"  # two bars a letter: intro, verse, chorus, breakdown, outro
+LEVEL = {"I": 0.02, "A": 0.1, "B": 0.2, "C": 0.04, "O": 0.03}
+STARTS = [2 * i for i in range(len(FORM)) if i == 0 or FORM[i] != FORM[i - 1]]
+
+
+def features_of(bars, *, beats_per_bar=4, mode="enhanced", seed=0):
+    """Beat features of a made-up song: every letter has its own loudness, timbre and chords."""
+    rng = np.random.default_rng(seed)
+    letters = [letter for letter in bars for _ in range(beats_per_bar)]
+    names = FEATURE_NAMES[mode]
+    values = 0.05 * rng.standard_normal((len(letters), len(names)))
+    timbre = {letter: np.random.default_rng(ord(letter)).standard_normal(12) for letter in LEVEL}
+    for beat, letter in enumerate(letters):
+        chord = (ord(letter) + 5 * (beat // beats_per_bar % 4)) % 12
+        level = LEVEL[letter] * (1 + 0.02 * rng.standard_normal())
+        settings = {"rms": level, "onset": 10 * level**0.5, "centroid": 1000 + 5000 * level}
+        settings |= {f"mfcc_{i}": timbre[letter][i - 1] + 0.05 * rng.standard_normal() for i in range(1, 13)}
+        for name in names:
+            values[beat, names.index(name)] = settings.get(name, values[beat, names.index(name)])
+        if mode != "basic":
+            first = names.index("chroma_C")
+            for interval in (0, 4, 7):
+                values[beat, first + (chord + interval) % 12] += 1.0
+    return BeatFeatures(values.astype(np.float32), names)
+
+
+def view_of(form=FORM, *, beats_per_bar=4, mode="enhanced"):
+    bars = [letter for letter in form for _ in range(2)]
+    n = len(bars) * beats_per_bar
+    grid = BeatGrid(np.arange(n + 1) * BEAT_S, np.arange(n) % beats_per_bar, beats_per_bar)
+    source = SourceInfo("made_up.flac", "0" * 64, RATE, 2, round(n * BEAT_S * RATE))
+    return TrackView(grid, features_of(bars, beats_per_bar=beats_per_bar, mode=mode), source)
+
+
+@pytest.fixture(scope="module")
+def view():
+    return view_of()
+
+
+def plays(edit):
+    """For each bar, whether it plays."""
+    return np.array([name != "CUT" for name in edit.actions])
+
+
+def balanced_accuracy(a, b):
+    if a.all() or not a.any():
+        return float((a == b).mean())
+    return float((b[a].mean() + (~b[~a]).mean()) / 2)
+
+
+def test_sections_are_found_where_the_music_changes(view):
+    found = {span.start for span in listen(view.grid, view.features).sections}
+    assert set(STARTS) <= found  # 0 4 12 20 28 36 40 48 56
+    assert all(start % 4 == 0 for start in found)
+
+
+def test_repeats_are_alike_and_choruses_are_strong(view):
+    heard = listen(view.grid, view.features)
+    verse, chorus, other_chorus, breakdown = Span(4, 12), Span(12, 20), Span(28, 36), Span(36, 40)
+    assert heard.span_likeness(chorus, other_chorus) > 0.9
+    assert heard.span_likeness(chorus, verse) < 0.6
+    assert heard.span_strength(chorus) > heard.span_strength(verse) > heard.span_strength(breakdown)
+
+
+def test_radio_edit_opens_with_a_chorus_and_drops_what_repeats(view):
+    edit = EDITORS["radio_edit"].plan(view, np.random.default_rng(0))
+    first_bar = round(edit.segments[0].source_start_frame / RATE / (4 * BEAT_S))
+    assert first_bar in (12, 28, 48)  # where the choruses start
+    assert any(region.action == "REORDER" for region in edit.regions)
+    assert not plays(edit)[0]  # the intro
+    assert 0.4 < edit.duration_s / view.grid.duration_s < 0.75
+
+
+def test_jam_cleanup_keeps_a_quarter_in_whole_strong_phrases(view):
+    edit = EDITORS["jam_cleanup"].plan(view, np.random.default_rng(0))
+    kept = plays(edit)
+    assert edit.duration_s / view.grid.duration_s == pytest.approx(0.28, abs=0.05)
+    assert not kept[:4].any()
+    assert not kept[36:40].any()
+    assert not kept[56:].any()  # intro, breakdown, outro are weak
+    changes = np.flatnonzero(np.diff(kept.astype(int))) + 1
+    assert (changes % 4 == 0).all()
+
+
+def test_extended_mix_loops_strong_blocks_of_4_8_or_16_bars(view):
+    edit = EDITORS["extended_mix"].plan(view, np.random.default_rng(0))
+    assert 1.15 < edit.duration_s / view.grid.duration_s < 1.6
+    loops = [region for region in edit.regions if region.action == "LOOP"]
+    assert loops
+    for region in loops:
+        assert region.n_beats in (16, 32, 64)
+        assert 2 <= region.n_times <= 4
+        assert FORM[region.beat_index // 8] == "B"  # two bars of four beats a letter
+    assert plays(edit).all()
+
+
+@pytest.mark.parametrize("name", EDITORS)
+def test_an_editor_agrees_with_itself(view, name):
+    editor = EDITORS[name]
+    edits = [editor.plan(view, np.random.default_rng(seed)) for seed in range(5)]
+    if name == "extended_mix":
+        kept = [np.array([action != "KEEP" for action in edit.actions]) for edit in edits]
+    else:
+        kept = [plays(edit) for edit in edits]
+    assert np.mean([balanced_accuracy(kept[0], other) for other in kept[1:]]) >= 0.9
+    same = editor.plan(view, np.random.default_rng(0))
+    assert same == edits[0]
+
+
+@pytest.mark.parametrize("name", EDITORS)
+@pytest.mark.parametrize("beats_per_bar", [3, 4])
+def test_plans_are_said_by_actions(name, beats_per_bar):
+    view = view_of(beats_per_bar=beats_per_bar)
+    edit = EDITORS[name].plan(view, np.random.default_rng(1))
+    labels = encode(edit, view.grid, ActionSpace(), unit_beats=4)
+    assert labels.coverage > 0.95
+    assert [a == CUT for a in labels.actions] == [name == "CUT" for name in edit.actions]
+
+
+def test_joins_are_set_by_hand(view):
+    """Most within 12 ms of a bar line with both sides alike; one in ten beside it by whole beats; crossfades differ."""
+    off_ms, n_beats, even, fades = [], [], [], []
+    for seed in range(60):
+        edit = EDITORS["jam_cleanup"].plan(view, np.random.default_rng(seed))
+        for left, right in zip(edit.segments, edit.segments[1:], strict=False):
+            ends_s, starts_s = left.source_end_frame / RATE, right.source_start_frame / RATE
+            beat = round(ends_s / BEAT_S)
+            off_ms.append(1000 * (ends_s - beat * BEAT_S))
+            n_beats.append(beat % 4)
+            even.append(abs((ends_s - starts_s) % BEAT_S) < 1e-4 or abs((ends_s - starts_s) % BEAT_S - BEAT_S) < 1e-4)
+            fades.append(right.crossfade_in_ms)
+    assert np.abs(off_ms).max() <= 12.1
+    assert np.std(off_ms) > 2
+    assert 0.03 < np.mean(np.array(n_beats) != 0) < 0.2
+    assert np.mean(even) > 0.8
+    assert set(fades) <= set(CROSSFADES_MS)
+    assert len(set(fades)) > 3
+
+
+@pytest.mark.parametrize("name", EDITORS)
+@pytest.mark.parametrize("form", ["A", "AB", "II", "ABAB"])
+def test_short_songs_and_few_features_still_give_an_edit(name, form):
+    for mode in ("basic", "enhanced"):
+        edit = EDITORS[name].plan(view_of(form, mode=mode), np.random.default_rng(0))
+        assert edit.frames > 0
+
+
+@pytest.mark.parametrize("name", EDITORS)
+def test_silence_with_one_beat_still_gives_an_edit(name):
+    names = FEATURE_NAMES["enhanced"]
+    grid = BeatGrid(np.array([0.0, 3.0]), np.array([PARTIAL]))
+    view = TrackView(grid, BeatFeatures(np.zeros((1, len(names)), np.float32), names),
+                     SourceInfo("silent.wav", "0" * 64, RATE, 1, 3 * RATE))  # fmt: skip
+    assert EDITORS[name].plan(view, np.random.default_rng(0)).merged() == replace(
+        keep_all(view.source), beat_times_s=(0.0, 3.0), unit_beats=4, actions=("KEEP",)
+    )
+
+
+def tone(frames=RATE, hz=440.0, level=0.5):
+    wave = level * np.sin(2 * np.pi * hz * np.arange(frames) / RATE)
+    return Samples(np.stack([wave, 0.5 * wave], axis=1).astype(np.float32), RATE)
+
+
+@pytest.mark.parametrize("codec", [None, ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")])
+def test_mastering_keeps_length_and_time(codec):
+    noise = np.random.default_rng(0).standard_normal((3 * RATE, 2)).astype(np.float32)
+    smooth = np.stack([np.convolve(channel, np.ones(20) / 20, "same") for channel in noise.T], axis=1)
+    raw = Samples(smooth.astype(np.float32), RATE)
+    done = apply_master(raw, Master(-1.0, 2.0, -2.0, codec))
+    assert (done.frames, done.sample_rate, done.channels) == (raw.frames, RATE, 2)
+    size = 2 * raw.frames
+    a, b = (np.fft.rfft(x.data[:, 0], size) for x in (raw, done))
+    assert np.argmax(np.fft.irfft(a.conj() * b)) == 0
+    assert np.corrcoef(raw.data[:, 0], done.data[:, 0])[0, 1] > 0.9
+
+
+def test_mastering_gain_shelves_and_limit_by_hand():
+    quiet = tone(level=0.1)
+    louder = apply_master(quiet, Master(6.0206, 0.0, 0.0, None))
+    assert np.allclose(louder.data, 2 * quiet.data, atol=1e-4)  # 6.02 dB doubles
+    low, high = (apply_master(tone(hz=hz, level=0.1), Master(0.0, 3.0, -3.0, None)).data for hz in (30.0, 10000.0))
+    assert np.abs(low[RATE // 2 :]).max() == pytest.approx(0.1 * 10 ** (3 / 20), rel=0.03)
+    assert np.abs(high[RATE // 2 :]).max() == pytest.approx(0.1 * 10 ** (-3 / 20), rel=0.03)
+    assert np.abs(apply_master(tone(level=0.9), Master(12.0, 0.0, 0.0, None)).data).max() <= 0.95
+
+
+def test_mastering_draws_differ_and_repeat():
+    raw = tone()
+    again = [master(raw, np.random.default_rng(seed)).data.tobytes() for seed in (0, 0, 1)]
+    assert again[0] == again[1] != again[2]
