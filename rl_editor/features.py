@@ -322,8 +322,7 @@ def _contrast_bands(
 ) -> None:
     """Mean of the largest and of the smallest bins of each octave band."""
     for index, (start, end, n_extreme) in enumerate(_bands(audio.sample_rate, audio.n_fft)):
-        width = end - start
-        ordered = np.partition(magnitude[:, start:end], sorted({n_extreme - 1, max(width - n_extreme, 0)}), axis=1)
+        ordered = np.sort(magnitude[:, start:end], axis=1)  # vectorised: faster than np.partition for both ends
         valley[:, index] = ordered[:, :n_extreme].mean(axis=1)
         peak[:, index] = ordered[:, -n_extreme:].mean(axis=1)
 
