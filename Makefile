@@ -1,0 +1,54 @@
+# Everything a person does with this repository; `make` lists it.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV ?= .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.made-from-lock
+# One thread per process: the same bytes every time, and processes do not fight for cores.
+THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+QUIET := DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
+
+.PHONY: help setup repro test test-slow check mlflow-ui clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## Make the environment in .venv from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@python=; for name in python3.11 python3.12 python3.13 python3 python; do \
+	  if command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	  then python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed, and none is on the PATH" >&2; exit 1; fi; \
+	if [ ! -x $(PY) ]; then $$python -m venv $(VENV); fi
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+repro: setup  ## Run the pipeline: corpus or your recordings in, a registered policy out
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(THREADS) $(QUIET) dvc repro
+	@echo
+	@echo "Report:   reports/evaluation/index.html"
+	@echo "Policy:   models/export (safetensors, ONNX, model card)"
+	@echo "Compare:  make mlflow-ui, dvc metrics show, dvc plots show"
+	@echo "Edit:     $(VENV)/bin/rl-editor edit SONG.wav -o EDITED.wav"
+
+test: setup  ## Run the tests, but for the slow ones
+	$(THREADS) $(QUIET) $(PY) -m pytest -m "not slow"
+
+test-slow: setup  ## Run the slow tests
+	$(THREADS) $(QUIET) $(PY) -m pytest -m slow
+
+check: setup  ## Lint, format, types, layers
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+mlflow-ui: setup  ## Compare runs in the browser, at http://127.0.0.1:5000
+	$(QUIET) $(VENV)/bin/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" --host 127.0.0.1
+
+clean:  ## Remove caches; outputs, the environment and the tracking store stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build
+	find rl_editor stages tests -name __pycache__ -type d -prune -exec rm -rf {} +

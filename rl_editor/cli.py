@@ -1,0 +1,288 @@
+"""The command ``rl-editor``: recover, make, render and export edits; make corpora; look after the cache.
+
+Exit codes: 0 done; 1 a check failed; 2 wrong usage or bad input. What a machine may read goes to stdout (``--json``),
+everything else to stderr. Settings come from ``--params FILE``, else they are the defaults.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from rl_editor import __version__
+from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, run_app
+from rl_editor.config import Config
+from rl_editor.edits import EditList
+from rl_editor.errors import ConfigError
+from rl_editor.files import write_text
+
+app = typer.Typer(
+    help="Learns a person's way of editing music, and edits new recordings the same way.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=CONTEXT,
+)
+cache_app = typer.Typer(help="The side cache of features, stems and labels.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
+MIB = 1 << 20
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
+Out = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """Edit music the way somebody does."""
+    if version:
+        typer.echo(f"rl-editor {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def align(
+    raw: Annotated[Path, typer.Argument(help="The raw recording.")],
+    edit: Annotated[Path, typer.Argument(help="The edit made of it.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Edit list (JSON) to write.")] = None,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Recover what an editor did. Exits with 1 when the edit does not come from the raw."""
+    from rl_editor.alignment import align_files, summarise
+
+    found = align_files(raw, edit, settings(params))
+    if output is not None:
+        write_text(output, found.to_json())
+    elif as_json:
+        typer.echo(found.to_json(), nl=False)
+        return
+    summary = asdict(summarise(found))
+    _say(summary, as_json=as_json)
+
+
+@app.command()
+def edit(
+    song: Annotated[Path, typer.Argument(help="The recording to edit.")],
+    output: Out,
+    checkpoint: Annotated[Path | None, typer.Option(help="Trained policy; default: models/ppo/best.pt.")] = None,
+    edit_list: Annotated[Path | None, typer.Option(help="Write the edit list (JSON) here as well.")] = None,
+    target_duration: Annotated[float | None, typer.Option(help="Length to aim at, in seconds.", min=0.1)] = None,
+    style: Annotated[str | None, typer.Option(help="Whose way of editing.")] = None,
+    stochastic: Annotated[bool, typer.Option("--stochastic", help="Draw decisions.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Of the draws.")] = None,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Edit a recording with a trained policy."""
+    from rl_editor.checkpoint import load_policy
+    from rl_editor.infer import edit_file
+
+    edited = edit_file(
+        load_policy(checkpoint or _default_checkpoint()),
+        song,
+        output,
+        target_duration_s=target_duration,
+        style=style,
+        deterministic=not stochastic,
+        seed=seed,
+        config=settings(params) if params else None,
+    )
+    if edit_list is not None:
+        write_text(edit_list, edited.edit.to_json())
+    _say(_edit_summary(edited.edit, output), as_json=as_json)
+
+
+@app.command()
+def render(
+    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    output: Out,
+    settle: Annotated[bool, typer.Option(help="Move joins to where they are heard least.")] = False,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Render an edit list to audio."""
+    from rl_editor.render import render_file, settle_joins
+
+    config, found = settings(params), EditList.load(edits)
+    if settle:
+        found = settle_joins(found, source, config)
+    render_file(found, source, output, config)
+    _say(_edit_summary(found, output), as_json=as_json)
+
+
+@app.command()
+def export(
+    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    output: Out,
+    to: Annotated[
+        Literal["otio", "edl", "rpp", "audacity", "csv"] | None, typer.Option(help="Format; default: by the extension.")
+    ] = None,
+    media: Annotated[str | None, typer.Option(help="Where the other program finds the recording.")] = None,
+    frame_rate: Annotated[int, typer.Option(help="Video frames per second, of an EDL.", min=1)] = 25,
+) -> None:
+    """Write an edit list for another program."""
+    from rl_editor.exporters import SUFFIXES, export_edit
+
+    by_suffix: Mapping[str, Any] = {suffix: name for name, suffix in SUFFIXES.items()}
+    kind = to or by_suffix.get(output.suffix.lower())
+    if kind is None:
+        raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
+    export_edit(EditList.load(edits), output, kind, media=media, frame_rate=frame_rate)
+
+
+@app.command()
+def corpus(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("data/raw"),
+    source: Annotated[Path | None, typer.Option("--from", help="Folder of recordings; default: compose songs.")] = None,
+    editor: Annotated[str, typer.Option(help="Synthetic editor.")] = "radio_edit",
+    songs: Annotated[int | None, typer.Option(help="How many songs to compose.", min=1)] = None,
+    params: Params = None,
+) -> None:
+    """Make practice pairs: from a folder of recordings, or from composed songs."""
+    from rl_editor.corpus import build_default_corpus, build_practice_pairs
+
+    config = settings(params)
+    if source is None:
+        config.corpus.n_songs = songs or config.corpus.n_songs
+        made = build_default_corpus(output, config)
+    else:
+        made = build_practice_pairs(source, editor.replace("-", "_"), output, config)
+    for problem in made.problems:
+        typer.echo(f"left out: {problem}", err=True)
+    typer.echo(f"{output}: {len(made.pairs)} pairs, {len(made.problems)} left out", err=True)
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(help="A recording, an edit list, a policy, or a folder of recordings.")],
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a file or folder is."""
+    _say(describe(path, settings(params)), as_json=as_json)
+
+
+@cache_app.command("info")
+def cache_info(params: Params = None, as_json: Json = False) -> None:
+    """How much lies in the cache."""
+    from rl_editor.cache import get_cache
+
+    found = get_cache(settings(params)).info()
+    kinds = {kind: {"entries": value.entries, "bytes": value.size_bytes} for kind, value in found.kinds.items()}
+    _say({"cache_dir": str(found.cache_dir), "bytes": found.size_bytes, **kinds}, as_json=as_json)
+
+
+@cache_app.command("verify")
+def cache_verify(params: Params = None, as_json: Json = False) -> None:
+    """Check every entry. Exits with 1 when some are damaged."""
+    from rl_editor.cache import get_cache
+
+    damaged = [str(path) for path in get_cache(settings(params)).verify()]
+    _say({"damaged": damaged}, as_json=as_json)
+    if damaged:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@cache_app.command("prune")
+def cache_prune(
+    max_mib: Annotated[float, typer.Option(help="Keep at most this much, in MiB.", min=0.0)],
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Remove the entries used longest ago."""
+    from rl_editor.cache import get_cache
+
+    removed = get_cache(settings(params)).prune(round(max_mib * MIB))
+    _say({"entries": removed.entries, "bytes": removed.size_bytes}, as_json=as_json)
+
+
+def settings(path: Path | None) -> Config:
+    """The settings in a YAML file, or the defaults.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds wrong settings.
+    """
+    if path is None:
+        return Config()
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable YAML ({error})") from error
+    return Config.from_dict(values or {})
+
+
+def describe(path: Path, config: Config) -> dict[str, Any]:
+    """What a file or folder is, in plain values."""
+    if path.is_dir():
+        return _library(path)
+    match path.suffix.lower():
+        case ".json":
+            found = EditList.load(path)
+            return {"kind": "edit list", "source": found.source.name, **_edit_summary(found, path)}
+        case ".pt":
+            from rl_editor.checkpoint import load_policy
+
+            policy = load_policy(path)
+            mode, unit = policy.config.features.feature_mode, policy.config.action_space.unit_beats
+            shape = {"feature_mode": mode, "unit_beats": unit}
+            return {"kind": "policy", "styles": list(policy.styles), **shape, "metrics": dict(policy.metrics)}
+        case _:
+            from rl_editor.utils import audio_info
+
+            return {"kind": "recording", **asdict(audio_info(path))}
+
+
+def _library(path: Path) -> dict[str, Any]:
+    from rl_editor.library import find_library
+
+    found = find_library(path)
+    counts = {"pairs": len(found.pairs), "references": len(found.references), "styles": list(found.styles)}
+    return {"kind": "recordings", **counts, "problems": [str(problem) for problem in found.problems]}
+
+
+def _default_checkpoint() -> Path:
+    for path in DEFAULT_CHECKPOINTS:
+        if path.is_file():
+            return path
+    tried = " and ".join(str(path) for path in DEFAULT_CHECKPOINTS)
+    raise ConfigError(f"no policy at {tried}; train one with 'make repro', or give --checkpoint")
+
+
+def _edit_summary(found: EditList, path: Path) -> dict[str, Any]:
+    actions = {name: found.actions.count(name) for name in sorted(set(found.actions))}
+    return {
+        "file": str(path),
+        "duration_s": round(found.duration_s, 3),
+        "source_s": round(found.source.frames / found.source.sample_rate, 3),
+        "segments": len(found.segments),
+        "actions": actions,
+    }
+
+
+def _say(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """JSON on stdout for machines, else lines on stderr for people."""
+    if as_json:
+        typer.echo(json.dumps(values, sort_keys=True, ensure_ascii=False))
+        return
+    for name, value in values.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        typer.echo(f"{name}: {shown}", err=True)
+
+
+def main() -> None:
+    """Run the command line; does not return."""
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()
