@@ -4,99 +4,101 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import CheckpointError, DatasetError
-from rl_editor.reward_model import FEATURES, EditSummary, Preference, RewardModel, summarise_edit
+from rl_editor.reward import SUMMARY_NAMES
+from rl_editor.reward_model import FEATURES, Preference, RewardModel
 
-N = len(FEATURES)
-TRANSITION = FEATURES.index("transition")
+N = len(SUMMARY_NAMES)
+TRANSITION, LENGTH = SUMMARY_NAMES.index("transition_faults"), SUMMARY_NAMES.index("output_share")
 
 
-def simulated_edits(rng: np.random.Generator, n: int) -> list[EditSummary]:
-    """Random edits in which the loop term follows length, as a nuisance would."""
-    edits = []
-    for _ in range(n):
-        features, length = rng.random(N), rng.normal()
-        features[FEATURES.index("loop")] += 0.5 * length
-        edits.append(EditSummary(features, float(length)))
+def simulated_edits(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Random summaries in which replays follow length, as a nuisance would."""
+    edits = rng.random((n, N))
+    edits[:, LENGTH] = np.exp(rng.normal(size=n))
+    edits[:, SUMMARY_NAMES.index("replayed")] += 0.5 * np.log(edits[:, LENGTH])
     return edits
 
 
-def judged(rng: np.random.Generator, n: int, *, taste: np.ndarray, length_taste: float = 0.0) -> list[Preference]:
-    """A listener with utility taste . features + length_taste * length, judging with logistic noise."""
-    pairs = zip(simulated_edits(rng, n), simulated_edits(rng, n), strict=True)
+def judged(rng: np.random.Generator, n: int, *, disgust: float, length_taste: float = 0.0) -> list[Preference]:
+    """A listener with utility -disgust * transition faults + length_taste * log length, judging with logistic noise."""
+    first, second = simulated_edits(rng, n), simulated_edits(rng, n)
 
-    def utility(edit: EditSummary) -> float:
-        return float(taste @ edit.features + length_taste * edit.log_length)
+    def utility(edits: np.ndarray) -> np.ndarray:
+        return -disgust * edits[:, TRANSITION] + length_taste * np.log(edits[:, LENGTH])
 
-    return [Preference(a, b, bool(rng.random() < 1 / (1 + np.exp(utility(b) - utility(a))))) for a, b in pairs]
-
-
-def taste_for_transitions(strength: float = 12.0) -> np.ndarray:
-    taste = np.zeros(N)
-    taste[TRANSITION] = strength
-    return taste
+    preferred = rng.random(n) < 1 / (1 + np.exp(utility(second) - utility(first)))
+    return [Preference(a, b, bool(p)) for a, b, p in zip(first, second, preferred, strict=True)]
 
 
-def test_it_learns_what_the_listener_likes() -> None:
-    rng = np.random.default_rng(0)
+def fitted(seed: int, n: int, **listener: float) -> RewardModel:
+    rng = np.random.default_rng(seed)
     model = RewardModel()
-    model.fit(judged(rng, 200, taste=taste_for_transitions()), rng)
-    held_out = simulated_edits(rng, 100)
-    scores = model.score(held_out).lower_bound
-    liked = [edit.features[TRANSITION] for edit in held_out]
-    assert np.corrcoef(scores, liked)[0, 1] > 0.9
+    model.fit(judged(rng, n, **listener), rng)
+    return model
+
+
+def held_out(n: int = 400) -> np.ndarray:
+    return simulated_edits(np.random.default_rng(99), n)
+
+
+def test_it_learns_what_the_listener_dislikes() -> None:
+    edits = held_out()
+    scores = fitted(0, 200, disgust=12.0)(torch.as_tensor(edits)).numpy()
+    assert np.corrcoef(scores, edits[:, TRANSITION])[0, 1] < -0.9
+    assert 0 <= scores.min() <= scores.max() <= 1
 
 
 def test_a_listener_who_likes_short_edits_teaches_no_length() -> None:
-    rng = np.random.default_rng(1)
-    model = RewardModel()
-    model.fit(judged(rng, 400, taste=taste_for_transitions(4.0), length_taste=-4.0), rng)
-    held_out = simulated_edits(rng, 400)
-    scores = model.score(held_out).mean
-    assert abs(np.corrcoef(scores, [edit.log_length for edit in held_out])[0, 1]) < 0.15
-    assert np.corrcoef(scores, [edit.features[TRANSITION] for edit in held_out])[0, 1] > 0.7
+    edits = held_out()
+    model = fitted(1, 400, disgust=4.0, length_taste=-4.0)
+    scores = model.score(torch.as_tensor(edits)).mean.numpy()
+    assert abs(np.corrcoef(scores, np.log(edits[:, LENGTH]))[0, 1]) < 0.15
+    assert np.corrcoef(scores, edits[:, TRANSITION])[0, 1] < -0.7
 
 
-def test_doubt_lowers_the_reward() -> None:
-    rng = np.random.default_rng(2)
-    model = RewardModel()
-    model.fit(judged(rng, 60, taste=taste_for_transitions()), rng)
-    strange_features = np.full(N, 2.0)  # as good a transition, all else far from what was judged
-    strange_features[TRANSITION] = 0.5
-    scores = model.score([EditSummary(np.full(N, 0.5), 0.0), EditSummary(strange_features, 0.0)])
-    doubt = np.log(scores.mean / (1 - scores.mean)) - np.log(scores.lower_bound / (1 - scores.lower_bound))
+def test_doubt_lowers_the_reward_most_where_nothing_was_judged() -> None:
+    model = fitted(2, 60, disgust=12.0)
+    familiar, strange = np.full(N, 0.5), np.full(N, 3.0)  # 0.5 is the middle of what was judged, 3 far outside
+    strange[TRANSITION] = familiar[TRANSITION]
+    familiar[LENGTH] = strange[LENGTH] = 1.0
+    scores = model.score(torch.as_tensor(np.stack([familiar, strange])))
+    doubt = scores.mean.logit() - scores.lower_bound.logit()
     assert doubt[1] > 3 * doubt[0] > 0
 
 
 def test_too_few_judgements_are_refused() -> None:
+    needed = 5 * (len(FEATURES) + 1)  # five for every feature and for length
     rng = np.random.default_rng(3)
-    with pytest.raises(DatasetError, match="39 judgements, at least 40 are needed"):
-        RewardModel().fit(judged(rng, 39, taste=np.zeros(N)), rng)  # 5 for each of 7 features and length
+    with pytest.raises(DatasetError, match=f"{needed - 1} judgements, at least {needed} are needed"):
+        RewardModel().fit(judged(rng, needed - 1, disgust=1.0), rng)
     with pytest.raises(DatasetError, match="0 judgements"):
         RewardModel().fit([], rng)
 
 
+def test_one_weight_by_hand() -> None:
+    # 40 pairs that differ in transition faults alone, 0 against 1: mean 1/2, deviation 1/2, so a difference of 2 in
+    # standard deviations. With w the taste for fewer faults and ridge 1, the maximum of 40 log sigmoid(2 w) - w^2 / 2
+    # solves 80 (1 - sigmoid(2 w)) = w, and an edit without faults, 1 deviation from the mean, scores sigmoid(w).
+    low, high = np.full(N, 0.5), np.full(N, 0.5)
+    low[TRANSITION], high[TRANSITION] = 0.0, 1.0
+    model = RewardModel()
+    model.fit([Preference(low, high, True), Preference(high, low, False)] * 20, np.random.default_rng(0))
+    scores = model.score(torch.as_tensor(np.stack([low, (low + high) / 2, high]))).mean
+    w = scores[0].logit()
+    assert (80 * (1 - (2 * w).sigmoid())).item() == pytest.approx(w.item(), abs=0.01)
+    assert scores[1].item() == pytest.approx(0.5)
+    assert scores[0].item() == pytest.approx(1 - scores[2].item())
+
+
 def test_saved_and_loaded_it_scores_the_same(tmp_path: Path) -> None:
-    rng = np.random.default_rng(4)
-    model = RewardModel(doubt=2.0)
-    model.fit(judged(rng, 60, taste=taste_for_transitions()), rng)
+    model = fitted(4, 60, disgust=3.0)
     model.save(tmp_path / "model.json")
-    edits = simulated_edits(rng, 5)
-    again = RewardModel.load(tmp_path / "model.json")
-    assert again.score(edits).lower_bound.tolist() == model.score(edits).lower_bound.tolist()
+    edits = torch.as_tensor(held_out(5))
+    assert torch.equal(RewardModel.load(tmp_path / "model.json")(edits), model(edits))
     (tmp_path / "other.json").write_text("{}")
     for name in ("other.json", "missing.json"):
         with pytest.raises(CheckpointError, match="no reward model"):
             RewardModel.load(tmp_path / name)
-
-
-def test_summary_by_hand() -> None:
-    # 60 s of source; plays 0-20 s, 0-20 s again, 30-50 s: 60 s out, 2 joins, 20 of 60 s repeated
-    source = SourceInfo("song.wav", "", 10, 1, 600)
-    edit = EditList(source, (Segment(0, 200), Segment(0, 200), Segment(300, 200)))
-    terms = {"tempo": 1.0, "energy": 0.9, "phrase": 0.8, "transition": 0.7, "loop": 0.6}
-    got = summarise_edit(edit, terms)
-    assert got.features.tolist() == pytest.approx([1.0, 0.9, 0.8, 0.7, 0.6, 2.0, 1 / 3])
-    assert got.log_length == pytest.approx(0.0)

@@ -1,0 +1,371 @@
+"""Behavioural cloning: learn an editor's decisions from demonstrations, before any reward.
+
+``python -m rl_editor.behavioral_cloning --data_dir ./training_data --epochs 100 --save_dir ./models``
+
+Cross-entropy on the demonstrated decisions, weighted by the confidence of the label, the coverage of the pair and the
+inverse frequency of the kind (to the power ``bc.class_balance``; editors mostly continue). Illegal actions are masked,
+label smoothing is spread over the legal kinds. A minibatch is whole songs, each encoded once. Every demonstration is
+learned with its target duration or, in half of the draws, without. The epoch with the best balanced accuracy and mean
+recall on validation songs is kept; training stops when it lies ``bc.patience_epochs`` back.
+
+The chance of an epoch is drawn from the seed and the epoch's number alone, so a run that was killed goes on to the same
+result (``training.resume``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import torch
+import typer
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from rl_editor.actions import ActionSpace
+from rl_editor.agent import Agent, Jitter, kind_log_probs, resolve_device, seeded
+from rl_editor.checkpoint import (
+    Policy,
+    TrainingResult,
+    TrainingState,
+    below_prefix,
+    load_state,
+    optimizer_tensors,
+    restore_optimizer,
+    save_policy,
+    save_state,
+    with_prefix,
+)
+from rl_editor.command import run
+from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration, in_split
+from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.lessons import (
+    KINDS,
+    N_VARIANTS,
+    Lesson,
+    Lessons,
+    Songs,
+    agreement,
+    kinds_of,
+    lessons_of,
+    run_fingerprint,
+    seed_of,
+    songs_of,
+    style_order,
+    torch_threads,
+)
+from rl_editor.logging_utils import TrainingLogger
+
+BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
+MAX_GRADIENT_NORM = 1.0
+_TIE = 1e-3  # weight of the loss among equals: one decision in a hundred moves agreement by about 1e-2
+_GOES_ON = {"training": ("resume",), "bc": ("epochs", "patience_epochs")}  # may differ when a run goes on
+
+
+class School(NamedTuple):
+    """Songs of one split, with what is to be learned on them."""
+
+    songs: Songs
+    lessons: Lessons
+
+
+class Losses(NamedTuple):
+    """The weighted sum of losses over decisions, and the sum of weights."""
+
+    total: Float[Tensor, ""]
+    weight: Float[Tensor, ""]
+
+
+@dataclass
+class Progress:
+    """Where training stands; all of it is in the training state."""
+
+    history: list[Mapping[str, float]] = field(default_factory=list)
+    best_epoch: int = -1
+    best_score: float = float("-inf")
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def train_bc(
+    demonstrations: Sequence[Demonstration],
+    config: Config,
+    *,
+    logger: TrainingLogger | None = None,
+    save_dir: str | Path | None = None,
+) -> TrainingResult:
+    """Clone the editors of ``demonstrations``; songs of the split "train" teach, those of "validation" choose.
+
+    Writes ``bc_best.pt``, ``bc_last.pt`` and the training state below ``save_dir``, if there is one.
+
+    Raises:
+        DatasetError: no song to learn from.
+        CheckpointError: ``training.resume``, and the training state belongs to other settings or data.
+    """
+    with torch_threads(config.training.threads):
+        return _Cloning(demonstrations, config, logger or TrainingLogger(), save_dir).run()
+
+
+class _Cloning:
+    """One run of behavioural cloning."""
+
+    def __init__(
+        self,
+        demonstrations: Sequence[Demonstration],
+        config: Config,
+        logger: TrainingLogger,
+        save_dir: str | Path | None,
+    ) -> None:
+        train = in_split(demonstrations, "train")
+        if not train:
+            raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+        self.config, self.logger, self.save_dir = config, logger, Path(save_dir) if save_dir else None
+        self.styles = style_order(train, config)
+        self.device = resolve_device(config.training.device)
+        self.train_set = self._school(train)
+        known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
+        self.validation_set = self._school(known) if known else None
+        self.agent = Agent(config).to(self.device)
+        self.agent.fit_normalisation(self.train_set.songs.batch)
+        self.optimizer = torch.optim.AdamW(
+            self.agent.parameters(), lr=config.bc.learning_rate, weight_decay=config.bc.weight_decay
+        )
+        self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
+        self.class_weight = class_weights(self.train_set.lessons, self.kinds, balance=config.bc.class_balance)
+        self.progress = Progress()
+        self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON)
+
+    def run(self) -> TrainingResult:
+        """All epochs, and the files."""
+        self._restore()
+        for epoch in range(len(self.progress.history), self.config.bc.epochs):
+            if self._is_stale(epoch):
+                break
+            metrics = self._epoch(epoch) | self._validate()
+            self.logger.log_metrics(metrics, epoch)
+            self._note(epoch, metrics)
+            self._keep()
+        return self._result()
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        """One pass over the training songs; returns the numbers of the epoch."""
+        seed = seed_of(self.config.training.seed, epoch)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        songs, accumulate = self.train_set.songs, self.config.training.gradient_accumulation_steps
+        order = torch.randperm(len(songs), generator=generator, device=self.device)
+        batches = torch.split(order, self.config.bc.batch_tracks)
+        predicted, actual, losses = [], [], []
+        self.agent.train()
+        with seeded(seed):  # dropout
+            for start in range(0, len(batches), accumulate):
+                self.optimizer.zero_grad(set_to_none=True)
+                group = batches[start : start + accumulate]
+                for chosen in group:
+                    step = self._lesson_step(chosen, generator, share=1.0 / len(group))
+                    predicted.append(step.predicted)
+                    actual.append(step.actions)
+                    losses.append(step.loss)
+                torch.nn.utils.clip_grad_norm_(self.agent.parameters(), MAX_GRADIENT_NORM)
+                self.optimizer.step()
+        self.agent.eval()
+        scores = agreement(torch.cat(predicted), torch.cat(actual), self.kinds)
+        return _named("train", scores | {"loss": float(torch.stack(losses).mean())})
+
+    def _lesson_step(self, chosen: Int[Tensor, " songs"], generator: torch.Generator, *, share: float) -> "_Step":
+        """Add the gradient of one minibatch of songs."""
+        settings = self.config.bc
+        draw = torch.rand(len(chosen), generator=generator, device=self.device)
+        timed = (draw >= self.config.training.duration_dropout).long()
+        lesson = self.train_set.lessons.of(timed, chosen)
+        jitter = Jitter(settings.feature_noise, generator) if settings.feature_noise else None
+        with self._autocast():
+            embeddings = self.agent.encode_tracks(self.train_set.songs.batch, chosen, jitter=jitter)
+            logits = self.agent.decide(embeddings, lesson.observation).logits
+        losses = self._losses(logits, lesson, smoothing=settings.label_smoothing)
+        loss = losses.total / losses.weight.clamp(min=1e-6)
+        torch.autograd.backward(loss * share)
+        return _Step(logits.detach().argmax(1), lesson.actions, loss.detach())
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """The numbers of the validation songs, both with and without a target duration; none without songs."""
+        if self.validation_set is None:
+            return {}
+        songs, lessons = self.validation_set
+        predicted, actual, losses = [], [], []
+        for chosen in torch.split(torch.arange(len(songs), device=self.device), self.config.bc.batch_tracks):
+            embeddings = self.agent.encode_tracks(songs.batch, chosen)
+            for variant in range(N_VARIANTS):
+                lesson = lessons.of(torch.full_like(chosen, variant), chosen)
+                logits = self.agent.decide(embeddings, lesson.observation).logits
+                losses.append(self._losses(logits, lesson, smoothing=0.0))
+                predicted.append(logits.argmax(1))
+                actual.append(lesson.actions)
+        total, weight = (torch.stack(part).sum() for part in zip(*losses, strict=True))
+        scores = agreement(torch.cat(predicted), torch.cat(actual), self.kinds)
+        return _named("validation", scores | {"loss": float(total / weight.clamp(min=1e-6))})
+
+    def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> Losses:
+        loss = cloning_loss(
+            logits,
+            lesson.actions,
+            lesson.observation.mask,
+            smoothing=smoothing,
+            first_reorder=self.agent.dimensions.first_reorder,
+        )
+        weight = lesson.weight * self.class_weight[lesson.actions]
+        return Losses((weight * loss).sum(), weight.sum())
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.config.training.mixed_precision and self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def _school(self, demonstrations: Sequence[Demonstration]) -> School:
+        songs = songs_of(demonstrations, self.styles, self.config, self.device)
+        return School(songs, lessons_of(songs, self.config))
+
+    def _is_stale(self, epoch: int) -> bool:
+        return epoch - self.progress.best_epoch > self.config.bc.patience_epochs
+
+    def _note(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        progress = self.progress
+        progress.history.append(metrics)
+        if (score := _score(metrics)) > progress.best_score:
+            progress.best_epoch, progress.best_score = epoch, score
+            progress.best_weights = {name: t.detach().clone() for name, t in self.agent.state_dict().items()}
+
+    def _keep(self) -> None:
+        """Write the training state."""
+        if self.save_dir is None:
+            return
+        progress = self.progress
+        tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("best", progress.best_weights)
+        values = {
+            "fingerprint": self.fingerprint,
+            "history": progress.history,
+            "best_epoch": progress.best_epoch,
+            "best_score": progress.best_score,
+        }
+        save_state(self.save_dir / STATE, TrainingState(tensors | optimizer_tensors(self.optimizer), values))
+
+    def _restore(self) -> None:
+        """Go on from the training state, if that is asked for and there is one."""
+        if self.save_dir is None or not self.config.training.resume or not (self.save_dir / STATE).exists():
+            return
+        tensors, values = load_state(self.save_dir / STATE)
+        if values["fingerprint"] != self.fingerprint:
+            raise CheckpointError(
+                f"{self.save_dir / STATE}: was left by a run with other settings or data; delete it, or set "
+                "training.resume: false"
+            )
+        self.agent.load_state_dict(below_prefix("agent", tensors))
+        restore_optimizer(self.optimizer, tensors)
+        best = {name: tensor.to(self.device) for name, tensor in below_prefix("best", tensors).items()}
+        self.progress = Progress(values["history"], values["best_epoch"], values["best_score"], best)
+
+    def _result(self) -> TrainingResult:
+        """The best policy; the files."""
+        progress = self.progress
+        last = {name: tensor.clone() for name, tensor in self.agent.state_dict().items()}
+        self._save(LAST, progress.history[-1])
+        self.agent.load_state_dict(progress.best_weights or last)
+        metrics = progress.history[progress.best_epoch]
+        self._save(BEST, metrics)
+        policy = Policy(self.agent, self.config, self.styles, metrics)
+        return TrainingResult(policy, tuple(progress.history), progress.best_epoch)
+
+    def _save(self, name: str, metrics: Mapping[str, float]) -> None:
+        if self.save_dir is not None:
+            save_policy(self.save_dir / name, self.agent, self.config, styles=self.styles, metrics=metrics)
+
+
+class _Step(NamedTuple):
+    predicted: Int[Tensor, " n"]
+    actions: Int[Tensor, " n"]
+    loss: Float[Tensor, ""]
+
+
+def cloning_loss(
+    logits: Float[Tensor, "n actions"],
+    actions: Int[Tensor, " n"],
+    mask: Bool[Tensor, "n actions"],
+    *,
+    smoothing: float,
+    first_reorder: int,
+) -> Float[Tensor, " n"]:
+    """``-(1 - s) log P(a) - s * mean over legal kinds k of log P(k)``, s ``smoothing``.
+
+    Smoothing over kinds, not actions: spread evenly over actions it would teach REORDER, which has the most numbers.
+    """
+    log_probs = functional.log_softmax(logits.float(), dim=1)
+    loss = -log_probs.gather(1, actions[:, None])[:, 0]
+    if not smoothing:
+        return loss
+    legal = torch.cat([mask[:, :first_reorder], mask[:, first_reorder:].any(1, keepdim=True)], dim=1)
+    kinds = torch.where(legal, kind_log_probs(log_probs, first_reorder), 0.0)
+    return (1.0 - smoothing) * loss - smoothing * kinds.sum(1) / legal.sum(1)
+
+
+def class_weights(lessons: Lessons, kinds: Int[Tensor, " actions"], *, balance: float) -> Float[Tensor, " actions"]:
+    """``(mean mass of a kind / mass of this kind) ** balance`` per action; 1 for kinds that never occur."""
+    kind = kinds[lessons.actions]
+    mass = torch.zeros(len(KINDS), device=kinds.device)
+    mass.index_add_(0, kind.flatten(), lessons.weight.flatten())
+    occurs = mass > 0
+    mean = mass[occurs].mean()
+    weight = torch.where(occurs, (mean / mass.clamp(min=1e-6)) ** balance, 1.0)
+    return weight[kinds]
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    """What chooses the epoch: balanced accuracy and mean recall on validation songs, ties by loss.
+
+    Without validation songs it is the training loss alone.
+    """
+    if "validation/loss" not in metrics:
+        return -metrics["train/loss"]
+    agreed = (metrics["validation/balanced_accuracy"] + metrics["validation/macro_recall"]) / 2.0
+    return agreed - _TIE * metrics["validation/loss"]
+
+
+def _named(split: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {f"{split}/{name}": value for name, value in metrics.items()}
+
+
+def main(
+    data_dir: Annotated[Path, typer.Option(help="Folder with input/ and desired_output/.")],
+    save_dir: Annotated[Path, typer.Option(help="Where bc_best.pt and bc_last.pt go.")] = Path("./models"),
+    epochs: Annotated[int, typer.Option(help="Passes over the training songs.", min=1)] = Config().bc.epochs,
+    feature_mode: Annotated[str, typer.Option(help="basic, enhanced or full.")] = Config().features.feature_mode,
+    config: Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,
+) -> None:
+    """Clone an editor from raw/edit pairs."""
+    from rl_editor.data import load_demonstrations
+    from rl_editor.logging_utils import create_logger
+
+    settings = _settings(config, feature_mode)
+    settings.bc.epochs = epochs
+    settings.training.resume = resume or settings.training.resume
+    settings.training.device = device or settings.training.device
+    demonstrations = load_demonstrations(data_dir, settings)
+    with create_logger(settings, run_name="bc") as logger:
+        result = train_bc(demonstrations, settings, logger=logger, save_dir=save_dir)
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items())
+    typer.echo(f"{save_dir / BEST}: epoch {result.best_step}, {numbers}", err=True)
+
+
+def _settings(path: Path | None, feature_mode: str) -> Config:
+    values: dict[str, Any] = {}
+    if path is not None:
+        import yaml
+
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    section = values.get("features", {}) | ({} if path else {"feature_mode": feature_mode})
+    return Config.from_dict(values | {"features": section})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,251 @@
+"""Demonstrations as tensors: what behavioural cloning learns from and what PPO starts from.
+
+Shapes: T songs (one per demonstration), U units, V = 2 variants of every demonstration: without a target duration (0)
+and with the edit's own as target (1). Observations come from the batched environment, which replays the demonstrated
+decisions (teacher forcing), so that what a policy sees while learning is what it sees while editing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from rl_editor.actions import CUT, ActionSpace, ActionType
+from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration
+from rl_editor.environment import BatchedEditingEnv
+from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.reward import LearnedReward
+from rl_editor.state import AudioState, Observation, StateRepresentation, TrackBatch
+
+KINDS = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.EXTEND, ActionType.REORDER)
+N_VARIANTS = 2
+_SEEDS_PER_RUN = 1_000_003  # a prime above any number of epochs: epochs of neighbouring seeds do not share draws
+_SCHEDULING = ("executor", "tracking")  # sections that change no result
+
+
+@dataclass(frozen=True, eq=False)
+class Songs:
+    """T demonstrated songs, as the environment reads them.
+
+    Attributes:
+        batch: their tables.
+        styles: names of the editors.
+        style: number of each one's editor.
+        target_ratio: length of the edit over the length of the song.
+        actions: the decisions, KEEP where padded.
+        weight: confidence of each label times the coverage of its demonstration; 0 where padded.
+    """
+
+    batch: TrackBatch
+    styles: tuple[str, ...]
+    style: Int[Tensor, " songs"]
+    target_ratio: Float[Tensor, " songs"]
+    actions: Int[Tensor, "songs units"]
+    weight: Float[Tensor, "songs units"]
+
+    def __len__(self) -> int:
+        return self.batch.n_tracks
+
+    def environment(
+        self,
+        config: Config,
+        *,
+        n_envs: int,
+        generator: torch.Generator,
+        target_dropout: float = 0.0,
+        learned_reward: LearnedReward | None = None,
+    ) -> BatchedEditingEnv:
+        """Environments over these songs, asking for the length of their edits unless told otherwise."""
+        return BatchedEditingEnv(
+            self.batch,
+            config,
+            n_envs=n_envs,
+            generator=generator,
+            device=self.style.device,
+            styles=self.style,
+            style_names=self.styles,
+            target_ratios=self.target_ratio,
+            target_dropout=target_dropout,
+            learned_reward=learned_reward,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What is seen before each demonstrated decision; every part of ``observation`` is ``[V, T, U, ...]``.
+
+    ``weight`` is that of the songs, 0 also where the environment does not allow the label.
+    """
+
+    observation: Observation
+    actions: Int[Tensor, "variants songs units"]
+    weight: Float[Tensor, "variants songs units"]
+
+    def of(self, variant: Int[Tensor, " chosen"], song: Int[Tensor, " chosen"]) -> "Lesson":
+        """The decisions of some songs in one variant each, flat; ``observation.track`` counts the chosen songs."""
+        weight = self.weight[variant, song]
+        counts = weight > 0
+        parts = Observation(*(part[variant, song][counts] for part in self.observation))
+        local = torch.arange(len(song), device=song.device)[:, None].expand_as(weight)[counts]
+        return Lesson(parts._replace(track=local), self.actions[variant, song][counts], weight[counts])
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """N decisions to learn."""
+
+    observation: Observation
+    actions: Int[Tensor, " n"]
+    weight: Float[Tensor, " n"]
+
+
+def songs_of(
+    demonstrations: Sequence[Demonstration], styles: Sequence[str], config: Config, device: torch.device
+) -> Songs:
+    """Demonstrations as tensors.
+
+    Raises:
+        DatasetError: there are none, or one follows no known style.
+    """
+    if not demonstrations:
+        raise DatasetError("no demonstrations to learn from; add raw/edit pairs, or see why pairs were left out")
+    states = [AudioState(d.grid, d.features, d.source, _style(d, styles)) for d in demonstrations]
+    batch = StateRepresentation(config).batch(states)
+    shape = (len(states), int(batch.n_units.max()))
+    actions, weight = torch.zeros(shape, dtype=torch.long), torch.zeros(shape)
+    for row, demonstration in enumerate(demonstrations):
+        labels, n = demonstration.labels, len(demonstration.labels.actions)
+        _require_units(demonstration, int(batch.n_units[row]))
+        actions[row, :n] = torch.as_tensor(labels.actions)
+        weight[row, :n] = torch.as_tensor(labels.confidence * labels.coverage)
+    ratio = torch.tensor([d.edit.duration_s / d.grid.duration_s for d in demonstrations], dtype=torch.float32)
+    style = torch.tensor([state.style for state in states])
+    return Songs(
+        batch.to(device), tuple(styles), style.to(device), ratio.to(device), actions.to(device), weight.to(device)
+    )
+
+
+def lessons_of(songs: Songs, config: Config) -> Lessons:
+    """Replay every demonstration with and without its target duration."""
+    device, n_songs = songs.style.device, len(songs)
+    generator = torch.Generator(device).manual_seed(config.training.seed)
+    env = songs.environment(config, n_envs=N_VARIANTS * n_songs, generator=generator)
+    free = torch.full_like(songs.target_ratio, float("nan"))
+    track = torch.arange(n_songs, device=device).repeat(N_VARIANTS)
+    observation = env.reset(track, torch.cat([free, songs.target_ratio]))
+    actions = songs.actions.repeat(N_VARIANTS, 1)
+    seen = []
+    for unit in range(actions.shape[1]):
+        seen.append(observation)
+        observation = env.step(actions[:, unit], auto_reset=False).observation
+    stacked = Observation(*(_by_variant(torch.stack(part, 1), n_songs) for part in zip(*seen, strict=True)))
+    labels = _by_variant(actions, n_songs)
+    legal = stacked.mask.gather(3, labels[..., None])[..., 0]
+    return Lessons(stacked, labels, _by_variant(songs.weight.repeat(N_VARIANTS, 1), n_songs) * legal)
+
+
+def style_order(demonstrations: Sequence[Demonstration], config: Config) -> tuple[str, ...]:
+    """The editors, sorted: the order of the policy's style inputs.
+
+    Raises:
+        ConfigError: more editors than the policy can tell apart.
+    """
+    names = tuple(sorted({d.style for d in demonstrations}))
+    if len(names) > config.state.n_styles:
+        raise ConfigError(
+            f"state.n_styles {config.state.n_styles}: the pairs name {len(names)} editors; raise it to {len(names)}"
+        )
+    return names
+
+
+def kinds_of(space: ActionSpace, device: torch.device) -> Int[Tensor, " actions"]:
+    """Number of the kind (``KINDS``) of every action."""
+    numbers = [KINDS.index(space.type_of(index)) for index in range(space.n_discrete_actions)]
+    return torch.tensor(numbers, device=device)
+
+
+def agreement(
+    predicted: Int[Tensor, " n"], actions: Int[Tensor, " n"], kinds: Int[Tensor, " actions"]
+) -> dict[str, float]:
+    """How well decisions agree: keep/cut balanced accuracy, the recall of every kind that occurs, and their mean.
+
+    Balanced accuracy is the mean of the share of playing units that play and of cut units that are cut; where only one
+    of the two occurs, it is that one.
+    """
+    plays, should_play = predicted != CUT, actions != CUT
+    halves = [_share(plays, should_play), _share(~plays, ~should_play)]
+    metrics = {"balanced_accuracy": _mean([half for half in halves if half is not None])}
+    same_kind = kinds[predicted] == kinds[actions]
+    recalls: list[float] = []
+    for number, kind in enumerate(KINDS):
+        if (recall := _share(same_kind, kinds[actions] == number)) is not None:
+            metrics[f"recall_{kind.value.lower()}"] = recall
+            recalls.append(recall)
+    return metrics | {"macro_recall": _mean(recalls), "exact": float((predicted == actions).float().mean())}
+
+
+def seed_of(seed: int, step: int) -> int:
+    """The seed of one epoch or update: chance depends on it alone, so a resumed run draws what it would have drawn."""
+    return seed * _SEEDS_PER_RUN + step
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Let torch use ``n`` threads (0 leaves it alone), and give back what was."""
+    before = torch.get_num_threads()
+    if n:
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_fingerprint(
+    demonstrations: Sequence[Demonstration], config: Config, *, ignore: Mapping[str, Sequence[str]]
+) -> str:
+    """A hash of the settings and data that decide a run's result; a training state goes on only where it agrees."""
+    settings = {name: section for name, section in config.to_dict().items() if name not in _SCHEDULING}
+    for section, keys in ignore.items():
+        settings[section] = {key: value for key, value in settings[section].items() if key not in keys}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for d in demonstrations:
+        digest.update(f"{d.pair_id}\0{d.split}\0{d.style}\0{d.labels.coverage!r}".encode())
+        for array in (d.labels.actions, d.labels.confidence, d.features.values, d.grid.times_s):
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _style(demonstration: Demonstration, styles: Sequence[str]) -> int:
+    if demonstration.style not in styles:
+        raise DatasetError(
+            f"{demonstration.pair_id}: style {demonstration.style!r} is not one of {', '.join(styles)}; "
+            "clone a policy from pairs of this editor first"
+        )
+    return list(styles).index(demonstration.style)
+
+
+def _require_units(demonstration: Demonstration, n_units: int) -> None:
+    if len(demonstration.labels.actions) != n_units:
+        raise DatasetError(
+            f"{demonstration.pair_id}: {len(demonstration.labels.actions)} labels for {n_units} units; "
+            "label it again with this action_space.unit_beats"
+        )
+
+
+def _by_variant(rows: Tensor, n_songs: int) -> Tensor:
+    return rows.reshape(N_VARIANTS, n_songs, *rows.shape[1:])
+
+
+def _share(hit: Bool[Tensor, " n"], among: Bool[Tensor, " n"]) -> float | None:
+    return float(hit[among].float().mean()) if bool(among.any()) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

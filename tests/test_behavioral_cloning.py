@@ -1,0 +1,166 @@
+"""Cloning an editor whose rule can be heard, on songs of two dozen beats."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
+
+from rl_editor.actions import ActionSpace
+from rl_editor.behavioral_cloning import BEST, LAST, STATE, class_weights, cloning_loss, train_bc
+from rl_editor.checkpoint import load_policy
+from rl_editor.config import Config
+from rl_editor.errors import CheckpointError, ConfigError, DatasetError
+from rl_editor.lessons import agreement, kinds_of, lessons_of, songs_of, style_order
+from rl_editor.logging_utils import TrainingLogger
+
+CPU = torch.device("cpu")
+
+
+def fast(epochs: int = 30, **sections: dict) -> Config:
+    bc = {"epochs": epochs, "batch_tracks": 2, "learning_rate": 0.005, "patience_epochs": 100}
+    return toy_config(**({"bc": bc | sections.pop("bc", {})} | sections))
+
+
+class Recorder(TrainingLogger):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    def _write_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self.steps.append(step)
+
+
+def test_it_learns_an_audible_rule_and_holds_on_other_songs(tmp_path: Path) -> None:
+    config, recorder = fast(), Recorder()
+    result = train_bc(toy_demonstrations(config), config, logger=recorder, save_dir=tmp_path)
+    assert result.metrics["validation/balanced_accuracy"] > 0.95
+    assert result.metrics["train/balanced_accuracy"] > 0.9
+    assert recorder.steps == list(range(30))
+    best = load_policy(tmp_path / BEST)
+    assert best.metrics == result.metrics
+    assert best.styles == ("quiet_goes",)
+    for name, tensor in result.policy.agent.state_dict().items():
+        assert torch.equal(best.agent.state_dict()[name], tensor), name
+    assert (tmp_path / LAST).exists()
+
+
+def test_two_editors_who_disagree_are_told_apart_by_style() -> None:
+    config = fast(25)
+    demos = [
+        toy_demonstration(seed, config, split=split, style=style)
+        for seed, split in enumerate(["train"] * 5 + ["validation"] * 2)
+        for style in ("quiet_goes", "loud_goes")
+    ]
+    result = train_bc(demos, config)
+    assert result.policy.styles == ("loud_goes", "quiet_goes")
+    assert result.metrics["validation/balanced_accuracy"] > 0.95  # without the style, one half is always wrong
+
+
+def weights_of(config: Config, save_dir: Path | None = None) -> dict[str, torch.Tensor]:
+    return dict(train_bc(toy_demonstrations(config), config, save_dir=save_dir).policy.agent.state_dict())
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, second = weights_of(fast(3, agent={"dropout": 0.2})), weights_of(fast(3, agent={"dropout": 0.2}))
+    other = weights_of(fast(3, agent={"dropout": 0.2}, training={"seed": 1}))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    dropout = {"dropout": 0.2}
+    whole = weights_of(fast(6, agent=dropout), tmp_path / "whole")
+    weights_of(fast(3, agent=dropout), tmp_path / "killed")
+    resumed = weights_of(fast(6, agent=dropout, training={"resume": True}), tmp_path / "killed")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    for name in (BEST, LAST):
+        left, right = load_policy(tmp_path / "whole" / name), load_policy(tmp_path / "killed" / name)
+        assert left.metrics == right.metrics
+
+
+def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
+    weights_of(fast(1), tmp_path)
+    with pytest.raises(CheckpointError, match=STATE):
+        weights_of(fast(2, bc={"learning_rate": 0.001}, training={"resume": True}), tmp_path)
+
+
+def test_accumulated_minibatches_are_one_large_one() -> None:
+    # two minibatches of two songs, accumulated, give the mean of two means: with labels of equal weight and songs of
+    # equal length that is the mean over all four songs
+    demos = [toy_demonstration(seed, toy_config(), n_beats=24) for seed in range(4)]
+    plain = {"batch_tracks": 4, "feature_noise": 0.0, "class_balance": 0.0}
+    large = fast(1, bc=plain)
+    pieces = fast(1, bc=plain | {"batch_tracks": 2}, training={"gradient_accumulation_steps": 2})
+    first, second = (train_bc(demos, c).policy.agent.state_dict() for c in (large, pieces))
+    # one AdamW step moves each weight by about the learning rate, 5e-3, whatever the gradient: compare far below it
+    close = [torch.isclose(first[name], second[name], atol=2e-4).float().mean() for name in first]
+    assert sum(close) / len(close) > 0.97
+
+
+def test_training_stops_when_nothing_gets_better() -> None:
+    config = fast(60, bc={"patience_epochs": 3, "learning_rate": 1.0e-9})
+    result = train_bc(toy_demonstrations(config), config)
+    assert len(result.history) <= result.best_step + 5
+
+
+def test_lessons_are_the_environments_own_observations() -> None:
+    config = fast()
+    demos = toy_demonstrations(config)[:2]  # 20 and 24 beats
+    lessons = lessons_of(songs_of(demos, ("quiet_goes",), config, CPU), config)
+    assert lessons.weight[:, 0].sum(1).tolist() == [20.0, 20.0]  # confidence and coverage 1, nothing past the end
+    assert lessons.weight[:, 1].sum(1).tolist() == [24.0, 24.0]
+    assert lessons.observation.unit[0, 1].tolist() == list(range(24))
+    free, timed = lessons.observation.progress
+    assert not torch.equal(free, timed)  # only one of them knows the target
+    lesson = lessons.of(torch.tensor([1, 0]), torch.tensor([1, 0]))
+    assert len(lesson.actions) == 44
+    assert lesson.observation.track.bincount().tolist() == [24, 20]
+    assert lesson.observation.mask.gather(1, lesson.actions[:, None]).all()
+
+
+def test_smoothing_by_hand() -> None:
+    # kinds KEEP 1/2, CUT 1/4, REORDER 1/8 + 1/8; s = 0.3, label KEEP:
+    # 0.7 log 2 + 0.1 (log 2 + log 4 + log 4)
+    logits = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log()
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    got = cloning_loss(logits, torch.tensor([0]), mask, smoothing=0.3, first_reorder=2)
+    assert got.item() == pytest.approx(0.7 * math.log(2) + 0.1 * (math.log(2) + 2 * math.log(4)))
+
+
+def test_class_weights_by_hand() -> None:
+    # 32 KEEP and 8 CUT: mean 20, so (20/32)**0.5 and (20/8)**0.5; what never occurs weighs 1
+    config = fast()
+    demo = toy_demonstration(0, config, n_beats=20)
+    n_keep, n_cut = (int((demo.labels.actions == a).sum()) for a in (0, 1))
+    lessons = lessons_of(songs_of([demo], ("quiet_goes",), config, CPU), config)
+    weights = class_weights(lessons, kinds_of(ActionSpace(config.action_space), CPU), balance=0.5)
+    assert weights[:3].tolist() == pytest.approx([math.sqrt(10 / n_keep), math.sqrt(10 / n_cut), 1.0])
+
+
+def test_agreement_by_hand() -> None:
+    space = ActionSpace(toy_config().action_space)  # KEEP 0, CUT 1, LOOP2 2, EXTEND 3, REORDER from 4
+    predicted, actual = torch.tensor([0, 0, 1, 1, 2, 5]), torch.tensor([0, 1, 1, 1, 0, 4])
+    # plays: labels 0, 0, 4 all predicted to play: 1; cut: 2 of 3. KEEP 1 of 2, CUT 2 of 3, REORDER 1 of 1
+    got = agreement(predicted, actual, kinds_of(space, CPU))
+    assert got["balanced_accuracy"] == pytest.approx((1 + 2 / 3) / 2)
+    assert got["recall_keep"] == 0.5
+    assert got["recall_cut"] == pytest.approx(2 / 3)
+    assert got["recall_reorder"] == 1.0
+    assert "recall_loop" not in got
+    assert got["exact"] == 0.5
+
+
+def test_what_cannot_be_learned_from_is_said() -> None:
+    config = fast(1)
+    with pytest.raises(DatasetError, match="none to train on"):
+        train_bc([toy_demonstration(0, config, split="test")], config)
+    many = [toy_demonstration(i, config, style=f"editor{i}") for i in range(3)]
+    with pytest.raises(ConfigError, match="raise it to 3"):
+        style_order(many, config)
+    other_units = toy_config(action_space={"unit_beats": 4})
+    with pytest.raises(DatasetError, match="label it again"):
+        train_bc([toy_demonstration(0, config)], other_units)
