@@ -4,8 +4,8 @@ import mir_eval
 import numpy as np
 import pytest
 
-from rl_editor import beats
 from rl_editor.beats import apply_override, regular_grid, track_beats
+from rl_editor.beats import tempo as tempo_module
 from rl_editor.config import BeatOverride, BeatsConfig, Config
 from rl_editor.grid import PARTIAL, BeatGrid
 
@@ -170,5 +170,5 @@ def test_overrides_are_found_by_track():
 
 
 def test_the_level_weights_cover_every_band_and_multiple():
-    assert np.shape(beats._LEVEL_WEIGHTS) == (3, len(beats._MULTIPLES))
-    assert sum(beats._COMB) == pytest.approx(1.0)
+    assert np.shape(tempo_module._LEVEL_WEIGHTS) == (3, len(tempo_module._MULTIPLES))
+    assert sum(tempo_module._COMB) == pytest.approx(1.0)

@@ -8,6 +8,7 @@ from rl_editor import features
 from rl_editor.config import AudioConfig, Config
 from rl_editor.errors import ConfigError, StemError
 from rl_editor.features import FEATURE_NAMES, FRAME_NAMES, FrameFeatures, extract_frames, feature_dim, pool_beats
+from rl_editor.features import frames as frames_module
 from rl_editor.grid import BeatGrid
 
 RATE, HOP = 22050, 512
@@ -51,7 +52,7 @@ def grid_of(*times_s, position=None, beats_per_bar=4):
 
 @pytest.mark.parametrize("kept_bytes", [0, 1 << 30])  # the chroma from a second pass, and from the kept spectrum
 def test_frame_features_equal_librosa(monkeypatch, kept_bytes):
-    monkeypatch.setattr(features, "_KEPT_POWER_BYTES", kept_bytes)
+    monkeypatch.setattr(frames_module, "_KEPT_POWER_BYTES", kept_bytes)
     ours, theirs = extract_frames(song(), Config()).values, librosa_frames(song())
     error = np.abs(ours - theirs).max(axis=0) / theirs.std(axis=0)
     worst = dict(zip(FRAME_NAMES, error, strict=True))

@@ -1,20 +1,10 @@
-"""Features of what is heard: 52 per frame from one STFT, pooled to 4, 109 or 121 per beat.
+"""Features per frame from one STFT, in blocks; definitions and rounding as librosa's.
 
-Conventions: frame t is centred on sample ``t * hop_length``; frame features equal librosa's (to 1e-4 of a standard
-deviation), named by ``FRAME_NAMES``; beat features are the means over the frames of a beat (at least one), followed
-by rhythmic columns, by derivatives along beats, and in mode ``full`` by stem columns. Everything is finite on any
-input: silence, DC, one beat. Frame features are what is worth caching: pooling is redone when the grid changes.
-Pitch classes count from C; keys 0..11 are C major .. B major, 12..23 C minor .. B minor.
-
-Memory: the signal is taken in blocks; an hour needs its features (about 34 MB), its mel spectrum (80 MB) and, up to
-``_KEPT_POWER_BYTES``, its power spectrum, which otherwise is computed a second time for the chroma.
-
-Sources: librosa 0.11 (``feature``, ``onset``, ``pitch_tuning``, ``piptrack``) for the definitions; Jiang et al. 2002
-(spectral contrast); Krumhansl and Kessler 1982, the probe-tone profiles, for the key.
+Columns are written into one array of ``FRAME_NAMES``. What needs the whole signal (the decibel floor, the tuning) is
+gathered in a first pass over the spectrum (``_SpectralPass``) and becomes features after it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -22,37 +12,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.fft
 import scipy.signal
-from jaxtyping import Float, Float32, Float64, Int
+from jaxtyping import Float32, Float64
 
-from rl_editor.config import AudioConfig, Config, FeatureMode
-from rl_editor.errors import ConfigError, StemError
-from rl_editor.grid import PARTIAL, BeatGrid
+from rl_editor.config import AudioConfig, Config
+from rl_editor.errors import StemError
+from rl_editor.features.names import (
+    CHROMA,
+    CONTRAST,
+    ENVELOPE_EDGES_HZ,
+    ENVELOPE_NAMES,
+    FRAME_NAMES,
+    MFCC,
+    MFCC_DELTA,
+    N_CONTRAST,
+    N_MFCC,
+    STEM_NAMES,
+)
+from rl_editor.features.values import FrameFeatures, StemFrames
 from rl_editor.utils import mel_filters, n_spectrum_frames, padded_span, power, stft_blocks, to_db
-
-ALGORITHM_VERSION = 1  # part of cache keys: raise it when a number changes
-
-N_MFCC = 13
-N_CONTRAST = 7
-PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-STEM_NAMES = ("drums", "bass", "vocals", "other")
-
-_BASIC = ("onset", "rms", "centroid", "zcr")
-_EXTENDED = ("rolloff", "bandwidth", "flatness")
-_CONTRAST = tuple(f"contrast_{band}" for band in range(N_CONTRAST))
-_MFCC = tuple(f"mfcc_{i}" for i in range(N_MFCC))
-_MFCC_DELTA = tuple(f"mfcc_delta_{i}" for i in range(N_MFCC))
-_CHROMA = tuple(f"chroma_{name}" for name in PITCH_CLASSES)
-_RHYTHMIC = ("bar_phase_sin", "bar_phase_cos", "bar_position", "tempo_deviation", "ibi_ratio")
-
-FRAME_NAMES: tuple[str, ...] = _BASIC + _EXTENDED + _CONTRAST + _MFCC + _MFCC_DELTA + _CHROMA  # 52
-_DELTA = tuple(f"delta_{name}" for name in FRAME_NAMES)
-_STEM = tuple(f"{stem}_{what}" for stem in STEM_NAMES for what in ("energy", "centroid", "ratio"))
-_ENHANCED = FRAME_NAMES + _RHYTHMIC + _DELTA
-FEATURE_NAMES: dict[str, tuple[str, ...]] = {"basic": _BASIC, "enhanced": _ENHANCED, "full": _ENHANCED + _STEM}
-
-# Onset envelopes for beat tracking: flux in dB, median over all mel bands, then means over four ranges of frequency.
-ENVELOPE_EDGES_HZ = (0.0, 150.0, 800.0, 4000.0, np.inf)
-ENVELOPE_NAMES = ("median", "low", "low_mid", "high_mid", "high")
 
 _ROLLOFF_SHARE = 0.85
 _FLATNESS_FLOOR = 1e-10
@@ -64,105 +41,6 @@ _TUNING_REFERENCE_HZ = 440.0 / 16.0  # A0 of librosa's hz_to_octs
 _ZERO_CROSSING_DEAD_ZONE = 1e-10
 _TINY = float(np.finfo(np.float32).tiny)
 _KEPT_POWER_BYTES = 128 << 20  # 5 minutes at the default rate
-_ENERGY_FLOOR = 1e-8  # -80 dB re full scale
-_BEAT_RATIO_LIMIT = 4.0  # tempo deviation and IBI ratio are clipped here: beyond are tracking faults
-
-# Krumhansl and Kessler 1982: how well each pitch class fits a key whose tonic is the first.
-_MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
-_MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-
-
-def feature_dim(mode: FeatureMode) -> int:
-    """Columns per beat: basic 4, enhanced 109, full 121."""
-    return len(FEATURE_NAMES[mode])
-
-
-@dataclass(frozen=True, eq=False)
-class FrameFeatures:
-    """The 52 features of every frame (``FRAME_NAMES``) and the onset envelopes that beats are tracked on."""
-
-    values: Float32[np.ndarray, "frames 52"]
-    envelopes: Float32[np.ndarray, "frames 5"]  # ENVELOPE_NAMES
-    sample_rate: int  # Hz
-    hop_length: int  # samples
-    n_samples: int
-
-    @property
-    def duration_s(self) -> float:
-        """Length of the signal in seconds."""
-        return self.n_samples / self.sample_rate
-
-    @property
-    def frame_rate_hz(self) -> float:
-        """Frames per second."""
-        return self.sample_rate / self.hop_length
-
-    def column(self, name: str) -> Float32[np.ndarray, " frames"]:
-        """One feature over time."""
-        column: np.ndarray = self.values[:, FRAME_NAMES.index(name)]
-        return column
-
-    @property
-    def chroma(self) -> Float32[np.ndarray, "frames 12"]:
-        """Pitch classes from C, the loudest of each frame 1."""
-        chroma: np.ndarray = self.values[:, -len(_CHROMA) :]
-        return chroma
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays without objects, for an npz."""
-        sizes = np.array([self.sample_rate, self.hop_length, self.n_samples], np.int64)
-        return {"values": self.values, "envelopes": self.envelopes, "sizes": sizes}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "FrameFeatures":
-        """What ``to_arrays`` gave."""
-        rate, hop, n_samples = (int(v) for v in arrays["sizes"])
-        return cls(arrays["values"], arrays["envelopes"], rate, hop, n_samples)
-
-
-@dataclass(frozen=True, eq=False)
-class StemFrames:
-    """Power and spectral centroid of every frame of the four stems (``STEM_NAMES``)."""
-
-    power: Float32[np.ndarray, "frames 4"]  # mean square
-    centroid_hz: Float32[np.ndarray, "frames 4"]
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays without objects, for an npz."""
-        return {"power": self.power, "centroid_hz": self.centroid_hz}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "StemFrames":
-        """What ``to_arrays`` gave."""
-        return cls(arrays["power"], arrays["centroid_hz"])
-
-
-@dataclass(frozen=True, eq=False)
-class BeatFeatures:
-    """One row of finite numbers per beat, one name per column."""
-
-    values: Float32[np.ndarray, "beats dims"]
-    names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        assert self.values.shape[1] == len(self.names)
-        assert np.isfinite(self.values).all()
-
-    @property
-    def n_beats(self) -> int:
-        """Number of rows."""
-        return int(self.values.shape[0])
-
-    def column(self, name: str) -> Float32[np.ndarray, " beats"]:
-        """One feature along the beats."""
-        column: np.ndarray = self.values[:, self.names.index(name)]
-        return column
-
-    def columns(self, prefix: str) -> Float32[np.ndarray, "beats chosen"]:
-        """All features whose names start with ``prefix``."""
-        chosen = [index for index, name in enumerate(self.names) if name.startswith(prefix)]
-        columns: np.ndarray = self.values[:, chosen]
-        return columns
 
 
 def extract_frames(mono: Float32[np.ndarray, " samples"], config: Config) -> FrameFeatures:
@@ -174,10 +52,10 @@ def extract_frames(mono: Float32[np.ndarray, " samples"], config: Config) -> Fra
     mel_db = to_db(spectral.mel)
     envelopes = _onset_envelopes(mel_db, audio)
     values[:, _at("onset")] = _onset_strength(mel_db, audio)
-    values[:, _span(_CONTRAST)] = to_db(spectral.peak) - to_db(spectral.valley)
-    values[:, _span(_MFCC)] = scipy.fft.dct(mel_db, axis=1, type=2, norm="ortho")[:, :N_MFCC]
-    values[:, _span(_MFCC_DELTA)] = _local_slope(values[:, _span(_MFCC)])
-    values[:, _span(_CHROMA)] = _normalised_chroma(mono, audio, spectral)
+    values[:, _span(CONTRAST)] = to_db(spectral.peak) - to_db(spectral.valley)
+    values[:, _span(MFCC)] = scipy.fft.dct(mel_db, axis=1, type=2, norm="ortho")[:, :N_MFCC]
+    values[:, _span(MFCC_DELTA)] = _local_slope(values[:, _span(MFCC)])
+    values[:, _span(CHROMA)] = _normalised_chroma(mono, audio, spectral)
     return FrameFeatures(values, envelopes, audio.sample_rate, audio.hop_length, len(mono))
 
 
@@ -192,46 +70,6 @@ def stem_frames(stems: Mapping[str, Float32[np.ndarray, " samples"]], config: Co
         np.stack([level[:frames] for level, _ in tracks], axis=1),
         np.stack([centroid[:frames] for _, centroid in tracks], axis=1),
     )
-
-
-def pool_beats(
-    frames: FrameFeatures, grid: BeatGrid, *, mode: FeatureMode, stems: StemFrames | None = None
-) -> BeatFeatures:
-    """The features of every beat of the grid, in the columns ``FEATURE_NAMES[mode]``.
-
-    Raises:
-        ConfigError: mode ``full`` without stems.
-    """
-    frame_rate_hz = frames.frame_rate_hz
-    spectral = _mean_per_beat(frames.values, grid, frame_rate_hz=frame_rate_hz)
-    if mode == "basic":
-        return BeatFeatures(spectral[:, : len(_BASIC)].astype(np.float32), _BASIC)
-    parts = [spectral, _rhythm(grid), _along_beats(spectral)]
-    if mode == "full":
-        if stems is None:
-            raise ConfigError(
-                "features.feature_mode: 'full' needs separated stems and there are none; "
-                "set data.use_stems to true (or --stems), or use 'enhanced'"
-            )
-        parts.append(_stem_columns(stems, grid, frame_rate_hz=frame_rate_hz))
-    return BeatFeatures(np.concatenate(parts, axis=1).astype(np.float32), FEATURE_NAMES[mode])
-
-
-def estimate_key(features: BeatFeatures | FrameFeatures) -> int:
-    """The key whose probe-tone profile correlates best with the mean chroma; 0 (C major) where there is no pitch.
-
-    Raises:
-        ConfigError: beat features of mode ``basic``, which have no chroma.
-    """
-    chroma = features.chroma if isinstance(features, FrameFeatures) else features.columns("chroma_")
-    if chroma.shape[1] == 0:
-        raise ConfigError("features.feature_mode: 'basic' has no chroma to tell a key from; use 'enhanced' or 'full'")
-    mean = chroma.mean(axis=0, dtype=np.float64)
-    centred = mean - mean.mean()
-    return int(np.argmax(_key_profiles() @ centred))
-
-
-# ---------------------------------------------------------------- frames
 
 
 class _SpectralPass(NamedTuple):
@@ -477,77 +315,3 @@ def _at(name: str) -> int:
 
 def _span(names: tuple[str, ...]) -> slice:
     return slice(_at(names[0]), _at(names[-1]) + 1)
-
-
-# ---------------------------------------------------------------- beats
-
-
-class _FrameSpans(NamedTuple):
-    start: Int[np.ndarray, " beats"]
-    end: Int[np.ndarray, " beats"]  # at least start + 1
-
-
-def _frame_spans(grid: BeatGrid, *, n_frames: int, frame_rate_hz: float) -> _FrameSpans:
-    """The frames whose centres lie in each beat; a beat shorter than a frame takes the nearest one."""
-    edges = np.rint(grid.times_s * frame_rate_hz).astype(np.int64)
-    edges[-1] = n_frames
-    start = np.minimum(edges[:-1], n_frames - 1)
-    return _FrameSpans(start, np.minimum(np.maximum(edges[1:], start + 1), n_frames))
-
-
-def _mean_per_beat(
-    values: Float[np.ndarray, "frames columns"], grid: BeatGrid, *, frame_rate_hz: float
-) -> Float64[np.ndarray, "beats columns"]:
-    start, end = _frame_spans(grid, n_frames=len(values), frame_rate_hz=frame_rate_hz)
-    means = np.empty((grid.n_beats, values.shape[1]))
-    for beat, (first, last) in enumerate(zip(start, end, strict=True)):
-        values[first:last].mean(axis=0, dtype=np.float64, out=means[beat])
-    return means
-
-
-def _rhythm(grid: BeatGrid) -> Float64[np.ndarray, "beats 5"]:
-    """Sine, cosine and share of the bar phase; 60 / (interval * tempo) - 1; interval over the one before.
-
-    Partial beats (lead-in, tail) have phase 0 without direction, deviation 0 and ratio 1.
-    """
-    whole = grid.bar_position != PARTIAL
-    interval = np.diff(grid.times_s)
-    phase = np.where(whole, grid.bar_position / grid.beats_per_bar, 0.0)
-    deviation = np.where(whole, 60.0 / (interval * grid.tempo_bpm) - 1.0, 0.0)
-    ratio = np.ones(grid.n_beats)
-    ratio[1:] = np.where(whole[1:] & whole[:-1], interval[1:] / interval[:-1], 1.0)
-    columns = [
-        np.where(whole, np.sin(2 * np.pi * phase), 0.0),
-        np.where(whole, np.cos(2 * np.pi * phase), 0.0),
-        phase,
-        np.clip(deviation, -1.0, _BEAT_RATIO_LIMIT - 1.0),
-        np.clip(ratio, 1.0 / _BEAT_RATIO_LIMIT, _BEAT_RATIO_LIMIT),
-    ]
-    return np.stack(columns, axis=1)
-
-
-def _along_beats(values: Float64[np.ndarray, "beats columns"]) -> Float64[np.ndarray, "beats columns"]:
-    """Central difference per beat, one-sided at the ends; zero for a single beat."""
-    if len(values) < 2:
-        return np.zeros_like(values)
-    gradient: np.ndarray = np.gradient(values, axis=0)
-    return gradient
-
-
-def _stem_columns(stems: StemFrames, grid: BeatGrid, *, frame_rate_hz: float) -> Float64[np.ndarray, "beats 12"]:
-    """Per stem: energy in dB re full scale, centroid in Hz, share of the energy of all stems (0 where silent)."""
-    level = _mean_per_beat(stems.power, grid, frame_rate_hz=frame_rate_hz)
-    centroid = _mean_per_beat(stems.centroid_hz, grid, frame_rate_hz=frame_rate_hz)
-    total = level.sum(axis=1, keepdims=True)
-    share = np.where(total > _ENERGY_FLOOR, level / np.maximum(total, _ENERGY_FLOOR), 0.0)
-    energy_db = 10.0 * np.log10(np.maximum(level, _ENERGY_FLOOR))
-    columns: np.ndarray = np.stack([energy_db, centroid, share], axis=2).reshape(grid.n_beats, -1)
-    return columns
-
-
-@lru_cache(maxsize=1)
-def _key_profiles() -> Any:
-    """[24, 12] profiles of all keys, centred and of unit length: a product with them is a correlation."""
-    profiles = np.array([np.roll(profile, tonic) for profile in (_MAJOR, _MINOR) for tonic in range(12)])
-    profiles -= profiles.mean(axis=1, keepdims=True)
-    return profiles / np.linalg.norm(profiles, axis=1, keepdims=True)

@@ -1,0 +1,78 @@
+"""Grids over a whole file: from tracked beats, at a regular tempo, and corrected by hand."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from rl_editor.config import BeatOverride, BeatsConfig
+from rl_editor.grid import PARTIAL, BeatGrid
+
+FALLBACK_BEATS_PER_BAR = 4
+SNAP_BEATS = 0.15  # a lead-in or tail shorter than this share of a beat joins its neighbour
+
+
+class Metre(NamedTuple):
+    """How beats are counted."""
+
+    beats_per_bar: int
+    first_downbeat: int  # index of a beat that opens a bar; any representative of its class
+
+
+def regular_grid(duration_s: float, config: BeatsConfig) -> BeatGrid:
+    """Beats at ``start_bpm`` from 0.0, with no confidence."""
+    period_s = 60.0 / config.start_bpm
+    duration_s = max(duration_s, 1e-3)
+    bounds = np.arange(0.0, duration_s + period_s * SNAP_BEATS, period_s)
+    beats_per_bar = config.beats_per_bar or FALLBACK_BEATS_PER_BAR
+    return assemble_grid(bounds, duration_s, Metre(beats_per_bar, 0), confidence=0.0)
+
+
+def apply_override(grid: BeatGrid, override: BeatOverride) -> BeatGrid:
+    """Double or halve the beats, shift them by a share of a beat, rotate the bar; in this order.
+
+    Halving keeps the beats in step with the downbeats. The neutral override returns the grid itself.
+    """
+    if override == BeatOverride():
+        return grid
+    whole = np.flatnonzero(grid.bar_position != PARTIAL)
+    if len(whole) == 0:
+        return grid
+    bounds = grid.times_s[whole[0] : whole[-1] + 2]
+    downbeats = np.flatnonzero(grid.bar_position[whole] == 0)
+    first_downbeat = int(downbeats[0]) if len(downbeats) else 0
+    match override.tempo_multiplier:
+        case 2:
+            bounds = np.interp(np.arange(2 * len(bounds) - 1) / 2, np.arange(len(bounds)), bounds)
+            first_downbeat *= 2
+        case "half":
+            bounds, first_downbeat = bounds[first_downbeat % 2 :: 2], first_downbeat // 2
+    if len(bounds) < 2:
+        return grid
+    bounds = bounds + override.shift_beats * np.append(np.diff(bounds), bounds[-1] - bounds[-2])
+    metre = Metre(grid.beats_per_bar, first_downbeat + override.downbeat_shift_beats)
+    return assemble_grid(bounds, grid.duration_s, metre, confidence=grid.confidence)
+
+
+def assemble_grid(
+    bounds_s: Float64[np.ndarray, " bounds"], duration_s: float, metre: Metre, *, confidence: float
+) -> BeatGrid:
+    """A grid over the whole file from the boundaries of its whole beats.
+
+    Boundaries outside the file are dropped; a lead-in or tail of less than ``_SNAP_BEATS`` of a beat joins the
+    beat beside it, a longer one is a partial beat.
+    """
+    period_s = float(np.median(np.diff(bounds_s))) if len(bounds_s) > 1 else duration_s
+    snap = SNAP_BEATS * period_s
+    kept: Bool[np.ndarray, " bounds"] = (bounds_s >= -snap) & (bounds_s <= duration_s + snap)
+    index = np.flatnonzero(kept)
+    inner = bounds_s[kept]
+    if len(inner) < 2:
+        return BeatGrid(np.array([0.0, duration_s]), np.array([PARTIAL]), metre.beats_per_bar, 0.0)
+    inner[0] = 0.0 if inner[0] < snap else inner[0]
+    inner[-1] = duration_s if inner[-1] > duration_s - snap else inner[-1]
+    position = (index[:-1] - metre.first_downbeat) % metre.beats_per_bar
+    lead, tail = inner[0] > 0.0, inner[-1] < duration_s
+    times_s = np.concatenate([[0.0] if lead else [], inner, [duration_s] if tail else []])
+    position = np.concatenate([[PARTIAL] if lead else [], position, [PARTIAL] if tail else []]).astype(np.int64)
+    return BeatGrid(times_s, position, metre.beats_per_bar, confidence)
