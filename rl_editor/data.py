@@ -158,8 +158,8 @@ class PairItem:
     times_s: Float32[np.ndarray, " boundaries"]
     labels: Int64[np.ndarray, " units"]
     confidence: Float32[np.ndarray, " units"]
-    raw: Mono
-    edit: Mono
+    raw: Float32[np.ndarray, " raw_samples"]
+    edit: Float32[np.ndarray, " edit_samples"]
 
 
 class AudioDataset:
@@ -238,7 +238,9 @@ class PairedAudioDataset:
         return [self.seed, self.epoch, index % max(len(self), 1)]
 
 
-def augmented(mono: Mono, draw: AugmentationDraw, sample_rate: int, entropy: Sequence[int]) -> Mono:
+def augmented(
+    mono: Mono, draw: AugmentationDraw, sample_rate: int, entropy: Sequence[int]
+) -> Float32[np.ndarray, " augmented"]:
     """A recording under a draw; equal entropy gives equal noise."""
     return augment_mono(mono, sample_rate, draw, np.random.default_rng(list(entropy)))
 

@@ -31,7 +31,7 @@ DEFAULT_STYLE = "default"
 _MARKS: Mapping[Role, str] = {"raw": "_raw", "edit": "_edit", "reference": ""}
 _FOLDERS: Mapping[Role, str] = {"raw": INPUT, "edit": OUTPUT, "reference": REFERENCE}
 _COLUMNS = ("raw", "edit", "style")
-_BUCKET_HEX_DIGITS = 16  # 64 bits of the hash make the bucket
+_BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
 
 
 class Problem(NamedTuple):

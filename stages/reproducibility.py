@@ -1,7 +1,7 @@
 """Does the pipeline give the same bytes twice? ``python -m stages.reproducibility``
 
-Clones the committed tree to two different paths, makes the corpus small, turns the side cache off, runs ``dvc repro`` in
-both and compares the hashes of all outputs, metrics and plots; then ``dvc status -q`` must find nothing to do.
+Clones the committed tree to two different paths, makes the corpus small, turns the side cache off, runs ``dvc repro``
+in both and compares the hashes of all outputs, metrics and plots; then ``dvc status -q`` must find nothing to do.
 This is a gate for one machine: bits may differ between kinds of CPU.
 """
 

@@ -1,0 +1,237 @@
+"""Recordings, pairs and splits; demonstrations of a folder; data sets and padded batches."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from rl_editor.config import Config, DataConfig
+from rl_editor.data import (
+    PADDING,
+    AudioDataset,
+    PairedAudioDataset,
+    assign_splits,
+    create_dataloader,
+    find_library,
+    load_demonstrations,
+    split_of,
+)
+from rl_editor.demonstrations import load_analysis, load_labels, rescaled, save_analysis, save_labels
+from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.errors import DatasetError
+from rl_editor.library import Problem, safe_name
+
+RATE = 22050
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return root
+
+
+def song(seed: int, seconds: float) -> np.ndarray:
+    """Clicks at 120 bpm over a melody that never repeats: every passage is where it is and nowhere else."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    notes = rng.choice(np.arange(48, 84), size=int(seconds * 4) + 1)
+    tone = 0.2 * np.sin(2 * np.pi * 440 * 2 ** ((notes[(t * 4).astype(int)] - 69) / 12) * t)
+    click = np.exp(-((t % 0.5) * 60)) * rng.standard_normal(len(t)) * 0.3
+    return (tone + click).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two songs of 24 s whose edits leave out 8 s to 16 s, and an edit that comes from neither."""
+    root = tmp_path_factory.mktemp("recordings")
+    for name in ("input", "desired_output"):
+        (root / name).mkdir()
+    for number in range(2):
+        raw = song(number, 24.0)
+        sf.write(root / f"input/song{number}_raw.wav", raw, RATE)
+        cut = np.concatenate([raw[: 8 * RATE], raw[16 * RATE :]])
+        sf.write(root / f"desired_output/song{number}_edit.wav", cut, RATE)
+    sf.write(root / "input/other_raw.wav", song(7, 20.0), RATE)
+    sf.write(root / "desired_output/other_edit.wav", song(8, 12.0), RATE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    config = Config()
+    config.data.cache_dir = str(tmp_path_factory.mktemp("cache"))
+    config.executor.workers = 1
+    return config
+
+
+class TestLibrary:
+    def test_pairs_go_by_name(self, tmp_path: Path) -> None:
+        touch(tmp_path, "input/a_raw.wav", "input/B_RAW.FLAC", "desired_output/a_edit.mp3", "desired_output/b_edit.wav")
+        library = find_library(touch(tmp_path, "reference/hit.ogg", "input/.DS_Store"))
+        assert [(p.pair_id, p.raw.track_id, p.edit.track_id, p.style, p.song) for p in library.pairs] == [
+            ("a", "a_raw", "a_edit", "default", "a_raw"),
+            ("b", "B_RAW", "b_edit", "default", "B_RAW"),
+        ]
+        assert [r.track_id for r in library.references] == ["hit"]
+        assert library.problems == ()
+        assert [r.track_id for r in library.recordings] == ["a_edit", "b_edit", "B_RAW", "a_raw", "hit"]
+
+    def test_what_does_not_fit_is_named_and_left_out(self, tmp_path: Path) -> None:
+        touch(tmp_path, "input/a_raw.wav", "desired_output/a_edit.wav", "input/alone_raw.wav", "input/notes.txt")
+        touch(tmp_path, "desired_output/widow_edit.wav", "input/take.wav", "input/d_raw.wav", "input/d_raw.flac")
+        library = find_library(touch(tmp_path, "desired_output/d_edit.wav"))
+        assert [p.pair_id for p in library.pairs] == ["a"]
+        problems = {p.name: p.reason for p in library.problems}
+        assert set(problems) == {
+            "input/alone_raw.wav", "input/notes.txt", "input/take.wav", "desired_output/widow_edit.wav",
+            "input/d_raw.wav", "input/d_raw.flac",
+        }  # fmt: skip
+        assert "without its edit" in problems["input/alone_raw.wav"]
+        assert "without its raw" in problems["desired_output/widow_edit.wav"]
+        assert "rename it take_raw" in problems["input/take.wav"]
+        assert "duplicate" in problems["input/d_raw.wav"]
+
+    def test_a_table_names_editors_and_shares_raws(self, tmp_path: Path) -> None:
+        touch(tmp_path, "input/a_raw.wav", "desired_output/one.wav", "desired_output/two.wav", "desired_output/x.wav")
+        (tmp_path / "pairs.csv").write_text(
+            "raw,edit,style\na_raw.wav,one.wav,ann\na_raw.wav,two.wav,bob\na_raw.wav,gone.wav,bob\n", encoding="utf-8"
+        )
+        library = find_library(tmp_path)
+        assert [(p.pair_id, p.style, p.song) for p in library.pairs] == [
+            ("one", "ann", "a_raw"),
+            ("two", "bob", "a_raw"),
+        ]
+        assert library.styles == ("ann", "bob")
+        assert library.problems == (
+            Problem("desired_output/x.wav", "not listed in pairs.csv; add a line for it"),
+            Problem("pairs.csv line 4", "gone.wav: no such file in desired_output/"),
+        )
+
+    def test_nothing_at_all_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(DatasetError, match=r"no recordings; put raw takes into input/"):
+            find_library(touch(tmp_path, "input/.gitkeep", "input/readme.txt"))
+
+    def test_ids_are_safe_and_unique(self, tmp_path: Path) -> None:
+        touch(tmp_path, "input/my song_raw.wav", "desired_output/my song_edit.wav")
+        touch(tmp_path, "input/my_song_raw.wav", "desired_output/my_song_edit.wav")
+        library = find_library(tmp_path)
+        assert sorted(p.raw.track_id for p in library.pairs) == ["my_song_raw", "my_song_raw-2"]
+        assert len({p.pair_id for p in library.pairs}) == 2
+        assert safe_name("../../etc/pass wd") == "etc_pass_wd"
+        assert safe_name("...") == "track"
+
+
+class TestSplits:
+    def test_the_hash_decides(self) -> None:
+        config = DataConfig(test_fraction=0.25, validation_fraction=0.25)
+        # the first 52 bits as a share of 2**52: 0x3fff.. is just under 0.25, 0x4000.. is 0.25, 0x8000.. is 0.5
+        assert split_of("3" + "f" * 63, config) == "test"
+        assert split_of("4" + "0" * 63, config) == "validation"
+        assert split_of("8" + "0" * 63, config) == "train"
+
+    def test_other_songs_do_not_matter_where_no_repair_is_needed(self) -> None:
+        config = DataConfig(test_fraction=0.25, validation_fraction=0.25)
+        songs = {"a": "1" + "0" * 63, "b": "5" + "0" * 63, "c": "c" + "0" * 63}
+        alone = assign_splits(songs, config)
+        more = assign_splits({**songs, "d": "2" + "0" * 63, "e": "f" + "0" * 63}, config)
+        assert alone == {"a": "test", "b": "validation", "c": "train"}
+        assert {name: more[name] for name in songs} == alone
+
+    def test_tiny_sets_are_repaired(self) -> None:
+        config = DataConfig(test_fraction=0.25, validation_fraction=0.25)
+        high = {name: name + "0" * 63 for name in "def"}  # all of them in train by their hash
+        assert assign_splits({"d": high["d"]}, config) == {"d": "train"}
+        assert assign_splits({"d": high["d"], "e": high["e"]}, config) == {"d": "test", "e": "train"}
+        assert assign_splits(high, config) == {"d": "test", "e": "validation", "f": "train"}
+
+    def test_a_split_of_no_share_stays_empty_and_copies_stay_together(self) -> None:
+        config = DataConfig(test_fraction=0.0, validation_fraction=0.25)
+        same = {"a": "d" + "0" * 63, "copy": "d" + "0" * 63, "b": "e" + "0" * 63}
+        assert assign_splits(same, config) == {"a": "validation", "copy": "validation", "b": "train"}
+
+
+class TestDemonstrations:
+    def test_labels_come_from_aligning(self, folder: Path, config: Config, caplog: pytest.LogCaptureFixture) -> None:
+        found = load_demonstrations(folder, config)
+        assert [d.pair_id for d in found] == ["song0", "song1"]
+        assert "left out: other" in caplog.text
+        for demonstration in found:
+            first, second = demonstration.edit.merged().segments
+            # 8 s are kept, 8 s left out, 8 s kept, to the sample or nearly
+            assert first.source_start_frame == 0
+            assert abs((first.source_end_frame or 0) - 8 * RATE) <= 0.03 * RATE
+            assert abs((second.source_start_frame or 0) - 16 * RATE) <= 0.03 * RATE
+            assert demonstration.labels.coverage > 0.8
+
+    def test_nothing_left_is_an_error_that_says_why(self, tmp_path: Path, config: Config) -> None:
+        for name, seed in (("input/x_raw.wav", 1), ("desired_output/x_edit.wav", 2)):
+            (tmp_path / name).parent.mkdir(parents=True)
+            sf.write(tmp_path / name, song(seed, 12.0), RATE)
+        with pytest.raises(DatasetError, match=r"no pair to learn from: x: "):
+            load_demonstrations(tmp_path, config)
+
+    def test_files_give_back_what_was_written(self, folder: Path, config: Config, tmp_path: Path) -> None:
+        from rl_editor.data import label_pair
+
+        found = label_pair(find_library(folder).pairs[1], config)
+        save_analysis(tmp_path / "a.npz", found.analysis)
+        save_analysis(tmp_path / "b.npz", found.analysis)
+        save_labels(tmp_path / "l.npz", found.labels)
+        again, labels = load_analysis(tmp_path / "a.npz"), load_labels(tmp_path / "l.npz")
+        assert again.source == found.analysis.source
+        np.testing.assert_array_equal(again.features.values, found.analysis.features.values)
+        np.testing.assert_array_equal(again.grid.times_s, found.analysis.grid.times_s)
+        np.testing.assert_array_equal(labels.actions, found.labels.actions)
+        assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+        with pytest.raises(DatasetError, match=r"l\.npz: not a whole file"):
+            load_analysis(tmp_path / "l.npz")
+
+    def test_a_rescaled_edit_stays_inside_its_source(self) -> None:
+        source = SourceInfo("a", "", 100, 1, 1000)
+        edit = EditList(source, (Segment(0, 400), Segment(600, 400)))
+        half = rescaled(edit, SourceInfo("a", "", 100, 1, 500), beat_times_s=())
+        assert [(s.source_start_frame, s.frames) for s in half.segments] == [(0, 200), (300, 200)]
+
+
+class TestDatasets:
+    def test_batches_are_padded_and_carry_lengths(self, folder: Path, config: Config) -> None:
+        dataset = AudioDataset([r for r in find_library(folder).recordings if r.role == "raw"], config)
+        batch = next(iter(create_dataloader(dataset, config, batch_size=3)))
+        lengths = batch["n_features"].tolist()
+        assert batch["features"].shape == (3, max(lengths), 109)
+        assert min(lengths) < max(lengths)  # 20 s beside 24 s
+        shortest = int(np.argmin(lengths))
+        assert not batch["features"][shortest, min(lengths) :].any()
+
+    def test_augmentation_is_one_draw_per_seed_epoch_and_index(self, folder: Path, config: Config) -> None:
+        pairs = [p for p in find_library(folder).pairs if p.pair_id != "other"]
+        dataset = PairedAudioDataset(pairs, config, use_augmentation=True, seed=3)
+        assert dataset.draw(0) == PairedAudioDataset(pairs, config, use_augmentation=True, seed=3).draw(0)
+        first = dataset.draw(0)
+        dataset.set_epoch(1)
+        assert dataset.draw(0) != first
+        assert dataset.draw(1) != dataset.draw(0)
+
+    def test_raw_edit_and_grid_are_stretched_alike_and_labels_stay(self, folder: Path, config: Config) -> None:
+        pairs = [p for p in find_library(folder).pairs if p.pair_id != "other"]
+        plain = PairedAudioDataset(pairs, config, use_augmentation=False)[0]
+        stretched = Config.from_dict(config.to_dict())
+        stretched.augmentation.time_stretch_prob = 1.0
+        dataset = PairedAudioDataset(pairs, stretched, use_augmentation=True, seed=1)
+        item, rate = dataset[0], dataset.draw(0).stretch_rate
+        assert rate != 1.0
+        assert len(item.raw) == round(len(plain.raw) / rate)
+        assert len(item.edit) == round(len(plain.edit) / rate)
+        np.testing.assert_allclose(item.times_s, plain.times_s / rate, rtol=1e-5)
+        np.testing.assert_array_equal(item.labels, plain.labels)
+        assert item.features.shape == plain.features.shape
+
+    def test_labels_are_padded_with_what_losses_ignore(self, folder: Path, config: Config) -> None:
+        pairs = find_library(folder).pairs[1:]
+        batch = next(iter(create_dataloader(PairedAudioDataset(pairs, config, use_augmentation=False), config)))
+        assert PADDING == -100  # torch's default ignore_index
+        assert (batch["labels"] >= 0).all()
+        assert batch["pair_id"] == ["song0"]
