@@ -6,6 +6,7 @@ version beats the present champion on the same held-out songs.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,7 +102,9 @@ def _log_version(policy: Path, name: str, run_id: str | None) -> str:
         ColSpec("double", "target_duration_s", required=False),
         ColSpec("string", "style", required=False),
     ]
-    with mlflow.start_run(run_id=run_id, run_name=None if run_id else "export"):
+    run = mlflow.start_run(run_id=run_id, run_name=None if run_id else "export")
+    with run, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # no input example: it would be a path of this machine
         logged = mlflow.pyfunc.log_model(
             name=ARTIFACT,
             python_model=str(SERVED),

@@ -1,0 +1,95 @@
+"""The console command and the commands of the modules: flags, exit codes, what goes to stdout."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from tests.test_data import RATE, song
+
+Run = subprocess.CompletedProcess[str]
+
+
+def cli(*arguments: str, module: str = "rl_editor.cli", cwd: Path | None = None) -> Run:
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 s, and an edit without seconds 8 to 16."""
+    folder = tmp_path_factory.mktemp("pair")
+    raw = song(0, 24.0)
+    sf.write(folder / "raw.wav", raw, RATE, subtype="PCM_16")
+    sf.write(folder / "edit.wav", np.concatenate([raw[: 8 * RATE], raw[16 * RATE :]]), RATE, subtype="PCM_16")
+    sf.write(folder / "foreign.wav", song(9, 16.0), RATE)
+    return folder
+
+
+class TestConsole:
+    def test_version(self) -> None:
+        assert cli("--version").stdout == "rl-editor 0.1.0\n"
+
+    def test_align_then_render_gives_the_edit_back(self, pair: Path, tmp_path: Path) -> None:
+        edits = tmp_path / "edits.json"
+        done = cli("align", str(pair / "raw.wav"), str(pair / "edit.wav"), "-o", str(edits), "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["n_segments"] == 2
+        out = tmp_path / "out.wav"
+        done = cli("render", str(edits), "--source", str(pair / "raw.wav"), "-o", str(out))
+        assert (done.returncode, done.stdout) == (0, "")
+        rendered, expected = sf.read(out)[0], sf.read(pair / "edit.wav")[0]
+        assert abs(len(rendered) - len(expected)) <= 1
+        np.testing.assert_array_equal(rendered[: 7 * RATE], expected[: 7 * RATE])  # away from the join: bit for bit
+        exported = cli("export", str(edits), "-o", str(tmp_path / "edits.edl"))
+        assert exported.returncode == 0
+        assert "TITLE" in (tmp_path / "edits.edl").read_text(encoding="utf-8")
+
+    def test_a_foreign_edit_exits_with_1(self, pair: Path) -> None:
+        done = cli("align", str(pair / "raw.wav"), str(pair / "foreign.wav"))
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert len(done.stderr.splitlines()) == 1
+
+    def test_bad_input_and_wrong_usage_exit_with_2(self, tmp_path: Path) -> None:
+        done = cli("info", str(tmp_path / "missing.wav"))
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert cli("align").returncode == 2
+        assert cli("edit", "x.wav", "-o", "y.wav", cwd=tmp_path).returncode == 2  # no policy there
+
+    def test_info_of_a_recording(self, pair: Path) -> None:
+        values = json.loads(cli("info", str(pair / "raw.wav"), "--json").stdout)
+        assert (values["kind"], values["frames"], values["channels"]) == ("recording", 24 * RATE, 1)
+
+    def test_cache_commands(self, tmp_path: Path) -> None:
+        (tmp_path / "p.yaml").write_text(f"data:\n  cache_dir: {tmp_path}/cache\n", encoding="utf-8")
+        params = ("--params", str(tmp_path / "p.yaml"))
+        assert json.loads(cli("cache", "info", *params, "--json").stdout)["bytes"] == 0
+        assert json.loads(cli("cache", "verify", *params, "--json").stdout) == {"damaged": []}
+        assert json.loads(cli("cache", "prune", "--max_mib", "1", *params, "--json").stdout)["entries"] == 0
+
+
+class TestModules:
+    @pytest.mark.parametrize(
+        ("module", "flags"),
+        [
+            ("rl_editor.precache", ["--data-dir", "--feature-mode", "--stems", "--workers"]),
+            ("rl_editor.behavioral_cloning", ["--data-dir", "--epochs", "--save-dir"]),
+            ("rl_editor.train_unified", ["--data-dir", "--checkpoint", "--total-timesteps", "--save-dir"]),
+            ("rl_editor.infer", ["--input", "--output", "--checkpoint", "--target-duration", "--style", "--seed"]),
+        ],
+    )
+    def test_documented_flags_are_there(self, module: str, flags: list[str]) -> None:
+        text = cli("--help", module=module).stdout
+        assert all(flag in text for flag in flags), text
+
+    def test_underscores_are_as_good_as_dashes(self, tmp_path: Path) -> None:
+        for flag in ("--data_dir", "--data-dir"):
+            done = cli(flag, str(tmp_path), "--feature_mode", "basic", module="rl_editor.precache")
+            assert done.returncode == 2
+            assert "no recordings" in done.stderr

@@ -1,0 +1,132 @@
+"""params.yaml, dvc.yaml and the code agree; a stage reads only what it declares."""
+
+import ast
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rl_editor.config import Config, section_types
+from rl_editor.errors import ConfigError
+from stages.closure import STAGES, code_dependencies
+from stages.params import FREE_DATA_KEYS, FREE_SECTIONS, load_all, load_params
+
+ROOT = Path(__file__).parent.parent
+PARAMS = ROOT / "params.yaml"
+
+
+def declared(stage: str) -> tuple[str, ...]:
+    tree = ast.parse((ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8"))
+    values = [n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "SECTIONS"]
+    return tuple(ast.literal_eval(values[0]))
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+
+
+class TestParamsFile:
+    def test_every_key_is_written_down_and_in_the_order_of_the_code(self) -> None:
+        values, defaults = yaml.safe_load(PARAMS.read_text(encoding="utf-8")), Config().to_dict()
+        assert list(values) == list(defaults)
+        assert {name: list(section) for name, section in values.items()} == {
+            name: list(section) for name, section in defaults.items()
+        }
+        Config.from_dict(values)
+
+    def test_a_missing_key_is_named(self, tmp_path: Path) -> None:
+        text = PARAMS.read_text(encoding="utf-8").replace("  hop_length: 512", "  # hop_length: 512")
+        (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"'audio\.hop_length' is missing"):
+            load_all(tmp_path / "params.yaml")
+
+    def test_an_exponent_without_a_point_is_refused_with_the_remedy(self, tmp_path: Path) -> None:
+        values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        values["ppo"]["learning_rate"] = "1e-4"  # what PyYAML makes of 1e-4
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"ppo\.learning_rate.*write 1\.0e-04"):
+            load_all(tmp_path / "params.yaml")
+
+
+class TestDeclaredSections:
+    def test_other_sections_cannot_be_read(self) -> None:
+        config = load_params(("audio",), PARAMS)
+        assert config.audio.sample_rate == 22050
+        with pytest.raises(ConfigError, match=r"section 'ppo' is read but not declared"):
+            _ = config.ppo
+
+    def test_scheduling_tracking_and_the_cache_are_free(self) -> None:
+        config = load_params((), PARAMS)
+        assert config.executor.workers >= 0
+        assert config.tracking.experiment
+        assert config.data.cache_dir
+        with pytest.raises(ConfigError, match=r"'data\.raw_dir' is read but 'data' is not declared"):
+            _ = config.data.raw_dir
+
+    def test_the_rule_holds_in_worker_processes(self) -> None:
+        config = pickle.loads(pickle.dumps(load_params(("audio",), PARAMS)))
+        assert config.audio.hop_length == 512
+        with pytest.raises(ConfigError, match="not declared"):
+            _ = config.bc
+
+    def test_only_declared_sections_are_in_the_dict(self) -> None:
+        assert list(load_params(("ppo", "audio"), PARAMS).to_dict()) == ["audio", "ppo"]
+
+
+class TestPipelineFile:
+    def test_the_stages_are_those_of_the_code(self, pipeline: dict[str, Any]) -> None:
+        assert tuple(pipeline) == STAGES
+        assert all((ROOT / "stages" / f"{stage}.py").is_file() for stage in STAGES)
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_it_lists_the_code_that_a_stage_runs(self, pipeline: dict[str, Any], stage: str) -> None:
+        listed = [dep for dep in pipeline[stage]["deps"] if dep.startswith(("rl_editor/", "stages/"))]
+        assert listed == code_dependencies(stage, ROOT), f"update dvc.yaml from: python -m stages.closure ({stage})"
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_it_lists_the_sections_that_a_stage_declares(self, pipeline: dict[str, Any], stage: str) -> None:
+        data_keys = [f"data.{key}" for key in Config().to_dict()["data"] if key not in FREE_DATA_KEYS]
+        expected = [key for name in declared(stage) for key in (data_keys if name == "data" else [name])]
+        assert pipeline[stage]["params"] == expected
+        assert set(declared(stage)) <= set(section_types()) - set(FREE_SECTIONS)
+
+    def test_every_input_is_some_stages_output_or_in_git(self, pipeline: dict[str, Any]) -> None:
+        outputs = {name for stage in pipeline.values() for name in output_names(stage)}
+        inputs = {dep for stage in pipeline.values() for dep in stage["deps"]}
+        data = {dep for dep in inputs if not dep.startswith(("rl_editor/", "stages/", "${"))}
+        assert all(dep in outputs or str(Path(dep).parent) in outputs for dep in data)
+
+    def test_metrics_and_plots_stay_in_git(self, pipeline: dict[str, Any]) -> None:
+        entries = [e for s in pipeline.values() for kind in ("metrics", "plots") for e in s.get(kind, [])]
+        assert entries
+        assert all(options["cache"] is False for entry in entries for options in entry.values())
+
+
+def output_names(stage: dict[str, Any]) -> list[str]:
+    entries = [e for kind in ("outs", "metrics", "plots") for e in stage.get(kind, [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+class TestClosure:
+    def test_imports_within_functions_count_and_type_checking_does_not(self, tmp_path: Path) -> None:
+        (tmp_path / "stages").mkdir()
+        (tmp_path / "rl_editor" / "pack").mkdir(parents=True)
+        files = {
+            "stages/one.py": "from rl_editor.a import x\ndef main():\n    import rl_editor.b\n",
+            "rl_editor/a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import rl_editor.c\n"
+            "def main():\n    import rl_editor.d\ndef f():\n    from rl_editor import pack\n",
+            "rl_editor/b.py": "import numpy\n",
+            "rl_editor/c.py": "",
+            "rl_editor/d.py": "",
+            "rl_editor/e.py": "",
+            "rl_editor/pack/__init__.py": "",
+            "rl_editor/pack/part.py": "import rl_editor.e\n",
+        }
+        for name, text in files.items():
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        assert code_dependencies("one", tmp_path) == [
+            "rl_editor/a.py", "rl_editor/b.py", "rl_editor/e.py", "rl_editor/pack", "stages/one.py",
+        ]  # fmt: skip

@@ -1,0 +1,90 @@
+"""The model registry on a real SQLite store, and the ONNX graph beside torch."""
+
+from pathlib import Path
+
+import pytest
+
+from rl_editor.agent import Agent
+from rl_editor.checkpoint import Policy, save_policy
+from rl_editor.config import Config
+from rl_editor.errors import CheckpointError
+from rl_editor.files import file_sha256
+from rl_editor.model_card import model_card
+from rl_editor.registry import HeldOut, policy_file, register
+
+
+def small(seed: int = 0) -> Config:
+    config = Config()
+    config.features.feature_mode = "basic"
+    config.agent.d_model, config.agent.d_head, config.agent.n_layers = 8, 8, 1
+    config.state.map_tokens, config.action_space.reorder_reach_units = 8, 4
+    config.training.seed = seed
+    return config
+
+
+def checkpoint(folder: Path, seed: int = 0) -> Path:
+    config = small(seed)
+    path = folder / f"policy{seed}.pt"
+    save_policy(path, Agent(config), config, styles=("ann",), metrics={"score": 0.5})
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+class TestRegistry:
+    def test_the_champion_changes_only_for_a_better_score(self, store: Path) -> None:
+        first = register(checkpoint(store, 0), "p", held_out=HeldOut(0.5, "songs"))
+        assert (first.version, first.is_new, first.is_champion) == ("1", True, True)
+        worse = register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "songs"))
+        assert (worse.version, worse.is_champion) == ("2", False)
+        better = register(checkpoint(store, 2), "p", held_out=HeldOut(0.6, "songs"))
+        assert (better.version, better.is_champion) == ("3", True)
+        again = register(checkpoint(store, 2), "p", held_out=HeldOut(0.6, "songs"))
+        assert again == better._replace(is_new=False)
+        file = policy_file("models:/p@champion")
+        assert file_sha256(file) == file_sha256(checkpoint(store, 2))
+        assert not list(store.glob("mlruns/**/*.pkl"))
+
+    def test_other_songs_measure_the_champion_anew(self, store: Path) -> None:
+        register(checkpoint(store, 0), "p", held_out=HeldOut(0.9, "old songs"))
+        asked: list[Path] = []
+
+        def measure(path: Path) -> float:
+            asked.append(path)
+            return 0.3
+
+        newer = register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "new songs"), measure=measure)
+        assert newer.is_champion  # 0.4 on the new songs beats the old champion's 0.3 on them
+        assert len(asked) == 1
+
+
+@pytest.mark.slow
+class TestOnnx:
+    def test_it_gives_torchs_numbers_and_the_same_bytes(self, tmp_path: Path) -> None:
+        from rl_editor.onnx_export import TOLERANCE, check_onnx, export_onnx
+
+        policy = Policy(Agent(small()), small(), ("ann",))
+        export_onnx(policy, tmp_path / "a.onnx")
+        export_onnx(policy, tmp_path / "b.onnx")
+        assert check_onnx(policy, tmp_path / "a.onnx") <= TOLERANCE
+        data = (tmp_path / "a.onnx").read_bytes()
+        assert data == (tmp_path / "b.onnx").read_bytes()
+        assert b"/rl_editor/" not in data
+        other = Policy(Agent(small(5)), small(5), ("ann",))
+        with pytest.raises(CheckpointError, match="differs from torch"):
+            check_onnx(other, tmp_path / "a.onnx")
+
+
+class TestModelCard:
+    def test_it_names_editors_numbers_and_hash(self) -> None:
+        config = small()
+        text = model_card(Policy(Agent(config), config, ("ann", "bob")), {"b": 0.25, "a": 1.0}, sha256="abc")
+        assert "ann, bob" in text
+        assert "`abc`" in text
+        assert text.index("| a | 1 |") < text.index("| b | 0.25 |")
