@@ -22,7 +22,7 @@ from rl_editor.alignment.confidence import Belief, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
 from rl_editor.alignment.refine import Pair, Placed, joined, learn_mastering, place
-from rl_editor.alignment.twins import truest_twin
+from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.viterbi import best_runs, stacked
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
@@ -117,7 +117,7 @@ def recover(
     near, far = stacked(left, reach), stacked(right, reach)
     runs = joined(without_foreign(runs, mastering, near, far, hop=hop))
     _require_share(runs, config, len(edit))
-    runs = joined([truest_twin(run, mastering, near, far, hop=hop) for run in runs])
+    runs = joined(truest_twins(runs, mastering, near, far, hop=hop))
     joins = [find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(runs)]
     runs, crossfades = _settled(runs, joins)
     beliefs = [believe(run, mastering, near, far, hop=hop) for run in runs]

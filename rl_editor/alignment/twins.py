@@ -7,6 +7,7 @@ its place. Repeats that are equal to the sample stay as the best path has them: 
 Conventions: samples at the analysis rate; unexplained is 1 - r^2, r the correlation with the prediction.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -67,15 +68,27 @@ class Profile:
         return np.asarray(np.mean([row[a : a + width] for row, a in zip(table, first, strict=True)], axis=0))
 
 
-def truest_twin(run: Placed, mastering: Mastering, left: Stacked, right: Stacked, *, hop: int) -> Placed:
-    """The run, or the same stretch of the edit on the rival diagonal that its samples speak for."""
+def truest_twins(
+    runs: Sequence[Placed], mastering: Mastering, left: Stacked, right: Stacked, *, hop: int
+) -> list[Placed]:
+    """Every run on the diagonal that its samples speak for, its neighbours' among the candidates."""
+    lags = [None, *(run.lag for run in runs), None]
+    return [
+        _truest(run, [lag for lag in (lags[k], lags[k + 2]) if lag is not None], mastering, left, right, hop=hop)
+        for k, run in enumerate(runs)
+    ]
+
+
+def _truest(
+    run: Placed, neighbours: Sequence[float], mastering: Mastering, left: Stacked, right: Stacked, *, hop: int
+) -> Placed:
     if run.lag is None or (profile := Profile(run, left, right, hop=hop)).empty:
         return run
     best, least = run, _unexplained(run, mastering)
-    for diagonal in profile.rivals():
+    for lag in (*neighbours, *(float(diagonal * hop) for diagonal in profile.rivals())):
         if least < LEAST_GAIN:
             break
-        rival = refined(replace(run, lag=float(diagonal * hop)), mastering.pair, polarity=np.sign(mastering.gain))
+        rival = refined(replace(run, lag=lag), mastering.pair, polarity=float(np.sign(mastering.gain)))
         rest = _unexplained(rival, mastering)
         if rest < CLEARLY_LESS * least and least - rest > LEAST_GAIN:
             best, least = rival, rest
