@@ -247,6 +247,11 @@ class Agent(nn.Module):
         """Where the weights are."""
         return self.normal_rows.mean.device
 
+    @property
+    def is_normalised(self) -> bool:
+        """Whether ``fit_normalisation`` has ever been called, here or before saving."""
+        return bool((self.normal_rows.deviation != 1.0).any())
+
     def fit_normalisation(self, batch: TrackBatch) -> None:
         """Take mean and deviation of every column from these tracks (training tracks only)."""
         self.normal_rows.fit(batch.rows[batch.rows[..., -1] > 0])

@@ -1,0 +1,396 @@
+"""Proximal policy optimisation of a cloned policy, on the reward and close to the clone.
+
+Shapes: S steps by E environments, time first; T songs, U units. One update (Schulman et al. 2017, algorithm 1): encode
+every song once, let E environments decide S times (S is the longest song, so each ends at least one episode; those
+that end go on with another song), estimate advantages with GAE, then some epochs of minibatches on
+
+    - clipped objective + value_coeff * value error - entropy_coeff * entropy + kl_coeff * KL(policy || clone)
+
+Advantages are normalised over the update. A minibatch holds the samples of a few songs, so that only those are encoded
+again. An update ends early when the policy has moved further than ``ppo.target_kl``. Targets are hidden in
+``training.duration_dropout`` of the episodes, while the reward still asks for them. Dropout is off, so that the ratio
+of new to old policy is 1 before the first step. The weights that edit the validation songs best (greedily, with and
+without their target) are kept, and these may be the clone's.
+
+The chance of an update is drawn from the seed and its number alone: a run that was killed goes on to the same result.
+"""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from rl_editor.actions import ActionSpace
+from rl_editor.agent import Agent, Embeddings, kind_entropy, resolve_device, sample
+from rl_editor.checkpoint import (
+    Policy,
+    TrainingResult,
+    TrainingState,
+    below_prefix,
+    load_state,
+    optimizer_tensors,
+    restore_optimizer,
+    save_policy,
+    save_state,
+    with_prefix,
+)
+from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration, in_split
+from rl_editor.environment import BatchedEditingEnv
+from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.lessons import KINDS, agreement, kinds_of, run_fingerprint, seed_of, songs_of, torch_threads
+from rl_editor.logging_utils import TrainingLogger
+from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
+from rl_editor.reward import TERM_NAMES, LearnedReward
+from rl_editor.state import Observation
+
+LOSSES = ("total", "policy", "value", "entropy", "clone_kl", "approx_kl", "clip_fraction")
+BEST, STATE = "best.pt", "ppo_state.safetensors"
+_VALIDATIONS = 20  # about so many over a run, beside the one before it
+_KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
+_ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
+_GOES_ON = {"training": ("resume",)}
+
+
+class Rollout(NamedTuple):
+    """What E environments did in S steps, and what came of it."""
+
+    observation: Observation  # every part is [S, E, ...]
+    value_end: Float[Tensor, " envs"]
+    action: Int[Tensor, "steps envs"]
+    log_prob: Float[Tensor, "steps envs"]
+    clone_log_probs: Float[Tensor, "steps envs actions"]
+    value: Float[Tensor, "steps envs"]
+    reward: Float[Tensor, "steps envs"]
+    done: Bool[Tensor, "steps envs"]
+    terms: Float[Tensor, "steps envs terms"]
+    score: Float[Tensor, "steps envs"]
+
+
+class Samples(NamedTuple):
+    """N decisions to learn from."""
+
+    observation: Observation
+    action: Int[Tensor, " n"]
+    log_prob: Float[Tensor, " n"]
+    clone_log_probs: Float[Tensor, "n actions"]
+    advantage: Float[Tensor, " n"]
+    value_target: Float[Tensor, " n"]
+
+    def of(self, chosen: Int[Tensor, " chosen"]) -> "Samples":
+        """Some of them."""
+        return Samples(Observation(*(part[chosen] for part in self.observation)), *(part[chosen] for part in self[1:]))
+
+
+@dataclass
+class Standing:
+    """Where training stands; all of it is in the training state. Entry 0 of the history is before training."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_update: int = 0
+    best_score: float = float("-inf")
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+class PPOTrainer:
+    """Fine-tunes an agent on the songs of demonstrations.
+
+    Args:
+        config: reads ``ppo``, ``reward`` and ``training``.
+        agent: the policy to start from, trained in place; a frozen copy is the clone that it stays close to.
+        demonstrations: songs to edit; "train" teaches, "validation" chooses.
+        logger: gets the numbers of every update.
+        styles: names of the editors, in the order of the agent's style inputs.
+        learned_reward: a fitted ``RewardModel``, or any function of edit summaries.
+        save_dir: where ``best.pt`` and the training state go; None writes nothing.
+
+    Raises:
+        DatasetError: no song to train on, or one of a style that the agent does not know.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        agent: Agent,
+        demonstrations: Sequence[Demonstration],
+        *,
+        styles: Sequence[str],
+        logger: TrainingLogger | None = None,
+        learned_reward: LearnedReward | None = None,
+        save_dir: str | Path | None = None,
+    ) -> None:
+        train = in_split(demonstrations, "train")
+        if not train:
+            raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+        self.config, self.styles, self.learned_reward = config, tuple(styles), learned_reward
+        self.logger, self.save_dir = logger or TrainingLogger(), Path(save_dir) if save_dir else None
+        self.device = resolve_device(config.training.device)
+        self.songs = songs_of(train, styles, config, self.device)
+        known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
+        self.validation_songs = songs_of(known, styles, config, self.device) if known else self.songs
+        self.agent = agent.to(self.device)
+        if not agent.is_normalised:
+            agent.fit_normalisation(self.songs.batch)
+        self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
+        self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
+        self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
+
+    def train(self, total_timesteps: int | None = None) -> TrainingResult:
+        """Take ``total_timesteps`` decisions (``ppo.total_timesteps`` by default), rounded up to whole updates.
+
+        Raises:
+            CheckpointError: ``training.resume``, and the training state belongs to another run.
+        """
+        with torch_threads(self.config.training.threads):
+            return self._train(total_timesteps or self.config.ppo.total_timesteps)
+
+    def _train(self, total_timesteps: int) -> TrainingResult:
+        horizon = int(self.songs.batch.n_units.max())
+        n_updates = -(-total_timesteps // (horizon * self.config.ppo.n_envs))
+        every = max(1, n_updates // _VALIDATIONS)
+        self.agent.eval()
+        self.optimizer = torch.optim.Adam(self.agent.parameters(), lr=self.config.ppo.learning_rate, eps=_ADAM_EPSILON)
+        standing = self._restored(total_timesteps) or Standing()
+        with torch.no_grad():
+            self.clone_embeddings = self.clone.encode(self.songs.batch)
+        for update in range(len(standing.history), n_updates + 1):
+            metrics = self._update(update, horizon) if update else {}
+            if update % every == 0 or update == n_updates:
+                metrics |= self._validate()
+                self._choose(standing, update, metrics["validation/score"])
+            standing.history.append(metrics)
+            self._keep(standing, total_timesteps)
+            self.logger.log_metrics(metrics, update)
+        return self._result(standing)
+
+    def _update(self, update: int, horizon: int) -> dict[str, float]:
+        """One round of collecting and learning; returns its numbers."""
+        generator = torch.Generator(self.device).manual_seed(seed_of(self.config.training.seed, update))
+        rollout = self._collect(generator, horizon)
+        samples = self._samples(rollout)
+        learned = self._learn(samples, generator)
+        return _rollout_metrics(rollout, self.kinds) | learned
+
+    @torch.no_grad()
+    def _collect(self, generator: torch.Generator, horizon: int) -> Rollout:
+        """Let every environment decide ``horizon`` times; nothing is read back from the device."""
+        env = self.songs.environment(
+            self.config,
+            n_envs=self.config.ppo.n_envs,
+            generator=generator,
+            target_dropout=self.config.training.duration_dropout,
+            learned_reward=self.learned_reward,
+        )
+        with self._autocast():
+            embeddings = self.agent.encode(self.songs.batch)
+        observation, steps = env.reset(), []
+        for _ in range(horizon):
+            decision = self._decide(self.agent, embeddings, observation)
+            clone = self._decide(self.clone, self.clone_embeddings, observation)
+            action = sample(decision.log_probs, generator)
+            result = env.step(action)
+            log_prob = _taken(decision.log_probs, action)
+            info = result.info
+            decided = (action, log_prob, clone.log_probs, decision.value)
+            steps.append((observation, *decided, result.reward, result.done, info.terms, info.total))
+            observation = result.observation
+        end = self._decide(self.agent, embeddings, observation).value
+        seen, *rest = zip(*steps, strict=True)
+        stacked = Observation(*(torch.stack(part) for part in zip(*seen, strict=True)))
+        return Rollout(stacked, end, *(torch.stack(part) for part in rest))
+
+    def _samples(self, rollout: Rollout) -> Samples:
+        """Advantages and value targets; time and environments become one axis."""
+        ppo = self.config.ppo
+        discount = ppo.gamma * (~rollout.done).float()
+        estimate = generalized_advantages(
+            rollout.reward, rollout.value, discount, rollout.value_end, lambda_=ppo.gae_lambda
+        )
+        advantage = normalised(estimate.advantage)
+        parts = (rollout.action, rollout.log_prob, rollout.clone_log_probs, advantage, estimate.value_target)
+        observation = Observation(*(part.flatten(0, 1) for part in rollout.observation))
+        return Samples(observation, *(part.flatten(0, 1) for part in parts))
+
+    def _learn(self, samples: Samples, generator: torch.Generator) -> dict[str, float]:
+        """Epochs of minibatches, until the policy has moved far enough."""
+        ppo, accumulate = self.config.ppo, self.config.training.gradient_accumulation_steps
+        losses: list[Tensor] = []
+        epochs_done = 0
+        for _ in range(ppo.epochs):
+            batches = by_song(samples.observation.track, len(self.songs), ppo.minibatches, generator)
+            for start in range(0, len(batches), accumulate):
+                group = batches[start : start + accumulate]
+                self.optimizer.zero_grad(set_to_none=True)
+                parts = [self._minibatch(samples.of(chosen), share=1.0 / len(group)) for chosen in group]
+                losses += parts
+                if float(torch.stack(parts)[:, LOSSES.index("approx_kl")].mean()) > _KL_MARGIN * ppo.target_kl:
+                    return self._loss_metrics(losses, epochs_done)
+                torch.nn.utils.clip_grad_norm_(self.agent.parameters(), ppo.max_grad_norm)
+                self.optimizer.step()
+            epochs_done += 1
+        return self._loss_metrics(losses, epochs_done)
+
+    def _minibatch(self, part: Samples, *, share: float) -> Float[Tensor, " losses"]:
+        """Add the gradient of one minibatch, and return its losses in the order of ``LOSSES``."""
+        ppo = self.config.ppo
+        songs, local = torch.unique(part.observation.track, return_inverse=True)
+        with self._autocast():
+            embeddings = self.agent.encode_tracks(self.songs.batch, songs)
+        decision = self._decide(self.agent, embeddings, part.observation._replace(track=local))
+        log_prob = _taken(decision.log_probs, part.action)
+        log_ratio = log_prob - part.log_prob
+        gain = clipped_objective(log_prob, part.log_prob, part.advantage, clip_ratio=ppo.clip_ratio).mean()
+        value = 0.5 * (decision.value - part.value_target).square().mean()
+        entropy = kind_entropy(decision.log_probs, self.agent.dimensions.first_reorder).mean()
+        clone_kl = categorical_kl(decision.log_probs, part.clone_log_probs).mean()
+        loss = -gain + ppo.value_coeff * value - ppo.entropy_coeff * entropy + ppo.kl_coeff * clone_kl
+        torch.autograd.backward(loss * share)
+        approx_kl = (log_ratio.exp() - 1.0 - log_ratio).mean()  # Schulman's k3: unbiased, never negative
+        clipped = ((log_ratio.exp() - 1.0).abs() > ppo.clip_ratio).float().mean()
+        return torch.stack([loss, -gain, value, entropy, clone_kl, approx_kl, clipped]).detach()
+
+    def _loss_metrics(self, losses: Sequence[Float[Tensor, " losses"]], epochs: int) -> dict[str, float]:
+        means = torch.stack(list(losses)).mean(0).tolist()
+        return {f"loss/{name}": mean for name, mean in zip(LOSSES, means, strict=True)} | {"loss/epochs": float(epochs)}
+
+    def _decide(self, agent: Agent, embeddings: Embeddings, observation: Observation) -> "_Choice":
+        with self._autocast():
+            decision = agent.decide(embeddings, observation)
+        return _Choice(functional.log_softmax(decision.logits.float(), dim=1), decision.value)
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """Edit the validation songs greedily: the score and its terms, and agreement with the editor."""
+        embeddings = self.agent.encode(self.validation_songs.batch)
+        shown, hidden = (self._greedy(embeddings, hide_target=hide) for hide in (False, True))
+        both = [_mean([shown[name], hidden[name]]) for name in shown]
+        metrics = dict(zip(shown, both, strict=True))
+        metrics |= {"score_with_target": shown["score"], "score_without_target": hidden["score"]}
+        return {f"validation/{name}": value for name, value in metrics.items()}
+
+    def _greedy(self, embeddings: Embeddings, *, hide_target: bool) -> dict[str, float]:
+        songs = self.validation_songs
+        env = songs.environment(
+            self.config,
+            n_envs=len(songs),
+            generator=torch.Generator(self.device).manual_seed(self.config.training.seed),
+            target_dropout=float(hide_target),
+            learned_reward=self.learned_reward,
+        )
+        terms, score = play_greedily(self.agent, embeddings, env)
+        counts = songs.weight > 0
+        agreed = agreement(env.actions[:, : counts.shape[1]][counts].long(), songs.actions[counts], self.kinds)
+        scores = dict(zip(TERM_NAMES, terms.mean(0).tolist(), strict=True)) | {"score": float(score.mean())}
+        return agreed | scores
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.config.training.mixed_precision and self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def _choose(self, standing: Standing, update: int, score: float) -> None:
+        if score > standing.best_score:
+            standing.best_update, standing.best_score = update, score
+            standing.best_weights = {name: t.detach().clone() for name, t in self.agent.state_dict().items()}
+
+    def _keep(self, standing: Standing, total_timesteps: int) -> None:
+        """Write the training state."""
+        if self.save_dir is None:
+            return
+        tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("best", standing.best_weights)
+        values = {
+            "fingerprint": f"{self.fingerprint}-{total_timesteps}",
+            "history": standing.history,
+            "best_update": standing.best_update,
+            "best_score": standing.best_score,
+        }
+        save_state(self.save_dir / STATE, TrainingState(tensors | optimizer_tensors(self.optimizer), values))
+
+    def _restored(self, total_timesteps: int) -> Standing | None:
+        """Where a killed run stood, if going on is asked for and there was one."""
+        if self.save_dir is None or not self.config.training.resume or not (self.save_dir / STATE).exists():
+            return None
+        tensors, values = load_state(self.save_dir / STATE)
+        if values["fingerprint"] != f"{self.fingerprint}-{total_timesteps}":
+            raise CheckpointError(
+                f"{self.save_dir / STATE}: was left by a run with other settings, data or clone; delete it, or set "
+                "training.resume: false"
+            )
+        self.agent.load_state_dict(below_prefix("agent", tensors))
+        restore_optimizer(self.optimizer, tensors)
+        best = {name: tensor.to(self.device) for name, tensor in below_prefix("best", tensors).items()}
+        return Standing(values["history"], values["best_update"], values["best_score"], best)
+
+    def _result(self, standing: Standing) -> TrainingResult:
+        self.agent.load_state_dict(standing.best_weights)
+        metrics = standing.history[standing.best_update]
+        if self.save_dir is not None:
+            save_policy(self.save_dir / BEST, self.agent, self.config, styles=self.styles, metrics=metrics)
+        policy = Policy(self.agent, self.config, self.styles, metrics)
+        return TrainingResult(policy, tuple(standing.history), standing.best_update)
+
+
+class Greedy(NamedTuple):
+    """How the likeliest decisions score, per environment."""
+
+    terms: Float[Tensor, "envs terms"]
+    score: Float[Tensor, " envs"]
+
+
+class _Choice(NamedTuple):
+    log_probs: Float[Tensor, "envs actions"]
+    value: Float[Tensor, " envs"]
+
+
+@torch.no_grad()
+def play_greedily(agent: Agent, embeddings: Embeddings, env: BatchedEditingEnv) -> Greedy:
+    """One episode on every track of ``env``, which has an environment per track; its ``actions`` are the edits."""
+    observation = env.reset(torch.arange(env.n_envs, device=env.device))
+    for _ in range(int(env.batch.n_units.max())):
+        action = agent.decide(embeddings, observation).logits.argmax(1)
+        result = env.step(action, auto_reset=False)
+        observation = result.observation
+    return Greedy(result.info.terms, result.info.total)
+
+
+def by_song(
+    song: Int[Tensor, " n"], n_songs: int, n_batches: int, generator: torch.Generator
+) -> list[Int[Tensor, " chosen"]]:
+    """Equal minibatches of sample numbers that each touch few songs: both in random order."""
+    rank = torch.randperm(n_songs, generator=generator, device=song.device)
+    within = torch.rand(len(song), generator=generator, device=song.device)
+    order = torch.argsort(rank[song] + within)
+    batches = list(torch.tensor_split(order, n_batches))
+    shuffle = torch.randperm(len(batches), generator=generator, device=song.device).tolist()
+    return [batches[index] for index in shuffle if len(batches[index])]
+
+
+def _rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[str, float]:
+    """The score of finished episodes, its terms one by one, and how often each kind was decided."""
+    done = rollout.done
+    terms = dict(zip(TERM_NAMES, rollout.terms[done].mean(0).tolist(), strict=True))
+    shares = kinds[rollout.action].flatten().bincount(minlength=len(KINDS)) / rollout.action.numel()
+    actions = {f"actions/{kind.value.lower()}": share for kind, share in zip(KINDS, shares.tolist(), strict=True)}
+    numbers = {"score": float(rollout.score[done].mean()), "episodes": float(done.sum())} | terms
+    return {f"rollout/{name}": value for name, value in numbers.items()} | actions
+
+
+def _taken(log_probs: Float[Tensor, "n actions"], action: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    return log_probs.gather(1, action[:, None])[:, 0]
+
+
+def _digest(agent: Agent) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(agent.state_dict().items()):
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,131 @@
+"""PPO on songs of two dozen beats: it earns reward, stays near the clone, and can be killed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
+
+from rl_editor.agent import Agent
+from rl_editor.checkpoint import load_policy
+from rl_editor.config import Config
+from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.logging_utils import TrainingLogger
+from rl_editor.reward import TERM_NAMES
+from rl_editor.trainer import BEST, LOSSES, PPOTrainer, by_song
+
+STYLES = ("quiet_goes",)
+STEPS = 28 * 12  # one update: the longest toy song by the environments
+
+
+def fast(**sections: dict) -> Config:
+    ppo = {"n_envs": 12, "epochs": 2, "minibatches": 2, "learning_rate": 0.003, "target_kl": 0.05}
+    return toy_config(**({"ppo": ppo | sections.pop("ppo", {})} | sections))
+
+
+def trained(config: Config, updates: int, *, save_dir: Path | None = None, logger: TrainingLogger | None = None):
+    trainer = PPOTrainer(
+        config, Agent(config), toy_demonstrations(config), styles=STYLES, logger=logger, save_dir=save_dir
+    )
+    return trainer.train(updates * STEPS)
+
+
+def test_it_raises_the_reward(tmp_path: Path) -> None:
+    config = fast(ppo={"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4})
+    result = trained(config, 12, save_dir=tmp_path)
+    first, last = result.history[1]["rollout/score"], result.history[-1]["rollout/score"]
+    assert last > first + 0.1
+    best = max(entry["validation/score"] for entry in result.history if "validation/score" in entry)
+    assert result.metrics["validation/score"] == best >= result.history[0]["validation/score"]
+    assert load_policy(tmp_path / BEST).metrics == result.metrics
+
+
+def test_every_reward_term_and_the_action_histogram_are_logged() -> None:
+    metrics = trained(fast(), 1).history[1]
+    assert all(0 <= metrics[f"rollout/{name}"] <= 1 for name in TERM_NAMES)
+    kinds = [metrics[f"actions/{kind}"] for kind in ("keep", "cut", "loop", "extend", "reorder")]
+    assert sum(kinds) == pytest.approx(1.0)
+    assert {f"loss/{name}" for name in LOSSES} < set(metrics)
+
+
+def test_the_clone_holds_the_policy_back() -> None:
+    # without reward or entropy to gain, a heavy penalty keeps the policy where it was
+    free = trained(fast(ppo={"kl_coeff": 0.0}), 3).history[-1]["loss/clone_kl"]
+    held = trained(fast(ppo={"kl_coeff": 20.0}), 3).history[-1]["loss/clone_kl"]
+    assert held < 0.3 * free
+
+
+def test_an_update_stops_at_the_target_kl() -> None:
+    wild = {"learning_rate": 0.05, "epochs": 8}
+    assert trained(fast(ppo=wild | {"target_kl": 0.001}), 1).history[1]["loss/epochs"] < 2
+    assert trained(fast(ppo=wild | {"target_kl": 1000.0}), 1).history[1]["loss/epochs"] == 8
+
+
+def test_the_first_minibatch_starts_from_the_policy_that_acted() -> None:
+    once = fast(ppo={"epochs": 1, "minibatches": 1, "entropy_coeff": 0.0})
+    metrics = trained(once, 1).history[1]
+    assert metrics["loss/approx_kl"] == pytest.approx(0.0, abs=1e-5)  # encoding again changes nothing
+    assert metrics["loss/policy"] == pytest.approx(0.0, abs=1e-4)  # ratio 1: minus the mean of normalised advantages
+    assert metrics["loss/clone_kl"] == pytest.approx(0.0, abs=1e-6)
+
+
+def weights(result) -> dict[str, torch.Tensor]:
+    return dict(result.policy.agent.state_dict())
+
+
+def test_the_same_seed_gives_the_same_curve() -> None:
+    first, second, other = trained(fast(), 2), trained(fast(), 2), trained(fast(training={"seed": 1}), 2)
+    assert first.history == second.history
+    assert first.history != other.history
+
+
+class Killer(TrainingLogger):
+    """Ends the process, as it were, in the middle of a run."""
+
+    def log_metrics(self, metrics: dict, step: int = 0) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    whole = trained(fast(), 3, save_dir=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(fast(), 3, save_dir=tmp_path / "killed", logger=Killer())
+    resumed = trained(fast(training={"resume": True}), 3, save_dir=tmp_path / "killed")
+    assert resumed.history == whole.history
+    assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(resumed).items())
+    # the state of one run is refused by another
+    with pytest.raises(CheckpointError, match="other settings"):
+        trained(fast(training={"resume": True}, ppo={"gamma": 0.9}), 3, save_dir=tmp_path / "killed")
+
+
+def test_a_learned_reward_is_heard() -> None:
+    def dislikes_everything(summaries: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(summaries))
+
+    config = fast()
+    demos = toy_demonstrations(config)
+    scores = [
+        PPOTrainer(config, Agent(config), demos, styles=STYLES, learned_reward=learned)
+        .train(STEPS)
+        .history[0]["validation/score"]
+        for learned in (None, dislikes_everything)
+    ]
+    # a term of 0 and weight 1 beside weights 1 + 1 + 1 + 2 + 1 + 2 = 8 takes a ninth of a weighted mean
+    assert scores[1] == pytest.approx(scores[0] * 8 / 9, rel=0.02)
+
+
+def test_minibatches_cover_every_sample_and_touch_few_songs() -> None:
+    song = torch.arange(8).repeat(10)
+    batches = by_song(song, 8, 4, torch.Generator().manual_seed(0))
+    assert torch.cat(batches).sort().values.tolist() == list(range(80))
+    assert [len(song[batch].unique()) for batch in batches] == [2, 2, 2, 2]
+    assert sum(len(batch) for batch in by_song(song[:3], 8, 4, torch.Generator().manual_seed(0))) == 3
+
+
+def test_what_cannot_be_trained_on_is_said() -> None:
+    config = fast()
+    with pytest.raises(DatasetError, match="none to train on"):
+        PPOTrainer(config, Agent(config), [], styles=STYLES)
+    with pytest.raises(DatasetError, match="not one of bob"):
+        PPOTrainer(config, Agent(config), [toy_demonstration(0, config)], styles=("bob",))
