@@ -8,6 +8,8 @@ from rl_editor.actions import ActionSpace
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
+_ALL = "all"
+_CONDITIONS = {"target": "asked for", "free": "not asked for"}
 _TEMPLATE = """# RL Editor policy
 
 Decides for every unit of {unit_beats} beats of a recording: KEEP, CUT, LOOP, EXTEND or REORDER ({n_actions} numbers).
@@ -21,8 +23,6 @@ Decides for every unit of {unit_beats} beats of a recording: KEEP, CUT, LOOP, EX
 
 ## On songs that no training has seen
 
-| metric | value |
-| --- | --- |
 {metrics}
 
 ## Use
@@ -36,10 +36,16 @@ synthetic editors of the default corpus, the scores say that the pipeline learns
 """
 
 
-def model_card(policy: "Policy", metrics: Mapping[str, float], *, sha256: str) -> str:
-    """Markdown; the same text for the same policy and metrics."""
+def model_card(policy: "Policy", metrics: Mapping[str, float], *, sha256: str, method: str) -> str:
+    """Markdown; the same text for the same policy and metrics.
+
+    Args:
+        policy: what the card is about.
+        metrics: of an evaluation, ``method/condition/style/metric``, with ``_low`` and ``_high`` beside it.
+        sha256: of the policy's file.
+        method: the policy's name in the metrics.
+    """
     config, layout = policy.config, policy.agent.representation.layout
-    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in sorted(metrics.items()) if _is_number(value))
     return _TEMPLATE.format(
         unit_beats=config.action_space.unit_beats,
         n_actions=ActionSpace(config.action_space).n_discrete_actions,
@@ -48,9 +54,18 @@ def model_card(policy: "Policy", metrics: Mapping[str, float], *, sha256: str) -
         mode=config.features.feature_mode,
         sample_rate=config.audio.sample_rate,
         styles=", ".join(policy.styles) or "one, without a name",
-        metrics=rows or "| none measured | |",
+        metrics=_table(metrics, method),
     )
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _table(metrics: Mapping[str, float], method: str) -> str:
+    rows = []
+    for name, value in sorted(metrics.items()):
+        if not name.startswith(f"{method}/") or f"/{_ALL}/" not in name or f"{name}_low" not in metrics:
+            continue
+        _, condition, _, metric = name.split("/")
+        low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
+        rows.append(f"| {metric} | {_CONDITIONS[condition]} | {value:.3f} | {low:.3f} to {high:.3f} |")
+    if not rows:
+        return "Nothing was measured."
+    return "\n".join(["| metric | length | mean | interval |", "| --- | --- | --- | --- |", *rows])

@@ -14,6 +14,7 @@ LEFT_OUT = ("rl_editor/__init__.py", "rl_editor/config.py", "stages/__init__.py"
 
 _OURS = ("rl_editor", "stages")
 _NOT_RUN = ("main", "from_file")
+_DATA = {"rl_editor/report": "rl_editor/templates"}  # code -> files that it reads
 
 
 def code_dependencies(stage: str, root: Path = Path()) -> list[str]:
@@ -28,7 +29,9 @@ def code_dependencies(stage: str, root: Path = Path()) -> list[str]:
         entry = location == root / "stages" / f"{stage}.py"
         for file in sorted(location.glob("**/*.py")) if location.is_dir() else [location]:
             pending += _imports(file, skip=() if entry else _NOT_RUN)
-    return sorted(path for s in seen if (path := s.relative_to(root).as_posix()) not in LEFT_OUT)
+    paths = {s.relative_to(root).as_posix() for s in seen}
+    paths |= {data for code, data in _DATA.items() if code in paths}
+    return sorted(paths - set(LEFT_OUT))
 
 
 def _location(module: str, root: Path) -> Path | None:

@@ -32,12 +32,6 @@ def read_demonstrations(*, splits: Iterable[Split], augmented: bool = False) -> 
     return found
 
 
-def references() -> list[Analysis]:
-    """The analyses of finished tracks that have no raw."""
-    paths = (FEATURES / f"{track.track_id}.npz" for track in load_manifest().with_role("reference"))
-    return [load_analysis(path) for path in paths if path.is_file()]
-
-
 def _labelled(manifest: Manifest) -> list[PairEntry]:
     return [pair for pair in manifest.pairs if (LABELS / f"{pair.pair_id}.npz").is_file()]
 

@@ -1,37 +1,40 @@
 """evaluate: both policies and the baselines on songs that no training has seen.
 
 Reads ``models``, ``data/features``, ``data/labels``, the recordings and params; writes ``reports/evaluation`` (HTML,
-figures, audio), ``metrics/evaluate.json`` and ``plots/evaluate.csv``.
+figures, audio), ``metrics/evaluate.json`` and ``plots/evaluate.csv``, ``plots/actions.csv``.
 """
 
 from pathlib import Path
 
-from rl_editor.report import write_report
-
 from rl_editor.checkpoint import load_policy
 from rl_editor.command import run
 from rl_editor.evaluation import evaluate_policies
+from rl_editor.report import write_comparison, write_report
 from stages.dataset import read_demonstrations
-from stages.layout import BC_CHECKPOINT, PPO_CHECKPOINT, REPORT, fresh_folder
-from stages.learning import stage_logger, write_metrics
+from stages.layout import BC_CHECKPOINT, PLOTS, PPO_CHECKPOINT, REPORT, fresh_folder
+from stages.learning import stage_logger, write_metrics, write_table
 from stages.manifest import library_root, load_manifest
 from stages.params import PARAMS, load_params
 
 SECTIONS = ("action_space", "audio", "data", "evaluation", "features", "render", "reward", "state", "training")
+COMPARISON = PLOTS / "evaluate.csv"
 
 
 def main(params: Path = PARAMS) -> None:
     """Compare policies and baselines on held-out songs."""
     config = load_params(SECTIONS, params)
-    demonstrations = read_demonstrations(splits=("train", "test"))
+    demonstrations = read_demonstrations(splits=("test",))
     root, manifest = library_root(config), load_manifest()
     sources = {pair.song: root / manifest.track(pair.raw).path for pair in manifest.pairs}
     policies = {"bc": load_policy(BC_CHECKPOINT), "ppo": load_policy(PPO_CHECKPOINT)}
     with stage_logger("evaluate", params) as logger, fresh_folder(REPORT) as folder:
         result = evaluate_policies(policies, demonstrations, config)
-        write_report(result, folder, sources=sources)
+        write_report(result, folder, config=config, sources=sources)
         logger.log_metrics(result.metrics)
         logger.log_artifact(write_metrics("evaluate", result.metrics))
+        write_comparison(result, COMPARISON)
+        logger.log_artifact(COMPARISON)
+        logger.log_artifact(write_table("actions", result.histogram))
 
 
 if __name__ == "__main__":

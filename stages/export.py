@@ -8,8 +8,10 @@ files are the result.
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import typer
 
@@ -30,7 +32,9 @@ from stages.learning import stage_logger
 from stages.params import PARAMS, load_params
 
 SECTIONS = ("action_space", "evaluation", "features", "reward", "state", "training")
-NAME, SCORE = "ppo", "ppo/score"
+NAME = "ppo"
+# What the champion is chosen by: the mean of likeness to the editor and of the reward, both to the editor's length.
+SCORES = tuple(f"{NAME}/target/all/{metric}" for metric in ("balanced_accuracy", "reward_total"))
 POLICY = "policy.pt"
 
 
@@ -42,7 +46,7 @@ def main(params: Path = PARAMS) -> None:
         policy = load_policy(PPO_CHECKPOINT)
         shutil.copyfile(PPO_CHECKPOINT, folder / POLICY)
         export_onnx(policy, folder / "policy.onnx")
-        card = model_card(policy, metrics, sha256=file_sha256(folder / POLICY))
+        card = model_card(policy, metrics, sha256=file_sha256(folder / POLICY), method=NAME)
         write_text(folder / "MODEL_CARD.md", card)
     try:
         publish(config, metrics, params)
@@ -66,9 +70,9 @@ def publish(config: Config, metrics: dict[str, float], params: Path) -> None:
         registered = register(
             EXPORT / POLICY,
             name,
-            held_out=HeldOut(metrics[SCORE], digest_of(held_out)),
+            held_out=HeldOut(score_of(metrics), digest_of(held_out)),
             measure=partial(measured, demonstrations=held_out, config=config),
-            run_id=logger.run_id,
+            run_id=getattr(logger, "run_id", None),
         )
     state = "champion" if registered.is_champion else "not better than the champion"
     typer.echo(f"{name} version {registered.version}: {state}", err=True)
@@ -76,7 +80,12 @@ def publish(config: Config, metrics: dict[str, float], params: Path) -> None:
 
 def measured(path: Path, *, demonstrations: list[Demonstration], config: Config) -> float:
     """The held-out score of another policy file."""
-    return float(evaluate_policies({NAME: load_policy(path)}, demonstrations, config).metrics[SCORE])
+    return score_of(evaluate_policies({NAME: load_policy(path)}, demonstrations, config).metrics)
+
+
+def score_of(metrics: Mapping[str, float]) -> float:
+    """The held-out score of the policy in the metrics of an evaluation."""
+    return fmean(metrics[name] for name in SCORES)
 
 
 def digest_of(demonstrations: list[Demonstration]) -> str:

@@ -31,8 +31,12 @@ def write_metrics(stage: str, metrics: Mapping[str, float]) -> Path:
 
 def write_curve(stage: str, history: Sequence[Mapping[str, float]]) -> Path:
     """Write ``plots/<stage>.csv``, one row per epoch or update, numbered from 1."""
-    path = PLOTS / f"{stage}.csv"
-    frame = pd.DataFrame([{"step": number, **row} for number, row in enumerate(history, start=1)])
+    return write_table(stage, pd.DataFrame([{"step": number, **row} for number, row in enumerate(history, start=1)]))
+
+
+def write_table(name: str, table: pd.DataFrame) -> Path:
+    """Write ``plots/<name>.csv``."""
+    path = PLOTS / f"{name}.csv"
     with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format=f"%.{_CURVE_DIGITS}g", lineterminator="\n")
+        table.to_csv(temporary, index=False, float_format=f"%.{_CURVE_DIGITS}g", lineterminator="\n")
     return path

@@ -84,7 +84,10 @@ class TestOnnx:
 class TestModelCard:
     def test_it_names_editors_numbers_and_hash(self) -> None:
         config = small()
-        text = model_card(Policy(Agent(config), config, ("ann", "bob")), {"b": 0.25, "a": 1.0}, sha256="abc")
+        metrics = {f"ppo/target/all/reward{end}": v for end, v in (("", 0.5), ("_low", 0.25), ("_high", 0.75))}
+        metrics |= {"bc/target/all/reward": 0.9, "ppo/target/ann/reward": 0.8}
+        text = model_card(Policy(Agent(config), config, ("ann", "bob")), metrics, sha256="abc", method="ppo")
         assert "ann, bob" in text
         assert "`abc`" in text
-        assert text.index("| a | 1 |") < text.index("| b | 0.25 |")
+        assert "| reward | asked for | 0.500 | 0.250 to 0.750 |" in text
+        assert "0.9" not in text
