@@ -7,6 +7,7 @@ all, loop all) must score below the good one wherever a length is asked for. Cha
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -153,7 +154,7 @@ def _loop_all(case: AuditCase) -> list[EditList]:
     grid, source = case.state.grid, case.edit.source
     bounds = np.round(grid.units(4).times_s * source.sample_rate).astype(int)
     bounds[-1] = source.frames
-    bars = [Segment(int(a), int(b - a)) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b > a]
+    bars = [Segment(int(a), int(b - a)) for a, b in pairwise(bounds) if b > a]
     return [
         EditList(source, tuple(bar for bar in bars for _ in range(times)), beat_times_s=case.edit.beat_times_s)
         for times in LOOP_ALL_TIMES

@@ -7,6 +7,7 @@ the source cannot be compared: a join with it counts as a transition of natural 
 
 from collections.abc import Callable
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -73,6 +74,7 @@ class RewardCalculator:
     ) -> None:
         self.config, self.reference, self.learned_reward = config, reference, learned_reward
         self.space = ActionSpace(config.action_space)
+        self._tables: WeakKeyDictionary[AudioState, BeatTable] = WeakKeyDictionary()
 
     def score(
         self,
@@ -103,7 +105,7 @@ class RewardCalculator:
 
     def join_costs(self, edit: EditList, state: AudioState) -> Float[np.ndarray, "joins faults"]:
         """Faults (``FAULT_NAMES``) of every join of an edit, in output order."""
-        faults = self._faults(edit, beat_table(state, self.reference), state)
+        faults = self._faults(edit, self._table(state), state)
         return faults[:, : len(FAULT_NAMES)].numpy()
 
     def score_actions(
@@ -142,9 +144,14 @@ class RewardCalculator:
         """Share of the output that this style may replay."""
         return self.config.reward.loop_ratio_by_style.get(style, self.config.reward.max_loop_ratio)
 
+    def _table(self, state: AudioState) -> BeatTable:
+        if state not in self._tables:
+            self._tables[state] = beat_table(state, self.reference)
+        return self._tables[state]
+
     def _estimate(self, edit: EditList, state: AudioState, target_s: float | None, style: str) -> Estimate:
         _check_source(edit, state)
-        table = beat_table(state, self.reference)
+        table = self._table(state)
         totals = _totals(edit, table, self._faults(edit, table, state))
         asked = self._brief(state, table, target_s, self.loop_limit(style))
         return estimate(totals, asked, tolerance=self.config.reward.duration_tolerance)

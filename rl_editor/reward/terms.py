@@ -6,9 +6,9 @@ it is from ideal, in steps that count as natural:
 
     fault = x^2 / (1 + x^2)
     tempo       x^2 = (|delta_i - delta_o| / PULSE_S)^2 + (log2(interval_i / interval_o) / TEMPO_OCTAVES)^2
-    energy      x = (min(|after_i - before_o + dg|, |after_i - after_o + dg|) + |dg| / 2) / natural level step
+    energy      x = (min(|after_i - before_o + dg|, |after_i - after_o + dg|) + GAIN |dg|) / natural level step
                 a step is fine if it is small, or if the song would have made it there; dg is the gain's step in dB,
-                half of which is charged so that gain pays only where it levels
+                charged so that gain never pays, since |a + dg| + |dg| >= |a|
     transition  x = |what starts at i - what starts at o| / natural distance
     phrase      PHASE  the bar goes on with another beat than is due
               + OFF_BAR  the join is not at bar lines
@@ -61,6 +61,7 @@ SUMMARY_NAMES = (
 SUMMARY_DIM = len(SUMMARY_NAMES)
 
 PULSE_S = 0.03  # a pulse this late is a fault of 1/2; 2.5 % of a beat are just heard (Friberg and Sundberg 1995)
+GAIN = 1.25  # above 1, so that a gain step that hides a join's own step still costs
 TEMPO_OCTAVES = 0.06  # 4 % in tempo
 RENDER_S = 0.025  # a join may move this far, both sides alike, without being off the beat
 PHASE, OFF_BAR, PHRASE = 0.55, 0.15, 0.3  # shares of the phrase fault
@@ -209,7 +210,7 @@ def _tempo(out: Tensor, into: Tensor, offsets: Offsets) -> Tensor:
 
 def _energy(step: Tensor, excess: Tensor, gain_step_db: Tensor) -> Tensor:
     smooth = torch.minimum((step + gain_step_db).abs(), (excess + gain_step_db).abs())
-    return smooth + gain_step_db.abs() / 2.0
+    return smooth + GAIN * gain_step_db.abs()
 
 
 def _off_beat(out: Tensor, offsets: Offsets) -> Tensor:

@@ -1,0 +1,285 @@
+"""Episodes in lockstep against the ledger, the edit list and the Gymnasium contract."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conformance import check_editing_env
+from gymnasium.utils.env_checker import check_env
+from test_reward import random_actions
+from world_tracks import track
+
+from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace
+from rl_editor.config import Config
+from rl_editor.environment import AudioEditingEnv, BatchedEditingEnv
+from rl_editor.errors import EditListError
+from rl_editor.labels import decode
+from rl_editor.reward import RewardCalculator
+from rl_editor.state import PROGRESS_NAMES, AudioState, StateRepresentation
+
+
+def configured(unit_beats: int = 4, reach: int = 6) -> Config:
+    config = Config()
+    config.action_space.unit_beats, config.action_space.reorder_reach_units = unit_beats, reach
+    return config
+
+
+def batched(states: list[AudioState], config: Config, *, n_envs: int, seed: int = 0, **more: Any) -> BatchedEditingEnv:
+    batch = StateRepresentation(config).batch(states)
+    return BatchedEditingEnv(batch, config, n_envs=n_envs, generator=torch.Generator().manual_seed(seed), **more)
+
+
+def column(observation, name: str) -> torch.Tensor:
+    return observation.progress[:, PROGRESS_NAMES.index(name)]
+
+
+@pytest.mark.parametrize(("unit_beats", "beats_per_bar"), [(4, 4), (1, 4), (4, 3)])
+def test_mask_is_the_ledgers_and_rewards_add_up_to_the_score(unit_beats, beats_per_bar):
+    config, rng = configured(unit_beats), np.random.default_rng(unit_beats)
+    states = [
+        track(0, form="ab", bars_per_section=4, beats_per_bar=beats_per_bar),
+        track(1, form="abc", bars_per_section=2, lead_in_s=0.3, tail_s=0.4, beats_per_bar=beats_per_bar),
+        track(2, form="a", bars_per_section=1, beats_per_bar=beats_per_bar),
+    ]
+    env, space = batched(states, config, n_envs=6), ActionSpace(config.action_space)
+    which = torch.tensor([0, 1, 2, 0, 1, 2])
+    ratios = torch.tensor([0.5, 0.8, 1.0, torch.nan, torch.nan, 1.5])
+    observation = env.reset(which, ratios)
+    units = env.batch.n_units[which].tolist()
+    plans = [random_actions(n, space, rng) for n in units]
+    ledgers, sums = [ActionLedger(n, space) for n in units], torch.zeros(6)
+    start = env._potential.clone()
+    for step in range(max(units)):
+        for mask, ledger in zip(observation.mask.numpy(), ledgers, strict=True):
+            if ledger.unit < ledger.n_units:
+                assert (mask == ledger.mask()).all()
+        actions = [plan[step] if step < len(plan) else KEEP for plan in plans]
+        result = env.step(torch.tensor(actions), auto_reset=False)
+        observation, sums = result.observation, sums + result.reward
+        for ledger, action in zip(ledgers, actions, strict=True):
+            if ledger.unit < ledger.n_units:
+                ledger.push(action)
+        assert result.done.tolist() == [step + 1 >= n for n in units]
+    for i, (track_number, ratio) in enumerate(zip(which.tolist(), ratios.tolist(), strict=True)):
+        state = states[track_number]
+        edit = decode(plans[i], state.grid.units(unit_beats), space, source=state.recording, crossfade_ms=50.0)
+        target_s = None if np.isnan(ratio) else ratio * state.recording.frames / state.recording.sample_rate
+        score = RewardCalculator(config).score(edit, state, target_duration_s=target_s)
+        assert float(result.info.total[i]) == pytest.approx(score.total, abs=1e-5)
+        assert float(sums[i] + start[i]) == pytest.approx(score.total, abs=1e-5)
+        assert env.actions[i, : units[i]].tolist() == plans[i]
+
+
+def test_illegal_decisions_play_as_keep_and_are_flagged():
+    config = configured()
+    env = batched([track(form="a")], config, n_envs=2)
+    env.reset()
+    extend = ActionSpace(config.action_space).extend
+    result = env.step(torch.tensor([extend, CUT]))
+    assert result.info.masked_action.tolist() == [True, False]
+    assert result.info.action.tolist() == [KEEP, CUT]
+    assert column(result.observation, "kept").tolist() == [1.0, 0.0]
+
+
+def test_automatic_reset_draws_new_tracks_and_repeats_with_the_seed():
+    config = configured()
+    states = [track(seed, form="a", bars_per_section=bars) for seed, bars in ((0, 2), (1, 3), (2, 5))]
+
+    def play(seed: int) -> tuple[list[int], torch.Tensor]:
+        env = batched(states, config, n_envs=8, seed=seed, target_ratios=torch.full((3,), 0.5), target_dropout=0.5)
+        env.reset()
+        tracks, rewards = [], []
+        for _ in range(12):
+            result = env.step(torch.full((8,), KEEP))
+            assert (result.observation.unit[result.done] == 0).all()
+            tracks += result.observation.track.tolist()
+            rewards.append(result.reward)
+        return tracks, torch.stack(rewards)
+
+    first, again, other = play(0), play(0), play(1)
+    assert first[0] == again[0]
+    assert torch.equal(first[1], again[1])
+    assert first[0] != other[0]
+    assert set(first[0]) == {0, 1, 2}
+
+
+def test_a_hidden_target_is_rewarded_but_not_shown():
+    config = configured()
+    state = track(form="ab", bars_per_section=2)
+    shown = batched([state], config, n_envs=1, target_ratios=torch.tensor([0.5]))
+    hidden = batched([state], config, n_envs=1, target_ratios=torch.tensor([0.5]), target_dropout=1.0)
+    open_, closed = shown.reset(), hidden.reset()
+    assert (float(column(open_, "has_target")), float(column(open_, "target"))) == (1.0, 0.5)
+    assert (float(column(closed, "has_target")), float(column(closed, "target"))) == (0.0, 0.0)
+    for action in (KEEP, KEEP, CUT, CUT):
+        a, b = (env.step(torch.tensor([action]), auto_reset=False) for env in (shown, hidden))
+        assert torch.equal(a.reward, b.reward)
+    assert float(a.info.total) > 0.99  # half of it, straight on, is what was asked
+
+
+def test_progress_by_hand():
+    config = configured()
+    state = track(form="aa", bars_per_section=4, beats_per_bar=4)
+    env = batched([state], config, n_envs=1)
+    env.reset(torch.tensor([0]), torch.tensor([0.5]))
+    for action in (KEEP, CUT, 2):
+        result = env.step(torch.tensor([action]))
+    observation = result.observation
+    spans = env.batch.unit_duration_s[0].numpy()
+    output = spans[0] + 2 * spans[2]
+    expected = {
+        "place": 3 / 8,
+        "remaining": spans[3:].sum() / spans.sum(),
+        "output": output / spans.sum(),
+        "output_of_target": output / (0.5 * spans.sum()),
+        "missing_of_remaining": (0.5 * spans.sum() - output) / spans[3:].sum(),
+        "replayed": spans[2] / output,
+        "replay_limit": 0.15,
+        "kept": 1 / 3,
+        "cut": 1 / 3,
+        "looped": 1 / 3,
+        "moved": 0.0,
+        "since_change": 1 / 5,  # log2(1 + 1) / 5: playing began with the last decision
+        "last_plays": 1.0,
+        "open_loop": 1.0,
+        "open_move": 0.0,
+        "bar_phase": 0.0,
+        "phrase_phase": 3 / 4,
+    }
+    for name, value in expected.items():
+        assert float(column(observation, name)) == pytest.approx(value, abs=1e-4), name
+    latest = observation.history.reshape(8, 8)[-3:]
+    assert latest.tolist() == [
+        [1, 0, 0, 0, 0, 0, 0, 1],
+        [0, 1, 0, 0, 0, 0, 0, 1],
+        [0, 0, 1, 0, 0, 0.5, 0, 1],  # 2 of at most 4 times
+    ]
+    assert observation.history.reshape(8, 8)[:-3].abs().sum() == 0
+
+
+def test_the_fate_of_an_alike_earlier_unit_is_seen():
+    env = batched([track(form="abcab")], configured(), n_envs=1)
+    env.reset()
+    for unit in range(24):
+        result = env.step(torch.tensor([CUT if unit < 8 else KEEP]))  # the first a is cut
+    assert float(column(result.observation, "twin_known")) == 1.0
+    assert float(column(result.observation, "twin_cut")) == 1.0  # bar 24 begins the second a
+
+
+def test_gymnasium_checker_passes():
+    env = AudioEditingEnv(configured(), audio_state=track(form="a"), target_duration_s=9.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an observation space without bounds
+        check_env(env, skip_render_check=True)
+
+
+CASES = {
+    "bars": (4, {"form": "ab", "bars_per_section": 4}),
+    "beats": (1, {"form": "a", "bars_per_section": 3, "lead_in_s": 0.3, "tail_s": 0.2}),
+    "three four": (4, {"form": "a", "bars_per_section": 5, "beats_per_bar": 3, "lead_in_s": 0.3}),
+    "one unit": (4, {"form": "a", "bars_per_section": 1}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_environment_conforms(name):
+    unit_beats, song = CASES[name]
+    check_editing_env(lambda: AudioEditingEnv(configured(unit_beats), audio_state=track(**song), target_duration_s=5.0))
+
+
+class _Unmasked(AudioEditingEnv):
+    def _info(self, *, masked):
+        return super()._info(masked=masked) | {"action_mask": np.ones(self.action_space.n_discrete_actions, np.int8)}
+
+
+class _Unflagged(AudioEditingEnv):
+    def _info(self, *, masked):
+        return super()._info(masked=False)
+
+
+class _Endless(AudioEditingEnv):
+    def step(self, action):
+        observation, reward, _, truncated, info = super().step(action)
+        return observation, reward, False, truncated, info
+
+
+class _Generous(AudioEditingEnv):
+    def step(self, action):
+        observation, reward, done, truncated, info = super().step(action)
+        return observation, reward + 0.01 * (action == KEEP), done, truncated, info
+
+
+class _Lenient(AudioEditingEnv):
+    def step(self, action):
+        return super().step(int(np.clip(action, 0, self.action_space.n_discrete_actions - 1)))
+
+
+@pytest.mark.parametrize("broken", [_Unmasked, _Unflagged, _Endless, _Generous, _Lenient])
+def test_conformance_finds_broken_environments(broken):
+    with pytest.raises((AssertionError, EditListError)):
+        check_editing_env(lambda: broken(configured(), audio_state=track(form="ab", bars_per_section=4)))
+
+
+def test_gymnasium_and_lockstep_agree_step_for_step():
+    config, rng = configured(), np.random.default_rng(3)
+    states = [track(0, form="ab", bars_per_section=3), track(1, form="abc", bars_per_section=2)]
+    representation = StateRepresentation(config)
+    for number, state in enumerate(states):
+        lockstep = batched(states, config, n_envs=3)
+        single = AudioEditingEnv(config, audio_state=state)
+        single.reset(options={"target_duration_s": 8.0})
+        ratio = 8.0 * state.recording.sample_rate / state.recording.frames
+        lockstep.reset(torch.full((3,), number), torch.full((3,), ratio))
+        for action in random_actions(6, representation.space, rng):
+            flat, reward, *_ = single.step(action)
+            result = lockstep.step(torch.full((3,), action), auto_reset=False)
+            both = representation.flatten(result.observation, lockstep.batch)
+            layout = representation.layout
+            window = layout.window_units * layout.row_dim  # padded alike beyond the track's end
+            assert np.allclose(both[1].numpy()[:window], flat[:window], atol=1e-6)
+            assert np.allclose(both[1].numpy()[window:], flat[window:], atol=1e-5)
+            assert reward == pytest.approx(float(result.reward[1]), abs=1e-6)
+
+
+def test_actions_outside_and_steps_after_the_end_are_refused():
+    env = AudioEditingEnv(configured(), audio_state=track(form="a", bars_per_section=1))
+    with pytest.raises(EditListError, match="reset"):
+        env.step(KEEP)
+    env.reset()
+    with pytest.raises(EditListError, match=r"outside 0\.\."):
+        env.step(env.action_space.n_discrete_actions)
+    env.step(KEEP)
+    with pytest.raises(EditListError, match="after the end"):
+        env.step(KEEP)
+    with pytest.raises(EditListError, match="target_duration_s -1"):
+        env.reset(options={"target_duration_s": -1.0})
+
+
+def test_the_end_hands_over_the_edit_and_its_score():
+    state = track(form="ab", bars_per_section=2)
+    env = AudioEditingEnv(configured(), audio_state=state, target_duration_s=state.grid.duration_s)
+    env.reset(seed=1)
+    for _ in range(4):
+        *_, info = env.step(np.int64(KEEP))
+    assert info["edit_list"].frames == state.recording.frames
+    assert info["reward_components"].total == pytest.approx(1.0, abs=1e-5)
+    assert env.action_masks().sum() == 1  # over: KEEP alone
+
+
+def test_the_action_space_is_seedable():
+    env = AudioEditingEnv(configured(), audio_state=track(form="a"))
+    _, info = env.reset(seed=3)
+    env.action_space.seed(3)
+    drawn = [env.action_space.sample(mask=info["action_mask"]) for _ in range(8)]
+    env.action_space.seed(3)
+    assert drawn == [env.action_space.sample(mask=info["action_mask"]) for _ in range(8)]
+
+
+def test_loop_limits_follow_the_style():
+    states = [track(0, form="a", style=0), track(0, form="a", style=1)]
+    env = batched(states, configured(), n_envs=2, styles=torch.tensor([0, 1]), style_names=("radio", "extended_mix"))
+    observation = env.reset(torch.tensor([0, 1]))
+    assert column(observation, "replay_limit").tolist() == pytest.approx([0.15, 0.6])
+    assert observation.style[:, :2].tolist() == [[1.0, 0.0], [0.0, 1.0]]

@@ -1,0 +1,203 @@
+"""Tables, song map and observations of synthetic tracks whose sections, repeats and levels are known."""
+
+import numpy as np
+import pytest
+import torch
+from world_tracks import FORM, track
+
+from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType
+from rl_editor.config import Config
+from rl_editor.errors import EditListError
+from rl_editor.features import FEATURE_NAMES, feature_dim
+from rl_editor.grid import BeatGrid
+from rl_editor.state import (
+    DECISION_DIM,
+    PROGRESS_DIM,
+    STRUCTURE_DIM,
+    STRUCTURE_NAMES,
+    AudioState,
+    EditHistory,
+    Observation,
+    StateRepresentation,
+    decision_vectors,
+)
+from rl_editor.state.structure import heard, novelty, rank, section_bounds, structure
+
+
+def configured(**action_space: int) -> Config:
+    config = Config()
+    for name, value in action_space.items():
+        setattr(config.action_space, name, value)
+    return config
+
+
+def observation_of(representation: StateRepresentation, *, unit: int = 0, seed: int = 0) -> Observation:
+    layout, generator = representation.layout, torch.Generator().manual_seed(seed)
+    return Observation(
+        torch.tensor([0]),
+        torch.tensor([unit]),
+        torch.eye(layout.n_styles)[:1],
+        torch.rand(1, layout.history_dim, generator=generator),
+        torch.rand(1, layout.progress_dim, generator=generator),
+        torch.rand(1, layout.n_actions, generator=generator) > 0.5,
+    )
+
+
+@pytest.mark.parametrize("mode", ["basic", "enhanced", "full"])
+def test_flat_observation_fits_4096(mode):
+    config = Config()
+    config.features.feature_mode = mode
+    representation = StateRepresentation(config)
+    row = feature_dim(mode) + STRUCTURE_DIM + 1
+    parts = 15 * row + 64 * 24 + 58 + 8 + 8 * DECISION_DIM + PROGRESS_DIM + 133  # 15 = 2 * 7 + 1 rows, 133 actions
+    assert representation.size == parts <= 4096
+    batch = representation.batch([track(mode=mode, form="iab")])
+    flat = representation.flatten(observation_of(representation), batch)
+    assert flat.shape == (1, parts)
+    assert flat.isfinite().all()
+
+
+def test_split_undoes_flatten():
+    representation = StateRepresentation(Config())
+    batch = representation.batch([track(form="iab")])
+    observation = observation_of(representation, unit=3)
+    parts = representation.split(representation.flatten(observation, batch))
+    for name in ("style", "history", "progress", "mask"):
+        assert torch.equal(getattr(parts, name), getattr(observation, name))
+    assert torch.equal(parts.song_map[0], batch.song_map[0])
+    assert torch.equal(parts.static[0], batch.static[0])
+    assert torch.equal(parts.window[0], batch.rows[0, 3 : 3 + 15])
+
+
+def test_rows_are_means_over_units_with_a_flag_and_zeros_outside():
+    config = Config()
+    state = track(form="iab")
+    representation = StateRepresentation(config)
+    batch = representation.batch([state, track(1, form="a", bars_per_section=2)])
+    context = config.state.context_units
+    assert batch.rows.shape == (2, 24 + 2 * context, representation.layout.row_dim)
+    expected = state.features.values[4:8].mean(axis=0)  # unit 1 is bar 1: beats 4..7
+    assert torch.allclose(batch.rows[0, context + 1, : len(expected)], torch.from_numpy(expected), atol=1e-5)
+    flags = batch.rows[..., -1]
+    assert flags[0].tolist() == [0.0] * context + [1.0] * 24 + [0.0] * context
+    assert flags[1].sum() == 2  # two bars, the rest is padding
+    assert batch.rows[1, context + 2 :].abs().sum() == 0
+    assert batch.n_units.tolist() == [24, 2]
+    assert batch.unit_duration_s[0].sum() == pytest.approx(state.grid.duration_s, abs=1e-3)
+
+
+def test_structure_finds_the_equal_section_and_that_nothing_came_before_the_first():
+    state = track(form="abcab")  # bars 24..31 repeat bars 0..7; chords go round every 4 bars
+    units = state.grid.units(4)
+    result = structure(state.features, state.grid, units)
+    column = {name: result.columns[:, i] for i, name in enumerate(STRUCTURE_NAMES)}
+    assert column["is_first"][[0, 8, 16]].tolist() == [1, 1, 1]
+    assert column["is_first"][[24, 26, 32, 34]].tolist() == [0, 0, 0, 0]
+    twins = result.earlier[24:28]
+    assert [t % 4 for t in twins] == [0, 1, 2, 3]  # the same chord of the round ..
+    assert (twins < 8).all()  # .. in the first a
+    assert column["earlier_likeness"][24] > 0.9 > column["earlier_likeness"][16]
+    assert column["later_likeness"][0] > 0.9
+    assert result.earlier[0] == -1
+    assert column["earlier_distance"][24] == pytest.approx((24 - twins[0]) / 40)
+
+
+def test_structure_ranks_the_loud_section_highest_and_names_sections():
+    state = track(form=FORM)  # b is the loudest
+    result = structure(state.features, state.grid, state.grid.units(4))
+    energy = result.columns[:, STRUCTURE_NAMES.index("section_energy_rank")]
+    loud = np.array([letter == "b" for letter in FORM for _ in range(8)])
+    assert energy[loud].min() > energy[~loud].max()
+    place = result.columns[:, STRUCTURE_NAMES.index("section_place")]
+    assert place[:8] == pytest.approx((np.arange(8) + 0.5) / 8)  # the intro's 8 bars
+
+
+def test_rank_by_hand():
+    assert rank(np.array([3.0, 1.0, 2.0])).tolist() == [1.0, 0.0, 0.5]
+    assert rank(np.array([1.0, 1.0, 5.0])).tolist() == [0.25, 0.25, 1.0]  # a tie shares ranks 0 and 1/2
+    assert rank(np.array([7.0])).tolist() == [0.5]
+
+
+def test_novelty_peaks_where_the_section_changes():
+    state = track(form="ab")
+    curve = novelty(heard(state.features))
+    assert int(curve.argmax()) == 32  # 8 bars of 4 beats
+    assert curve[0] == curve[-1] == 0.0
+    assert section_bounds(curve).tolist() == [0, 32, 64]
+
+
+@pytest.mark.parametrize("unit_beats", [1, 4, 8])
+@pytest.mark.parametrize("beats_per_bar", [3, 4])
+def test_any_grid_gives_finite_tables(unit_beats, beats_per_bar):
+    states = [
+        track(form="ia", bars_per_section=3, beats_per_bar=beats_per_bar, lead_in_s=0.3, tail_s=0.2),
+        track(1, form="a", bars_per_section=1, beats_per_bar=beats_per_bar),
+    ]
+    batch = StateRepresentation(configured(unit_beats=unit_beats)).batch(states)
+    units = [state.grid.units(unit_beats).n_units for state in states]
+    assert batch.n_units.tolist() == units
+    for tensor in (batch.rows, batch.song_map, batch.static, batch.reward.points, batch.unit_duration_s):
+        assert tensor.isfinite().all()
+
+
+def test_one_beat_is_a_track():
+    whole = track(form="a", bars_per_section=1)
+    grid = BeatGrid(np.array([0.0, 0.5]), np.array([0]))
+    features = type(whole.features)(whole.features.values[:1], whole.features.names)
+    representation = StateRepresentation(Config())
+    batch = representation.batch([AudioState(grid, features)])
+    assert batch.n_units.tolist() == [1]
+    assert representation.flatten(observation_of(representation), batch).isfinite().all()
+
+
+def test_silence_and_constant_features_are_finite():
+    state = track(form="a")
+    still = type(state.features)(np.zeros_like(state.features.values), state.features.names)
+    batch = StateRepresentation(Config()).batch([AudioState(state.grid, still)])
+    assert batch.rows.isfinite().all()
+    assert batch.reward.points.isfinite().all()
+
+
+def test_song_map_covers_the_song_in_order():
+    config = Config()
+    state = track(form=FORM)
+    batch = StateRepresentation(config).batch([state])
+    place = batch.song_map[0, :, -1]
+    assert (place.diff() >= 0).all()
+    assert place[0] < 0.02
+    assert place[-1] > 0.98
+    chroma = [state.features.names.index(f"chroma_{p}") for p in ("C", "G")]
+    first = state.features.values[:6, chroma].mean(axis=0)  # 352 beats in 64 tokens: beats 0..5.5
+    assert torch.allclose(batch.song_map[0, 0, [5, 12]], torch.from_numpy(first), atol=1e-5)
+
+
+def test_decision_vectors_by_hand():
+    space = ActionSpace()
+    table = decision_vectors(space)
+    assert table[KEEP].tolist() == [1, 0, 0, 0, 0, 0, 0, 1]
+    assert table[3].tolist() == [0, 0, 1, 0, 0, 0.75, 0, 1]  # LOOP3 of 4
+    assert table[space.index("REORDER-32")].tolist() == [0, 0, 0, 0, 1, 0, -0.5, 1]  # 32 of 64 back
+
+
+def test_history_records_legal_decisions_only():
+    config = Config()
+    state = track(form="a", bars_per_section=4)
+    history = EditHistory(state, config, [KEEP, CUT])
+    with pytest.raises(EditListError, match="not legal"):
+        history.record(history.space.extend)  # nothing to extend after CUT
+    history.record(2)
+    assert (history.unit, history.done, history.count(ActionType.LOOP)) == (3, False, 1)
+    edit = history.edit_list()  # bar 0, then bar 2 twice; bar 3 is not decided
+    bars = np.round(state.grid.times_s[::4] * state.source.sample_rate).astype(int)
+    assert [s.source_start_frame for s in edit.segments] == [bars[0], bars[2], bars[2]]
+    assert edit.actions == ("KEEP", "CUT", "LOOP2", "CUT")
+
+
+def test_features_of_another_grid_are_refused():
+    state = track(form="ab")
+    with pytest.raises(EditListError, match="64 beats"):
+        AudioState(state.grid, track(form="a").features, state.source)
+
+
+def test_names_of_the_mode_are_those_of_the_track():
+    assert track(mode="full").features.names == FEATURE_NAMES["full"]
