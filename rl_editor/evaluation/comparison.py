@@ -40,6 +40,7 @@ EDITOR = "editor"
 BASELINES = ("keep_all", "loudest", "random", "dp")
 ALL_STYLES = "all"
 KEY_METRICS = ("balanced_accuracy", "action_balanced_accuracy", "reward_total", "duration_error")  # per style
+SCORE_METRICS = ("reward_total", "action_balanced_accuracy")
 
 Plan = Callable[[Demonstration, AudioState, float | None], EditList]
 """Edits a recording in the manner of a demonstration, to a length in seconds or none."""
@@ -102,7 +103,11 @@ class EvaluationResult:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Flat numbers ``method/condition/style/metric``, with ``_low`` and ``_high`` over all styles."""
+        """Flat numbers ``method/condition/style/metric``, with ``_low`` and ``_high`` over all styles.
+
+        ``method/score`` is what a champion is chosen by: the mean of reward and likeness (``SCORE_METRICS``) over all
+        styles at the editor's length, so that neither the reward alone nor imitation alone decides.
+        """
         flat: dict[str, float] = {"n_tracks": float(self.rows["track"].nunique()), "n_songs": float(self.n_songs)}
         for row in self.summary.to_dict("records"):
             if not np.isfinite(row["mean"]) or (row["style"] != ALL_STYLES and row["metric"] not in KEY_METRICS):
@@ -115,7 +120,12 @@ class EvaluationResult:
             if verdict.style == ALL_STYLES and verdict.n_songs:
                 key = f"{verdict.first}_minus_{verdict.second}/{verdict.condition}/{verdict.metric}"
                 flat |= {key: verdict.difference, f"{key}_low": verdict.low, f"{key}_high": verdict.high}
-        return dict(sorted(flat.items()))
+        return dict(sorted((flat | self._scores(flat)).items()))
+
+    def _scores(self, flat: Mapping[str, float]) -> dict[str, float]:
+        keys = {m: [f"{m}/{CONDITIONS[0]}/{ALL_STYLES}/{metric}" for metric in SCORE_METRICS] for m in self.methods}
+        known = {method: [flat[key] for key in names if key in flat] for method, names in keys.items()}
+        return {f"{method}/score": round(float(np.mean(values)), DIGITS) for method, values in known.items() if values}
 
     @property
     def n_songs(self) -> int:

@@ -1,0 +1,97 @@
+"""The result's tables as the page shows them: text cells, nothing left to compute."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rl_editor.actions import ActionType
+from rl_editor.evaluation import METRICS, EvaluationResult, Verdict
+from rl_editor.evaluation.comparison import ALL_STYLES, CONDITIONS, EDITOR
+from rl_editor.report.words import CONDITION_TITLES, HEADLINE, PER_STYLE, in_reading_order
+
+
+class Cell(NamedTuple):
+    """A mean and, below it, its interval."""
+
+    mean: str
+    interval: str
+    best: bool  # of all methods but the editor's own
+
+
+class Row(NamedTuple):
+    """One method."""
+
+    method: str
+    cells: list[Cell]
+
+
+class Table(NamedTuple):
+    """One style and condition."""
+
+    style: str
+    title: str
+    n_songs: int
+    metrics: Sequence[str]
+    rows: list[Row]
+
+
+class HistogramRow(NamedTuple):
+    """Shares of decisions of one method, in percent."""
+
+    method: str
+    condition: str
+    shares: list[str]
+
+
+def comparison_tables(result: EvaluationResult) -> list[Table]:
+    """All styles under both conditions, then every style."""
+    found = [_table(result, ALL_STYLES, condition, HEADLINE) for condition in CONDITIONS]
+    for style in result.styles[1:]:
+        found += [_table(result, style, condition, PER_STYLE) for condition in CONDITIONS]
+    return found
+
+
+def histogram_rows(result: EvaluationResult) -> list[HistogramRow]:
+    """Over all styles."""
+    table = result.histogram[result.histogram["style"] == ALL_STYLES]
+    share = table.set_index(["method", "condition", "action"])["share"].to_dict()
+    return [
+        HistogramRow(
+            method, condition, [f"{100.0 * share[method, condition, kind.value]:.1f} %" for kind in ActionType]
+        )
+        for method in in_reading_order(result.methods)
+        for condition in CONDITIONS
+        if condition == CONDITIONS[0] or method not in {EDITOR, "keep_all", "loudest", "random", "dp"}
+    ]
+
+
+def key_verdicts(result: EvaluationResult) -> list[Verdict]:
+    """The comparisons over all styles, PPO against BC first."""
+    return [verdict for verdict in result.verdicts if verdict.style == ALL_STYLES]
+
+
+def _table(result: EvaluationResult, style: str, condition: str, metrics: Sequence[str]) -> Table:
+    summary = result.summary
+    part = summary[(summary["style"] == style) & (summary["condition"] == condition)]
+    shown = [metric for metric in metrics if (part[part["metric"] == metric]["n_songs"] > 0).any()]
+    best = {metric: _best(part[part["metric"] == metric], metric) for metric in shown}
+    values = {(row["method"], row["metric"]): row for row in part.to_dict("records")}
+    rows = [
+        Row(method, [_cell(values[method, metric], best[metric]) for metric in shown])
+        for method in in_reading_order(result.methods)
+    ]
+    return Table(style, CONDITION_TITLES[condition], int(part["n_songs"].max()), shown, rows)
+
+
+def _best(part: pd.DataFrame, metric: str) -> float:
+    means = part[(part["method"] != EDITOR) & (part["n_songs"] > 0)]["mean"]
+    return float(means.max() if METRICS[metric].higher_is_better else means.min()) if len(means) else np.nan
+
+
+def _cell(row: Mapping[Hashable, Any], best: float) -> Cell:
+    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
+    if not np.isfinite(mean):
+        return Cell("–", "", best=False)
+    return Cell(f"{mean:.3f}", f"{low:.3f} – {high:.3f}", best=mean == best and row["method"] != EDITOR)
