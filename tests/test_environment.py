@@ -9,6 +9,7 @@ import torch
 from conformance import check_editing_env
 from gymnasium.utils.env_checker import check_env
 from test_reward import random_actions
+from torch.utils._python_dispatch import TorchDispatchMode
 from world_tracks import track
 
 from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace
@@ -283,3 +284,23 @@ def test_loop_limits_follow_the_style():
     observation = env.reset(torch.tensor([0, 1]))
     assert column(observation, "replay_limit").tolist() == pytest.approx([0.15, 0.6])
     assert observation.style[:, :2].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+class _NoHost(TorchDispatchMode):
+    """Refuses whatever would make an accelerator wait for the host, or the host for it."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        waits = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::lift_fresh", "aten::equal")
+        assert func.name().split(".")[0] not in waits, f"{func.name()} waits for the host"
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_reads_nothing_back_to_the_host():
+    env = batched([track(form="a"), track(1, form="ab")], configured(), n_envs=4, target_ratios=torch.full((2,), 0.5))
+    env.reset()
+    actions = torch.tensor([KEEP, CUT, 2, 7])
+    with _NoHost():
+        for _ in range(9):
+            env.step(actions)
+    with pytest.raises(AssertionError, match="waits"), _NoHost():
+        actions[0].item()

@@ -67,7 +67,7 @@ RENDER_S = 0.025  # a join may move this far, both sides alike, without being of
 PHASE, OFF_BAR, PHRASE = 0.55, 0.15, 0.3  # shares of the phrase fault
 FAULT_BARS = 8.0  # one full fault in so many bars takes a term to 1/e
 LOOP_EXCESS = 0.1  # replayed share beyond the limit that takes the loop term to 1/e
-SHORTEST_S, SHORTEST_SHARE = 30.0, 0.5  # without a target: at least this long, or this share of a short source
+SHORTEST_S, SHORTEST_SHARE = 30.0, 0.2  # without a target: at least this long, or this share of a short source
 _TINY = 1e-9
 
 
