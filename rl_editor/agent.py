@@ -32,14 +32,15 @@ _STD_FLOOR = 1e-3  # a column that hardly varies is not blown up
 _CLAMP = 8.0  # standard deviations beyond which a feature says no more
 _PLACE = PROGRESS_NAMES.index("place")  # units decided, as a share
 _STATIC_UNITS, _UNITS_OCTAVES = 2, 8.0  # static column that holds log2(units) / 8
+_KEY_DIM = 32  # width in which REORDER points at places; the keys are gathered for every decision
 _SIZE_OF_INIT = 0.02  # of learned positions
 
 
 class Embeddings(NamedTuple):
-    """What is heard, per position and per place in the song."""
+    """What is heard: per position, and per place in the song as a key for pointing at it."""
 
     units: Float[Tensor, "tracks units width"]
-    song: Float[Tensor, "tracks tokens width"]
+    keys: Float[Tensor, "tracks tokens key"]
     n_units: Int[Tensor, " tracks"]
 
 
@@ -158,27 +159,27 @@ class PolicyNetwork(nn.Module):
         self.first_reorder = dimensions.first_reorder
         self.trunk = _Trunk(dimensions, config)
         self.kinds = nn.Linear(config.d_head, dimensions.first_reorder + 1)
-        self.query = nn.Linear(config.d_head, config.d_model)
-        self.key = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.query = nn.Linear(config.d_head, _KEY_DIM)
+        self.key = nn.Linear(config.d_model, _KEY_DIM, bias=False)
         self.offset = nn.Linear(config.d_head, dimensions.actions - dimensions.first_reorder)
 
     def forward(
-        self, unit: Float[Tensor, "envs width"], song: Float[Tensor, "envs tokens width"], seen: "Seen"
+        self, unit: Float[Tensor, "envs width"], keys: Float[Tensor, "envs tokens key"], seen: "Seen"
     ) -> Float[Tensor, "envs actions"]:
         """Masked logits, already normalised over targets."""
         hidden = self.trunk(unit, seen)
         kinds = self.kinds(hidden).float()
-        targets = self._targets(hidden, song, seen).float()
+        targets = self._targets(hidden, keys, seen).float()
         legal = seen.mask[:, self.first_reorder :]
         targets = functional.log_softmax(targets.masked_fill(~legal, ILLEGAL), dim=1)
         logits = torch.cat([kinds[:, :-1], kinds[:, -1:] + targets], dim=1)
         return logits.masked_fill(~seen.mask, ILLEGAL)
 
     def _targets(
-        self, hidden: Float[Tensor, "envs hidden"], song: Float[Tensor, "envs tokens width"], seen: "Seen"
+        self, hidden: Float[Tensor, "envs hidden"], keys: Float[Tensor, "envs tokens key"], seen: "Seen"
     ) -> Float[Tensor, "envs offsets"]:
-        query = self.query(hidden) / song.shape[2] ** 0.5
-        pointed = torch.einsum("ed,emd->em", query @ self.key.weight, song)  # keys = song @ W.T, never formed
+        query = self.query(hidden) / _KEY_DIM**0.5
+        pointed = torch.bmm(keys, query[:, :, None])[:, :, 0]
         targets: Tensor = self.offset(hidden) + pointed.gather(1, seen.target_token)
         return targets
 
@@ -205,6 +206,12 @@ class Seen(NamedTuple):
     progress: Float[Tensor, "envs progress"]
     mask: Bool[Tensor, "envs actions"]
     target_token: Int[Tensor, "envs offsets"]  # song-map token at the place that each REORDER targets
+
+
+class _Place(NamedTuple):
+    unit: Float[Tensor, "envs width"]
+    keys: Float[Tensor, "envs tokens key"]
+    seen: Seen
 
 
 class Agent(nn.Module):
@@ -270,11 +277,14 @@ class Agent(nn.Module):
 
     def decide(self, embeddings: Embeddings, observation: Observation) -> Decision:
         """Logits and value for every environment."""
-        unit = embeddings.units[observation.track, observation.unit]
-        song = embeddings.song[observation.track]
-        n_units = embeddings.n_units[observation.track]
-        seen = self._seen(observation.style, observation.history, observation.progress, observation.mask, n_units)
-        return Decision(self.policy(unit, song, seen), self.value(unit, seen))
+        unit, keys, seen = self._at(embeddings, observation)
+        return Decision(self.policy(unit, keys, seen), self.value(unit, seen))
+
+    def logits(self, embeddings: Embeddings, observation: Observation) -> Float[Tensor, "envs actions"]:
+        """Masked logits alone."""
+        unit, keys, seen = self._at(embeddings, observation)
+        logits: Tensor = self.policy(unit, keys, seen)
+        return logits
 
     @torch.no_grad()
     def select_action(
@@ -305,7 +315,14 @@ class Agent(nn.Module):
         embeddings = self._encode(parts.window, parts.song_map, parts.static, None)
         seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, embeddings.n_units)
         unit = embeddings.units[:, 0]
-        return Decision(self.policy(unit, embeddings.song, seen), self.value(unit, seen))
+        return Decision(self.policy(unit, embeddings.keys, seen), self.value(unit, seen))
+
+    def _at(self, embeddings: Embeddings, observation: Observation) -> "_Place":
+        track = observation.track
+        unit = embeddings.units[track, observation.unit]
+        n_units = embeddings.n_units[track]
+        seen = self._seen(observation.style, observation.history, observation.progress, observation.mask, n_units)
+        return _Place(unit, embeddings.keys[track], seen)
 
     def _encode(self, rows: Tensor, song_map: Tensor, static: Tensor, jitter: Jitter | None) -> Embeddings:
         exists = rows[..., -1:] > 0
@@ -315,7 +332,7 @@ class Agent(nn.Module):
             rows = torch.where(exists, rows + _noise_like(rows, jitter), 0.0)
             song_map = song_map + _noise_like(song_map, jitter)
         heard = self.encoder(rows, song_map, self.normal_static(static))
-        return Embeddings(heard.units, heard.song, _n_units(static))
+        return Embeddings(heard.units, self.policy.key(heard.song), _n_units(static))
 
     def _seen(self, style: Tensor, history: Tensor, progress: Tensor, mask: Tensor, n_units: Tensor) -> Seen:
         unit = (progress[:, _PLACE] * n_units).round().long()

@@ -40,7 +40,7 @@ from rl_editor.checkpoint import (
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.errors import CheckpointError, ConfigError, DatasetError
 from rl_editor.lessons import (
     KINDS,
     N_VARIANTS,
@@ -181,7 +181,7 @@ class _Cloning:
         jitter = Jitter(settings.feature_noise, generator) if settings.feature_noise else None
         with self._autocast():
             embeddings = self.agent.encode_tracks(self.train_set.songs.batch, chosen, jitter=jitter)
-            logits = self.agent.decide(embeddings, lesson.observation).logits
+            logits = self.agent.logits(embeddings, lesson.observation)
         losses = self._losses(logits, lesson, smoothing=settings.label_smoothing)
         loss = losses.total / losses.weight.clamp(min=1e-6)
         torch.autograd.backward(loss * share)
@@ -198,7 +198,7 @@ class _Cloning:
             embeddings = self.agent.encode_tracks(songs.batch, chosen)
             for variant in range(N_VARIANTS):
                 lesson = lessons.of(torch.full_like(chosen, variant), chosen)
-                logits = self.agent.decide(embeddings, lesson.observation).logits
+                logits = self.agent.logits(embeddings, lesson.observation)
                 losses.append(self._losses(logits, lesson, smoothing=0.0))
                 predicted.append(logits.argmax(1))
                 actual.append(lesson.actions)
@@ -336,8 +336,14 @@ def _named(split: str, metrics: Mapping[str, float]) -> dict[str, float]:
 def main(
     data_dir: Annotated[Path, typer.Option(help="Folder with input/ and desired_output/.")],
     save_dir: Annotated[Path, typer.Option(help="Where bc_best.pt and bc_last.pt go.")] = Path("./models"),
-    epochs: Annotated[int, typer.Option(help="Passes over the training songs.", min=1)] = Config().bc.epochs,
-    feature_mode: Annotated[str, typer.Option(help="basic, enhanced or full.")] = Config().features.feature_mode,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help=f"Passes over the songs; {Config().bc.epochs} unless --config says.", min=1),
+    ] = None,
+    feature_mode: Annotated[
+        str | None,
+        typer.Option(help=f"basic, enhanced or full; {Config().features.feature_mode} by default."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,
@@ -346,8 +352,7 @@ def main(
     from rl_editor.data import load_demonstrations
     from rl_editor.logging_utils import create_logger
 
-    settings = _settings(config, feature_mode)
-    settings.bc.epochs = epochs
+    settings = _settings(config, {"features": {"feature_mode": feature_mode}, "bc": {"epochs": epochs}})
     settings.training.resume = resume or settings.training.resume
     settings.training.device = device or settings.training.device
     demonstrations = load_demonstrations(data_dir, settings)
@@ -357,14 +362,24 @@ def main(
     typer.echo(f"{save_dir / BEST}: epoch {result.best_step}, {numbers}", err=True)
 
 
-def _settings(path: Path | None, feature_mode: str) -> Config:
-    values: dict[str, Any] = {}
-    if path is not None:
-        import yaml
+def _settings(path: Path | None, given: Mapping[str, Mapping[str, Any]]) -> Config:
+    """The settings of a file, or the defaults; what is given on the command line goes before both."""
+    values = _read_settings(path) if path else {}
+    for section, options in given.items():
+        chosen = {name: value for name, value in options.items() if value is not None}
+        if chosen:
+            values[section] = values.get(section, {}) | chosen
+    return Config.from_dict(values)
 
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    section = values.get("features", {}) | ({} if path else {"feature_mode": feature_mode})
-    return Config.from_dict(values | {"features": section})
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({error}); see params.yaml") from None
+    return dict(values or {})
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ BEST, STATE = "best.pt", "ppo_state.safetensors"
 _VALIDATIONS = 20  # about so many over a run, beside the one before it
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
+_SAMPLES_AT_A_TIME = 1 << 16  # bounds the memory of gathered song-map keys: 64 tokens of 32 floats are 8 KiB each
 _GOES_ON = {"training": ("resume",)}
 
 
@@ -66,7 +67,6 @@ class Rollout(NamedTuple):
     value_end: Float[Tensor, " envs"]
     action: Int[Tensor, "steps envs"]
     log_prob: Float[Tensor, "steps envs"]
-    clone_log_probs: Float[Tensor, "steps envs actions"]
     value: Float[Tensor, "steps envs"]
     reward: Float[Tensor, "steps envs"]
     done: Bool[Tensor, "steps envs"]
@@ -78,9 +78,9 @@ class Samples(NamedTuple):
     """N decisions to learn from."""
 
     observation: Observation
+    clone_log_probs: Float[Tensor, "n actions"]
     action: Int[Tensor, " n"]
     log_prob: Float[Tensor, " n"]
-    clone_log_probs: Float[Tensor, "n actions"]
     advantage: Float[Tensor, " n"]
     value_target: Float[Tensor, " n"]
 
@@ -192,16 +192,15 @@ class PPOTrainer:
             embeddings = self.agent.encode(self.songs.batch)
         observation, steps = env.reset(), []
         for _ in range(horizon):
-            decision = self._decide(self.agent, embeddings, observation)
-            clone = self._decide(self.clone, self.clone_embeddings, observation)
+            decision = self._decide(embeddings, observation)
             action = sample(decision.log_probs, generator)
             result = env.step(action)
             log_prob = _taken(decision.log_probs, action)
             info = result.info
-            decided = (action, log_prob, clone.log_probs, decision.value)
+            decided = (action, log_prob, decision.value)
             steps.append((observation, *decided, result.reward, result.done, info.terms, info.total))
             observation = result.observation
-        end = self._decide(self.agent, embeddings, observation).value
+        end = self._decide(embeddings, observation).value
         seen, *rest = zip(*steps, strict=True)
         stacked = Observation(*(torch.stack(part) for part in zip(*seen, strict=True)))
         return Rollout(stacked, end, *(torch.stack(part) for part in rest))
@@ -214,9 +213,16 @@ class PPOTrainer:
             rollout.reward, rollout.value, discount, rollout.value_end, lambda_=ppo.gae_lambda
         )
         advantage = normalised(estimate.advantage)
-        parts = (rollout.action, rollout.log_prob, rollout.clone_log_probs, advantage, estimate.value_target)
+        parts = (rollout.action, rollout.log_prob, advantage, estimate.value_target)
         observation = Observation(*(part.flatten(0, 1) for part in rollout.observation))
-        return Samples(observation, *(part.flatten(0, 1) for part in parts))
+        return Samples(observation, self._clone_says(observation), *(part.flatten(0, 1) for part in parts))
+
+    @torch.no_grad()
+    def _clone_says(self, observation: Observation) -> Float[Tensor, "n actions"]:
+        """Log probabilities of the clone, some samples at a time."""
+        pieces = zip(*(torch.split(part, _SAMPLES_AT_A_TIME) for part in observation), strict=True)
+        logits = [self.clone.logits(self.clone_embeddings, Observation(*piece)) for piece in pieces]
+        return functional.log_softmax(torch.cat(logits).float(), dim=1)
 
     def _learn(self, samples: Samples, generator: torch.Generator) -> dict[str, float]:
         """Epochs of minibatches, until the policy has moved far enough."""
@@ -243,7 +249,7 @@ class PPOTrainer:
         songs, local = torch.unique(part.observation.track, return_inverse=True)
         with self._autocast():
             embeddings = self.agent.encode_tracks(self.songs.batch, songs)
-        decision = self._decide(self.agent, embeddings, part.observation._replace(track=local))
+        decision = self._decide(embeddings, part.observation._replace(track=local))
         log_prob = _taken(decision.log_probs, part.action)
         log_ratio = log_prob - part.log_prob
         gain = clipped_objective(log_prob, part.log_prob, part.advantage, clip_ratio=ppo.clip_ratio).mean()
@@ -260,9 +266,9 @@ class PPOTrainer:
         means = torch.stack(list(losses)).mean(0).tolist()
         return {f"loss/{name}": mean for name, mean in zip(LOSSES, means, strict=True)} | {"loss/epochs": float(epochs)}
 
-    def _decide(self, agent: Agent, embeddings: Embeddings, observation: Observation) -> "_Choice":
+    def _decide(self, embeddings: Embeddings, observation: Observation) -> "_Choice":
         with self._autocast():
-            decision = agent.decide(embeddings, observation)
+            decision = self.agent.decide(embeddings, observation)
         return _Choice(functional.log_softmax(decision.logits.float(), dim=1), decision.value)
 
     @torch.no_grad()
@@ -353,7 +359,7 @@ def play_greedily(agent: Agent, embeddings: Embeddings, env: BatchedEditingEnv) 
     """One episode on every track of ``env``, which has an environment per track; its ``actions`` are the edits."""
     observation = env.reset(torch.arange(env.n_envs, device=env.device))
     for _ in range(int(env.batch.n_units.max())):
-        action = agent.decide(embeddings, observation).logits.argmax(1)
+        action = agent.logits(embeddings, observation).argmax(1)
         result = env.step(action, auto_reset=False)
         observation = result.observation
     return Greedy(result.info.terms, result.info.total)

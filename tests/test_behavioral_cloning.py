@@ -1,5 +1,6 @@
 """Cloning an editor whose rule can be heard, on songs of two dozen beats."""
 
+import json
 import math
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 
 from rl_editor.actions import ActionSpace
-from rl_editor.behavioral_cloning import BEST, LAST, STATE, class_weights, cloning_loss, train_bc
+from rl_editor.behavioral_cloning import BEST, LAST, STATE, class_weights, cloning_loss, main, train_bc
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
@@ -164,3 +165,21 @@ def test_what_cannot_be_learned_from_is_said() -> None:
     other_units = toy_config(action_space={"unit_beats": 4})
     with pytest.raises(DatasetError, match="label it again"):
         train_bc([toy_demonstration(0, config)], other_units)
+
+
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Config] = []
+
+    def stand_in(data_dir: Path, config: Config) -> list[object]:
+        asked.append(config)
+        return list(toy_demonstrations(config, n_train=2, n_validation=1))
+
+    monkeypatch.setattr("rl_editor.data.load_demonstrations", stand_in)
+    (tmp_path / "params.yaml").write_text(json.dumps(fast(7).to_dict()))  # JSON is YAML
+    main(data_dir=tmp_path, save_dir=tmp_path / "models", epochs=2, config=tmp_path / "params.yaml", device="cpu")
+    assert asked[0].bc.epochs == 2  # the command line goes before the file
+    assert asked[0].features.feature_mode == "basic"
+    assert load_policy(tmp_path / "models" / BEST).styles == ("quiet_goes",)
+    (tmp_path / "params.yaml").write_text("bc: [")
+    with pytest.raises(ConfigError, match="not YAML"):
+        main(data_dir=tmp_path, config=tmp_path / "params.yaml")
