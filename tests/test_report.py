@@ -99,7 +99,9 @@ def test_the_page_says_what_was_computed(report: Path, result: EvaluationResult)
     page = (report / "index.html").read_text(encoding="utf-8")
     for verdict in result.verdicts:
         if verdict.style == "all":
-            assert verdict.sentence.replace("'", "&#39;") in page
+            assert f"{verdict.difference:+.3f} ({verdict.low:+.3f} to {verdict.high:+.3f})" in page
+        if verdict[:3] == ("ppo", "bc", "reward_total") and verdict.style == "all":
+            assert f"<p>{verdict.sentence}</p>" in page
     assert "synthetic" in page
     assert all(name.split(" ")[0] == "bc" for name in result.collapsed)
     assert "Collapse." in page

@@ -55,8 +55,8 @@ class Metric(NamedTuple):
 METRICS: Mapping[str, Metric] = {
     "balanced_accuracy": Metric("KEEP/CUT balanced accuracy", True),
     "balanced_accuracy_weighted": Metric("KEEP/CUT balanced accuracy, by duration", True),
-    "balanced_accuracy_equivalent": Metric("KEEP/CUT balanced accuracy, repeats count as the same", True),
-    "action_balanced_accuracy": Metric("KEEP/CUT/LOOP/REORDER balanced accuracy", True),
+    "balanced_accuracy_equivalent": Metric("KEEP/CUT balanced accuracy, repeats alike", True),
+    "action_balanced_accuracy": Metric("balanced accuracy of all actions", True),
     "run_f1": Metric("runs F1", True),
     "cut_f1": Metric("cut times F1", True),
     "loop_f1": Metric("LOOP F1", True),

@@ -21,11 +21,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rl_editor.config import Config
 from rl_editor.evaluation import METRICS, EvaluationResult
+from rl_editor.evaluation.comparison import FEWEST_SONGS
 from rl_editor.files import replacing, write_text
 from rl_editor.report.examples import ExamplePage, example_pages, joins_table
 from rl_editor.report.figures import comparison_figure, histogram_figure, save_figure
-from rl_editor.report.tables import comparison_tables, histogram_rows, key_verdicts
-from rl_editor.report.words import CONDITION_TITLES, HEADLINE, method_title, style_title
+from rl_editor.report.tables import claims, comparison_tables, histogram_rows, ppo_against_bc
+from rl_editor.report.words import CONDITION_TITLES, method_title, style_title
 
 __all__ = ["write_comparison", "write_report"]
 
@@ -90,11 +91,12 @@ def _page(result: EvaluationResult, pages: list[ExamplePage], config: Config) ->
     return environment.get_template("report.html.j2").render(
         result=result,
         tables=comparison_tables(result),
-        verdicts=key_verdicts(result),
+        claims=claims(result),
+        first_verdicts=ppo_against_bc(result),
         histogram=histogram_rows(result),
         metrics=METRICS,
-        headline=HEADLINE,
         conditions=CONDITION_TITLES,
         pages=pages,
         settings=config.evaluation,
+        fewest_songs=FEWEST_SONGS,
     )

@@ -37,6 +37,15 @@ class Table(NamedTuple):
     rows: list[Row]
 
 
+class Claim(NamedTuple):
+    """One comparison over all styles, under each condition."""
+
+    first: str
+    second: str
+    title: str
+    verdicts: list[Verdict]
+
+
 class HistogramRow(NamedTuple):
     """Shares of decisions of one method, in percent."""
 
@@ -67,9 +76,18 @@ def histogram_rows(result: EvaluationResult) -> list[HistogramRow]:
     ]
 
 
-def key_verdicts(result: EvaluationResult) -> list[Verdict]:
-    """The comparisons over all styles, PPO against BC first."""
-    return [verdict for verdict in result.verdicts if verdict.style == ALL_STYLES]
+def claims(result: EvaluationResult) -> list[Claim]:
+    """The comparisons over all styles, PPO against BC first; conditions side by side."""
+    found: dict[tuple[str, str, str], list[Verdict]] = {}
+    for verdict in result.verdicts:
+        if verdict.style == ALL_STYLES:
+            found.setdefault((verdict.first, verdict.second, verdict.metric), []).append(verdict)
+    return [Claim(first, second, METRICS[metric].title, both) for (first, second, metric), both in found.items()]
+
+
+def ppo_against_bc(result: EvaluationResult) -> list[Verdict]:
+    """What must be said first: does PPO beat BC on the reward that it was trained on?"""
+    return [v for v in result.verdicts if v[:3] == ("ppo", "bc", "reward_total") and v.style == ALL_STYLES]
 
 
 def _table(result: EvaluationResult, style: str, condition: str, metrics: Sequence[str]) -> Table:
