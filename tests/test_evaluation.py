@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType
+from rl_editor.agent import Agent
+from rl_editor.checkpoint import Policy
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
 from rl_editor.errors import DatasetError
-from rl_editor.evaluation import METRICS, Evaluator, bootstrap_mean, evaluate_plans, join_diagnostics
+from rl_editor.evaluation import METRICS, Evaluator, bootstrap_mean, evaluate_plans, evaluate_policies, join_diagnostics
 from rl_editor.evaluation.bootstrap import song_means
 from rl_editor.evaluation.comparison import BASELINES, CONDITIONS
 from rl_editor.evaluation.metrics import (
@@ -289,6 +291,18 @@ def test_one_song_shows_nothing() -> None:
     plans = {"bc": lambda d, s, t: d.edit}
     verdicts = evaluate_plans(plans, [demonstration(0)], CONFIG).verdicts
     assert {v.answer for v in verdicts} == {"not shown"}
+
+
+def test_a_policy_edits_held_out_tracks_in_its_styles() -> None:
+    """Untrained networks: what is tested is that the tables, styles and lengths reach the policy."""
+    agent = Agent(CONFIG)
+    policies = {"bc": Policy(agent, CONFIG, ("jam", "radio"))}
+    result = evaluate_policies(policies, [demonstration(0), demonstration(1, style="unheard")], CONFIG)
+    rows = result.rows[result.rows["method"] == "bc"]
+    assert len(rows) == 2 * len(CONDITIONS)
+    assert np.isfinite(rows["reward_total"]).all()
+    again = Evaluator(CONFIG).evaluate(policies, [demonstration(0), demonstration(1, style="unheard")])
+    assert again.metrics == result.metrics
 
 
 def test_an_empty_split_and_a_taken_name_are_refused() -> None:

@@ -107,7 +107,7 @@ def _shape(piece: Span, peaks: np.ndarray, duration_s: float, scale: float, y: f
     lower = [f"{a:.1f},{middle + b:.1f}" for a, b in zip(x[::-1], half[::-1], strict=True)]
     middle_s = piece.source_s + piece.length_s * piece.speed / 2.0
     colour = _COLOURS[min(int(N_COLOURS * middle_s / duration_s), N_COLOURS - 1)]
-    return f'<polygon fill="{colour}" points="{" ".join(upper + lower)}"/>'
+    return f'<polygon fill="{colour}" stroke="{colour}" stroke-width="0.6" points="{" ".join(upper + lower)}"/>'
 
 
 def _strip(edit: EditList, scale: float, y: float) -> str:
