@@ -13,7 +13,8 @@ defined on a track (the balanced accuracy of KEEP and CUT where the editor cut n
                           own start and end are no cuts; a leaving matches a leaving, a landing a landing
     LOOP, REORDER F1      units inside such regions, both edits read out as actions by ``labels.encode``
     optimality gap        (cost - DP's) / (random's - DP's) of the path cost (``baselines``), at the editor's length:
-                          0 is the best attainable, 1 is random; below 0 an edit gains by starting late or ending early
+                          0 is the best attainable, 1 is random; below 0 an edit gains by starting late or ending early;
+                          not defined for edits whose length is off by more than ``SAME_LENGTH``
 
 Sources: mir_eval (one-to-one matching within a tolerance), ALGORITHMS 4.1.
 """
@@ -40,6 +41,7 @@ from rl_editor.state.structure import heard
 
 PLAYS_SHARE = 0.5  # of a unit
 ALIKE_COSINE = 0.9  # of standardised timbre and harmony, beat by beat: the same music played again
+SAME_LENGTH = 0.1  # relative; between longer and shorter edits join costs do not compare
 _EDGE_S = 1e-3  # a cut this near the recording's own start or end is none
 _SMALLEST_SPREAD = 1e-6  # between random's path cost and the DP's
 
@@ -160,11 +162,12 @@ class TrackJudge:
             edit, self.state, target_duration_s=target_duration_s, style=self.demonstration.style
         )
         cost = self.costs.of_edit(edit)
+        comparable = abs(edit.duration_s / self.demonstration.edit.duration_s - 1.0) <= SAME_LENGTH
         return {f"reward_{term}": float(getattr(reward, term)) for term in _REWARD_TERMS} | {
             "mean_join_cost": cost.inner / cost.n_joins if cost.n_joins else np.nan,
             "joins_per_minute": 60.0 * cost.n_joins / edit.duration_s if edit.frames else np.nan,
             "path_cost": cost.total,
-            "optimality_gap": scale.gap(cost.total) if scale else np.nan,
+            "optimality_gap": scale.gap(cost.total) if scale and comparable else np.nan,
         }
 
     def _region_f1(self, kinds: list[ActionType], kind: ActionType) -> float:
