@@ -152,8 +152,8 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
         ("train", 1.0), ("test", config.test_fraction), ("validation", config.validation_fraction))  # fmt: skip
     for split, fraction in wanted:
         counts = Counter(splits.values())
-        donor, n_songs = counts.most_common(1)[0] if counts else (split, 0)
-        if counts[split] or fraction == 0.0 or (n_songs < 2 and split != "train"):
+        donor, n_songs = max(counts.items(), key=lambda item: item[1], default=(split, 0))
+        if counts[split] or fraction == 0.0 or n_songs < (1 if split == "train" else 2):
             continue
         choose = max if split == "train" else min
         splits[choose(sha for sha in splits if splits[sha] == donor)] = split

@@ -1,7 +1,7 @@
 """bc: behavioural cloning of the editors.
 
 Reads ``data/features``, ``data/labels`` and params; writes ``models/bc/bc_best.pt``, ``metrics/bc.json``,
-``plots/bc.csv``.
+``plots/bc.csv`` and ``.png``.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from stages.learning import stage_logger, write_curve, write_metrics
 from stages.params import PARAMS, load_params
 
 SECTIONS = ("action_space", "agent", "bc", "features", "reward", "state", "training")
+SHOWN = ("train/balanced_accuracy", "validation/balanced_accuracy", "validation/macro_recall")
 
 
 def main(params: Path = PARAMS) -> None:
@@ -26,7 +27,7 @@ def main(params: Path = PARAMS) -> None:
         policy = result.policy
         save_policy(folder / BC_CHECKPOINT.name, policy.agent, config, styles=policy.styles, metrics=result.metrics)
         logger.log_artifact(write_metrics("bc", result.metrics))
-        logger.log_artifact(write_curve("bc", result.history))
+        logger.log_artifact(write_curve("bc", result.history, shown=SHOWN))
 
 
 if __name__ == "__main__":

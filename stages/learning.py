@@ -29,9 +29,28 @@ def write_metrics(stage: str, metrics: Mapping[str, float]) -> Path:
     return path
 
 
-def write_curve(stage: str, history: Sequence[Mapping[str, float]]) -> Path:
-    """Write ``plots/<stage>.csv``, one row per epoch or update, numbered from 1."""
-    return write_table(stage, pd.DataFrame([{"step": number, **row} for number, row in enumerate(history, start=1)]))
+def write_curve(stage: str, history: Sequence[Mapping[str, float]], *, shown: Sequence[str]) -> Path:
+    """Write ``plots/<stage>.csv``, a row per epoch or update, and ``plots/<stage>.png`` of what is shown."""
+    table = pd.DataFrame([{"step": number, **row} for number, row in enumerate(history, start=1)])
+    _draw(table, [name for name in shown if name in table], PLOTS / f"{stage}.png")
+    return write_table(stage, table)
+
+
+def _draw(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    """A figure that is looked at without a network, which DVC's own charts need."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name in columns:
+        known = table[["step", name]].dropna()
+        axes.plot(known["step"], known[name], label=name)
+    axes.set_xlabel("step")
+    axes.grid(alpha=0.3)
+    if columns:
+        axes.legend(frameon=False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
 
 
 def write_table(name: str, table: pd.DataFrame) -> Path:

@@ -1,7 +1,7 @@
 """ppo: fine-tuning of the cloned policy on the reward.
 
 Reads ``models/bc``, ``data/features``, ``data/labels`` and params; writes ``models/ppo/best.pt``, ``metrics/ppo.json``,
-``plots/ppo.csv``.
+``plots/ppo.csv`` and ``.png``.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from stages.learning import stage_logger, write_curve, write_metrics
 from stages.params import PARAMS, load_params
 
 SECTIONS = ("action_space", "agent", "bc", "features", "ppo", "reward", "state", "training")
+SHOWN = ("rollout/score", "validation/score_with_target", "validation/score_without_target")
 
 
 def main(params: Path = PARAMS) -> None:
@@ -23,7 +24,7 @@ def main(params: Path = PARAMS) -> None:
     with stage_logger("ppo", params) as logger, fresh_folder(PPO_MODEL) as folder:
         result = fine_tune(BC_CHECKPOINT, demonstrations, config, save_dir=folder, logger=logger)
         logger.log_artifact(write_metrics("ppo", result.metrics))
-        logger.log_artifact(write_curve("ppo", result.history))
+        logger.log_artifact(write_curve("ppo", result.history, shown=SHOWN))
 
 
 if __name__ == "__main__":

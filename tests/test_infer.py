@@ -1,0 +1,98 @@
+"""Editing with a policy: what plays is legal, repeatable, and of the style asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from rl_editor.agent import Agent
+from rl_editor.checkpoint import Policy, save_policy
+from rl_editor.config import Config
+from rl_editor.edits import EditList
+from rl_editor.errors import CheckpointError
+from rl_editor.features import FEATURE_NAMES, BeatFeatures
+from rl_editor.grid import BeatGrid
+from rl_editor.infer import analysis_settings, edit_file, edit_recording
+from rl_editor.state import AudioState
+from tests.test_data import RATE, song
+
+N_BEATS = 96
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    config = Config()
+    config.features.feature_mode = "basic"
+    config.agent.d_model, config.agent.d_head, config.agent.n_layers = 8, 8, 1
+    config.data.use_cache = False
+    agent = Agent(config)
+    torch.nn.init.normal_(agent.policy.kinds.weight, generator=torch.Generator().manual_seed(1))
+    return Policy(agent, config, ("ann", "bob"))
+
+
+@pytest.fixture(scope="module")
+def state() -> AudioState:
+    values = np.random.default_rng(0).standard_normal((N_BEATS, 4)).astype(np.float32)
+    grid = BeatGrid(np.arange(N_BEATS + 1) * 0.5, np.arange(N_BEATS) % 4)
+    return AudioState(grid, BeatFeatures(values, FEATURE_NAMES["basic"]))
+
+
+class TestEditRecording:
+    def test_one_decision_per_unit_inside_the_source(self, policy: Policy, state: AudioState) -> None:
+        edit = edit_recording(policy, state)
+        assert len(edit.actions) == N_BEATS // 4
+        assert edit.source == state.recording
+        assert edit == edit_recording(policy, state)
+
+    def test_it_is_what_the_flat_path_decides(self, policy: Policy, state: AudioState) -> None:
+        from rl_editor.environment import AudioEditingEnv
+
+        env = AudioEditingEnv(policy.config, audio_state=replace(state, style=1))
+        observation, info = env.reset()
+        done = False
+        while not done:
+            action = policy.agent.select_action(torch.from_numpy(observation), deterministic=True)[0]
+            observation, _, terminated, truncated, info = env.step(int(action))
+            done = terminated or truncated
+        assert edit_recording(policy, state, style="bob").actions == info["edit_list"].actions
+
+    def test_draws_hang_on_the_generator(self, policy: Policy, state: AudioState) -> None:
+        def drawn(seed: int) -> EditList:
+            generator = torch.Generator().manual_seed(seed)
+            return edit_recording(policy, state, deterministic=False, generator=generator)
+
+        assert drawn(1) == drawn(1)
+        assert drawn(1) != drawn(2)
+
+    def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
+        with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):
+            edit_recording(policy, state, style="eve")
+
+
+class TestEditFile:
+    def test_rate_channels_and_length_of_the_edit(self, policy: Policy, tmp_path: Path) -> None:
+        mono = song(0, 12.0)
+        sf.write(tmp_path / "in.wav", np.stack([mono, mono * 0.5], axis=1), RATE, subtype="PCM_24")
+        edited = edit_file(policy, tmp_path / "in.wav", tmp_path / "out.wav", target_duration_s=6.0)
+        written = sf.info(tmp_path / "out.wav")
+        assert (written.samplerate, written.channels, written.subtype) == (RATE, 2, "PCM_24")
+        assert written.frames == edited.edit.frames
+
+    def test_the_policys_own_view_of_audio_wins_over_settings(self, policy: Policy) -> None:
+        mine = Config()
+        mine.render.join_search_ms = 5.0
+        used = analysis_settings(policy, mine)
+        assert used.features.feature_mode == "basic"
+        assert used.render.join_search_ms == 5.0
+
+    def test_the_command_writes_audio_and_edit_list(self, policy: Policy, tmp_path: Path) -> None:
+        from rl_editor.infer import main
+
+        sf.write(tmp_path / "in.wav", song(1, 10.0), RATE)
+        save_policy(tmp_path / "p.pt", policy.agent, policy.config, styles=policy.styles, metrics={})
+        main(tmp_path / "in.wav", tmp_path / "out.flac", tmp_path / "p.pt", edit_list_out=tmp_path / "edits.json")
+        edit = EditList.load(tmp_path / "edits.json")
+        assert sf.info(tmp_path / "out.flac").frames == edit.frames

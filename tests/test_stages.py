@@ -1,0 +1,185 @@
+"""Stages on a small folder of recordings: outputs by track, what is left out, what is computed again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import yaml
+
+from rl_editor.demonstrations import load_analysis
+from rl_editor.errors import DatasetError
+from rl_editor.library import Problem
+from stages import align, corpus, decode, features, layout, separate
+from stages.dataset import read_demonstrations
+from stages.manifest import load_manifest, read_view
+from tests.test_data import RATE, song
+
+PARAMS = Path(__file__).parent.parent / "params.yaml"
+
+
+def write_params(folder: Path, **changes: dict[str, Any]) -> None:
+    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    values["executor"]["workers"] = 1
+    for section, keys in changes.items():
+        values[section] |= keys
+    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+def add_pair(root: Path, name: str, seed: int) -> None:
+    raw = song(seed, 16.0)
+    for folder in ("input", "desired_output"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    sf.write(root / f"input/{name}_raw.wav", raw, RATE)
+    sf.write(root / f"desired_output/{name}_edit.wav", np.concatenate([raw[: 6 * RATE], raw[10 * RATE :]]), RATE)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path)
+    for number in range(3):
+        add_pair(tmp_path / "data/raw", f"s{number}", number)
+    return tmp_path
+
+
+def run_to_labels() -> None:
+    corpus.main()
+    decode.main()
+    separate.main()
+    features.main()
+    align.main()
+
+
+class TestPipeline:
+    def test_from_recordings_to_demonstrations(self, project: Path) -> None:
+        run_to_labels()
+        assert json.loads((layout.CORPUS / "index.json").read_text()) == {"songs": 0}
+        manifest = load_manifest()
+        assert [p.pair_id for p in manifest.pairs] == ["s0", "s1", "s2"]
+        assert {p.split for p in manifest.pairs} == {"train", "validation", "test"}
+        assert all(not Path(track.path).is_absolute() for track in manifest.tracks)
+        copies = sorted(p.name for p in layout.FEATURES.glob("*.aug0.npz"))
+        assert copies == sorted(f"{name}.aug0.npz" for name in manifest.training_raws)
+        metrics = json.loads((layout.METRICS / "align.json").read_text())
+        assert (metrics["n_pairs"], metrics["n_rejected"]) == (3, 0)
+
+        plain = read_demonstrations(splits=("train",))
+        both = read_demonstrations(splits=("train",), augmented=True)
+        assert len(both) == 2 * len(plain)
+        original, copy = both[0], both[1]
+        assert copy.pair_id == f"{original.pair_id}.aug0"
+        np.testing.assert_array_equal(copy.labels.actions, original.labels.actions)
+        assert copy.edit.source.frames == round(copy.grid.duration_s * RATE)
+
+    def test_the_same_bytes_twice_without_the_cache(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run_to_labels()
+        first = contents(project / "data")
+        monkeypatch.setenv("RL_EDITOR_CACHE", "off")
+        run_to_labels()
+        assert contents(project / "data") == first
+        text = b"".join(data for name, data in first.items() if name.endswith(".json"))
+        assert str(project).encode() not in text
+
+    def test_a_new_track_computes_one_track(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run_to_labels()
+        add_pair(project / "data/raw", "t", 9)
+        calls: dict[str, int] = {"frames": 0, "align": 0}
+
+        def counting(name: str, fn: Any) -> Any:
+            def counted(*args: Any, **kwargs: Any) -> Any:
+                calls[name] += 1
+                return fn(*args, **kwargs)
+
+            return counted
+
+        import rl_editor.analysis
+        import rl_editor.labelling
+
+        monkeypatch.setattr(rl_editor.analysis, "extract_frames", counting("frames", rl_editor.analysis.extract_frames))
+        monkeypatch.setattr(rl_editor.labelling, "align", counting("align", rl_editor.labelling.align))
+        run_to_labels()
+        assert calls == {"frames": 1, "align": 1}
+
+    def test_an_override_changes_the_grid_and_no_audio_feature(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_to_labels()
+        before = load_analysis(layout.FEATURES / "s0_raw.npz").grid.n_beats
+        write_params(project, beats={"overrides": {"s0_raw": {"tempo_multiplier": 2}}})
+
+        def never(*_: object, **__: object) -> None:
+            raise AssertionError("computed again")
+
+        monkeypatch.setattr("rl_editor.analysis.extract_frames", never)
+        features.main()
+        assert load_analysis(layout.FEATURES / "s0_raw.npz").grid.n_beats > 1.5 * before
+
+
+class TestLeftOut:
+    def test_bad_recordings_are_listed_and_the_others_go_on(self, project: Path) -> None:
+        raw = project / "data/raw"
+        (raw / "input/s1_raw.wav").write_bytes(b"RIFF but no audio")
+        sf.write(raw / "desired_output/s2_edit.wav", song(50, 12.0), RATE)  # of another song
+        (raw / "input/lonely_raw.wav").write_bytes(b"")
+        run_to_labels()
+        decoded = {p["name"] for p in json.loads((layout.DECODED / "problems.json").read_text())}
+        assert decoded == {"input/lonely_raw.wav", "s1", "s1_raw.wav"}
+        rejected = json.loads((layout.LABELS / "problems.json").read_text())
+        assert [p["name"] for p in rejected] == ["s2"]
+        assert sorted(p.name for p in layout.LABELS.glob("*.npz")) == ["s0.npz"]
+
+    def test_strict_fails_and_leaves_the_former_output(self, project: Path) -> None:
+        decode.main()
+        before = contents(layout.DECODED)
+        (project / "data/raw/input/s1_raw.wav").write_bytes(b"")
+        with pytest.raises(DatasetError, match=r"--strict: .*s1"):
+            decode.main(strict=True)
+        assert contents(layout.DECODED) == before
+        assert not list(layout.DECODED.parent.glob(".*"))
+
+    def test_nothing_left_fails(self, project: Path) -> None:
+        for path in (project / "data/raw/input").iterdir():
+            path.write_bytes(b"")
+        with pytest.raises(DatasetError, match="no pairs left"):
+            decode.main()
+
+
+class TestLayout:
+    def test_float_peaks_above_one_survive(self, project: Path) -> None:
+        loud = 2.5 * song(4, 8.0)
+        sf.write(project / "data/raw/reference.wav", loud, RATE, subtype="FLOAT")
+        (project / "data/raw/reference").mkdir()
+        (project / "data/raw/reference.wav").rename(project / "data/raw/reference/loud.wav")
+        decode.main()
+        track = load_manifest().track("loud")
+        assert track.scale == pytest.approx(float(np.abs(loud).max()))
+        # 24 bits over a range of 2 * scale: half a step is scale / 2**23 at most, and as much again for rounding
+        np.testing.assert_allclose(read_view(track), loud, atol=2 * track.scale / 2**23)
+
+    def test_a_folder_is_whole_or_as_it_was(self, tmp_path: Path) -> None:
+        target = tmp_path / "out"
+
+        def write(name: str, *, fails: bool) -> None:
+            with layout.fresh_folder(target) as folder:
+                (folder / name).write_text("1")
+                if fails:
+                    raise RuntimeError("killed")
+
+        write("a", fails=False)
+        with pytest.raises(RuntimeError):
+            write("b", fails=True)
+        assert [p.name for p in target.iterdir()] == ["a"]
+        assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+    def test_long_lists_are_cut_in_the_message(self, tmp_path: Path) -> None:
+        problems = [Problem(f"t{n}", "bad") for n in range(5)]
+        with pytest.raises(DatasetError, match=r"t0: bad; t1: bad; t2: bad; and 2 more, see above$"):
+            layout.report_problems(tmp_path, problems, n_left=0, strict=False, what="tracks")
+        assert len(json.loads((tmp_path / "problems.json").read_text())) == 5
