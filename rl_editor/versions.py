@@ -13,7 +13,7 @@ def code_digest(*modules: str) -> str:
     digest = hashlib.sha256()
     for module in modules:
         folder = _PACKAGE / module
-        files = sorted(folder.glob("**/*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+        files = sorted(folder.glob("**/*.py")) if (folder / "__init__.py").is_file() else [folder.with_suffix(".py")]
         for file in files:
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

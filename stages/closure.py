@@ -40,7 +40,9 @@ def _location(module: str, root: Path) -> Path | None:
     if parts[0] not in _OURS or len(parts) < 2:
         return None
     path = root.joinpath(*parts[:2])
-    return path if path.is_dir() else path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
+    if (path / "__init__.py").is_file():  # rl_editor/cache/ holds results, rl_editor/cache.py the code
+        return path
+    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
 
 
 def _imports(file: Path, *, skip: tuple[str, ...]) -> Iterator[str]:
