@@ -5,8 +5,10 @@
 Cross-entropy on the demonstrated decisions, weighted by the confidence of the label, the coverage of the pair and the
 inverse frequency of the kind (to the power ``bc.class_balance``; editors mostly continue). Illegal actions are masked,
 label smoothing is spread over the legal kinds. A minibatch is whole songs, each encoded once. Every demonstration is
-learned with its target duration or, in half of the draws, without. The epoch with the best balanced accuracy and mean
-recall on validation songs is kept; training stops when it lies ``bc.patience_epochs`` back.
+learned with its target duration or, in half of the draws, without. From the second epoch on the learner itself takes
+up to ``bc.own_decisions`` of the decisions that lead to what it sees (DAgger, ``rl_editor.lessons``). The epoch whose
+own edits of the validation songs agree best with the editor's (balanced accuracy and mean recall of every kind of
+decision) is kept; training stops when it lies ``bc.patience_epochs`` back.
 
 The chance of an epoch is drawn from the seed and the epoch's number alone, so a run that was killed goes on to the same
 result (``training.resume``).
@@ -24,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rl_editor.actions import ActionSpace
-from rl_editor.agent import Agent, Jitter, kind_log_probs, resolve_device, seeded
+from rl_editor.agent import Agent, Jitter, kind_log_probs, resolve_device, sample, seeded
 from rl_editor.checkpoint import (
     Policy,
     TrainingResult,
@@ -47,9 +49,11 @@ from rl_editor.lessons import (
     Lesson,
     Lessons,
     Songs,
+    Student,
     agreement,
     kinds_of,
     lessons_of,
+    play_greedily,
     run_fingerprint,
     seed_of,
     songs_of,
@@ -57,6 +61,7 @@ from rl_editor.lessons import (
     torch_threads,
 )
 from rl_editor.logging_utils import TrainingLogger
+from rl_editor.state import Observation
 
 BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
 MAX_GRADIENT_NORM = 1.0
@@ -153,6 +158,7 @@ class _Cloning:
         seed = seed_of(self.config.training.seed, epoch)
         generator = torch.Generator(self.device).manual_seed(seed)
         songs, accumulate = self.train_set.songs, self.config.training.gradient_accumulation_steps
+        lessons = self._own_lessons(generator) if epoch else self.train_set.lessons
         order = torch.randperm(len(songs), generator=generator, device=self.device)
         batches = torch.split(order, self.config.bc.batch_tracks)
         predicted, actual, losses = [], [], []
@@ -162,7 +168,7 @@ class _Cloning:
                 self.optimizer.zero_grad(set_to_none=True)
                 group = batches[start : start + accumulate]
                 for chosen in group:
-                    step = self._lesson_step(chosen, generator, share=1.0 / len(group))
+                    step = self._lesson_step(lessons, chosen, generator, share=1.0 / len(group))
                     predicted.append(step.predicted)
                     actual.append(step.actions)
                     losses.append(step.loss)
@@ -172,12 +178,25 @@ class _Cloning:
         scores = agreement(torch.cat(predicted), torch.cat(actual), self.kinds)
         return _named("train", scores | {"loss": float(torch.stack(losses).mean())})
 
-    def _lesson_step(self, chosen: Int[Tensor, " songs"], generator: torch.Generator, *, share: float) -> "_Step":
+    @torch.no_grad()
+    def _own_lessons(self, generator: torch.Generator) -> Lessons:
+        """Lessons in which the learner takes part of the decisions."""
+        embeddings = self.agent.encode(self.train_set.songs.batch)
+
+        def decide(observation: Observation) -> Int[Tensor, " envs"]:
+            return sample(functional.log_softmax(self.agent.logits(embeddings, observation), dim=1), generator)
+
+        student = Student(decide, self.config.bc.own_decisions, generator)
+        return lessons_of(self.train_set.songs, self.config, student=student)
+
+    def _lesson_step(
+        self, lessons: Lessons, chosen: Int[Tensor, " songs"], generator: torch.Generator, *, share: float
+    ) -> "_Step":
         """Add the gradient of one minibatch of songs."""
         settings = self.config.bc
         draw = torch.rand(len(chosen), generator=generator, device=self.device)
         timed = (draw >= self.config.training.duration_dropout).long()
-        lesson = self.train_set.lessons.of(timed, chosen)
+        lesson = lessons.of(timed, chosen)
         jitter = Jitter(settings.feature_noise, generator) if settings.feature_noise else None
         with self._autocast():
             embeddings = self.agent.encode_tracks(self.train_set.songs.batch, chosen, jitter=jitter)
@@ -193,18 +212,21 @@ class _Cloning:
         if self.validation_set is None:
             return {}
         songs, lessons = self.validation_set
-        predicted, actual, losses = [], [], []
+        losses = []
         for chosen in torch.split(torch.arange(len(songs), device=self.device), self.config.bc.batch_tracks):
             embeddings = self.agent.encode_tracks(songs.batch, chosen)
             for variant in range(N_VARIANTS):
                 lesson = lessons.of(torch.full_like(chosen, variant), chosen)
-                logits = self.agent.logits(embeddings, lesson.observation)
-                losses.append(self._losses(logits, lesson, smoothing=0.0))
-                predicted.append(logits.argmax(1))
-                actual.append(lesson.actions)
+                losses.append(self._losses(self.agent.logits(embeddings, lesson.observation), lesson, smoothing=0.0))
         total, weight = (torch.stack(part).sum() for part in zip(*losses, strict=True))
-        scores = agreement(torch.cat(predicted), torch.cat(actual), self.kinds)
-        return _named("validation", scores | {"loss": float(total / weight.clamp(min=1e-6))})
+        return _named("validation", self._agreement(songs) | {"loss": float(total / weight.clamp(min=1e-6))})
+
+    def _agreement(self, songs: Songs) -> dict[str, float]:
+        """How the policy's own edits agree with the editor's, on average with and without a target duration."""
+        embeddings = self.agent.encode(songs.batch)
+        both = [play_greedily(self.agent, embeddings, songs, self.config, hide_target=hide) for hide in (False, True)]
+        shown, hidden = (played.agreed for played in both)
+        return {name: (shown[name] + hidden[name]) / 2.0 for name in shown}
 
     def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> Losses:
         loss = cloning_loss(

@@ -200,6 +200,7 @@ class BCConfig:
     patience_epochs: Count = 20
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
     class_balance: Probability = 0.5  # exponent on inverse class frequency
+    own_decisions: Probability = 1.0  # most that the learner decides itself while it collects lessons; 0 replays only
     feature_noise: NonNegative = 0.1  # standard deviations, on normalised features, training only
 
 

@@ -1,21 +1,27 @@
 """Demonstrations as tensors: what behavioural cloning learns from and what PPO starts from.
 
 Shapes: T songs (one per demonstration), U units, V = 2 variants of every demonstration: without a target duration (0)
-and with the edit's own as target (1). Observations come from the batched environment, which replays the demonstrated
-decisions (teacher forcing), so that what a policy sees while learning is what it sees while editing.
+and with the edit's own as target (1). Observations come from the batched environment. It replays the demonstrated
+decisions, or lets a student take some of them itself: a learner that has only seen the editor's own path copies the
+decision before and drifts off at its first error, so it must also learn what the editor would do where the learner
+itself ends up (Ross, Gordon & Bagnell 2011, "A reduction of imitation learning and structured prediction to no-regret
+online learning", DAgger). The editor's decision on a unit is known wherever the path has been; where it continues a
+region that the student did not open, ``Songs.late`` stands in.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rl_editor.actions import CUT, ActionSpace, ActionType
+from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType, ReorderAction
+from rl_editor.agent import Agent, Embeddings
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.environment import BatchedEditingEnv
@@ -39,6 +45,7 @@ class Songs:
         style: number of each one's editor.
         target_ratio: length of the edit over the length of the song.
         actions: the decisions, KEEP where padded.
+        late: what stands in for EXTEND where no region is open: KEEP in a loop, the same target in a move.
         weight: confidence of each label times the coverage of its demonstration; 0 where padded.
     """
 
@@ -47,6 +54,7 @@ class Songs:
     style: Int[Tensor, " songs"]
     target_ratio: Float[Tensor, " songs"]
     actions: Int[Tensor, "songs units"]
+    late: Int[Tensor, "songs units"]
     weight: Float[Tensor, "songs units"]
 
     def __len__(self) -> int:
@@ -118,36 +126,113 @@ def songs_of(
     states = [AudioState(d.grid, d.features, d.source, _style(d, styles)) for d in demonstrations]
     batch = StateRepresentation(config).batch(states)
     shape = (len(states), int(batch.n_units.max()))
-    actions, weight = torch.zeros(shape, dtype=torch.long), torch.zeros(shape)
+    actions, late, weight = (
+        torch.zeros(shape, dtype=torch.long),
+        torch.zeros(shape, dtype=torch.long),
+        torch.zeros(shape),
+    )
+    space = ActionSpace(config.action_space)
     for row, demonstration in enumerate(demonstrations):
         labels, n = demonstration.labels, len(demonstration.labels.actions)
         _require_units(demonstration, int(batch.n_units[row]))
         actions[row, :n] = torch.as_tensor(labels.actions)
+        late[row, :n] = torch.as_tensor(late_actions(labels.actions.tolist(), space))
         weight[row, :n] = torch.as_tensor(labels.confidence * labels.coverage)
     ratio = torch.tensor([d.edit.duration_s / d.grid.duration_s for d in demonstrations], dtype=torch.float32)
     style = torch.tensor([state.style for state in states])
-    return Songs(
-        batch.to(device), tuple(styles), style.to(device), ratio.to(device), actions.to(device), weight.to(device)
-    )
+    parts = (style.to(device), ratio.to(device), actions.to(device), late.to(device), weight.to(device))
+    return Songs(batch.to(device), tuple(styles), *parts)
 
 
-def lessons_of(songs: Songs, config: Config) -> Lessons:
-    """Replay every demonstration with and without its target duration."""
+def late_actions(actions: Sequence[int], space: ActionSpace) -> list[int]:
+    """The decisions, with EXTEND replaced by what opens the rest of its region, were it not open."""
+    late: list[int] = []
+    target: int | None = None
+    for unit, number in enumerate(actions):
+        if number == space.extend:
+            late.append(KEEP if target is None else _move(unit, target, space))
+            continue
+        action = space.describe(number, unit)
+        target = action.target_position if isinstance(action, ReorderAction) else None
+        late.append(number)
+    return late
+
+
+def _move(unit: int, target: int, space: ActionSpace) -> int:
+    reachable = -space.reorder_reach_units <= target - unit < 0 or 1 < target - unit <= space.reorder_reach_units
+    return space.encode(ReorderAction(unit, target)) if reachable else KEEP
+
+
+class Student(NamedTuple):
+    """Who takes part of the decisions while lessons are collected.
+
+    ``share`` is the most that an episode leaves to the student; every episode draws its own share below it.
+    """
+
+    decide: Callable[[Observation], Int[Tensor, " envs"]]
+    share: float
+    generator: torch.Generator
+
+
+def lessons_of(songs: Songs, config: Config, *, student: Student | None = None) -> Lessons:
+    """Play every demonstration with and without its target duration, led by the editor and, in part, by a student."""
     device, n_songs = songs.style.device, len(songs)
     generator = torch.Generator(device).manual_seed(config.training.seed)
     env = songs.environment(config, n_envs=N_VARIANTS * n_songs, generator=generator)
     free = torch.full_like(songs.target_ratio, float("nan"))
     track = torch.arange(n_songs, device=device).repeat(N_VARIANTS)
     observation = env.reset(track, torch.cat([free, songs.target_ratio]))
-    actions = songs.actions.repeat(N_VARIANTS, 1)
-    seen = []
+    actions, late = songs.actions.repeat(N_VARIANTS, 1), songs.late.repeat(N_VARIANTS, 1)
+    own = student.share * _draw(len(track), student.generator) if student else None
+    seen, labels = [], []
     for unit in range(actions.shape[1]):
+        label = torch.where(_is_legal(observation, actions[:, unit]), actions[:, unit], late[:, unit])
         seen.append(observation)
-        observation = env.step(actions[:, unit], auto_reset=False).observation
+        labels.append(label)
+        taken = label
+        if student is not None and own is not None:
+            taken = torch.where(_draw(len(track), student.generator) < own, student.decide(observation), label)
+        observation = env.step(taken, auto_reset=False).observation
     stacked = Observation(*(_by_variant(torch.stack(part, 1), n_songs) for part in zip(*seen, strict=True)))
-    labels = _by_variant(actions, n_songs)
-    legal = stacked.mask.gather(3, labels[..., None])[..., 0]
-    return Lessons(stacked, labels, _by_variant(songs.weight.repeat(N_VARIANTS, 1), n_songs) * legal)
+    label = _by_variant(torch.stack(labels, 1), n_songs)
+    legal = stacked.mask.gather(3, label[..., None])[..., 0]
+    return Lessons(stacked, label, _by_variant(songs.weight.repeat(N_VARIANTS, 1), n_songs) * legal)
+
+
+class Greedy(NamedTuple):
+    """How the likeliest decisions score, per environment, and how they agree with the editor."""
+
+    terms: Float[Tensor, "envs terms"]
+    score: Float[Tensor, " envs"]
+    agreed: dict[str, float]
+
+
+@torch.no_grad()
+def play_greedily(
+    agent: Agent,
+    embeddings: Embeddings,
+    songs: Songs,
+    config: Config,
+    *,
+    hide_target: bool,
+    learned_reward: LearnedReward | None = None,
+) -> Greedy:
+    """Edit every song by the likeliest decisions; the reward asks for the editor's length even where it is hidden."""
+    env = songs.environment(
+        config,
+        n_envs=len(songs),
+        generator=torch.Generator(songs.style.device).manual_seed(config.training.seed),
+        target_dropout=float(hide_target),
+        learned_reward=learned_reward,
+    )
+    observation = env.reset(torch.arange(env.n_envs, device=env.device))
+    for _ in range(int(env.batch.n_units.max())):
+        result = env.step(agent.logits(embeddings, observation).argmax(1), auto_reset=False)
+        observation = result.observation
+    counts = songs.weight > 0
+    kinds = kinds_of(ActionSpace(config.action_space), songs.style.device)
+    agreed = agreement(env.actions[:, : counts.shape[1]][counts].long(), songs.actions[counts], kinds)
+    return Greedy(result.info.terms, result.info.total, agreed)
 
 
 def style_order(demonstrations: Sequence[Demonstration], config: Config) -> tuple[str, ...]:
@@ -237,6 +322,14 @@ def _require_units(demonstration: Demonstration, n_units: int) -> None:
             f"{demonstration.pair_id}: {len(demonstration.labels.actions)} labels for {n_units} units; "
             "label it again with this action_space.unit_beats"
         )
+
+
+def _draw(n: int, generator: torch.Generator) -> Float[Tensor, " n"]:
+    return torch.rand(n, generator=generator, device=generator.device)
+
+
+def _is_legal(observation: Observation, action: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
+    return observation.mask.gather(1, action[:, None])[:, 0]
 
 
 def _by_variant(rows: Tensor, n_songs: int) -> Tensor:

@@ -43,9 +43,8 @@ from rl_editor.checkpoint import (
 )
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.environment import BatchedEditingEnv
 from rl_editor.errors import CheckpointError, DatasetError
-from rl_editor.lessons import KINDS, agreement, kinds_of, run_fingerprint, seed_of, songs_of, torch_threads
+from rl_editor.lessons import KINDS, kinds_of, play_greedily, run_fingerprint, seed_of, songs_of, torch_threads
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
 from rl_editor.reward import TERM_NAMES, LearnedReward
@@ -282,19 +281,16 @@ class PPOTrainer:
         return {f"validation/{name}": value for name, value in metrics.items()}
 
     def _greedy(self, embeddings: Embeddings, *, hide_target: bool) -> dict[str, float]:
-        songs = self.validation_songs
-        env = songs.environment(
+        played = play_greedily(
+            self.agent,
+            embeddings,
+            self.validation_songs,
             self.config,
-            n_envs=len(songs),
-            generator=torch.Generator(self.device).manual_seed(self.config.training.seed),
-            target_dropout=float(hide_target),
+            hide_target=hide_target,
             learned_reward=self.learned_reward,
         )
-        terms, score = play_greedily(self.agent, embeddings, env)
-        counts = songs.weight > 0
-        agreed = agreement(env.actions[:, : counts.shape[1]][counts].long(), songs.actions[counts], self.kinds)
-        scores = dict(zip(TERM_NAMES, terms.mean(0).tolist(), strict=True)) | {"score": float(score.mean())}
-        return agreed | scores
+        terms = dict(zip(TERM_NAMES, played.terms.mean(0).tolist(), strict=True))
+        return played.agreed | terms | {"score": float(played.score.mean())}
 
     def _autocast(self) -> torch.autocast:
         enabled = self.config.training.mixed_precision and self.device.type == "cuda"
@@ -342,27 +338,9 @@ class PPOTrainer:
         return TrainingResult(policy, tuple(standing.history), standing.best_update)
 
 
-class Greedy(NamedTuple):
-    """How the likeliest decisions score, per environment."""
-
-    terms: Float[Tensor, "envs terms"]
-    score: Float[Tensor, " envs"]
-
-
 class _Choice(NamedTuple):
     log_probs: Float[Tensor, "envs actions"]
     value: Float[Tensor, " envs"]
-
-
-@torch.no_grad()
-def play_greedily(agent: Agent, embeddings: Embeddings, env: BatchedEditingEnv) -> Greedy:
-    """One episode on every track of ``env``, which has an environment per track; its ``actions`` are the edits."""
-    observation = env.reset(torch.arange(env.n_envs, device=env.device))
-    for _ in range(int(env.batch.n_units.max())):
-        action = agent.logits(embeddings, observation).argmax(1)
-        result = env.step(action, auto_reset=False)
-        observation = result.observation
-    return Greedy(result.info.terms, result.info.total)
 
 
 def by_song(

@@ -8,12 +8,12 @@ import pytest
 import torch
 from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 
-from rl_editor.actions import ActionSpace
+from rl_editor.actions import ActionSpace, ReorderAction
 from rl_editor.behavioral_cloning import BEST, LAST, STATE, class_weights, cloning_loss, main, train_bc
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
-from rl_editor.lessons import agreement, kinds_of, lessons_of, songs_of, style_order
+from rl_editor.lessons import Student, agreement, kinds_of, late_actions, lessons_of, songs_of, style_order
 from rl_editor.logging_utils import TrainingLogger
 
 CPU = torch.device("cpu")
@@ -183,3 +183,22 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "params.yaml").write_text("bc: [")
     with pytest.raises(ConfigError, match="not YAML"):
         main(data_dir=tmp_path, config=tmp_path / "params.yaml")
+
+
+def test_what_stands_in_for_a_region_that_was_not_opened() -> None:
+    space = ActionSpace(toy_config().action_space)
+    move = space.encode(ReorderAction(4, 0))
+    # KEEP, loop of two units, CUT, move of two units to the front
+    actions = [0, 2, space.extend, 1, move, space.extend]
+    again = space.encode(ReorderAction(5, 0))  # the same place, from one unit further on
+    assert late_actions(actions, space) == [0, 2, 0, 1, move, again]
+
+
+def test_lessons_of_a_student_ask_for_the_editors_decision_where_the_student_is() -> None:
+    config = toy_config()
+    songs = songs_of([toy_demonstration(0, config)], ("quiet_goes",), config, CPU)
+    cut = torch.full((2,), 1)
+    student = Student(lambda observation: cut, 1.0, torch.Generator().manual_seed(0))
+    alone, led = lessons_of(songs, config), lessons_of(songs, config, student=student)
+    assert torch.equal(alone.actions, led.actions)  # KEEP and CUT do not depend on the path
+    assert not torch.equal(alone.observation.progress, led.observation.progress)
