@@ -9,7 +9,7 @@ from pathlib import Path
 from rl_editor.behavioral_cloning import train_bc
 from rl_editor.checkpoint import save_policy
 from rl_editor.command import run
-from stages.dataset import read_demonstrations
+from stages.dataset import digest_of, read_demonstrations
 from stages.layout import BC_CHECKPOINT, BC_MODEL, fresh_folder
 from stages.learning import stage_logger, write_curve, write_metrics
 from stages.params import PARAMS, load_params
@@ -23,6 +23,7 @@ def main(params: Path = PARAMS) -> None:
     config = load_params(SECTIONS, params)
     demonstrations = read_demonstrations(splits=("train", "validation"), augmented=True)
     with stage_logger("bc", params) as logger, fresh_folder(BC_MODEL) as folder:
+        logger.log_dataset("demonstrations", digest=digest_of(demonstrations))
         result = train_bc(demonstrations, config, logger=logger)
         policy = result.policy
         save_policy(folder / BC_CHECKPOINT.name, policy.agent, config, styles=policy.styles, metrics=result.metrics)

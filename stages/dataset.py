@@ -1,5 +1,6 @@
 """The demonstrations of a run, read from the outputs of decode, features and align."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def read_demonstrations(*, splits: Iterable[Split], augmented: bool = False) -> 
             f"{LABELS}/problems.json, or lower data.test_fraction and data.validation_fraction"
         )
     return found
+
+
+def digest_of(demonstrations: Iterable[Demonstration]) -> str:
+    """A name for a set of demonstrations: what was heard and what was learned or judged."""
+    parts = sorted(f"{d.source.sha256} {d.pair_id} {d.style} {d.split}" for d in demonstrations)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _labelled(manifest: Manifest) -> list[PairEntry]:

@@ -10,7 +10,7 @@ from rl_editor.checkpoint import load_policy
 from rl_editor.command import run
 from rl_editor.evaluation import evaluate_policies
 from rl_editor.report import write_comparison, write_report
-from stages.dataset import read_demonstrations
+from stages.dataset import digest_of, read_demonstrations
 from stages.layout import BC_CHECKPOINT, PLOTS, PPO_CHECKPOINT, REPORT, fresh_folder
 from stages.learning import stage_logger, write_metrics, write_table
 from stages.manifest import library_root, load_manifest
@@ -27,14 +27,18 @@ def main(params: Path = PARAMS) -> None:
     root, manifest = library_root(config), load_manifest()
     sources = {pair.song: root / manifest.track(pair.raw).path for pair in manifest.pairs}
     policies = {"bc": load_policy(BC_CHECKPOINT), "ppo": load_policy(PPO_CHECKPOINT)}
-    with stage_logger("evaluate", params) as logger, fresh_folder(REPORT) as folder:
+    with stage_logger("evaluate", params) as logger:
+        logger.log_dataset("held out", digest=digest_of(demonstrations), context="evaluation")
         result = evaluate_policies(policies, demonstrations, config)
-        write_report(result, folder, config=config, sources=sources)
-        logger.log_metrics(result.metrics)
-        logger.log_artifact(write_metrics("evaluate", result.metrics))
+        with fresh_folder(REPORT) as folder:
+            write_report(result, folder, config=config, sources=sources)
         write_comparison(result, COMPARISON)
-        logger.log_artifact(COMPARISON)
-        logger.log_artifact(write_table("actions", result.histogram))
+        logger.log_metrics(result.metrics)
+        tables = [write_metrics("evaluate", result.metrics), COMPARISON, write_table("actions", result.histogram)]
+        for path in (*tables, *sorted(REPORT.glob("*.*"))):
+            logger.log_artifact(path)
+        for path in sorted(REPORT.glob("audio/*")):
+            logger.log_artifact(path, "audio")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Reads ``models/ppo``, ``metrics/evaluate.json``, the held-out demonstrations and
 files are the result.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from rl_editor.logging_utils import MLflowLogger
 from rl_editor.model_card import model_card
 from rl_editor.onnx_export import export_onnx
 from rl_editor.registry import HeldOut, register
-from stages.dataset import read_demonstrations
+from stages.dataset import digest_of, read_demonstrations
 from stages.layout import EXPORT, METRICS, PPO_CHECKPOINT, fresh_folder
 from stages.learning import stage_logger
 from stages.params import PARAMS, load_params
@@ -86,12 +85,6 @@ def measured(path: Path, *, demonstrations: list[Demonstration], config: Config)
 def score_of(metrics: Mapping[str, float]) -> float:
     """The held-out score of the policy in the metrics of an evaluation."""
     return fmean(metrics[name] for name in SCORES)
-
-
-def digest_of(demonstrations: list[Demonstration]) -> str:
-    """A name for a set of held-out demonstrations."""
-    parts = sorted(f"{d.source.sha256} {d.pair_id} {d.style}" for d in demonstrations)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

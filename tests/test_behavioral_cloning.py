@@ -186,7 +186,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_stands_in_for_a_region_that_was_not_opened() -> None:
-    space = ActionSpace(toy_config().action_space)
+    space = ActionSpace()
     move = space.encode(ReorderAction(4, 0))
     # KEEP, loop of two units, CUT, move of two units to the front
     actions = [0, 2, space.extend, 1, move, space.extend]
