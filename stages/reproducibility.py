@@ -46,7 +46,8 @@ def main(
     with tempfile.TemporaryDirectory(prefix="rl_editor_repro_") as temporary:
         base = keep or Path(temporary)
         places = (base / "first", base / "another" / "second")
-        hashes = [outputs_of(repository.resolve(), place) for place in places]
+        commit = _output("git", "-C", str(repository), "rev-parse", "HEAD")
+        hashes = [outputs_of(repository.resolve(), commit, place) for place in places]
     differing = sorted(name for name in hashes[0] | hashes[1] if hashes[0].get(name) != hashes[1].get(name))
     if differing:
         typer.echo(f"not reproducible: {', '.join(differing)} differ between two runs", err=True)
@@ -54,10 +55,11 @@ def main(
     typer.echo(f"reproducible: {len(hashes[0])} outputs have the same bytes in two clones", err=True)
 
 
-def outputs_of(repository: Path, place: Path) -> dict[str, str]:
-    """Clone, run the small pipeline from scratch, and give the hash of every output."""
+def outputs_of(repository: Path, commit: str, place: Path) -> dict[str, str]:
+    """Clone one commit, run the small pipeline from scratch, and give the hash of every output."""
     place.parent.mkdir(parents=True, exist_ok=True)
     _call("git", "clone", "--quiet", str(repository), str(place))
+    _call("git", "checkout", "--quiet", "--detach", commit, cwd=place)
     (place / "dvc.lock").unlink(missing_ok=True)
     shrink(place / "params.yaml", SMALL)
     bin_dir = Path(sys.executable).parent
@@ -94,6 +96,10 @@ def shrink(params: Path, values: Mapping[str, str]) -> None:
 def lock_hashes(lock: Mapping[str, Any]) -> dict[str, str]:
     """Output path -> hash, of every stage in a ``dvc.lock``."""
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _call(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
