@@ -3,9 +3,13 @@
 ``python -m rl_editor.infer --input raw.wav --output edited.wav --checkpoint models/best.pt``
 
 The policy decides unit by unit on tables that are encoded once. Deterministic unless asked otherwise; a seed makes the
-same draws again. A target duration is what the policy aims at, not a promise.
+same draws again. Asked for a duration, it edits the recording several times side by side, leaning more or less towards
+playing (a constant on the logits, as one moves the threshold of a classifier), and the edit nearest to that duration is
+taken: which passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in
+whole units, not promised.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 
     from rl_editor.checkpoint import Policy
     from rl_editor.state import AudioState
+
+
+LEANINGS = tuple(0.25 * step for step in range(-24, 25))  # logits; beyond 6 a policy is too sure to be moved
 
 
 class Edited(NamedTuple):
@@ -56,36 +63,70 @@ def edit_recording(
     """
     import torch
 
+    number = style_number(policy, style)
+    generator = generator or torch.Generator(device=policy.agent.device).manual_seed(policy.config.training.seed)
+    state = replace(state, style=number)
+    leanings = (0.0,) if target_duration_s is None else LEANINGS
+    edits = _edits(policy, state, target_duration_s, leanings, generator if not deterministic else None)
+    if target_duration_s is None:
+        return edits[0]
+    misses = [(abs(edit.duration_s - target_duration_s), abs(lean)) for edit, lean in zip(edits, leanings, strict=True)]
+    return edits[misses.index(min(misses))]
+
+
+def _edits(
+    policy: "Policy",
+    state: "AudioState",
+    target_duration_s: float | None,
+    leanings: Sequence[float],
+    chance: "torch.Generator | None",
+) -> list[EditList]:
+    """One edit per leaning, decided in lockstep on one encoding of the recording; likeliest without ``chance``."""
+    import torch
+
     from rl_editor.agent import sample
     from rl_editor.environment import BatchedEditingEnv
     from rl_editor.state import EditHistory
 
-    agent, config = policy.agent, policy.config
-    number = style_number(policy, style)
-    generator = generator or torch.Generator(device=agent.device).manual_seed(config.training.seed)
-    state = replace(state, style=number)
-    batch = agent.representation.batch([state]).to(agent.device)
+    agent, config, device = policy.agent, policy.config, policy.agent.device
+    ratio = float("nan") if target_duration_s is None else target_duration_s / state.grid.duration_s
+    n_edits = len(leanings)
+    batch = agent.representation.batch([state]).to(device)
     env = BatchedEditingEnv(
         batch,
         config,
-        n_envs=1,
-        generator=generator,
-        device=agent.device,
-        styles=torch.tensor([number], device=agent.device),
+        n_envs=n_edits,
+        generator=torch.Generator(device=device).manual_seed(config.training.seed),
+        device=device,
+        styles=torch.tensor([state.style], device=device),
+        style_names=policy.styles,
     )
-    ratio = float("nan") if target_duration_s is None else target_duration_s / state.grid.duration_s
-    history = EditHistory(state, config)
+    lean = _lean(config, leanings, loops=ratio > 1.0).to(device)
     with torch.no_grad():
         embeddings = agent.encode(batch)
         observation = env.reset(
-            torch.zeros(1, dtype=torch.long, device=agent.device), torch.tensor([ratio], device=agent.device)
+            torch.zeros(n_edits, dtype=torch.long, device=device), torch.full((n_edits,), ratio, device=device)
         )
-        while not history.done:
-            logits = agent.decide(embeddings, observation).logits
-            action = logits.argmax(1) if deterministic else sample(logits.log_softmax(1), generator)
-            history.record(int(action))
+        for _ in range(int(batch.n_units[0])):
+            logits = agent.decide(embeddings, observation).logits + lean
+            action = logits.argmax(1) if chance is None else sample(logits.log_softmax(1), chance)
             observation = env.step(action, auto_reset=False).observation
-    return history.edit_list()
+    n_units = int(batch.n_units[0])
+    return [EditHistory(state, config, row[:n_units]).edit_list() for row in env.actions.tolist()]
+
+
+def _lean(config: Config, leanings: Sequence[float], *, loops: bool) -> "torch.Tensor":
+    """What each leaning adds to the logits: away from CUT, and towards LOOP where the output is to be longer."""
+    import torch
+
+    from rl_editor.actions import CUT, FIRST_LOOP, ActionSpace
+
+    space = ActionSpace(config.action_space)
+    direction = torch.zeros(space.n_discrete_actions)
+    direction[CUT] = -1.0
+    if loops:
+        direction[FIRST_LOOP : space.extend] = 1.0
+    return torch.tensor(leanings)[:, None] * direction
 
 
 def style_number(policy: "Policy", style: str | None) -> int:
@@ -145,6 +186,10 @@ def edit_file(
         deterministic=deterministic,
         generator=generator,
     )
+    if not edit.segments:
+        raise CheckpointError(
+            f"{Path(source).name}: the policy keeps nothing of it; ask for a target duration, or train it longer"
+        )
     settled = settle_joins(edit, Path(source), settings)
     render_file(settled, Path(source), Path(output), settings)
     return Edited(settled, Path(output))

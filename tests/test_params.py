@@ -125,6 +125,7 @@ class TestClosure:
             "rl_editor/pack/__init__.py": "",
             "rl_editor/pack/part.py": "import rl_editor.e\n",
         }
+        (tmp_path / "rl_editor" / "e").mkdir()  # a folder of results beside the code, as rl_editor/cache/ is
         for name, text in files.items():
             (tmp_path / name).write_text(text, encoding="utf-8")
         assert code_dependencies("one", tmp_path) == [
