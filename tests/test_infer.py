@@ -8,6 +8,7 @@ import pytest
 import soundfile as sf
 import torch
 
+from rl_editor.actions import CUT, KEEP
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.config import Config
@@ -30,6 +31,8 @@ def policy() -> Policy:
     config.data.use_cache = False
     agent = Agent(config)
     torch.nn.init.normal_(agent.policy.kinds.weight, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        agent.policy.kinds.bias[KEEP] += 3.0  # something plays, whatever the weights
     return Policy(agent, config, ("ann", "bob"))
 
 
@@ -80,6 +83,15 @@ class TestEditFile:
         written = sf.info(tmp_path / "out.wav")
         assert (written.samplerate, written.channels, written.subtype) == (RATE, 2, "PCM_24")
         assert written.frames == edited.edit.frames
+
+    def test_a_policy_that_keeps_nothing_is_named(self, policy: Policy, tmp_path: Path) -> None:
+        agent = Agent(policy.config)
+        with torch.no_grad():
+            agent.policy.kinds.bias[CUT] = 1e3
+        sf.write(tmp_path / "in.wav", song(0, 12.0), RATE)
+        with pytest.raises(CheckpointError, match=r"in\.wav: the policy keeps nothing of it"):
+            edit_file(replace(policy, agent=agent), tmp_path / "in.wav", tmp_path / "out.wav")
+        assert not (tmp_path / "out.wav").exists()
 
     def test_the_policys_own_view_of_audio_wins_over_settings(self, policy: Policy) -> None:
         mine = Config()
