@@ -33,6 +33,9 @@ _CLAMP = 8.0  # standard deviations beyond which a feature says no more
 _PLACE = PROGRESS_NAMES.index("place")  # units decided, as a share
 _STATIC_UNITS, _UNITS_OCTAVES = 2, 8.0  # static column that holds log2(units) / 8
 _KEY_DIM = 32  # width in which REORDER points at places; the keys are gathered for every decision
+# Progress that repeats earlier decisions; place, target, what is missing of it and open regions are no such thing.
+_PAST = ("output", "replayed", "kept", "cut", "looped", "moved", "since_change", "last_plays")
+_PAST += ("twin_known", "twin_cut", "twin_looped", "twin_moved")
 _SIZE_OF_INIT = 0.02  # of learned positions
 
 
@@ -116,7 +119,8 @@ class Normalisation(nn.Module):
 class TrackEncoder(nn.Module):
     """Rows around a position and the song map, to one embedding per position.
 
-    Row projection, convolution over the window, then attention to the song map, whose tokens have attended to each
+    Rows pass a bottleneck of ``agent.d_row`` columns (few songs must not teach what a single song sounds like), then
+    convolution over the window, then attention to the song map, whose tokens have attended to each
     other. Positions know the size of the track from ``static`` and their place from their row.
     """
 
@@ -124,8 +128,10 @@ class TrackEncoder(nn.Module):
         super().__init__()
         width = config.d_model
         self.context = dimensions.context
-        self.row = nn.Linear(dimensions.row, width)
-        self.window = nn.Conv1d(width, width, 2 * dimensions.context + 1)
+        self.columns = nn.Dropout1d(config.dropout)  # a feature goes silent for a whole song
+        self.row = nn.Linear(dimensions.row, config.d_row)
+        self.lift = nn.Linear(config.d_row, width)
+        self.window = nn.Conv1d(config.d_row, width, 2 * dimensions.context + 1)
         self.static = nn.Linear(dimensions.static, width)
         self.token = nn.Linear(dimensions.token, width)
         self.place = nn.Parameter(_SIZE_OF_INIT * torch.randn(dimensions.tokens, width))
@@ -145,9 +151,10 @@ class TrackEncoder(nn.Module):
         song = self.token(song_map) + self.place + whole
         for layer in self.song:
             song = layer(song)
-        projected = self.dropout(functional.gelu(self.row(rows)))
+        heard = self.columns(rows.transpose(1, 2)).transpose(1, 2)
+        projected = self.dropout(functional.gelu(self.row(heard)))
         centre = projected[:, self.context : projected.shape[1] - self.context]
-        units = centre + functional.gelu(self.window(projected.transpose(1, 2))).transpose(1, 2) + whole
+        units = self.lift(centre) + functional.gelu(self.window(projected.transpose(1, 2))).transpose(1, 2) + whole
         return Heard(self.out(self.attend(units, song)), song)
 
 
@@ -408,7 +415,14 @@ def kind_log_probs(log_probs: Float[Tensor, "envs actions"], first_reorder: int)
 
 
 class _Trunk(nn.Module):
-    """Two layers over embedding, history and progress; the style scales and shifts the embedding."""
+    """Two layers over embedding, history and progress; the style scales and shifts the embedding.
+
+    While it learns, a share ``agent.path_dropout`` of decisions is taken without the history and without ``_PAST``:
+    what was decided before predicts the next decision so well that a clone copies it instead of listening (de Haan,
+    Jayaraman & Levine 2019, "Causal confusion in imitation learning").
+    """
+
+    past: Tensor
 
     def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
         super().__init__()
@@ -418,10 +432,17 @@ class _Trunk(nn.Module):
         self.done = nn.Linear(dimensions.history + dimensions.progress + dimensions.style, config.d_head)
         self.deep = nn.Linear(config.d_head, config.d_head)
         self.dropout = nn.Dropout(config.dropout)
+        self.path_dropout = config.path_dropout
+        is_past = [True] * dimensions.history + [name in _PAST for name in PROGRESS_NAMES]
+        self.register_buffer("past", torch.tensor(is_past), persistent=False)
 
     def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, "envs hidden"]:
         scale, shift = self.style(seen.style).chunk(2, dim=1)
-        done = self.done(torch.cat([seen.history, seen.progress, seen.style], dim=1))
+        path = torch.cat([seen.history, seen.progress], dim=1)
+        if self.training and self.path_dropout:
+            forgets = torch.rand(len(path), 1, device=path.device) < self.path_dropout
+            path = path.masked_fill(forgets & self.past, 0.0)
+        done = self.done(torch.cat([path, seen.style], dim=1))
         hidden: Tensor = self.dropout(functional.gelu(self.heard(unit * (1.0 + scale) + shift) + done))
         return hidden + functional.gelu(self.deep(hidden))
 

@@ -169,11 +169,13 @@ class RewardConfig:
 class AgentConfig:
     """Size of the policy and value networks."""
 
+    d_row: Count = 16  # what is taken from the features of a unit
     d_model: Count = 96
     n_heads: Count = 4
     n_layers: Count = 2  # transformer layers over the song map
     d_head: Count = 128  # hidden width of the decision heads
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
+    path_dropout: Probability = 0.7  # share of decisions learned without seeing the decisions before
 
 
 @dataclass(config=_STRICT)
@@ -195,13 +197,13 @@ class BCConfig:
 
     epochs: Count = 100
     learning_rate: Positive = 1.0e-3
-    weight_decay: NonNegative = 1.0e-2
-    batch_tracks: Count = 8
+    weight_decay: NonNegative = 1.0e-1
+    batch_tracks: Count = 4
     patience_epochs: Count = 20
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.02
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     class_balance: Probability = 0.5  # exponent on inverse class frequency
     own_decisions: Probability = 1.0  # most that the learner decides itself while it collects lessons; 0 replays only
-    feature_noise: NonNegative = 0.1  # standard deviations, on normalised features, training only
+    feature_noise: NonNegative = 0.5  # standard deviations, on normalised features, training only
 
 
 @dataclass(config=_STRICT)

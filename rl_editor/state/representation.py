@@ -3,7 +3,8 @@
 Conventions: T tracks padded to U units, E episodes in lockstep, C context units on each side (W = 2C + 1 rows of R
 columns: F features, STRUCTURE_DIM structure columns, one flag "is a unit"), M map tokens, H history numbers, P progress
 numbers. The window of unit u is rows u .. u + 2C of its track. A flat observation is window, song map, static, style,
-history, progress, mask, each row by row. Nothing is normalised here.
+history, progress, mask, each row by row. Features and timbre are standard scores within their own track: editors choose
+by comparison within a song, and what is learned on few songs must hold on others. Nothing else is normalised.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,10 @@ from rl_editor.actions import ActionSpace, ActionType
 from rl_editor.config import Config
 from rl_editor.features import estimate_key, feature_dim
 from rl_editor.state.audio import AudioState
-from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, Structure, level_db, structure
+from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, Structure, level_db, structure, within_track
 from rl_editor.state.tables import ReferenceStatistics, RewardTables, padded, reward_tables
 
-_TIMBRE = tuple(f"mfcc_{i}" for i in range(1, 6))
+_TIMBRE = ("onset", "centroid", "mfcc_1", "mfcc_2", "mfcc_3")
 _TIMBRE_BASIC = ("onset", "centroid", "zcr")  # where there are no MFCCs
 _MAP_STRUCTURE = (
     "earlier_likeness",
@@ -251,7 +252,7 @@ def song_map(
     low = np.minimum(edges[:-1].astype(int), n - 1)
     high = np.maximum(np.ceil(edges[1:] - 1e-9).astype(int), low + 1)
     total = np.vstack([np.zeros(state.features.values.shape[1]), np.cumsum(state.features.values, 0, np.float64)])
-    means = (total[high] - total[low]) / (high - low)[:, None]
+    means = within_track((total[high] - total[low]) / (high - low)[:, None])
     unit = np.searchsorted(state.grid.units(unit_beats).beat_bounds, (low + high - 1) // 2, "right") - 1
     chosen = [STRUCTURE_NAMES.index(name) for name in _MAP_STRUCTURE]
     timbre, chroma = _map_columns(state.features.names)
@@ -268,7 +269,7 @@ class _MapColumns(NamedTuple):
 
 
 def _map_columns(names: Sequence[str]) -> _MapColumns:
-    timbre = _TIMBRE if _TIMBRE[0] in names else _TIMBRE_BASIC
+    timbre = _TIMBRE if _TIMBRE[-1] in names else _TIMBRE_BASIC
     chroma = [i for i, name in enumerate(names) if name.startswith("chroma_")]
     return _MapColumns([names.index(name) for name in timbre], chroma)
 
@@ -276,7 +277,7 @@ def _map_columns(names: Sequence[str]) -> _MapColumns:
 def _rows(state: AudioState, unit_beats: int, heard: Structure) -> Float[np.ndarray, "units columns"]:
     bounds = state.grid.units(unit_beats).beat_bounds
     sums = np.add.reduceat(state.features.values.astype(np.float64), bounds[:-1], axis=0)
-    means = sums / np.diff(bounds)[:, None]
+    means = within_track(sums / np.diff(bounds)[:, None])
     return np.concatenate([means, heard.columns, np.ones((len(means), 1))], axis=1)
 
 

@@ -25,6 +25,8 @@ LIKE = 0.75  # cosine from which two passages count as the same
 _ROWS_AT_A_TIME = 512
 _LEVEL_FLOOR = 1e-4  # -80 dB
 _DEVIATION_FLOOR = 1e-6
+MOST_DEVIATIONS = 4.0  # a silent intro must not be all that is heard
+_SECTION_COLUMNS = ("onset", "centroid")  # beside level: how busy and how bright a section is
 
 STRUCTURE_NAMES = (
     "earlier_likeness",  # cosine to the most alike earlier passage, 0 where none
@@ -43,6 +45,9 @@ STRUCTURE_NAMES = (
     "section_energy_rank",  # among sections
     "section_likeness",  # mean likeness of the section's units to anything elsewhere
     "relative_length",  # of the unit to the median unit
+    "section_level",  # means over the unit's section, in standard scores of the song's units
+    "section_onset",
+    "section_centroid",
 )
 STRUCTURE_DIM = len(STRUCTURE_NAMES)
 
@@ -72,6 +77,14 @@ def heard(features: BeatFeatures) -> Float[np.ndarray, "beats columns"]:
     centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
     deviation = centred.std(axis=0)
     return np.where(deviation > _DEVIATION_FLOOR, centred / np.maximum(deviation, _DEVIATION_FLOOR), 0.0)
+
+
+def within_track(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
+    """Standard scores per column, at most 4 from the mean; 0 where a column does not vary."""
+    centred = values - values.mean(axis=0)
+    deviation = centred.std(axis=0)
+    scores = np.where(deviation > _DEVIATION_FLOOR, centred / np.maximum(deviation, _DEVIATION_FLOOR), 0.0)
+    return np.asarray(np.clip(scores, -MOST_DEVIATIONS, MOST_DEVIATIONS))
 
 
 def level_db(features: BeatFeatures) -> Float[np.ndarray, " beats"]:
@@ -129,7 +142,10 @@ def structure(features: BeatFeatures, grid: BeatGrid, units: UnitGrid) -> Struct
     lengths = np.diff(units.times_s)
     energy = _pooled(level_db(features)[:, None], bounds)[:, 0]
     best = np.maximum(alike.earlier, alike.later)
+    chosen = [features.names.index(name) for name in _SECTION_COLUMNS]
+    strength = np.column_stack([energy, _pooled(features.values[:, chosen].astype(np.float64), bounds)])
     sections = _sections(section_bounds(curve), bounds, energy, best, lengths)
+    section_strength = _section_means(section_bounds(curve), bounds, within_track(strength), lengths)
     count = alike.n_before + alike.n_after
     unit = np.arange(n_units)
     values = (
@@ -146,6 +162,7 @@ def structure(features: BeatFeatures, grid: BeatGrid, units: UnitGrid) -> Struct
         units.partial,
         *sections.T,
         np.minimum(lengths / np.median(lengths), 4.0),
+        *section_strength.T,
     )
     return Structure(np.stack([np.asarray(v, np.float64) for v in values], axis=1), alike.earlier_at)
 
@@ -208,6 +225,20 @@ def _n_separate(same: Bool[np.ndarray, "rows units"], apart: int) -> Int[np.ndar
     starts = same & ~np.pad(same, ((0, 0), (1, 0)))[:, :-1]
     longest = np.ceil(same.sum(axis=1) / (2 * apart)).astype(int)
     return np.asarray(np.maximum(starts.sum(axis=1), longest))
+
+
+def _section_means(
+    cuts: Int[np.ndarray, " cuts"],
+    bounds: Int[np.ndarray, " bounds"],
+    values: Float[np.ndarray, "units columns"],
+    lengths: Float[np.ndarray, " units"],
+) -> Float[np.ndarray, "units columns"]:
+    """Mean over the section of each unit, weighted by length."""
+    middle = (bounds[1:] + bounds[:-1]) / 2.0
+    _, member = np.unique(np.searchsorted(cuts, middle, "right"), return_inverse=True)
+    weight = np.bincount(member, lengths)
+    means = np.stack([np.bincount(member, column * lengths) / weight for column in values.T], axis=1)
+    return np.asarray(means[member])
 
 
 def _sections(
