@@ -34,8 +34,10 @@ _PLACE = PROGRESS_NAMES.index("place")  # units decided, as a share
 _STATIC_UNITS, _UNITS_OCTAVES = 2, 8.0  # static column that holds log2(units) / 8
 _KEY_DIM = 32  # width in which REORDER points at places; the keys are gathered for every decision
 # Progress that repeats earlier decisions; place, target, what is missing of it and open regions are no such thing.
-_PAST = ("output", "replayed", "kept", "cut", "looped", "moved", "since_change", "last_plays")
-_PAST += ("twin_known", "twin_cut", "twin_looped", "twin_moved")
+_PAST = (
+    *("output", "replayed", "kept", "cut", "looped", "moved", "since_change", "last_plays"),
+    *("twin_known", "twin_cut", "twin_looped", "twin_moved"),
+)
 _SIZE_OF_INIT = 0.02  # of learned positions
 
 
