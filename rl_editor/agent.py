@@ -416,6 +416,14 @@ def kind_log_probs(log_probs: Float[Tensor, "envs actions"], first_reorder: int)
     return torch.cat([log_probs[:, :first_reorder], log_probs[:, first_reorder:].logsumexp(1, keepdim=True)], dim=1)
 
 
+def forgetful(observation: Observation) -> Observation:
+    """The same without the decisions before, as ``agent.path_dropout`` shows it while learning."""
+    past = torch.tensor([name in _PAST for name in PROGRESS_NAMES], device=observation.progress.device)
+    return observation._replace(
+        history=torch.zeros_like(observation.history), progress=observation.progress.masked_fill(past, 0.0)
+    )
+
+
 class _Trunk(nn.Module):
     """Two layers over embedding, history and progress; the style scales and shifts the embedding.
 

@@ -8,7 +8,7 @@ label smoothing is spread over the legal kinds. A minibatch is whole songs, each
 learned with its target duration or, in half of the draws, without. From the second epoch on the learner itself takes
 up to ``bc.own_decisions`` of the decisions that lead to what it sees (DAgger, ``rl_editor.lessons``). The epoch whose
 own edits of the validation songs agree best with the editor's (balanced accuracy and mean recall of every kind of
-decision) is kept; training stops when it lies ``bc.patience_epochs`` back.
+decision, averaged over the latest epochs) is kept; training stops when it lies ``bc.patience_epochs`` back.
 
 The chance of an epoch is drawn from the seed and the epoch's number alone, so a run that was killed goes on to the same
 result (``training.resume``).
@@ -65,6 +65,7 @@ from rl_editor.state import Observation
 
 BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
 MAX_GRADIENT_NORM = 1.0
+SMOOTHED_EPOCHS = 5  # an epoch is judged by the mean over this many: few validation songs hold few loops and moves
 _TIE = 1e-3  # weight of the loss among equals: one decision in a hundred moves agreement by about 1e-2
 _GOES_ON = {"training": ("resume",), "bc": ("epochs", "patience_epochs")}  # may differ when a run goes on
 
@@ -253,7 +254,8 @@ class _Cloning:
     def _note(self, epoch: int, metrics: Mapping[str, float]) -> None:
         progress = self.progress
         progress.history.append(metrics)
-        if (score := _score(metrics)) > progress.best_score:
+        recent = [_score(earlier) for earlier in progress.history[-SMOOTHED_EPOCHS:]]
+        if (score := sum(recent) / len(recent)) > progress.best_score:
             progress.best_epoch, progress.best_score = epoch, score
             progress.best_weights = {name: t.detach().clone() for name, t in self.agent.state_dict().items()}
 

@@ -4,9 +4,10 @@
 
 The policy decides unit by unit on tables that are encoded once. Deterministic unless asked otherwise; a seed makes the
 same draws again. Asked for a duration, it edits the recording several times side by side, leaning more or less towards
-playing (a constant on the logits, as one moves the threshold of a classifier), and the edit nearest to that duration is
-taken: which passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in
-whole units, not promised.
+playing (a constant on the logits, as one moves the threshold of a classifier), and the edit nearest to that duration
+is taken: which passages play is the policy's order of preference, how many is the listener's. Where its own decisions
+carry it away from the duration at every leaning, it goes by what it hears alone. The duration is aimed at in whole
+units, not promised.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import numpy as np
 import typer
 
 from rl_editor.command import run
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from rl_editor.state import AudioState
 
 
-LEANINGS = tuple(0.25 * step for step in range(-24, 25))  # logits; beyond 6 a policy is too sure to be moved
+MOST_LEANING = 6.0  # logits; beyond it a policy is too sure to be moved
+SIDE_BY_SIDE = 17  # leanings tried at once, between those that the round before found to be nearest
+REFINEMENTS = 3
 
 
 class Edited(NamedTuple):
@@ -66,12 +70,36 @@ def edit_recording(
     number = style_number(policy, style)
     generator = generator or torch.Generator(device=policy.agent.device).manual_seed(policy.config.training.seed)
     state = replace(state, style=number)
-    leanings = (0.0,) if target_duration_s is None else LEANINGS
-    edits = _edits(policy, state, target_duration_s, leanings, generator if not deterministic else None)
+    chance = None if deterministic else generator
     if target_duration_s is None:
-        return edits[0]
-    misses = [(abs(edit.duration_s - target_duration_s), abs(lean)) for edit, lean in zip(edits, leanings, strict=True)]
-    return edits[misses.index(min(misses))]
+        return _edits(policy, state, None, (0.0,), chance)[0]
+    aimed = _aimed(policy, state, target_duration_s, chance, listening=False)
+    tolerance_s = float(np.median(np.diff(state.grid.units(policy.config.action_space.unit_beats).times_s)))
+    if abs(aimed.duration_s - target_duration_s) <= tolerance_s:
+        return aimed
+    other = _aimed(policy, state, target_duration_s, chance, listening=True)
+    return min((aimed, other), key=lambda edit: (not edit.segments, abs(edit.duration_s - target_duration_s)))
+
+
+def _aimed(
+    policy: "Policy",
+    state: "AudioState",
+    target_duration_s: float,
+    chance: "torch.Generator | None",
+    *,
+    listening: bool,
+) -> EditList:
+    """The edit nearest to a duration: rounds of leanings side by side, each between the best neighbours of the last."""
+    low, high = -MOST_LEANING, MOST_LEANING
+    found: list[tuple[bool, float, EditList]] = []
+    for _ in range(REFINEMENTS):
+        leanings = np.linspace(low, high, SIDE_BY_SIDE).tolist()
+        edits = _edits(policy, state, target_duration_s, leanings, chance, listening=listening)
+        misses = [(not edit.segments, abs(edit.duration_s - target_duration_s)) for edit in edits]
+        best = misses.index(min(misses))
+        found.append((*misses[best], edits[best]))
+        low, high = leanings[max(best - 1, 0)], leanings[min(best + 1, SIDE_BY_SIDE - 1)]
+    return min(found, key=lambda one: one[:2])[2]
 
 
 def _edits(
@@ -80,16 +108,21 @@ def _edits(
     target_duration_s: float | None,
     leanings: Sequence[float],
     chance: "torch.Generator | None",
+    *,
+    listening: bool = False,
 ) -> list[EditList]:
-    """One edit per leaning, decided in lockstep on one encoding of the recording; likeliest without ``chance``."""
+    """One edit per leaning, decided in lockstep on one encoding of the recording; likeliest without ``chance``.
+
+    ``listening`` shows the policy neither the target nor its own decisions, so that it goes by what it hears alone.
+    """
     import torch
 
-    from rl_editor.agent import sample
+    from rl_editor.agent import forgetful, sample
     from rl_editor.environment import BatchedEditingEnv
     from rl_editor.state import EditHistory
 
     agent, config, device = policy.agent, policy.config, policy.agent.device
-    ratio = float("nan") if target_duration_s is None else target_duration_s / state.grid.duration_s
+    asked = float("nan") if target_duration_s is None else target_duration_s / state.grid.duration_s
     n_edits = len(leanings)
     batch = agent.representation.batch([state]).to(device)
     env = BatchedEditingEnv(
@@ -101,14 +134,14 @@ def _edits(
         styles=torch.tensor([state.style], device=device),
         style_names=policy.styles,
     )
-    lean = _lean(config, leanings, loops=ratio > 1.0).to(device)
+    lean = _lean(config, leanings, loops=asked > 1.0).to(device)
+    shown = torch.full((n_edits,), float("nan") if listening else asked, device=device)
     with torch.no_grad():
         embeddings = agent.encode(batch)
-        observation = env.reset(
-            torch.zeros(n_edits, dtype=torch.long, device=device), torch.full((n_edits,), ratio, device=device)
-        )
+        observation = env.reset(torch.zeros(n_edits, dtype=torch.long, device=device), shown)
         for _ in range(int(batch.n_units[0])):
-            logits = agent.decide(embeddings, observation).logits + lean
+            seen = forgetful(observation) if listening else observation
+            logits = agent.decide(embeddings, seen).logits + lean
             action = logits.argmax(1) if chance is None else sample(logits.log_softmax(1), chance)
             observation = env.step(action, auto_reset=False).observation
     n_units = int(batch.n_units[0])

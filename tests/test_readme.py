@@ -1,0 +1,67 @@
+"""What the README says is what the code does: numbers, flags, names, and its Python example as printed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_public_api import click_track
+from typer.main import get_command
+
+from rl_editor import Config
+from rl_editor.actions import ActionType
+from rl_editor.cli import app
+from rl_editor.features import feature_dim
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("mode", ["basic", "enhanced", "full"])
+def test_columns_of_the_feature_modes(mode: str) -> None:
+    row = re.search(rf"^\| `{mode}` \| (\d+) \|", README, re.MULTILINE)
+    assert row is not None
+    assert int(row[1]) == feature_dim(mode)  # type: ignore[arg-type]
+
+
+def test_every_action_is_explained() -> None:
+    for kind in ActionType:
+        assert re.search(rf"^\| {kind.value}\b", README, re.MULTILINE), kind
+
+
+def test_flags_of_the_console_commands() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    lines = re.findall(r"^\.venv/bin/rl-editor (\w+) ?(.*)$", README, re.MULTILINE)
+    assert {name for name, _ in lines} >= {"align", "edit", "render", "export", "corpus"}
+    for name, rest in lines:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest.split("#")[0]))
+        assert used <= known, (name, used - known)
+
+
+def test_default_unit_is_the_one_named() -> None:
+    named = re.search(r"`action_space\.unit_beats: (\d+)`", README)
+    assert named is not None
+    assert int(named[1]) == Config().action_space.unit_beats
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"\bmake ([a-z][a-z-]+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_files_that_are_linked_exist() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_python_example_runs_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert example is not None
+    monkeypatch.chdir(tmp_path)
+    click_track(tmp_path / "input.wav")
+    exec(compile(example[1], "README.md", "exec"), {"np": np})
+    assert 0.0 <= float(capsys.readouterr().out) <= 4 * 24.0  # LOOP plays a unit four times at most
