@@ -1,5 +1,6 @@
 """What the README says is what the code does: numbers, flags, names, and its Python example as printed."""
 
+import json
 import re
 from pathlib import Path
 
@@ -65,3 +66,31 @@ def test_python_example_runs_as_printed(
     click_track(tmp_path / "input.wav")
     exec(compile(example[1], "README.md", "exec"), {"np": np})
     assert 0.0 <= float(capsys.readouterr().out) <= 4 * 24.0  # LOOP plays a unit four times at most
+
+
+METHODS = {
+    "the editor's own edit": "editor",
+    "BC (imitation)": "bc",
+    "BC + PPO": "ppo",
+    "loudest bars": "loudest",
+    "random bars": "random",
+    "retargeting DP": "dp",
+    "keep everything": "keep_all",
+}
+COLUMNS = (
+    "radio_edit/balanced_accuracy",
+    "jam_cleanup/balanced_accuracy",
+    "extended_mix/action_balanced_accuracy",
+    "all/loop_f1",
+    "all/reward_total",
+    "all/duration_error",
+)
+
+
+@pytest.mark.parametrize("title", METHODS)
+def test_scores_are_those_of_the_committed_run(title: str) -> None:
+    metrics = json.loads((ROOT / "metrics" / "evaluate.json").read_text(encoding="utf-8"))
+    row = re.search(rf"^\| {re.escape(title)} \|(.*)\|$", README, re.MULTILINE)
+    assert row is not None
+    shown = [float(cell) for cell in row[1].split("|")]
+    assert shown == [round(metrics[f"{METHODS[title]}/target/{column}"], 2) for column in COLUMNS]
