@@ -23,7 +23,8 @@ $(STAMP): requirements.lock pyproject.toml
 	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed, and none is on the PATH" >&2; exit 1; fi; \
 	if [ ! -x $(PY) ]; then $$python -m venv $(VENV); fi
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@# compat: by path. The import hook of other editable installs loses to a folder ./rl_editor, which the cache makes.
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --config-settings editable_mode=compat --editable .
 	@touch $@
 
 repro: setup  ## Run the pipeline: corpus or your recordings in, a registered policy out
