@@ -131,3 +131,30 @@ class TestClosure:
         assert code_dependencies("one", tmp_path) == [
             "rl_editor/a.py", "rl_editor/b.py", "rl_editor/e.py", "rl_editor/pack", "stages/one.py",
         ]  # fmt: skip
+
+
+class TestPlots:
+    def test_curves_and_templates_name_files_of_some_stage(self, pipeline: dict[str, Any]) -> None:
+        """In git, too: one plot inside a folder that was not pulled, and ``dvc plots show`` draws none at all."""
+        definitions = [d for entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"] for d in entry.values()]
+        outputs = {
+            name
+            for stage in pipeline.values()
+            for kind in ("outs", "plots")
+            for entry in stage.get(kind, [])
+            if isinstance(entry, dict)
+            for name, options in entry.items()
+            if options["cache"] is False
+        }
+        assert {file for d in definitions for file in d["y"]} == {"plots/bc.csv", "plots/ppo.csv"} <= outputs
+        own = {"methods", "decisions"}
+        named = [o.get("template") for e in pipeline["evaluate"]["plots"] for o in e.values()]
+        assert set(named) == own == {path.stem for path in (ROOT / ".dvc" / "plots").glob("*.json")}
+
+    def test_the_page_needs_no_network(self) -> None:
+        page = (ROOT / ".dvc" / "plots" / "page.html").read_text(encoding="utf-8")
+        assert "html_template = plots/page.html" in (ROOT / ".dvc" / "config").read_text(encoding="utf-8")
+        assert page.count("{plot_divs}") == 1
+        assert "{scripts}" not in page  # where DVC would put the addresses of its own scripts
+        assert "<script src" not in page
+        assert page.count("<script>") == 3
