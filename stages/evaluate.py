@@ -1,14 +1,14 @@
 """evaluate: both policies and the baselines on songs that no training has seen.
 
 Reads ``models``, ``data/features``, ``data/labels``, the recordings and params; writes ``reports/evaluation`` (HTML,
-figures, audio), ``metrics/evaluate.json`` and ``plots/evaluate.csv``, ``plots/actions.csv``.
+figures, audio), ``metrics/evaluate.json`` (a few headline numbers) and ``plots/evaluate.csv``, ``plots/actions.csv``.
 """
 
 from pathlib import Path
 
 from rl_editor.checkpoint import load_policy
 from rl_editor.command import run
-from rl_editor.evaluation import evaluate_policies
+from rl_editor.evaluation import evaluate_policies, headline
 from rl_editor.report import write_comparison, write_report
 from stages.dataset import digest_of, read_demonstrations
 from stages.layout import BC_CHECKPOINT, PLOTS, PPO_CHECKPOINT, REPORT, fresh_folder
@@ -34,7 +34,7 @@ def main(params: Path = PARAMS) -> None:
             write_report(result, folder, config=config, sources=sources)
         write_comparison(result, COMPARISON)
         logger.log_metrics(result.metrics)
-        tables = [write_metrics("evaluate", result.metrics), COMPARISON, write_table("actions", result.histogram)]
+        tables = [write_metrics("evaluate", headline(result)), COMPARISON, write_table("actions", result.histogram)]
         for path in (*tables, *sorted(REPORT.glob("*.*"))):
             logger.log_artifact(path)
         for path in sorted(REPORT.glob("audio/*")):

@@ -1,8 +1,8 @@
 """export: the trained policy as files for others, and as a version of the registered model.
 
-Reads ``models/ppo``, ``metrics/evaluate.json``, the held-out demonstrations and params; writes ``models/export``:
-``policy.pt`` (safetensors), ``policy.onnx`` and ``MODEL_CARD.md``. A model registry that refuses is a warning: the
-files are the result.
+Reads ``models/ppo``, ``metrics/evaluate.json``, ``plots/evaluate.csv``, the held-out demonstrations and params; writes
+``models/export``: ``policy.pt`` (safetensors), ``policy.onnx`` and ``MODEL_CARD.md``. A model registry that refuses is
+a warning: the files are the result.
 """
 
 import json
@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+import pandas as pd
 import typer
 
 from rl_editor.checkpoint import load_policy
@@ -20,13 +21,14 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.errors import RlEditorError
 from rl_editor.evaluation import evaluate_policies
+from rl_editor.evaluation.comparison import ALL_STYLES, KEY_METRICS
 from rl_editor.files import file_sha256, write_text
 from rl_editor.logging_utils import MLflowLogger
 from rl_editor.model_card import model_card
 from rl_editor.onnx_export import export_onnx
 from rl_editor.registry import HeldOut, register
 from stages.dataset import digest_of, read_demonstrations
-from stages.layout import EXPORT, METRICS, PPO_CHECKPOINT, fresh_folder
+from stages.layout import EXPORT, METRICS, PLOTS, PPO_CHECKPOINT, fresh_folder
 from stages.learning import stage_logger
 from stages.params import PARAMS, load_params
 
@@ -45,12 +47,24 @@ def main(params: Path = PARAMS) -> None:
         policy = load_policy(PPO_CHECKPOINT)
         shutil.copyfile(PPO_CHECKPOINT, folder / POLICY)
         export_onnx(policy, folder / "policy.onnx")
-        card = model_card(policy, metrics, sha256=file_sha256(folder / POLICY), method=NAME)
+        card = model_card(
+            policy, intervals(pd.read_csv(PLOTS / "evaluate.csv")), sha256=file_sha256(folder / POLICY), method=NAME
+        )
         write_text(folder / "MODEL_CARD.md", card)
     try:
         publish(config, metrics, params)
     except RlEditorError as error:
         typer.echo(f"not registered: {error}", err=True)
+
+
+def intervals(comparison: pd.DataFrame) -> dict[str, float]:
+    """What the model card shows: the policy's key metrics over all styles with ``_low`` and ``_high`` beside them."""
+    rows = comparison[(comparison["method"] == NAME) & (comparison["style"] == ALL_STYLES)]
+    return {
+        f"{NAME}/{row['condition']}/{ALL_STYLES}/{row['metric']}{end}": float(row[column])
+        for row in rows[rows["metric"].isin(KEY_METRICS)].to_dict("records")
+        for end, column in (("", "mean"), ("_low", "low"), ("_high", "high"))
+    }
 
 
 def publish(config: Config, metrics: dict[str, float], params: Path) -> None:

@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType
@@ -13,9 +15,17 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
 from rl_editor.errors import DatasetError
-from rl_editor.evaluation import METRICS, Evaluator, bootstrap_mean, evaluate_plans, evaluate_policies, join_diagnostics
+from rl_editor.evaluation import (
+    METRICS,
+    Evaluator,
+    bootstrap_mean,
+    evaluate_plans,
+    evaluate_policies,
+    headline,
+    join_diagnostics,
+)
 from rl_editor.evaluation.bootstrap import song_means
-from rl_editor.evaluation.comparison import BASELINES, CONDITIONS
+from rl_editor.evaluation.comparison import BASELINES, CONDITIONS, KEY_METRICS
 from rl_editor.evaluation.metrics import (
     GapScale,
     alike_units,
@@ -29,8 +39,10 @@ from rl_editor.evaluation.metrics import (
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode, encode
+from rl_editor.report import write_comparison
 from rl_editor.state import AudioState, EditHistory
 from rl_editor.utils import Samples
+from stages.export import intervals, score_of
 from tests.world_tracks import track
 
 RATE = 1000
@@ -279,6 +291,33 @@ def test_metrics_are_flat_rounded_json(result) -> None:
     assert all(isinstance(v, float) and v == round(v, 6) for v in metrics.values())
     assert metrics["ppo/target/all/balanced_accuracy"] == 1.0
     assert metrics["ppo_minus_bc/target/balanced_accuracy"] == 0.5
+
+
+def test_headlines_are_few_and_those_of_the_summary(result) -> None:
+    numbers = headline(result)
+    # per style (all, jam, radio) and policy: balanced accuracy, runs, reward, length; nothing loops or moves here
+    per_style = 3 * 2 * 4
+    # two best baselines, three of PPO minus BC, two scores, songs and tracks
+    assert len(numbers) == per_style + 2 + 3 + 2 + 2
+    assert set(numbers) - {name for name in numbers if "best_baseline" in name or "run_f1" in name} < set(
+        result.metrics
+    )
+    assert (numbers["n_songs"], numbers["n_tracks"]) == (5.0, 6.0)
+    assert numbers["ppo/target/jam/balanced_accuracy"] == 1.0
+    assert numbers["bc/target/radio/balanced_accuracy"] == 0.5  # keeps all: half of the two classes
+    assert numbers["ppo_minus_bc/target/balanced_accuracy"] == 0.5
+    summary = result.summary[(result.summary["style"] == "all") & (result.summary.condition == "target")]
+    rewards = summary[summary.metric == "reward_total"].set_index("method")["mean"]
+    assert numbers["best_baseline/target/all/reward_total"] == rewards[list(BASELINES)].max()
+
+
+def test_the_model_card_reads_its_intervals_from_the_table(result, tmp_path: Path) -> None:
+    write_comparison(result, tmp_path / "c.csv")
+    found = intervals(pd.read_csv(tmp_path / "c.csv"))
+    expected = {f"ppo/{condition}/all/{metric}" for condition in CONDITIONS for metric in KEY_METRICS}
+    assert set(found) == {name + end for name in expected for end in ("", "_low", "_high")}
+    assert all(result.metrics[name] == value for name, value in found.items())
+    assert score_of(headline(result)) == score_of(result.metrics)
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:

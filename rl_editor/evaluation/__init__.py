@@ -3,6 +3,7 @@
 metrics      one edit against the demonstration of the same recording
 bootstrap    means over songs with percentile intervals
 comparison   policies and baselines on held-out tracks, and what may be said of them
+headline     the few numbers that are compared from run to run
 joins        what is measured at the joins of rendered audio
 """
 
@@ -15,6 +16,7 @@ from rl_editor.evaluation.comparison import (
     evaluate_plans,
     evaluate_policies,
 )
+from rl_editor.evaluation.headline import headline
 from rl_editor.evaluation.joins import JoinDiagnostics, join_diagnostics
 from rl_editor.evaluation.metrics import METRICS, Metric, TrackJudge
 
@@ -31,5 +33,6 @@ __all__ = [
     "bootstrap_mean",
     "evaluate_plans",
     "evaluate_policies",
+    "headline",
     "join_diagnostics",
 ]
