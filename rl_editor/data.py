@@ -50,7 +50,7 @@ __all__ = [
     "Analysis", "AudioDataset", "AudioItem", "Demonstration", "Library", "Loaded", "Pair", "PairItem",
     "PairedAudioDataset", "Problem", "Recording", "Split", "align_pair", "analyse_track", "assign_splits",
     "create_dataloader", "find_library", "has_recordings", "in_split", "label_pair", "load_demonstrations",
-    "load_library", "split_of", "style_names",
+    "load_library", "load_references", "split_of", "style_names",
 ]  # fmt: skip
 
 PADDING = -100  # label of what is not there; torch's ignore_index
@@ -138,6 +138,27 @@ def load_demonstrations(data_dir: str | Path, config: Config) -> list[Demonstrat
         reasons = "; ".join(str(problem) for problem in loaded.problems) or "it holds reference tracks only"
         raise DatasetError(f"{data_dir}: no pair to learn from: {reasons}")
     return loaded.demonstrations
+
+
+def load_references(data_dir: str | Path, config: Config) -> list[Analysis]:
+    """The finished tracks of a folder that no raw belongs to; what cannot be read is logged with its reason."""
+    outcomes = run_tracks(
+        partial(_analysed, config=config),
+        find_library(data_dir).references,
+        workers=config.executor.workers,
+        label="references",
+    )
+    analyses: list[Analysis] = []
+    for outcome in outcomes:
+        if outcome.value is None:
+            _log.warning("left out: %s", Problem(outcome.item.track_id, outcome.error or "left out"))
+        else:
+            analyses.append(outcome.value)
+    return analyses
+
+
+def _analysed(recording: Recording, config: Config) -> Analysis:
+    return analyse_track(recording.path, config, track_id=recording.track_id)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from rl_editor.demonstrations import Demonstration
 from rl_editor.environment import BatchedEditingEnv
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.reward import LearnedReward
-from rl_editor.state import AudioState, Observation, StateRepresentation, TrackBatch
+from rl_editor.state import AudioState, Observation, ReferenceStatistics, StateRepresentation, TrackBatch
 
 KINDS = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.EXTEND, ActionType.REORDER)
 N_VARIANTS = 2
@@ -47,6 +47,7 @@ class Songs:
         actions: the decisions, KEEP where padded.
         late: what stands in for EXTEND where no region is open: KEEP in a loop, the same target in a move.
         weight: confidence of each label times the coverage of its demonstration; 0 where padded.
+        reference: statistics of finished music that the reward measures against.
     """
 
     batch: TrackBatch
@@ -56,6 +57,7 @@ class Songs:
     actions: Int[Tensor, "songs units"]
     late: Int[Tensor, "songs units"]
     weight: Float[Tensor, "songs units"]
+    reference: ReferenceStatistics | None = None
 
     def __len__(self) -> int:
         return self.batch.n_tracks
@@ -81,6 +83,7 @@ class Songs:
             target_ratios=self.target_ratio,
             target_dropout=target_dropout,
             learned_reward=learned_reward,
+            reference=self.reference,
         )
 
 
@@ -114,7 +117,12 @@ class Lesson:
 
 
 def songs_of(
-    demonstrations: Sequence[Demonstration], styles: Sequence[str], config: Config, device: torch.device
+    demonstrations: Sequence[Demonstration],
+    styles: Sequence[str],
+    config: Config,
+    device: torch.device,
+    *,
+    reference: ReferenceStatistics | None = None,
 ) -> Songs:
     """Demonstrations as tensors.
 
@@ -124,7 +132,7 @@ def songs_of(
     if not demonstrations:
         raise DatasetError("no demonstrations to learn from; add raw/edit pairs, or see why pairs were left out")
     states = [AudioState(d.grid, d.features, d.source, _style(d, styles)) for d in demonstrations]
-    batch = StateRepresentation(config).batch(states)
+    batch = StateRepresentation(config, reference=reference).batch(states)
     shape = (len(states), int(batch.n_units.max()))
     actions, late, weight = (
         torch.zeros(shape, dtype=torch.long),
@@ -141,7 +149,7 @@ def songs_of(
     ratio = torch.tensor([d.edit.duration_s / d.grid.duration_s for d in demonstrations], dtype=torch.float32)
     style = torch.tensor([state.style for state in states])
     parts = (style.to(device), ratio.to(device), actions.to(device), late.to(device), weight.to(device))
-    return Songs(batch.to(device), tuple(styles), *parts)
+    return Songs(batch.to(device), tuple(styles), *parts, reference=reference)
 
 
 def late_actions(actions: Sequence[int], space: ActionSpace) -> list[int]:

@@ -48,7 +48,7 @@ from rl_editor.lessons import KINDS, kinds_of, play_greedily, run_fingerprint, s
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
 from rl_editor.reward import TERM_NAMES, LearnedReward
-from rl_editor.state import Observation
+from rl_editor.state import Observation, ReferenceStatistics
 
 LOSSES = ("total", "policy", "value", "entropy", "clone_kl", "approx_kl", "clip_fraction")
 BEST, STATE = "best.pt", "ppo_state.safetensors"
@@ -108,6 +108,7 @@ class PPOTrainer:
         logger: gets the numbers of every update.
         styles: names of the editors, in the order of the agent's style inputs.
         learned_reward: a fitted ``RewardModel``, or any function of edit summaries.
+        reference: statistics of finished music that the reward measures against.
         save_dir: where ``best.pt`` and the training state go; None writes nothing.
 
     Raises:
@@ -123,6 +124,7 @@ class PPOTrainer:
         styles: Sequence[str],
         logger: TrainingLogger | None = None,
         learned_reward: LearnedReward | None = None,
+        reference: ReferenceStatistics | None = None,
         save_dir: str | Path | None = None,
     ) -> None:
         train = in_split(demonstrations, "train")
@@ -131,15 +133,18 @@ class PPOTrainer:
         self.config, self.styles, self.learned_reward = config, tuple(styles), learned_reward
         self.logger, self.save_dir = logger or TrainingLogger(), Path(save_dir) if save_dir else None
         self.device = resolve_device(config.training.device)
-        self.songs = songs_of(train, styles, config, self.device)
+        self.songs = songs_of(train, styles, config, self.device, reference=reference)
         known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
-        self.validation_songs = songs_of(known, styles, config, self.device) if known else self.songs
+        self.validation_songs = (
+            songs_of(known, styles, config, self.device, reference=reference) if known else self.songs
+        )
         self.agent = agent.to(self.device)
         if not agent.is_normalised:
             agent.fit_normalisation(self.songs.batch)
         self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
         self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
+        self.fingerprint += str(reference or "")
 
     def train(self, total_timesteps: int | None = None) -> TrainingResult:
         """Take ``total_timesteps`` decisions (``ppo.total_timesteps`` by default), rounded up to whole updates.

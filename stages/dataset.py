@@ -9,6 +9,7 @@ from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
 from rl_editor.labels import EditLabels
 from rl_editor.library import Split
+from rl_editor.state import ReferenceStatistics
 from stages.layout import FEATURES, LABELS
 from stages.manifest import Manifest, PairEntry, load_manifest
 
@@ -33,9 +34,16 @@ def read_demonstrations(*, splits: Iterable[Split], augmented: bool = False) -> 
     return found
 
 
-def digest_of(demonstrations: Iterable[Demonstration]) -> str:
-    """A name for a set of demonstrations: what was heard and what was learned or judged."""
+def read_reference() -> ReferenceStatistics | None:
+    """What finished music is like, where the library holds reference tracks that could be analysed."""
+    paths = [FEATURES / f"{track.track_id}.npz" for track in load_manifest().with_role("reference")]
+    return ReferenceStatistics.of_analyses(load_analysis(path) for path in paths if path.is_file())
+
+
+def digest_of(demonstrations: Iterable[Demonstration], reference: ReferenceStatistics | None = None) -> str:
+    """A name for a set of demonstrations: what was heard, what was learned or judged, and beside what music."""
     parts = sorted(f"{d.source.sha256} {d.pair_id} {d.style} {d.split}" for d in demonstrations)
+    parts += [str(reference)] if reference else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

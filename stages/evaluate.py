@@ -10,7 +10,7 @@ from rl_editor.checkpoint import load_policy
 from rl_editor.command import run
 from rl_editor.evaluation import evaluate_policies, headline
 from rl_editor.report import write_comparison, write_report
-from stages.dataset import digest_of, read_demonstrations
+from stages.dataset import digest_of, read_demonstrations, read_reference
 from stages.layout import BC_CHECKPOINT, PLOTS, PPO_CHECKPOINT, REPORT, fresh_folder
 from stages.learning import stage_logger, write_metrics, write_table
 from stages.manifest import library_root, load_manifest
@@ -24,12 +24,13 @@ def main(params: Path = PARAMS) -> None:
     """Compare policies and baselines on held-out songs."""
     config = load_params(SECTIONS, params)
     demonstrations = read_demonstrations(splits=("test",))
+    reference = read_reference()
     root, manifest = library_root(config), load_manifest()
     sources = {pair.song: root / manifest.track(pair.raw).path for pair in manifest.pairs}
     policies = {"bc": load_policy(BC_CHECKPOINT), "ppo": load_policy(PPO_CHECKPOINT)}
     with stage_logger("evaluate", params) as logger:
-        logger.log_dataset("held out", digest=digest_of(demonstrations), context="evaluation")
-        result = evaluate_policies(policies, demonstrations, config)
+        logger.log_dataset("held out", digest=digest_of(demonstrations, reference), context="evaluation")
+        result = evaluate_policies(policies, demonstrations, config, reference=reference)
         with fresh_folder(REPORT) as folder:
             write_report(result, folder, config=config, sources=sources)
         write_comparison(result, COMPARISON)

@@ -27,7 +27,8 @@ from rl_editor.logging_utils import MLflowLogger
 from rl_editor.model_card import model_card
 from rl_editor.onnx_export import export_onnx
 from rl_editor.registry import HeldOut, register
-from stages.dataset import digest_of, read_demonstrations
+from rl_editor.state import ReferenceStatistics
+from stages.dataset import digest_of, read_demonstrations, read_reference
 from stages.layout import EXPORT, METRICS, PLOTS, PPO_CHECKPOINT, fresh_folder
 from stages.learning import stage_logger
 from stages.params import PARAMS, load_params
@@ -73,7 +74,7 @@ def publish(config: Config, metrics: dict[str, float], params: Path) -> None:
     Raises:
         TrackingError: the registry refuses.
     """
-    held_out = read_demonstrations(splits=("test",))
+    held_out, reference = read_demonstrations(splits=("test",)), read_reference()
     with stage_logger("export", params) as logger:
         for path in sorted(EXPORT.iterdir()):
             logger.log_artifact(path, "export")
@@ -83,17 +84,20 @@ def publish(config: Config, metrics: dict[str, float], params: Path) -> None:
         registered = register(
             EXPORT / POLICY,
             name,
-            held_out=HeldOut(score_of(metrics), digest_of(held_out)),
-            measure=partial(measured, demonstrations=held_out, config=config),
+            held_out=HeldOut(score_of(metrics), digest_of(held_out, reference)),
+            measure=partial(measured, demonstrations=held_out, config=config, reference=reference),
             run_id=getattr(logger, "run_id", None),
         )
     state = "champion" if registered.is_champion else "not better than the champion"
     typer.echo(f"{name} version {registered.version}: {state}", err=True)
 
 
-def measured(path: Path, *, demonstrations: list[Demonstration], config: Config) -> float:
+def measured(
+    path: Path, *, demonstrations: list[Demonstration], config: Config, reference: ReferenceStatistics | None
+) -> float:
     """The held-out score of another policy file."""
-    return score_of(evaluate_policies({NAME: load_policy(path)}, demonstrations, config).metrics)
+    result = evaluate_policies({NAME: load_policy(path)}, demonstrations, config, reference=reference)
+    return score_of(result.metrics)
 
 
 def score_of(metrics: Mapping[str, float]) -> float:

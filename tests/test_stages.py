@@ -1,6 +1,7 @@
 """Stages on a small folder of recordings: outputs by track, what is left out, what is computed again."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import pytest
 import soundfile as sf
 import yaml
 
+from rl_editor.data import load_references
 from rl_editor.demonstrations import load_analysis
 from rl_editor.errors import DatasetError
 from rl_editor.library import Problem
+from rl_editor.reward import ReferenceStatistics
 from stages import align, corpus, decode, features, layout, separate
-from stages.dataset import read_demonstrations
+from stages.dataset import digest_of, read_demonstrations, read_reference
 from stages.manifest import load_manifest, read_view
+from stages.params import load_all
 from tests.test_data import RATE, song
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
@@ -120,6 +124,29 @@ class TestPipeline:
         monkeypatch.setattr("rl_editor.analysis.extract_frames", never)
         features.main()
         assert load_analysis(layout.FEATURES / "s0_raw.npz").grid.n_beats > 1.5 * before
+
+
+class TestReference:
+    def test_finished_music_without_a_raw_sets_the_standard_of_the_reward(self, project: Path) -> None:
+        run_to_labels()
+        demonstrations = read_demonstrations(splits=("test",))
+        assert read_reference() is None
+        folder = project / "data/raw/reference"
+        folder.mkdir()
+        for number, duration_s in enumerate((10.0, 20.0)):
+            sf.write(folder / f"hit{number}.wav", song(20 + number, duration_s), RATE)
+        (folder / "bad.wav").write_bytes(b"RIFF but no audio")
+        decode.main()
+        features.main()
+        reference = read_reference()
+        assert reference is not None
+        # quantiles 0.05 and 0.95 of 10 s and 20 s: 10 + 0.05 * 10, 10 + 0.95 * 10
+        assert reference.shortest_s == pytest.approx(10.5, abs=0.05)
+        assert reference.longest_s == pytest.approx(19.5, abs=0.05)
+        config = load_all(Path("params.yaml"))
+        of_files = ReferenceStatistics.of_analyses(load_references(project / "data/raw", config))
+        assert asdict(of_files) == pytest.approx(asdict(reference), rel=1e-3)  # of files, and of 24-bit views of them
+        assert digest_of(demonstrations) != digest_of(demonstrations, reference)
 
 
 class TestLeftOut:

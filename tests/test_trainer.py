@@ -11,7 +11,7 @@ from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.logging_utils import TrainingLogger
-from rl_editor.reward import TERM_NAMES
+from rl_editor.reward import TERM_NAMES, ReferenceStatistics
 from rl_editor.trainer import BEST, LOSSES, PPOTrainer, by_song
 
 STYLES = ("quiet_goes",)
@@ -46,6 +46,25 @@ def test_every_reward_term_and_the_action_histogram_are_logged() -> None:
     kinds = [metrics[f"actions/{kind}"] for kind in ("keep", "cut", "loop", "extend", "reorder")]
     assert sum(kinds) == pytest.approx(1.0)
     assert {f"loss/{name}" for name in LOSSES} < set(metrics)
+
+
+def test_finished_music_is_what_the_reward_measures_against() -> None:
+    config = fast()
+    lenient = ReferenceStatistics(100.0, 100.0, shortest_s=1.0, longest_s=100.0)  # of any step: nothing is a fault
+    scores = {}
+    for reference in (None, lenient):
+        trainer = PPOTrainer(config, Agent(config), toy_demonstrations(config), styles=STYLES, reference=reference)
+        assert trainer.songs.reference is trainer.validation_songs.reference is reference
+        env = trainer.songs.environment(config, n_envs=6, generator=torch.Generator().manual_seed(0))
+        env.reset(torch.arange(6))
+        cut_every_other = torch.arange(28) % 2  # KEEP 0, CUT 1: joins everywhere
+        for action in cut_every_other.tolist():
+            result = env.step(torch.full((6,), action), auto_reset=False)
+        scores[reference] = result.info.terms[:, TERM_NAMES.index("energy")].mean()
+    assert scores[lenient] > 0.95 > scores[None]
+    assert (
+        PPOTrainer(config, Agent(config), toy_demonstrations(config), styles=STYLES).fingerprint != trainer.fingerprint
+    )
 
 
 def test_the_clone_holds_the_policy_back() -> None:

@@ -6,7 +6,7 @@ at another; what *would have* played is what starts at the boundary it leaves. P
 source, rounded as ``labels.decode`` rounds them. Never an N x N table: memory is O(N * columns).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
+from rl_editor.demonstrations import Analysis
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.state.audio import AudioState
 from rl_editor.state.structure import heard, level_db, novelty, rank
@@ -61,6 +62,12 @@ class ReferenceStatistics:
             float(np.quantile(durations, 0.05)),
             float(np.quantile(durations, 0.95)),
         )
+
+    @classmethod
+    def of_analyses(cls, analyses: Iterable[Analysis]) -> "ReferenceStatistics | None":
+        """Statistics of analysed recordings; None where there are none."""
+        tracks = [AudioState(a.grid, a.features, a.source) for a in analyses]
+        return cls.from_tracks(tracks) if tracks else None
 
 
 class BeatTable(NamedTuple):
