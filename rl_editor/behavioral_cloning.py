@@ -39,10 +39,10 @@ from rl_editor.checkpoint import (
     save_state,
     with_prefix,
 )
-from rl_editor.command import run
+from rl_editor.command import read_settings, run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.errors import CheckpointError, ConfigError, DatasetError
+from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.lessons import (
     KINDS,
     N_VARIANTS,
@@ -388,22 +388,12 @@ def main(
 
 def _settings(path: Path | None, given: Mapping[str, Mapping[str, Any]]) -> Config:
     """The settings of a file, or the defaults; what is given on the command line goes before both."""
-    values = _read_settings(path) if path else {}
+    values = read_settings(path) if path else {}
     for section, options in given.items():
         chosen = {name: value for name, value in options.items() if value is not None}
         if chosen:
             values[section] = values.get(section, {}) | chosen
     return Config.from_dict(values)
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({error}); see params.yaml") from None
-    return dict(values or {})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from rl_editor import __version__
-from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, run_app
+from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, read_settings, run_app
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
@@ -210,15 +210,7 @@ def settings(path: Path | None) -> Config:
     Raises:
         ConfigError: the file is missing, is not YAML, or holds wrong settings.
     """
-    if path is None:
-        return Config()
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not readable YAML ({error})") from error
-    return Config.from_dict(values or {})
+    return Config.from_dict(read_settings(path)) if path else Config()
 
 
 def describe(path: Path, config: Config) -> dict[str, Any]:

@@ -6,15 +6,18 @@ Options may be written with dashes or underscores: ``--data-dir`` and ``--data_d
 
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from rl_editor.errors import PairRejectedError, RlEditorError
+from rl_editor.errors import ConfigError, PairRejectedError, RlEditorError
 
 EXIT_CHECK_FAILED, EXIT_BAD_INPUT = 1, 2
+_EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 CONTEXT = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
 
 
@@ -37,6 +40,27 @@ def run_app(app: Callable[[], Any]) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_CHECK_FAILED)
         sys.exit(_report(error, EXIT_BAD_INPUT))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The sections of a settings file, numbers as YAML 1.2 and DVC read them: ``3e-05`` is a number.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds no sections.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 of PyYAML wants a point in every number with an exponent."""
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable YAML ({error}); is it a settings file like params.yaml?") from error
+    if not isinstance(values, Mapping | None):
+        raise ConfigError(f"{path}: holds {type(values).__name__}, expected sections of settings")
+    return dict(values or {})
 
 
 def set_up_logging() -> None:

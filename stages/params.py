@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rl_editor.command import read_settings
 from rl_editor.config import Config, DataConfig, section_types
 from rl_editor.errors import ConfigError
 
@@ -73,12 +72,7 @@ def load_params(sections: tuple[str, ...], path: Path = PARAMS) -> Config:
 
 def load_all(path: Path = PARAMS) -> Config:
     """All settings of a run; for tracking, which records them and changes no output."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not readable YAML ({error}); run the stage in the project's folder") from error
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{path}: holds no sections")
+    values = read_settings(path)
     config = Config.from_dict(values)
     if missing := _missing(config.to_dict(), values):
         raise ConfigError(f"{path}: {missing[0]!r} is missing; every setting of a run is written down")

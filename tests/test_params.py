@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rl_editor.command import read_settings
 from rl_editor.config import Config, section_types
 from rl_editor.errors import ConfigError
 from stages.closure import STAGES, code_dependencies
@@ -43,10 +44,11 @@ class TestParamsFile:
         with pytest.raises(ConfigError, match=r"'audio\.hop_length' is missing"):
             load_all(tmp_path / "params.yaml")
 
-    def test_an_exponent_without_a_point_is_refused_with_the_remedy(self, tmp_path: Path) -> None:
-        values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-        values["ppo"]["learning_rate"] = "1e-4"  # what PyYAML makes of 1e-4
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    def test_text_where_a_number_is_due_is_refused_with_the_remedy(self, tmp_path: Path) -> None:
+        text = PARAMS.read_text(encoding="utf-8")
+        head, ppo = text.split("\nppo:", 1)
+        ppo = ppo.replace("learning_rate: 0.0001", "learning_rate: '1e-4'", 1)
+        (tmp_path / "params.yaml").write_text(f"{head}\nppo:{ppo}", encoding="utf-8")
         with pytest.raises(ConfigError, match=r"ppo\.learning_rate.*write 1\.0e-04"):
             load_all(tmp_path / "params.yaml")
 
@@ -158,3 +160,20 @@ class TestPlots:
         assert "{scripts}" not in page  # where DVC would put the addresses of its own scripts
         assert "<script src" not in page
         assert page.count("<script>") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("3e-05", 3e-5), ("1E5", 1e5), ("-2.5e+1", -25.0), (".5e1", 5.0), ("1.0e-04", 1e-4), ("3", 3)]
+)
+def test_exponents_are_numbers_as_dvc_writes_them(tmp_path: Path, text: str, value: float) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"ppo:\n  learning_rate: {text}\n  name: e5\n")
+    assert read_settings(path) == {"ppo": {"learning_rate": value, "name": "e5"}}
+
+
+@pytest.mark.parametrize("text", ["- a list\n", "a: [", "\x00"])
+def test_settings_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"params\.yaml"):
+        read_settings(path)
