@@ -181,7 +181,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert asked[0].features.feature_mode == "basic"
     assert load_policy(tmp_path / "models" / BEST).styles == ("quiet_goes",)
     (tmp_path / "params.yaml").write_text("bc: [")
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(ConfigError, match="not readable YAML"):
         main(data_dir=tmp_path, config=tmp_path / "params.yaml")
 
 
