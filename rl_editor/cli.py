@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from rl_editor import __version__
-from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, read_settings, run_app
+from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, read_settings, refuse_overwriting, run_app
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
@@ -30,6 +30,7 @@ app.add_typer(cache_app, name="cache")
 
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
 MIB = 1 << 20
+DAY_S, MAX_SEED = 86_400.0, (1 << 63) - 1  # more is no piece of music; torch's generators take no more
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
@@ -57,6 +58,7 @@ def align(
     """Recover what an editor did. Exits with 1 when the edit does not come from the raw."""
     from rl_editor.alignment import align_files, summarise
 
+    refuse_overwriting(output, raw, edit)
     found = align_files(raw, edit, settings(params))
     if output is not None:
         write_text(output, found.to_json())
@@ -73,10 +75,12 @@ def edit(
     output: Out,
     checkpoint: Annotated[Path | None, typer.Option(help="Trained policy; default: models/ppo/best.pt.")] = None,
     edit_list: Annotated[Path | None, typer.Option(help="Write the edit list (JSON) here as well.")] = None,
-    target_duration: Annotated[float | None, typer.Option(help="Length to aim at, in seconds.", min=0.1)] = None,
+    target_duration: Annotated[
+        float | None, typer.Option(help="Length to aim at, in seconds.", min=0.1, max=DAY_S)
+    ] = None,
     style: Annotated[str | None, typer.Option(help="Whose way of editing.")] = None,
     stochastic: Annotated[bool, typer.Option("--stochastic", help="Draw decisions.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Of the draws.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the draws.", min=0, max=MAX_SEED)] = None,
     params: Params = None,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +88,8 @@ def edit(
     from rl_editor.checkpoint import load_policy
     from rl_editor.infer import edit_file
 
+    for written in (output, edit_list):
+        refuse_overwriting(written, song)
     edited = edit_file(
         load_policy(checkpoint or _default_checkpoint()),
         song,
@@ -111,6 +117,7 @@ def render(
     """Render an edit list to audio."""
     from rl_editor.render import render_file, settle_joins
 
+    refuse_overwriting(output, source, edits)
     config, found = settings(params), EditList.load(edits)
     if settle:
         found = settle_joins(found, source, config)
@@ -135,6 +142,7 @@ def export(
     kind = to or by_suffix.get(output.suffix.lower())
     if kind is None:
         raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
+    refuse_overwriting(output, edits)
     export_edit(EditList.load(edits), output, kind, media=media, frame_rate=frame_rate)
 
 
@@ -193,7 +201,7 @@ def cache_verify(params: Params = None, as_json: Json = False) -> None:
 
 @cache_app.command("prune")
 def cache_prune(
-    max_mib: Annotated[float, typer.Option(help="Keep at most this much, in MiB.", min=0.0)],
+    max_mib: Annotated[float, typer.Option(help="Keep at most this much, in MiB.", min=0.0, max=1e9)],
     params: Params = None,
     as_json: Json = False,
 ) -> None:

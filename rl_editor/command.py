@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from rl_editor.errors import ConfigError, PairRejectedError, RlEditorError
+from rl_editor.errors import ConfigError, PairRejectedError, RlEditorError, said
 
 EXIT_CHECK_FAILED, EXIT_BAD_INPUT = 1, 2
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
@@ -70,6 +70,17 @@ def set_up_logging() -> None:
     logging.getLogger("rl_editor").setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)
 
 
-def _report(error: Exception, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+def refuse_overwriting(output: Path | None, *inputs: Path) -> None:
+    """Refuse an output that is one of the inputs: a recording may be the only copy there is.
+
+    Raises:
+        ConfigError: it is.
+    """
+    for given in inputs:
+        if output is not None and output.exists() and given.exists() and output.samefile(given):
+            raise ConfigError(f"{output}: would overwrite {given}, which is read here; name another file to write")
+
+
+def _report(error: RlEditorError | OSError, code: int) -> int:
+    print(f"error: {said(error)}", file=sys.stderr)
     return code

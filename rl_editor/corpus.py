@@ -11,6 +11,7 @@ import csv
 import io
 import shutil
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -78,8 +79,12 @@ def build_practice_pairs(folder: str | Path, editor: str, out_dir: str | Path, c
     _check_editor(editor)
     paths = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     build = partial(_build_practice_pair, editor=editor, out_dir=str(out_dir), config=config)
-    items = [str(path) for path in paths]
-    summary = _collect(run_tracks(build, items, workers=config.executor.workers, label=f"editing ({editor})"))
+    names = Counter(_practice_name(path).casefold() for path in paths)
+    twice = [path for path in paths if names[_practice_name(path).casefold()] > 1]
+    items = [str(path) for path in paths if path not in twice]
+    made = _collect(run_tracks(build, items, workers=config.executor.workers, label=f"editing ({editor})"))
+    shared = (f"{path.name}: shares the name {_practice_name(path)!r} with another; rename one" for path in twice)
+    summary = CorpusSummary(made.pairs, (*made.problems, *shared))
     if not summary.pairs:
         reasons = "; ".join(summary.problems) or "no audio files in it"
         raise DatasetError(f"{folder}: nothing to practise on: {reasons}; name a folder of recordings")
@@ -150,10 +155,9 @@ def _edit(view: TrackView, heard: Samples, *, name: str, editor: str, folder: Pa
 def _build_practice_pair(item: str, *, editor: str, out_dir: str, config: Config) -> list[PairRow]:
     """Copy one recording, hear it and edit it."""
     from rl_editor.analysis import analyse_track
-    from rl_editor.library import safe_name
 
     path, folder = Path(item), Path(out_dir)
-    name = safe_name(path.stem.removesuffix("_raw"))
+    name = _practice_name(path)
     raw = folder / INPUT / f"{name}_raw{path.suffix.lower()}"
     heard = load_audio(path)
     with replacing(raw) as temporary:
@@ -161,6 +165,13 @@ def _build_practice_pair(item: str, *, editor: str, out_dir: str, config: Config
     analysis = analyse_track(raw, replace(config, features=FeaturesConfig("enhanced")))
     view = TrackView(analysis.grid, analysis.features, analysis.source)
     return [_edit(view, heard, name=name, editor=editor, folder=folder, config=config)]
+
+
+def _practice_name(path: Path) -> str:
+    """What the outputs of a recording are called."""
+    from rl_editor.library import safe_name
+
+    return safe_name(path.stem.removesuffix("_raw"))
 
 
 def song_truth(song: ComposedSong) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis, Demonstration, in_split, style_names
 from rl_editor.edits import EditList
-from rl_editor.errors import DatasetError
+from rl_editor.errors import DatasetError, said
 from rl_editor.executor import run_tracks
 from rl_editor.features import BeatFeatures, extract_frames, pool_beats
 from rl_editor.grid import BeatGrid
@@ -106,10 +106,14 @@ def load_library(library: Library, config: Config) -> Loaded:
     """Demonstrations of every pair that can be explained, in the order of the pairs."""
     shelf = get_cache(config)
     problems, demonstrations = list(library.problems), []
-    splits = assign_splits({p.song: shelf.hash_file(p.raw.path) for p in library.pairs}, config.data)
-    outcomes = run_tracks(
-        partial(label_pair, config=config), library.pairs, workers=config.executor.workers, label="pairs"
-    )
+    hashes: dict[str, str] = {}
+    for pair in library.pairs:
+        try:
+            hashes[pair.song] = shelf.hash_file(pair.raw.path)
+        except OSError as error:
+            problems.append(Problem(pair.pair_id, said(error)))
+    splits, pairs = assign_splits(hashes, config.data), [p for p in library.pairs if p.song in hashes]
+    outcomes = run_tracks(partial(label_pair, config=config), pairs, workers=config.executor.workers, label="pairs")
     for outcome in outcomes:
         pair, found = outcome.item, outcome.value
         if found is None:

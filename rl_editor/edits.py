@@ -8,6 +8,7 @@ beyond it. ``source_start_frame`` None is material that is not in the source. Th
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -18,6 +19,13 @@ from rl_editor.errors import EditListError
 
 FORMAT = "rl-editor/edit-list"
 VERSION = 1
+# What a segment of a file may ask for; wider than any music, and no renderer overflows.
+_NUMBERS: Mapping[str, tuple[float, float]] = {
+    "crossfade_in_ms": (0.0, 60_000.0),
+    "gain_db": (-200.0, 200.0),
+    "pitch_semitones": (-60.0, 60.0),
+    "confidence": (0.0, 1.0),
+}
 DIP_MS = 3.0  # each way, where neither side of a join has more to play: short, yet no click
 
 
@@ -169,7 +177,7 @@ class EditList:
                 regions=tuple(Region(**r) for r in value.get("regions", ())),
                 actions=tuple(str(a) for a in value.get("actions", ())),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise EditListError(
                 f"edit list: {type(error).__name__}: {error}; see the format in docs/architecture.md"
             ) from error
@@ -186,8 +194,8 @@ class EditList:
             EditListError: the file is missing, is not JSON, or breaks the format.
         """
         try:
-            value = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise EditListError(f"{path}: not a readable edit list ({error})") from error
         if not isinstance(value, dict):
             raise EditListError(f"{path}: holds a {type(value).__name__}, expected an edit list object")
@@ -271,4 +279,14 @@ def _segment_from_dict(value: Mapping[str, Any], sample_rate: int) -> Segment:
     start_s = value["source_start"]
     fields.setdefault("source_start_frame", None if start_s is None else round(start_s * sample_rate))
     fields.setdefault("frames", round(value["duration"] * sample_rate))
+    for name, (low, high) in _NUMBERS.items():
+        _check_number(name, fields.get(name, 1.0), low=low, high=high)
+    for name in ("source_start_frame", "frames", "region"):
+        if not (isinstance(fields.get(name), int) or (fields.get(name) is None and name != "frames")):
+            raise TypeError(f"{name} {fields[name]!r}, a whole number is needed")
     return Segment(**fields)
+
+
+def _check_number(name: str, value: Any, *, low: float, high: float) -> None:
+    if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+        raise ValueError(f"{name} {value!r}, a number from {low:g} to {high:g} is needed")

@@ -22,6 +22,14 @@ class RlEditorError(Exception):
     """Base of every error caused by input; the command line prints it and exits with 2."""
 
 
+def said(error: RlEditorError | OSError) -> str:
+    """The message of an error in our words; the system's own name a number where a person wants a remedy."""
+    if isinstance(error, RlEditorError) or not error.strerror:
+        return str(error) or type(error).__name__
+    name = error.filename2 or error.filename
+    return f"{f'{name}: ' if name else ''}{error.strerror.lower()}; check the path and who may read and write there"
+
+
 class ConfigError(RlEditorError):
     """A setting is unknown, of the wrong type or out of bounds."""
 

@@ -10,7 +10,9 @@ is a fault of the program and raises. A worker process that is killed is an ``er
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,7 +23,7 @@ from typing import Generic, TypeVar
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from rl_editor.errors import RlEditorError
+from rl_editor.errors import RlEditorError, said
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
@@ -90,7 +92,7 @@ def _attempt(fn: Callable[[_Item], _Value], item: _Item) -> Outcome[_Item, _Valu
         try:
             return Outcome(item, fn(item))
         except (RlEditorError, OSError) as error:
-            return Outcome(item, None, str(error) or type(error).__name__)
+            return Outcome(item, None, said(error))
 
 
 def _in_processes(
@@ -133,8 +135,18 @@ def _pool(count: int) -> ProcessPoolExecutor:
 
 
 def _set_up_worker() -> None:
+    """One thread; Ctrl-C is the parent's to answer, and a worker does not outlive a parent that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has a parent"
+    parent.join()
+    os._exit(1)
 
 
 def _succeeded(future: "Future[Outcome[_Item, _Value]]") -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 import typer
 
-from rl_editor.command import run
+from rl_editor.command import refuse_overwriting, run
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import CheckpointError
@@ -240,15 +240,19 @@ def main(
     input: Annotated[Path, typer.Option(help="Recording to edit.")],
     output: Annotated[Path, typer.Option(help="Edited recording; the extension chooses the format.")],
     checkpoint: Annotated[Path, typer.Option(help="Trained policy.")],
-    target_duration: Annotated[float | None, typer.Option(help="Length to aim at, in seconds.", min=0.1)] = None,
+    target_duration: Annotated[
+        float | None, typer.Option(help="Length to aim at, in seconds.", min=0.1, max=86_400.0)
+    ] = None,
     style: Annotated[str | None, typer.Option(help="Whose way of editing; default: the first learned.")] = None,
     edit_list_out: Annotated[Path | None, typer.Option(help="Write the edit list (JSON) here as well.")] = None,
     stochastic: Annotated[bool, typer.Option("--stochastic", help="Draw decisions instead of the likeliest.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Of the draws.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the draws.", min=0, max=(1 << 63) - 1)] = None,
 ) -> None:
     """Edit a recording with a trained policy."""
     from rl_editor.checkpoint import load_policy
 
+    for written in (output, edit_list_out):
+        refuse_overwriting(written, input)
     policy = load_policy(checkpoint)
     edited = edit_file(
         policy,

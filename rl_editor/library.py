@@ -10,6 +10,7 @@ tests on what an earlier one has learned. Sets too small for that are repaired b
 """
 
 import csv
+import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -166,9 +167,18 @@ def _visible_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
+def _no_files(folder: Path) -> list[Path]:
+    """What is named like a recording and is none."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if path.suffix.lower() in AUDIO_SUFFIXES and not path.is_file())
+
+
 def _entries(root: Path, role: Role, problems: list[Problem]) -> list[_Entry]:
     """The audio files of a role's folder whose names fit it."""
     mark, entries = _MARKS[role], []
+    problems.extend(
+        Problem(_shown(path), "a folder or a broken link, no file") for path in _no_files(root / _FOLDERS[role])
+    )
     for path in _visible_files(root / _FOLDERS[role]):
         stem = _fold(path.stem)
         if path.suffix.lower() not in AUDIO_SUFFIXES:
@@ -224,6 +234,8 @@ def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
             rows = list(reader)
     except UnicodeDecodeError as error:
         raise DatasetError(f"{table}: not UTF-8 text ({error}); save it as UTF-8") from error
+    except csv.Error as error:
+        raise DatasetError(f"{table}: no table of comma-separated values ({error}); save it as CSV") from error
     for number, row in enumerate(rows, start=2):
         match = _row_match(row, root)
         if isinstance(match, Problem):
@@ -239,13 +251,31 @@ def _row_match(row: Mapping[str, str | None], root: Path) -> _Match | Problem:
     paths = []
     for column, folder in (("raw", INPUT), ("edit", OUTPUT)):
         name = (row.get(column) or "").strip()
-        found = [p for p in (root / folder / name, root / name) if name and p.is_file()]
+        found = [p for p in _inside(root, (f"{folder}/{name}", name)) if name and _is_file(p)]
+        if not found and Path(os.path.normpath(name)).parts[:1] in {("..",), ("/",)}:
+            return Problem(name, f"outside {root}; copy it into {folder}/")
         if not found:
             return Problem(name or f"empty {column}", f"no such file in {folder}/")
         if found[0].suffix.lower() not in AUDIO_SUFFIXES:
             return Problem(name, f"{found[0].suffix or 'no suffix'!s} is no audio format known here")
         paths.append(found[0])
+    if paths[0] == paths[1]:
+        return Problem(row["raw"] or "", "raw and edit are one file; name the edit that was made of it")
     return _Match(paths[0], paths[1], safe_name((row.get("style") or "").strip() or DEFAULT_STYLE))
+
+
+def _inside(root: Path, names: Iterable[str]) -> list[Path]:
+    """The places below ``root`` that names mean, each in its one spelling; symbolic links are left as they are."""
+    base = os.path.abspath(root)
+    places = [os.path.relpath(os.path.normpath(os.path.join(base, name)), base) for name in names]
+    return [root / place for place in places if place.split(os.sep)[0] != ".."]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _report_unlisted(entries: Mapping[Role, list[_Entry]], matches: list[_Match], problems: list[Problem]) -> None:

@@ -10,6 +10,7 @@ Sources: librosa 0.11 ``stft``/``melspectrogram``/``power_to_db`` (what the numb
 """
 
 import importlib.util
+import os
 import shutil
 import struct
 import subprocess
@@ -49,6 +50,7 @@ _DEFAULT_SUBTYPES = {".wav": "PCM_24", ".flac": "PCM_24", ".aif": "PCM_24", ".ai
                      ".rf64": "PCM_24", ".caf": "PCM_24", ".au": "PCM_24", ".ogg": "VORBIS", ".oga": "VORBIS",
                      ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}  # fmt: skip
 _FORMATS = {".aif": "AIFF", ".oga": "OGG", ".opus": "OGG", ".aifc": "AIFF"}
+LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it powers leave float32
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _AU_MAGIC, _AU_HEADER = b".snd", struct.Struct(">4s5I")  # magic, data offset, size, encoding, rate, channels
@@ -259,6 +261,8 @@ def _check_file(path: Path) -> None:
         raise AudioFileError(f"{path}: is a folder, a recording is needed; name one of the files in it")
     if not path.is_file():
         raise AudioFileError(f"{path}: no such file; is the path spelt right?")
+    if not os.access(path, os.R_OK):
+        raise AudioFileError(f"{path}: may not be read; change the file's permissions")
     if path.stat().st_size == 0:
         raise AudioFileError(f"{path}: an empty file of 0 bytes; copy or export it again")
 
@@ -269,10 +273,14 @@ def _check_frames(path: Path, frames: int) -> None:
 
 
 def _check_finite(path: Path, block: Samples, at: int) -> None:
-    with np.errstate(invalid="ignore"):  # inf - inf
-        total = block.data.sum(dtype=np.float64)
-    if np.isfinite(total):
+    loudest = max(-float(block.data.min(initial=0.0)), float(block.data.max(initial=0.0)))  # NaN stays NaN
+    if loudest <= LOUDEST:
         return
+    if np.isfinite(block.data).all():
+        raise AudioFileError(
+            f"{path}: samples up to {loudest:.3g} after {at / block.sample_rate:.3f} s; full scale is 1 and at most "
+            f"{LOUDEST:.3g} is read; export it again"
+        )
     bad = np.flatnonzero(~np.isfinite(block.data).all(axis=1))
     where = (at + int(bad[0])) / block.sample_rate
     raise AudioFileError(

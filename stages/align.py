@@ -16,12 +16,13 @@ from rl_editor.actions import ActionSpace
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.demonstrations import load_analysis, save_labels
+from rl_editor.errors import DatasetError
 from rl_editor.executor import Outcome, run_tracks
 from rl_editor.files import write_json, write_text
 from rl_editor.labelling import MonoPair, aligned
 from rl_editor.labels import encode
 from rl_editor.library import Problem
-from stages.layout import FEATURES, LABELS, METRICS, fresh_folder, report_problems
+from stages.layout import FEATURES, LABELS, METRICS, PROBLEMS, fresh_folder, report_problems
 from stages.manifest import VIEW, Manifest, PairEntry, load_manifest, read_view
 from stages.params import PARAMS, load_params
 
@@ -54,7 +55,10 @@ def label_entry(pair: PairEntry, *, manifest: Manifest, config: Config, folder: 
         PairRejectedError: the edit is not explained by the raw.
     """
     raw, edit_track = manifest.track(pair.raw), manifest.track(pair.edit)
-    analysis = load_analysis(FEATURES / f"{pair.raw}.npz")
+    features = FEATURES / f"{pair.raw}.npz"
+    if not features.is_file():
+        raise DatasetError(f"its raw {raw.path} was left out by the features stage; {FEATURES}/{PROBLEMS} says why")
+    analysis = load_analysis(features)
     edit = aligned(
         pair.pair_id,
         lambda: MonoPair(read_view(raw), read_view(edit_track)),

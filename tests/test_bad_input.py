@@ -1,0 +1,312 @@
+"""What a clumsy user brings: bad files are named with a remedy, the good pairs go through, nothing is overwritten."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from rl_editor.cli import app
+from rl_editor.config import Config
+from rl_editor.corpus import build_practice_pairs
+from rl_editor.data import load_library
+from rl_editor.edits import EditList, keep_all
+from rl_editor.errors import AudioFileError, ConfigError, DatasetError, EditListError, RlEditorError, said
+from rl_editor.library import find_library
+from rl_editor.utils import LOUDEST, load_audio, source_info
+from stages import align, decode, features, layout, separate
+from tests.test_data import RATE, song, touch
+from tests.test_stages import add_pair, project  # noqa: F401  (a fixture)
+
+ROOT = Path(__file__).parent.parent
+
+
+def short(path: Path) -> None:
+    sf.write(path, song(1, 0.4), RATE)
+
+
+def truncated(path: Path) -> None:
+    sf.write(path, song(1, 16.0), RATE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def truncated_flac(path: Path) -> None:
+    sf.write(path, song(1, 16.0), RATE, format="FLAC")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def with_value(value: float) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        samples = song(1, 16.0)
+        samples[5000] = value
+        sf.write(path, samples, RATE, subtype="FLOAT")
+
+    return write
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def broken_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere.wav")
+
+
+BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "zero": (lambda path: path.write_bytes(b""), "0 bytes"),
+    "noframes": (lambda path: sf.write(path, np.zeros(0), RATE), "0 frames"),
+    "silent": (lambda path: sf.write(path, np.zeros(16 * RATE), RATE), "silent"),
+    "onebeat": (short, "0.40 s of audio, at least 3 s"),
+    "truncated": (truncated, "truncated: "),
+    "truncatedflac": (truncated_flac, "truncated: "),
+    "nan": (with_value(np.nan), "NaN or infinite"),
+    "infinite": (with_value(np.inf), "NaN or infinite"),
+    "huge": (with_value(1e30), "full scale is 1"),
+    "text": (lambda path: path.write_text("hello\n" * 1000), "is it audio?"),
+    "folder": (folder, "a folder or a broken link"),
+    "link": (broken_link, "a folder or a broken link"),
+    "foreign": (lambda path: sf.write(path, song(77, 16.0), RATE), "the edit of another take"),
+}
+
+
+def listed(stage: Path) -> dict[str, str]:
+    return {p["name"]: p["reason"] for p in json.loads((stage / "problems.json").read_text(encoding="utf-8"))}
+
+
+class TestPipeline:
+    def test_every_bad_raw_is_named_and_the_good_pairs_go_through(
+        self,
+        project: Path,  # noqa: F811
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("PATH", str(project))  # no ffmpeg
+        raw = project / "data/raw"
+        for name, (spoil, _) in BAD.items():
+            add_pair(raw, name, 3)
+            spoil(raw / f"input/{name}_raw.wav")
+        add_pair(raw, "Ünïcode söng (1)", 4)
+        add_pair(raw, "renamed", 5)
+        (raw / "input/renamed_raw.wav").rename(raw / "input/renamed_raw.mp3")
+        decode.main()
+        separate.main()
+        features.main()
+        align.main()
+        assert {p.stem for p in layout.LABELS.glob("*.npz")} == {"s0", "s1", "s2", "renamed", "Ünïcode_söng_1"}
+        problems = listed(layout.DECODED) | listed(layout.LABELS)
+        for name, (_, expected) in BAD.items():
+            reasons = [reason for problem, reason in problems.items() if Path(problem).stem.startswith(name)]
+            assert any(expected in reason for reason in reasons), (name, reasons)
+        with pytest.raises(DatasetError, match="--strict"):
+            align.main(strict=True)
+
+    def test_a_raw_that_features_left_out_is_said_by_align(self, project: Path) -> None:  # noqa: F811
+        decode.main()
+        separate.main()
+        features.main()
+        (layout.FEATURES / "s1_raw.npz").unlink()
+        align.main()
+        assert list(listed(layout.LABELS)) == ["s1"]
+        assert "left out by the features stage" in listed(layout.LABELS)["s1"]
+
+    def test_a_killed_stage_leaves_nothing_and_can_be_run_again(self, project: Path) -> None:  # noqa: F811
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        child = subprocess.Popen([sys.executable, "-m", "stages.decode"], env=environment, stderr=subprocess.DEVNULL)
+        parts = lambda: list((project / "data").glob(".decoded.*.part"))  # noqa: E731
+        deadline = time.monotonic() + 20.0
+        while not parts() and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        assert parts()
+        assert not layout.DECODED.exists()
+        decode.main()
+        assert parts() == []
+        assert len(list(layout.DECODED.glob("*.flac"))) == 6  # 3 pairs
+
+
+class TestFolders:
+    def test_one_unreadable_raw_does_not_stop_the_others(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        add_pair(tmp_path, "good", 0)
+        add_pair(tmp_path, "locked", 1)
+        from rl_editor.cache import FeatureCache
+
+        hash_file = FeatureCache.hash_file
+
+        def refusing(self: FeatureCache, path: Path) -> str:  # root may read everything: permissions are acted
+            if "locked" in str(path):
+                raise PermissionError(13, "Permission denied", str(path))
+            return hash_file(self, path)
+
+        monkeypatch.setattr(FeatureCache, "hash_file", refusing)
+        config = Config()
+        config.data.use_cache, config.executor.workers, config.features.feature_mode = False, 1, "basic"
+        loaded = load_library(find_library(tmp_path), config)
+        assert [d.pair_id for d in loaded.demonstrations] == ["good"]
+        assert [(p.name, "permission denied; check" in p.reason) for p in loaded.problems] == [("locked", True)]
+
+    def test_what_may_not_be_read_says_permissions(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        sf.write(tmp_path / "a.wav", song(0, 1.0), RATE)
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(AudioFileError, match=r"a\.wav: may not be read; change the file's permissions"):
+            load_audio(tmp_path / "a.wav")
+
+    def test_practice_recordings_of_one_name_are_left_out(self, tmp_path: Path) -> None:
+        touch(tmp_path / "from", "a.wav", "a_raw.wav")
+        with pytest.raises(DatasetError, match="shares the name 'a' with another; rename one"):
+            build_practice_pairs(tmp_path / "from", "radio_edit", tmp_path / "out", Config())
+        assert not (tmp_path / "out").exists()
+
+    def test_the_loudest_that_is_read(self, tmp_path: Path) -> None:
+        sf.write(tmp_path / "a.wav", np.array([0.0, LOUDEST, -LOUDEST]), RATE, subtype="FLOAT")
+        assert load_audio(tmp_path / "a.wav").data.max() == LOUDEST
+
+    def test_system_errors_are_said_in_our_words(self) -> None:
+        assert said(IsADirectoryError(21, "Is a directory", ".tmp", None, "out")).startswith("out: is a directory; ")
+        assert said(FileNotFoundError("gone.wav")) == "gone.wav"
+
+
+class TestTable:
+    HEADER = "raw,edit,style\n"
+    GOOD = "a_raw.wav,a_edit.wav,x\n"
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        touch(tmp_path, "outside_raw.wav")
+        return touch(tmp_path / "library", "input/a_raw.wav", "desired_output/a_edit.wav", "desired_output/b_edit.wav")
+
+    def problem_of(self, root: Path, line: str) -> str:
+        """What is said of a bad line; the good line beside it stays."""
+        (root / "pairs.csv").write_text(f"{self.HEADER}{self.GOOD}{line}\n", encoding="utf-8")
+        library = find_library(root)
+        assert [p.pair_id for p in library.pairs] == ["a"]
+        return "; ".join(str(p) for p in library.problems if p.name == "pairs.csv line 3")
+
+    @pytest.mark.parametrize("name", ["../../outside_raw.wav", "../outside_raw.wav", "/etc/outside_raw.wav"])
+    def test_paths_out_of_the_folder_are_refused(self, root: Path, name: str) -> None:
+        assert "copy it into input/" in self.problem_of(root, f"{name},b_edit.wav,x")
+
+    def test_an_absolute_path_into_the_folder_is_that_file(self, root: Path) -> None:
+        inside = (root / "input/a_raw.wav").absolute()
+        (root / "pairs.csv").write_text(f"{self.HEADER}{self.GOOD}{inside},b_edit.wav,x\n", encoding="utf-8")
+        assert {p.raw.path for p in find_library(root).pairs} == {root / "input/a_raw.wav"}
+
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("nope.wav,b_edit.wav,x", "no such file in input/"),
+            ("a_raw.wav", "empty edit"),
+            (",b_edit.wav,x", "empty raw"),
+            (f"{'a' * 5000}.wav,b_edit.wav,x", "no such file in input/"),
+            ("a_raw.wav,input/a_raw.wav,x", "raw and edit are one file"),
+            ("./../input/a_raw.wav,a_edit.wav,x", "outside"),
+            ("input/../input/a_raw.wav,a_edit.wav,x", "listed twice"),
+        ],
+    )
+    def test_bad_lines_are_named(self, root: Path, line: str, expected: str) -> None:
+        problem = self.problem_of(root, line)
+        assert expected in problem or (expected == "outside" and "listed twice" in problem)
+
+    @pytest.mark.parametrize(
+        ("data", "expected"),
+        [
+            (b"", "expected raw,edit,style"),
+            (b"foo,bar\n1,2\n", "expected raw,edit,style"),
+            ("raw,edit,style\nsö.wav,b,x\n".encode("latin-1"), "save it as UTF-8"),
+            (b'raw,edit,style\n"' + b"a" * 200_000 + b'",b,x\n', "save it as CSV"),
+        ],
+    )
+    def test_bad_tables_are_refused(self, root: Path, data: bytes, expected: str) -> None:
+        (root / "pairs.csv").write_bytes(data)
+        with pytest.raises(DatasetError, match=expected):
+            find_library(root)
+
+    def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(self, root: Path) -> None:
+        text = (self.HEADER + self.GOOD).replace("\n", "\r\n")
+        (root / "pairs.csv").write_text(text, encoding="utf-8-sig", newline="")
+        assert [(p.pair_id, p.style) for p in find_library(root).pairs] == [("a", "x")]
+
+
+class TestEditLists:
+    @pytest.fixture
+    def edits(self, tmp_path: Path) -> dict[str, Any]:
+        sf.write(tmp_path / "a.wav", song(0, 1.0), RATE)
+        return keep_all(source_info(tmp_path / "a.wav")).to_dict()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"frames": 1.5}, {"source_start_frame": "0"}, {"gain_db": None}, {"gain_db": 1e9}, {"pitch_semitones": "up"},
+         {"pitch_semitones": 1e12}, {"crossfade_in_ms": -5}, {"confidence": float("nan")}, {"speed": "fast"},
+         {"speed": 1e400}, {"region": "x"}, {"colour": 1}],
+    )  # fmt: skip
+    def test_segments_of_the_wrong_kind_are_refused(self, edits: dict[str, Any], wrong: dict[str, Any]) -> None:
+        edits["segments"][0] |= wrong
+        with pytest.raises(EditListError):
+            EditList.from_dict(edits)
+
+    @pytest.mark.parametrize("segments", ["text", 3, [1], None])
+    def test_segments_that_are_none_are_refused(self, edits: dict[str, Any], segments: Any) -> None:
+        with pytest.raises(EditListError):
+            EditList.from_dict(edits | {"segments": segments})
+
+    @pytest.mark.parametrize("text", ["", "hello", "[" * 100_000, "[1]"])
+    def test_files_that_are_no_edit_list_are_named(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "e.json").write_text(text)
+        with pytest.raises(EditListError, match=r"e\.json: "):
+            EditList.load(tmp_path / "e.json")
+
+    def test_a_byte_order_mark_does_not_matter(self, tmp_path: Path, edits: dict[str, Any]) -> None:
+        (tmp_path / "e.json").write_text(json.dumps(edits), encoding="utf-8-sig")
+        assert EditList.load(tmp_path / "e.json").frames == RATE
+
+
+class TestCommands:
+    def fails(self, *arguments: str | Path) -> BaseException | None:
+        return CliRunner().invoke(app, [str(a) for a in arguments]).exception
+
+    def test_no_command_overwrites_what_it_reads(self, tmp_path: Path) -> None:
+        raw, edits, other = tmp_path / "raw.wav", tmp_path / "e.json", tmp_path / "link.wav"
+        sf.write(raw, song(0, 4.0), RATE)
+        edits.write_text(keep_all(source_info(raw)).to_json(), encoding="utf-8")
+        other.hardlink_to(raw)
+        before = raw.read_bytes(), edits.read_bytes()
+        for arguments in (
+            ("align", raw, raw, "-o", raw),
+            ("render", edits, "--source", raw, "-o", raw),
+            ("render", edits, "--source", raw, "-o", other),
+            ("edit", raw, "-o", raw, "--checkpoint", edits),
+            ("edit", raw, "-o", tmp_path / "o.wav", "--edit-list", raw, "--checkpoint", edits),
+            ("export", edits, "-o", edits, "--to", "csv"),
+        ):
+            error = self.fails(*arguments)
+            assert isinstance(error, ConfigError), (arguments, error)
+            assert "would overwrite" in str(error)
+        assert (raw.read_bytes(), edits.read_bytes()) == before
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("edit", "a.wav", "-o", "b.wav", "--target-duration", "inf"),
+            ("edit", "a.wav", "-o", "b.wav", "--seed", str(1 << 70)),
+            ("cache", "prune", "--max-mib", "inf"),
+        ],
+    )
+    def test_endless_numbers_are_wrong_usage(self, arguments: tuple[str, ...]) -> None:
+        error = self.fails(*arguments)
+        assert isinstance(error, SystemExit)
+        assert error.code == 2
+
+    @pytest.mark.parametrize("text", ["hello", "- 1", "audio: 3", "a: [", "audio: {sample_rate: abc}"])
+    def test_settings_that_are_none_are_refused(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "p.yaml").write_text(text)
+        assert isinstance(self.fails("cache", "info", "--params", tmp_path / "p.yaml"), RlEditorError)
