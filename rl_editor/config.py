@@ -123,7 +123,9 @@ class AlignmentConfig:
     unmatched_cost: Positive = 0.5  # theta, per frame
     min_matched_share: Probability = 0.8  # of the edit's duration, else the pair is rejected
     min_confidence: Probability = 0.3  # median over segments, else the pair is rejected
-    coarse_above_cells: Positive = 2.0e8  # larger problems run a coarse pass and then a band
+    coarse_above_cells: Positive = 4.0e6  # larger problems run a coarse pass and then a band
+    speed_reach: Annotated[float, Field(ge=0.0, le=0.25)] = 0.07  # changes of speed that are looked for: 0.93 to 1.07
+    pitch_reach_semitones: Annotated[float, Field(ge=0.0, le=6.0)] = 2.5  # and of pitch, up and down
 
 
 @dataclass(config=_STRICT)

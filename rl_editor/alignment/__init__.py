@@ -1,6 +1,7 @@
 """From a raw recording and its edit to the edit list, proven by the sound and exact to the sample.
 
-    descriptors -> exact Viterbi -> lags to a fraction of a sample -> the mastering filter
+    descriptors -> exact Viterbi, over the raw at as many speeds and pitches as the edit needs
+    -> lags to a fraction of a sample, speeds to match -> the mastering filter
     -> foreign stretches -> near-identical repeats told apart -> joins and crossfades
     -> confidence and level per segment -> EditList, or PairRejectedError
 
@@ -13,6 +14,7 @@ Source: the recurrence is DESIGN section 6; the modules say theirs.
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,9 @@ from rl_editor.alignment.confidence import Belief, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
 from rl_editor.alignment.refine import Pair, Placed, joined, learn_mastering, place
+from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.twins import truest_twins
+from rl_editor.alignment.views import Search, tape_view
 from rl_editor.alignment.viterbi import best_runs, stacked
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
@@ -33,6 +37,7 @@ __all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "
 SILENT_PEAK = 1e-4  # -80 dBFS
 LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
 LARGEST_JOIN_SHIFT_S = 0.05
+SPEED_DECIMALS, PITCH_DECIMALS = 7, 2  # 1e-7 is a frame in four minutes
 LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the source
 
 
@@ -109,22 +114,42 @@ def recover(
     _check(raw, "raw", config)
     _check(edit, "edit", config)
     raw, edit = raw - raw.mean(), edit - edit.mean()  # DC is no part of the music
-    pair, hop, reach = Pair(raw, edit), config.audio.hop_length, config.alignment.stack_frames
-    left, right = (descriptors(x, config.audio, config.alignment) for x in (edit, raw))
-    runs = place(best_runs(left, right, config.alignment), pair, hop=hop)
+    hop = config.audio.hop_length
+    rows = descriptors(edit, config.audio, config.alignment)
+    near = stacked(rows, config.alignment.stack_frames)
+    runs, pair = _placed(rows, raw, edit, config)
     _require_share(runs, config, len(edit))
     mastering = learn_mastering(runs, pair)
-    near, far = stacked(left, reach), stacked(right, reach)
-    runs = joined(without_foreign(runs, mastering, near, far, hop=hop))
+    runs = joined(without_foreign(runs, mastering, near, hop=hop), pair)
     _require_share(runs, config, len(edit))
-    runs = joined(truest_twins(runs, mastering, near, far, hop=hop))
+    runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
     joins = [find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(runs)]
     runs, crossfades = _settled(runs, joins)
-    beliefs = [believe(run, mastering, near, far, hop=hop) for run in runs]
+    beliefs = [believe(run, mastering, near, hop=hop) for run in runs]
     _require_confidence(runs, beliefs, config)
     ratio = source.sample_rate / config.audio.sample_rate
-    segments = _segments(runs, crossfades, beliefs, ratio, source, output_frames or round(len(edit) * ratio))
+    frames = output_frames or round(len(edit) * ratio)
+    segments = _segments(runs, pair, crossfades, beliefs, ratio, source, frames)
     return Alignment(EditList(source, tuple(segments)), 20 * float(np.log10(abs(mastering.gain))), mastering.gain < 0)
+
+
+def _placed(
+    rows: Float32[np.ndarray, "edit_frames bands"],
+    raw: Float32[np.ndarray, " raw_samples"],
+    edit: Float32[np.ndarray, " edit_samples"],
+    config: Config,
+) -> tuple[list[Placed], Pair]:
+    """Runs to the sample, in as many views of the raw as the edit needs."""
+    scale = Scale(config.audio, config.alignment)
+    pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
+    runs = best_runs(rows, [view.rows for view in pair.views], config.alignment)
+    search = Search(raw, edit, rows, config.audio, config.alignment)
+    while (warp := search.missing(runs, pair.views)) is not None:
+        pair = Pair((*pair.views, scale.view(pair, warp)), edit)
+        runs = best_runs(rows, [view.rows for view in pair.views], config.alignment)
+    placed, polarity = place(runs, pair, hop=config.audio.hop_length)
+    placed, pair = sharpened(placed, pair, scale, polarity=polarity)
+    return joined(placed, pair), pair
 
 
 def summarise(edit: EditList) -> AlignmentSummary:
@@ -222,6 +247,7 @@ def _settled(runs: list[Placed], joins: list[Join]) -> tuple[list[Placed], list[
 
 def _segments(
     runs: list[Placed],
+    pair: Pair,
     crossfades: list[float],
     beliefs: list[Belief],
     ratio: float,
@@ -229,7 +255,7 @@ def _segments(
     output_frames: int,
 ) -> list[Segment]:
     levels = _levels_db(runs, beliefs)
-    bounds = _bounds(runs, ratio, source, output_frames)
+    bounds = _bounds(runs, pair, ratio, source, output_frames)
     segments: list[Segment] = []
     for k, run in enumerate(runs):
         start, end = bounds[k], bounds[k + 1]
@@ -238,25 +264,30 @@ def _segments(
         if run.lag is None:
             segments.append(Segment(None, end - start, confidence=0.0))
             continue
+        view = pair.views[run.view]
+        speed = round(view.speed, SPEED_DECIMALS)
         segment = Segment(
-            start + round(run.lag * ratio),
+            round((start + run.lag * ratio) * speed),
             end - start,
             crossfade_in_ms=crossfades[k],
             gain_db=levels[k],
+            speed=speed,
+            pitch_semitones=round(view.semitones, PITCH_DECIMALS),
             confidence=round(beliefs[k].confidence, 4),
         )
         segments += _inside(segment, source.frames)
     return segments
 
 
-def _bounds(runs: list[Placed], ratio: float, source: SourceInfo, output_frames: int) -> list[int]:
+def _bounds(runs: list[Placed], pair: Pair, ratio: float, source: SourceInfo, output_frames: int) -> list[int]:
     """Where runs meet, in output frames; a join that would leave the source by a little moves to its end."""
     bounds = [0, *(min(output_frames, round(run.start * ratio)) for run in runs[1:]), output_frames]
     slack = round(LARGEST_JOIN_SHIFT_S * source.sample_rate)
     for k, (left, right) in enumerate(pairwise(runs), start=1):
         if left.lag is None or right.lag is None:
             continue
-        last, first = source.frames - round(left.lag * ratio), -round(right.lag * ratio)
+        last = int(source.frames / pair.views[left.view].speed) - round(left.lag * ratio)
+        first = -round(right.lag * ratio)
         if 0 < bounds[k] - last <= slack:
             bounds[k] = last
         if 0 < first - bounds[k] <= slack:
@@ -274,16 +305,19 @@ def _levels_db(runs: list[Placed], beliefs: list[Belief]) -> list[float]:
 
 def _inside(segment: Segment, source_frames: int) -> list[Segment]:
     """The segment cut to the source; what hangs over (encoder delay, padding) is unexplained."""
-    start = segment.source_start_frame or 0
-    early, late = max(0, -start), max(0, start + segment.frames - source_frames)
-    if 0 < early <= LARGEST_SLIP_FRAMES and not late:
-        early, start = 0, 0
-    if 0 < late <= LARGEST_SLIP_FRAMES and start >= late and not early:
-        start, late = start - late, 0
+    start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
+    if 0 < -start <= LARGEST_SLIP_FRAMES and end - start <= source_frames:
+        start, end = 0, end - start
+    if 0 < end - source_frames <= LARGEST_SLIP_FRAMES and start >= end - source_frames:
+        start, end = start - (end - source_frames), source_frames
+    early, late = (ceil(max(0, over) / segment.speed) for over in (-start, end - source_frames))
     inner = segment.frames - early - late
     if inner <= 0:
         return [Segment(None, segment.frames, confidence=0.0)]
+    start = max(0, round(start + early * segment.speed))
+    while start + round(inner * segment.speed) > source_frames:  # rounding: by a frame at most
+        inner, late = inner - 1, late + 1
     head = [Segment(None, early, confidence=0.0)] if early else []
     tail = [Segment(None, late, confidence=0.0)] if late else []
     fade = 0.0 if early else segment.crossfade_in_ms
-    return [*head, replace(segment, source_start_frame=start + early, frames=inner, crossfade_in_ms=fade), *tail]
+    return [*head, replace(segment, source_start_frame=start, frames=inner, crossfade_in_ms=fade), *tail]

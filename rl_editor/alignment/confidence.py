@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from rl_editor.alignment.refine import Mastering, Placed, spread
+from rl_editor.alignment.refine import Mastering, Placed, power_gain, spread
 from rl_editor.alignment.twins import Profile
 from rl_editor.alignment.viterbi import Stacked, diagonal_similarity
 
@@ -25,6 +25,7 @@ MARGIN_WEIGHT = 0.5
 FOREIGN_FRAMES = 16  # 0.37 s: shorter stretches are left to the run
 FOREIGN_SIMILARITY = 0.65  # only what sounds less alike than this is checked by its samples
 FOREIGN_AGREEMENT = 0.35
+UNLIKE = 0.45  # where samples do not follow, this little likeness is foreign
 BORNE_OUT_SHARE = 0.9  # of the frames of an unmatched run, to be given to a neighbour
 SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
 QUIET_SHARE = 5e-3  # -23 dB: what is this soft may be buried in noise, and is left to the run if it should be soft
@@ -38,20 +39,24 @@ class Belief(NamedTuple):
     gain: float
 
 
-def believe(run: Placed, mastering: Mastering, left: Stacked, right: Stacked, *, hop: int) -> Belief:
+def believe(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> Belief:
     """Confidence from descriptors, samples and the margin to the best other place that does not sound the same.
 
     ``sqrt(similarity * (agreement + peak) / 2) * (1 - 0.5 * rival)``, similarity and the correlation peak scaled from
-    doubtful to certain; rival is
-    how near the best other diagonal comes, less what is a twin of this place in the raw itself.
+    doubtful to certain; rival is how near the best other diagonal comes, less what is a twin of this place in the raw
+    itself. Where samples do not follow, ``similarity * (1 - 0.5 * rival)``.
     """
     if run.lag is None:
         return Belief(0.0, 1.0)
+    right = mastering.pair.views[run.view].stacked
     similarity = run_similarity(run, left, right, hop=hop)
-    agreement, gain = _agreement(run, mastering)
-    peak = float(np.clip((run.score - DOUBTED_SCORE) / (BELIEVED_SCORE - DOUBTED_SCORE), 0.0, 1.0))
     alike = float(np.clip(_scaled(float(similarity.mean()) if len(similarity) else 0.0), 0.0, 1.0))
     rival = _rival(run, left, right, hop=hop)
+    if mastering.pair.sound(run) is None:
+        gain = power_gain([run], mastering.pair) / (abs(mastering.gain) + 1e-9)
+        return Belief(alike * (1 - MARGIN_WEIGHT * rival), gain)
+    agreement, gain = _agreement(run, mastering)
+    peak = float(np.clip((run.score - DOUBTED_SCORE) / (BELIEVED_SCORE - DOUBTED_SCORE), 0.0, 1.0))
     return Belief(float(np.sqrt(alike * (agreement + peak) / 2) * (1 - MARGIN_WEIGHT * rival)), gain)
 
 
@@ -63,20 +68,14 @@ def run_similarity(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> F
     return diagonal_similarity(left, right, start=start, end=end, diagonal=diagonal)
 
 
-def without_foreign(
-    runs: Sequence[Placed], mastering: Mastering, left: Stacked, right: Stacked, *, hop: int
-) -> list[Placed]:
+def without_foreign(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *, hop: int) -> list[Placed]:
     """Runs with the stretches cut out (as unmatched) that neither descriptors nor samples bear out.
 
     Unmatched runs that the samples do bear out as part of a neighbour (silence under noise) go to it.
     """
     loudness = float(np.mean(mastering.pair.edit**2))
     healed = [_healed(k, runs, mastering, loudness, hop=hop) for k in range(len(runs))]
-    return [
-        part
-        for run in healed
-        for part in _split(run, _foreign(run, mastering, left, right, loudness, hop=hop), hop=hop)
-    ]
+    return [part for run in healed for part in _split(run, _foreign(run, mastering, left, loudness, hop=hop), hop=hop)]
 
 
 def _healed(k: int, runs: Sequence[Placed], mastering: Mastering, loudness: float, *, hop: int) -> Placed:
@@ -86,7 +85,9 @@ def _healed(k: int, runs: Sequence[Placed], mastering: Mastering, loudness: floa
         return run
     for neighbour in (*runs[max(0, k - 1) : k], *runs[k + 1 : k + 2]):
         continued = replace(neighbour, start=run.start, end=run.end)
-        if neighbour.lag is None or not _inside(continued, len(mastering.pair.raw), slack=FOREIGN_FRAMES * hop):
+        if neighbour.lag is None or mastering.pair.sound(neighbour) is None:
+            continue
+        if not _inside(continued, mastering.pair.n_samples(neighbour), slack=FOREIGN_FRAMES * hop):
             continue
         if _borne_out(continued, 0, n_frames, mastering, loudness, hop=hop).mean() > BORNE_OUT_SHARE:
             return continued
@@ -115,7 +116,7 @@ def _agreement(run: Placed, mastering: Mastering) -> tuple[float, float]:
     coefficients, cross, power = [], 0.0, 1e-12
     for start in spread(run, length, WINDOWS_PER_RUN):
         edit = mastering.pair.edit[start : start + length].astype(np.float64)
-        sound = mastering.predict(lag=run.lag or 0.0, start=start, length=length)
+        sound = mastering.predict(run, start=start, length=length)
         cross += float(edit @ sound)
         power += float(sound @ sound)
         coefficients.append(_coefficient(edit, sound))
@@ -138,12 +139,13 @@ def _rival(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> float:
 
 
 def _foreign(
-    run: Placed, mastering: Mastering, left: Stacked, right: Stacked, loudness: float, *, hop: int
+    run: Placed, mastering: Mastering, left: Stacked, loudness: float, *, hop: int
 ) -> Bool[np.ndarray, " frames"]:
     """Which frames of a run, counted from its first, are not what it says."""
     n_frames = max(1, (run.end - run.start) // hop)
     if run.lag is None:
         return np.zeros(n_frames, np.bool_)
+    right = mastering.pair.views[run.view].stacked
     similarity = np.zeros(n_frames, np.float32)
     start, _, _ = _frames(run, left, right, hop)
     values = run_similarity(run, left, right, hop=hop)
@@ -151,6 +153,8 @@ def _foreign(
     values = values[: max(0, n_frames - first)]
     similarity[first : first + len(values)] = values
     similarity = _smoothed(similarity)
+    if mastering.pair.sound(run) is None:
+        return _only_long(similarity < UNLIKE)
     power = _frame_sums(mastering.pair.edit[run.start : run.start + n_frames * hop].astype(np.float64) ** 2, hop)
     doubtful = (similarity < FOREIGN_SIMILARITY) | (power < SILENT_SHARE * loudness * hop)
     foreign = np.zeros(n_frames, np.bool_)
@@ -164,7 +168,7 @@ def _borne_out(
 ) -> Bool[np.ndarray, " frames"]:
     """Frame by frame: does the prediction correlate with the edit, or are both silent?"""
     start, length = run.start + a * hop, (b - a) * hop
-    sound = mastering.predict(lag=run.lag or 0.0, start=start, length=length)
+    sound = mastering.predict(run, start=start, length=length)
     edit = mastering.pair.edit[start : start + length].astype(np.float64)
     cross, own, theirs = (_smoothed(_frame_sums(x, hop)) for x in (edit * sound, edit**2, sound**2))
     agreement = cross / np.sqrt(own * theirs + 1e-18)

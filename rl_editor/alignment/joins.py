@@ -6,7 +6,8 @@ With e the edit, L and R what the runs left and right of the join predict (maste
 
 where (a, b) go from (1, 0) to (0, 1) over c samples centred on p, linearly or at equal power. For every c the cost
 of all p at once is a running sum outside the ramp and one correlation inside it. A side that is unmatched explains
-nothing: it costs a fixed share of the edit's own power.
+nothing: it costs a fixed share of the edit's own power. Where a side follows by its spectrum alone, both are compared by
+descriptors 5.8 ms apart, and the join is a hard cut.
 
 Conventions: samples at the analysis rate; the join is the middle of the crossfade.
 """
@@ -16,8 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Float32
 
+from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
 from rl_editor.alignment.refine import Mastering, Placed, padded_slice
 
 REACH_SAMPLES = 6000  # the join is sought this far to either side of the estimate: 0.27 s
@@ -28,6 +30,7 @@ GAIN_SAMPLES = 8820  # 0.4 s of a side give its gain
 CROSSFADES_MS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
 FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
+SPECTRUM_HOP, SPECTRUM_FFT, SPECTRUM_BANDS = 128, 1024, 40
 
 
 class Join(NamedTuple):
@@ -50,6 +53,8 @@ def find_join(left: Placed, right: Placed, mastering: Mastering, *, sample_rate:
 def _find_within(reach: int, left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int) -> Join:
     start, end = max(left.start, left.end - reach), min(right.end, left.end + reach)
     edit = padded_slice(mastering.pair.edit, start, end - start).astype(np.float64)
+    if any(side.lag is not None and mastering.pair.sound(side) is None for side in (left, right)):
+        return Join(_by_spectrum(left, right, start, end, mastering, sample_rate=sample_rate), 0.0)
     sides = [_heard(side, left.end, start, end, mastering) for side in (left, right)]
     if sides[0] is None or sides[1] is None:
         return Join(start + _handover(edit, sides[0], sides[1], left.end - start), 0.0)
@@ -61,10 +66,36 @@ def _heard(run: Placed, join: int, start: int, end: int, mastering: Mastering) -
     if run.lag is None:
         return None
     low, high = max(run.start, join - GAIN_SAMPLES), min(run.end, join + GAIN_SAMPLES)
-    sound = mastering.predict(lag=run.lag, start=low, length=high - low)
+    sound = mastering.predict(run, start=low, length=high - low)
     edit = mastering.pair.edit[low:high]
     gain = float(np.clip(edit @ sound / (sound @ sound + 1e-9), 0.25, 4.0))
-    return np.asarray(gain * mastering.predict(lag=run.lag, start=start, length=end - start))
+    return np.asarray(gain * mastering.predict(run, start=start, length=end - start))
+
+
+def _by_spectrum(left: Placed, right: Placed, start: int, end: int, mastering: Mastering, *, sample_rate: int) -> int:
+    """The edit sample at which the better spectrum changes sides."""
+    count = (end - start) // SPECTRUM_HOP
+    edit = _spectrum(mastering.pair.edit, start, count, float(SPECTRUM_HOP), 0.0, sample_rate)
+    costs = []
+    for side in (left, right):
+        if side.lag is None:
+            costs.append(np.full(count, FOREIGN_COST))
+            continue
+        view = mastering.pair.views[side.view]
+        first = round((start + side.lag) * view.speed)
+        raw = _spectrum(mastering.pair.raw, first, count, SPECTRUM_HOP * view.speed, view.semitones, sample_rate)
+        norms = np.sqrt((edit**2).sum(axis=1) * (raw**2).sum(axis=1)) + 1e-6
+        costs.append(1.0 - (edit * raw).sum(axis=1) / norms)
+    cut = _cheapest(_hard_cut(costs[0], costs[1]), round((left.end - start) / SPECTRUM_HOP))
+    return min(end, max(start, start + cut * SPECTRUM_HOP - SPECTRUM_HOP // 2))
+
+
+def _spectrum(
+    mono: Float32[np.ndarray, " samples"], start: int, count: int, hop: float, semitones: float, sample_rate: int
+) -> Float32[np.ndarray, "count bands"]:
+    bank = mel_bank(sample_rate, SPECTRUM_FFT, SPECTRUM_BANDS, ratio=2.0 ** (semitones / 12.0))
+    span = padded_slice(mono, start - SPECTRUM_FFT, round(count * hop) + 2 * SPECTRUM_FFT)
+    return shapes(mel_power(span, bank, n_fft=SPECTRUM_FFT, hop=hop, first=SPECTRUM_FFT, count=count))
 
 
 def _handover(

@@ -1,21 +1,25 @@
 """From frames to samples: the lag of each run by whitened correlation, and what mastering did as one short filter.
 
-Conventions: positions are samples at the analysis rate; a run with ``lag`` plays raw sample t + lag at edit sample t
-(lag may be a fraction: a native rate may be finer). ``Mastering`` predicts the edit from the raw: a FIR that holds
-gain, polarity, static EQ and any phase they turned.
+Conventions: positions are samples at the analysis rate; a run with ``lag`` plays sample t + lag of its view at edit
+sample t (lag may be a fraction: a native rate may be finer). ``Mastering`` predicts the edit from the raw: a FIR that
+holds gain, polarity, static EQ and any phase they turned.
 
 Whitening: cross-spectrum / |cross-spectrum|^0.7, between plain correlation (broad peaks on tonal music) and GCC-PHAT
 (Knapp & Carter 1976; all weight on noise). The transfer function is Welch's H1 = S_xy / S_xx.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 import scipy.signal
+import scipy.stats
 from jaxtyping import Complex, Float, Float32
 
+from rl_editor.alignment.views import View
 from rl_editor.alignment.viterbi import Run
 
 WHITENING = 0.7  # exponent
@@ -25,31 +29,52 @@ SEARCH_SAMPLES = 1024  # to either side of the estimate: two frames
 FINE_STEPS = 4  # parts of a sample
 SHORTEST_RUN_FRAMES = 7  # shorter runs (0.16 s) are hops that no editor makes
 SAME_LAG_SAMPLES = 11.0  # 0.5 ms: neighbours this close are one run
+FOLLOWED_SAMPLES = 441.0  # 20 ms: the same where only a spectrum follows
 TRANSFER_SAMPLES = 4096
 TRANSFER_WINDOWS = 64
 TAPS_REACH = 256  # taps to either side
 REGULARISATION = 1e-3  # of the mean spectral power
+HEARD_SCORE = 7.0  # deviations that a probe's peak must stand out; noise reaches 5 in 2049 lags
+STEADY_SAMPLES = 3.0  # probes this near a line have one lag, or one drift
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Edit samples [start, end) that play the raw ``lag`` samples further on; None is unmatched.
+    """Edit samples [start, end) that play their view ``lag`` samples further on; None is unmatched.
 
-    ``score`` is the height of the correlation peak over the standard deviation of its surroundings.
+    ``score`` is the height of the correlation peak over the standard deviation of its surroundings; ``drift`` the
+    samples per sample by which the lag grows along the run, where its probes show one.
     """
 
     start: int
     end: int
     lag: float | None
     score: float = 0.0
+    view: int = 0
+    drift: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """The two recordings at the analysis rate."""
+    """The raw recording in its views, and the edit, at the analysis rate."""
 
-    raw: Float32[np.ndarray, " raw_samples"]
+    views: tuple[View, ...]
     edit: Float32[np.ndarray, " edit_samples"]
+
+    def sound(self, run: Placed) -> Float32[np.ndarray, " view_samples"] | None:
+        """The samples that a run plays; None where only a spectrum follows."""
+        return self.views[run.view].sound
+
+    @property
+    def raw(self) -> Float32[np.ndarray, " raw_samples"]:
+        """The raw as it is: the first view."""
+        sound = self.views[0].sound
+        assert sound is not None
+        return sound
+
+    def n_samples(self, run: Placed) -> int:
+        """Length of the raw in the time of a run's view."""
+        return int(len(self.raw) / self.views[run.view].speed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,30 +85,40 @@ class Mastering:
     taps: Float[np.ndarray, " taps"]
     gain: float  # root of the power gain, signed by polarity
 
-    def predict(self, *, lag: float, start: int, length: int) -> Float[np.ndarray, " samples"]:
-        """What edit samples [start, start + length) should be if they play the raw at this lag."""
+    def predict(self, run: Placed, *, start: int, length: int) -> Float[np.ndarray, " samples"]:
+        """What edit samples [start, start + length) should be if they play as this run does."""
+        sound, lag = self.pair.sound(run), run.lag or 0.0
+        assert sound is not None, "samples are predicted where samples follow"
         whole = int(np.floor(lag))
-        sound = padded_slice(self.pair.raw, start + whole - TAPS_REACH, length + 2 * TAPS_REACH)
-        return np.asarray(scipy.signal.oaconvolve(sound, _shifted(self.taps, lag - whole), mode="valid"))
+        span = padded_slice(sound, start + whole - TAPS_REACH, length + 2 * TAPS_REACH)
+        return np.asarray(scipy.signal.oaconvolve(span, _shifted(self.taps, lag - whole), mode="valid"))
 
 
-def place(runs: Sequence[Run], pair: Pair, *, hop: int) -> list[Placed]:
-    """Runs in samples, their lags refined, hops dropped and neighbours of one lag joined; they tile the edit."""
+class Placement(NamedTuple):
+    """Runs in samples, which tile the edit, and the sign of its polarity."""
+
+    runs: list[Placed]
+    polarity: float
+
+
+def place(runs: Sequence[Run], pair: Pair, *, hop: int) -> Placement:
+    """Runs in samples, their lags refined and hops dropped."""
     estimates = [_in_samples(run, hop, len(pair.edit)) for run in without_hops(runs)]
-    polarity = _polarity([_correlations(pair, estimate) for estimate in _longest(estimates)])
-    return joined(
-        [refined(estimate, pair, polarity=polarity) for estimate in estimates if estimate.end > estimate.start]
-    )
+    polarity = _polarity([_correlations(pair, estimate) for estimate in _longest(estimates, pair)])
+    placed = [refined(estimate, pair, polarity=polarity) for estimate in estimates if estimate.end > estimate.start]
+    return Placement(placed, polarity)
 
 
 def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
-    """The run with its lag moved to the correlation peak, and the peak's score."""
-    if run.lag is None or (found := _correlations(pair, run)) is None:
+    """The run with its lag moved to the correlation peak, the peak's score, and its drift."""
+    if run.lag is None or pair.sound(run) is None or (found := _correlations(pair, run)) is None:
         return run
     values = polarity * found.values
     peak = int(values.argmax())
-    away = np.abs(np.arange(len(values)) - peak) > SEARCH_SAMPLES // 32
-    score = float(values[peak] / (values[away].std() + 1e-12))
+    score = _peak_score(values, peak)
+    drift, shift = _drift(run, found, polarity)
+    if drift:
+        return replace(run, lag=run.lag + shift, score=score, drift=drift)
     return replace(run, lag=run.lag + _fine_peak(found, polarity, peak) - SEARCH_SAMPLES, score=score)
 
 
@@ -92,7 +127,7 @@ def without_hops(runs: Sequence[Run]) -> list[Run]:
     kept = [run for run in runs if run.end - run.start >= SHORTEST_RUN_FRAMES] or list(runs[:1])
     closed: list[Run] = []
     for run in kept:
-        if closed and closed[-1].offset == run.offset:
+        if closed and (closed[-1].offset, closed[-1].view) == (run.offset, run.view):
             closed[-1] = closed[-1]._replace(end=run.end)
         elif closed:
             middle = (closed[-1].end + run.start) // 2
@@ -104,11 +139,11 @@ def without_hops(runs: Sequence[Run]) -> list[Run]:
     return closed
 
 
-def joined(runs: Sequence[Placed]) -> list[Placed]:
+def joined(runs: Sequence[Placed], pair: Pair) -> list[Placed]:
     """Neighbours of (nearly) one lag as one run; the longer one's lag stands."""
     merged: list[Placed] = []
     for run in runs:
-        if merged and _same_lag(merged[-1].lag, run.lag):
+        if merged and _same_lag(merged[-1], run, SAME_LAG_SAMPLES if pair.sound(run) is not None else FOLLOWED_SAMPLES):
             longer = max(merged[-1], run, key=lambda r: r.end - r.start)
             merged[-1] = replace(longer, start=merged[-1].start, end=run.end)
         else:
@@ -119,15 +154,20 @@ def joined(runs: Sequence[Placed]) -> list[Placed]:
 def learn_mastering(runs: Sequence[Placed], pair: Pair) -> Mastering:
     """Estimate the filter from windows spread over all matched runs; loud ones do not outweigh the usual."""
     matched = [run for run in runs if run.lag is not None and run.end - run.start >= TRANSFER_SAMPLES]
-    total = sum(run.end - run.start for run in matched)
+    sampled = [run for run in matched if pair.sound(run) is not None]
+    if not sampled:
+        return Mastering(pair, scipy.signal.unit_impulse(2 * TAPS_REACH + 1, TAPS_REACH), power_gain(matched, pair))
+    total = sum(run.end - run.start for run in sampled)
     window = scipy.signal.windows.hann(TRANSFER_SAMPLES, sym=False)
     cross = np.zeros(TRANSFER_SAMPLES // 2 + 1, np.complex128)
     power = np.zeros(TRANSFER_SAMPLES // 2 + 1)
     usual = float(np.mean(pair.raw**2)) * TRANSFER_SAMPLES**2 / 8  # of a window's spectrum, summed over its bins
-    for run in matched:
+    for run in sampled:
         n_windows = max(1, round(TRANSFER_WINDOWS * (run.end - run.start) / total))
+        sound = pair.sound(run)
+        assert sound is not None
         for start in spread(run, TRANSFER_SAMPLES, n_windows):
-            x = scipy.fft.rfft(fractional_slice(pair.raw, start + (run.lag or 0.0), TRANSFER_SAMPLES) * window)
+            x = scipy.fft.rfft(fractional_slice(sound, start + (run.lag or 0.0), TRANSFER_SAMPLES) * window)
             y = scipy.fft.rfft(pair.edit[start : start + TRANSFER_SAMPLES] * window)
             weight = 1.0 / (np.sum(np.abs(x) ** 2) + usual)
             cross += weight * y * np.conj(x)
@@ -135,6 +175,17 @@ def learn_mastering(runs: Sequence[Placed], pair: Pair) -> Mastering:
     transfer = cross / (power + REGULARISATION * power.mean() + 1e-12)
     gain = float(np.sqrt(np.sum(np.abs(transfer) ** 2 * power) / (power.sum() + 1e-12)))
     return Mastering(pair, _taps(transfer), gain if np.sum(cross.real) >= 0 else -gain)
+
+
+def power_gain(runs: Sequence[Placed], pair: Pair) -> float:
+    """The level of the edit over that of the raw that it plays, where samples do not follow."""
+    heard, played = 1e-12, 1e-12
+    for run in runs:
+        speed = pair.views[run.view].speed
+        start, end = (round((at + (run.lag or 0.0)) * speed) for at in (run.start, run.end))
+        heard += float(np.sum(pair.edit[run.start : run.end] ** 2))
+        played += float(np.sum(pair.raw[max(0, start) : end] ** 2)) / speed
+    return float(np.sqrt(heard / played))
 
 
 def spread(run: Placed, length: int, count: int) -> list[int]:
@@ -192,40 +243,75 @@ def _in_samples(run: Run, hop: int, n_samples: int) -> Placed:
     end = min(n_samples, max(0, run.end * hop - hop // 2))
     if run.end * hop + hop // 2 > n_samples:
         end = n_samples
-    return Placed(start, end, None if run.offset is None else float(run.offset * hop))
+    return Placed(start, end, None if run.offset is None else float(run.offset * hop), view=run.view)
 
 
-def _longest(runs: Sequence[Placed]) -> list[Placed]:
-    matched = [run for run in runs if run.lag is not None]
+def _longest(runs: Sequence[Placed], pair: Pair) -> list[Placed]:
+    matched = [run for run in runs if run.lag is not None and pair.sound(run) is not None]
     return sorted(matched, key=lambda run: run.start - run.end)[:3]
 
 
 @dataclass(frozen=True, eq=False)
 class _Correlation:
-    spectrum: Complex[np.ndarray, " bins"]  # summed over probes, whitened
+    """Of a run's probes with the sound it plays; lag k is k - SEARCH_SAMPLES beside the estimate."""
+
+    starts: list[int]
+    length: int
+    spectra: Complex[np.ndarray, "probes bins"]  # whitened, each of unit power
+    total: Complex[np.ndarray, " bins"]
     n: int
-    values: Float[np.ndarray, " lags"]  # lag k is k - SEARCH_SAMPLES beside the estimate
+    values: Float[np.ndarray, " lags"]
 
 
 def _correlations(pair: Pair, run: Placed) -> _Correlation | None:
     length = min(PROBE_SAMPLES, run.end - run.start)
     n = scipy.fft.next_fast_len(length + 2 * SEARCH_SAMPLES, real=True)
-    total = np.zeros(n // 2 + 1, np.complex128)
-    window = scipy.signal.windows.hann(length, sym=False)
-    for start in _probe_starts(run, length):
-        y = padded_slice(pair.raw, start + int(run.lag or 0) - SEARCH_SAMPLES, length + 2 * SEARCH_SAMPLES)
-        cross = scipy.fft.rfft(y, n) * np.conj(scipy.fft.rfft(pair.edit[start : start + length] * window, n))
-        cross[0] = 0.0  # DC tells nothing
-        size = np.abs(cross)
-        white = cross / (size**WHITENING + 1e-12)
-        total += white / (np.sqrt(np.mean(np.abs(white) ** 2)) + 1e-12)
-    if not np.any(total):
+    window = scipy.signal.windows.hann(length, sym=False).astype(np.float32)
+    starts, sound = spread(run, length, PROBES_PER_RUN), pair.sound(run)
+    if not starts or sound is None:
         return None
-    return _Correlation(total, n, scipy.fft.irfft(total, n)[: 2 * SEARCH_SAMPLES + 1])
+    first = int(run.lag or 0) - SEARCH_SAMPLES
+    heard = np.stack([padded_slice(sound, start + first, length + 2 * SEARCH_SAMPLES) for start in starts])
+    probes = np.stack([pair.edit[start : start + length] for start in starts]) * window
+    cross = scipy.fft.rfft(heard, n) * np.conj(scipy.fft.rfft(probes, n))
+    cross[:, 0] = 0.0  # DC tells nothing
+    white = cross / (np.abs(cross) ** WHITENING + 1e-12)
+    white /= np.sqrt(np.mean(np.abs(white) ** 2, axis=1, keepdims=True)) + 1e-12
+    if not np.any(white):
+        return None
+    total = white.sum(axis=0)
+    return _Correlation(starts, length, white, total, n, scipy.fft.irfft(total, n)[: 2 * SEARCH_SAMPLES + 1])
 
 
-def _probe_starts(run: Placed, length: int) -> Iterator[int]:
-    yield from spread(run, length, PROBES_PER_RUN)
+def _peak_score(values: Float[np.ndarray, " lags"], peak: int) -> float:
+    away = np.abs(np.arange(len(values)) - peak) > SEARCH_SAMPLES // 32
+    return float(values[peak] / (values[away].std() + 1e-12))
+
+
+class _Line(NamedTuple):
+    drift: float
+    shift: float  # of the lag at the middle of the run, beside the estimate
+
+
+def _drift(run: Placed, found: _Correlation, polarity: float) -> _Line:
+    """The slope of the probes' own lags over the run; 0 where they agree, or tell nothing."""
+    if len(found.starts) < 3:
+        return _Line(0.0, 0.0)
+    values = polarity * scipy.fft.irfft(found.spectra, found.n, axis=1)[:, : 2 * SEARCH_SAMPLES + 1]
+    peaks = values.argmax(axis=1)
+    heard = np.array([_peak_score(row, int(peak)) > HEARD_SCORE for row, peak in zip(values, peaks, strict=True)])
+    middle = (run.start + run.end) / 2
+    at = (np.array(found.starts) + found.length / 2 - middle)[heard]
+    lags = (peaks - SEARCH_SAMPLES)[heard].astype(np.float64)
+    if heard.sum() < 3 or np.ptp(lags) <= STEADY_SAMPLES:
+        return _Line(0.0, 0.0)
+    slopes = scipy.stats.theilslopes(lags, at)
+    rest = np.abs(lags - slopes.intercept - slopes.slope * at)
+    straight = rest <= STEADY_SAMPLES
+    if straight.sum() < max(3, 0.6 * len(found.starts)) or abs(slopes.slope) * (run.end - run.start) <= STEADY_SAMPLES:
+        return _Line(0.0, 0.0)
+    slope, level = np.polyfit(at[straight], lags[straight], 1)
+    return _Line(float(slope), float(level))
 
 
 def _polarity(correlations: Sequence[_Correlation | None]) -> float:
@@ -236,16 +322,25 @@ def _polarity(correlations: Sequence[_Correlation | None]) -> float:
 
 def _fine_peak(found: _Correlation, polarity: float, peak: int) -> float:
     """The maximum within a sample of ``peak``: the correlation on a fine grid, then a parabola."""
-    steps = peak + np.arange(-FINE_STEPS, FINE_STEPS + 1) / FINE_STEPS
-    bins = np.arange(len(found.spectrum))
-    values = polarity * (np.exp(2j * np.pi * np.outer(steps, bins) / found.n) @ found.spectrum).real
-    k = int(np.clip(values.argmax(), 1, len(steps) - 2))
+    bins, step = np.arange(len(found.total)), _turns(len(found.total), found.n)
+    turned = found.total * np.exp(2j * np.pi * (peak - 1) / found.n * bins)
+    values = np.empty(2 * FINE_STEPS + 1)
+    for k in range(len(values)):
+        values[k] = polarity * turned.real.sum()
+        turned = turned * step
+    k = int(np.clip(values.argmax(), 1, len(values) - 2))
     before, here, after = values[k - 1 : k + 2]
     bend = before - 2 * here + after
-    return float(steps[k] + (0.5 * (before - after) / bend if bend < 0 else 0.0) / FINE_STEPS)
+    return peak - 1 + float(k + (0.5 * (before - after) / bend if bend < 0 else 0.0)) / FINE_STEPS
 
 
-def _same_lag(left: float | None, right: float | None) -> bool:
-    if left is None or right is None:
-        return left is None and right is None
-    return abs(left - right) < SAME_LAG_SAMPLES
+@lru_cache(maxsize=64)
+def _turns(n_bins: int, n: int) -> Complex[np.ndarray, " bins"]:
+    """The phases that move a signal by one fine step."""
+    return np.asarray(np.exp(2j * np.pi * np.arange(n_bins) / (n * FINE_STEPS)))
+
+
+def _same_lag(left: Placed, right: Placed, within: float) -> bool:
+    if left.lag is None or right.lag is None:
+        return left.lag is None and right.lag is None
+    return left.view == right.view and abs(left.lag - right.lag) < within

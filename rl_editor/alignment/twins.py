@@ -68,21 +68,18 @@ class Profile:
         return np.asarray(np.mean([row[a : a + width] for row, a in zip(table, first, strict=True)], axis=0))
 
 
-def truest_twins(
-    runs: Sequence[Placed], mastering: Mastering, left: Stacked, right: Stacked, *, hop: int
-) -> list[Placed]:
+def truest_twins(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *, hop: int) -> list[Placed]:
     """Every run on the diagonal that its samples speak for, its neighbours' among the candidates."""
-    lags = [None, *(run.lag for run in runs), None]
+    around = [Placed(0, 0, None), *runs, Placed(0, 0, None)]
     return [
-        _truest(run, [lag for lag in (lags[k], lags[k + 2]) if lag is not None], mastering, left, right, hop=hop)
-        for k, run in enumerate(runs)
+        _truest(run, [n.lag for n in (a, b) if n.lag is not None and n.view == run.view], mastering, left, hop=hop)
+        for a, run, b in zip(around, runs, around[2:], strict=False)
     ]
 
 
-def _truest(
-    run: Placed, neighbours: Sequence[float], mastering: Mastering, left: Stacked, right: Stacked, *, hop: int
-) -> Placed:
-    if run.lag is None or (profile := Profile(run, left, right, hop=hop)).empty:
+def _truest(run: Placed, neighbours: Sequence[float], mastering: Mastering, left: Stacked, *, hop: int) -> Placed:
+    view = mastering.pair.views[run.view]
+    if run.lag is None or view.sound is None or (profile := Profile(run, left, view.stacked, hop=hop)).empty:
         return run
     best, least = run, _unexplained(run, mastering)
     for lag in (*neighbours, *(float(diagonal * hop) for diagonal in profile.rivals())):
@@ -116,7 +113,7 @@ def _unexplained(run: Placed, mastering: Mastering) -> float:
     rest, power = 0.0, 1e-12
     for start in spread(run, length, WINDOWS):
         edit = mastering.pair.edit[start : start + length].astype(np.float64)
-        sound = mastering.predict(lag=run.lag or 0.0, start=start, length=length)
+        sound = mastering.predict(run, start=start, length=length)
         rest += float(edit @ edit - max(0.0, float(edit @ sound)) ** 2 / (sound @ sound + 1e-12))
         power += float(edit @ edit)
     return rest / power

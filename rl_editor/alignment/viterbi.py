@@ -10,12 +10,17 @@ which turns the inner term into ``min(D, lambda)`` and keeps float32 exact enoug
 Back-pointers are one bit per cell and one argmin per step. The inner product of stacked frames is the sum along the
 diagonal of plain products, so costs come from a GEMM over single frames.
 
-A problem too large runs on averaged frames first, then exactly, inside bands of diagonals around the coarse runs.
+The raw may be heard in several *views* (at other speeds and pitches, see ``views``): their frames stand one behind the
+other as states of the same recurrence, and a path may jump between them as anywhere else.
 
-Conventions: E edit, R raw; a path holds the raw frame of every edit frame, or ``UNMATCHED``.
+A larger problem runs on averaged frames first, then exactly, inside bands of diagonals around the coarse runs.
+
+Conventions: E edit, R raw; a state is a frame of one view, a path holds the state of every edit frame, or
+``UNMATCHED``.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -26,18 +31,21 @@ from rl_editor.config import AlignmentConfig
 
 UNMATCHED = -1
 BLOCK_CELLS = 1 << 20  # cost cells at a time: 4 MiB of float32
-COARSE_CELLS = 2.5e8  # the coarse pass takes the smallest factor that comes below
-COARSE_FACTORS = (2, 4, 8, 16, 32)
-BAND_MARGIN_FRAMES = 96  # a band reaches this far beyond its coarse run's ends: 2.2 s at 23 ms
+COARSE_CELLS = 3.0e7  # the coarse pass takes the smallest factor that comes below
+COARSE_FACTORS = (2, 4, 8)  # at 16, 0.37 s, a block of four beats is five frames
+BAND_MARGIN_FRAMES = (
+    512  # a band reaches this far beyond its coarse run: 12 s, so that twins within it are weighed again
+)
 BAND_HALF_WIDTH_FACTORS = 2  # and this many coarse frames to either side of its diagonal
 
 
 class Run(NamedTuple):
-    """Edit frames [start, end) that play raw frames [start + offset, end + offset); offset None is unmatched."""
+    """Edit frames [start, end) that play frames [start + offset, end + offset) of a view; offset None is unmatched."""
 
     start: int
     end: int
     offset: int | None
+    view: int = 0
 
 
 class Stacked(NamedTuple):
@@ -49,78 +57,131 @@ class Stacked(NamedTuple):
 
 
 class Band(NamedTuple):
-    """Diagonals [low, low + width) that may be taken in edit frames [start, end)."""
+    """Diagonals [low, low + width) of a view that may be taken in edit frames [start, end)."""
 
     start: int
     end: int
     low: int
     width: int
+    view: int = 0
 
 
 def best_runs(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    raw: Float32[np.ndarray, "raw_frames bands"],
+    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
     config: AlignmentConfig,
 ) -> list[Run]:
     """The runs of the best path; straight for small problems, coarse to fine above ``coarse_above_cells``."""
-    cells = len(edit) * len(raw)
+    factor = coarse_factor(len(edit) * sum(map(len, views)), config)
+    if factor == 1:
+        return best_path(edit, views, config)
+    return fine_runs(edit, views, coarse_runs(edit, views, config, factor=factor), config, factor=factor)
+
+
+def coarse_factor(cells: int, config: AlignmentConfig) -> int:
+    """How many frames the coarse pass averages; 1 is none."""
     if cells <= config.coarse_above_cells:
-        return runs_of(best_path(edit, raw, config))
-    factor = next((f for f in COARSE_FACTORS if cells / f**2 <= COARSE_CELLS), COARSE_FACTORS[-1])
-    coarse = best_path(coarsened(edit, factor), coarsened(raw, factor), config, frames_per_step=factor)
-    bands = bands_around(runs_of(coarse), factor=factor, n_edit=len(edit))
-    return runs_of(band_path(edit, raw, bands, config))
+        return 1
+    return next((f for f in COARSE_FACTORS if cells / f**2 <= COARSE_CELLS), COARSE_FACTORS[-1])
+
+
+def coarse_runs(
+    edit: Float32[np.ndarray, "edit_frames bands"],
+    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
+    config: AlignmentConfig,
+    *,
+    factor: int,
+) -> list[Run]:
+    """The runs of the best path over averages of ``factor`` frames, in coarse frames."""
+    return best_path(
+        coarsened(edit, factor), [coarsened(view, factor) for view in views], config, frames_per_step=factor
+    )
+
+
+def fine_runs(
+    edit: Float32[np.ndarray, "edit_frames bands"],
+    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
+    coarse: Sequence[Run],
+    config: AlignmentConfig,
+    *,
+    factor: int,
+) -> list[Run]:
+    """The runs of the best path near the coarse ones."""
+    return band_path(edit, views, bands_around(coarse, factor=factor, n_edit=len(edit)), config)
 
 
 def best_path(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    raw: Float32[np.ndarray, "raw_frames bands"],
+    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
     config: AlignmentConfig,
     *,
     frames_per_step: int = 1,
-) -> Int64[np.ndarray, " edit_frames"]:
-    """The raw frame of every edit frame; ``frames_per_step`` says how many frames an averaged row stands for."""
-    n, m = len(edit), len(raw)
+) -> list[Run]:
+    """The runs of the best path; ``frames_per_step`` says how many frames an averaged row stands for."""
+    n = len(edit)
+    first = np.concatenate([[0], np.cumsum([len(view) for view in views])])
+    m = int(first[-1])
     jump, unmatched = config.jump_cost / frames_per_step, config.unmatched_cost - 1.0
-    left, right = stacked(edit, config.stack_frames), stacked(raw, config.stack_frames)
+    reach = -(-config.stack_frames // frames_per_step)
+    left, rights = stacked(edit, reach), [stacked(view, reach) for view in views]
     bits = np.empty((n, (m + 7) // 8), np.uint8)
     ledger = _Ledger(n)
     cost, nothing = np.zeros(m, np.float32), jump  # the first frame may start anywhere in the raw
     block = max(8, min(256, BLOCK_CELLS // m))
     stays = np.zeros((block, m), np.bool_)
+    similarity = np.empty((block, m), np.float32)
     for start in range(0, n, block):
-        similarity = _similarity(left, right, start, min(start + block, n))
-        for i, row in enumerate(similarity):
-            cost, nothing = _step(cost, nothing, row, stays[i], ledger, start + i, jump=jump, unmatched=unmatched)
-        bits[start : start + len(similarity)] = np.packbits(stays[: len(similarity)], axis=1)
-    return _trace(ledger, bits)
+        rows = min(block, n - start)
+        for right, (a, b) in zip(rights, pairwise(first), strict=True):
+            similarity[:rows, a:b] = _similarity(left, right, start, start + rows)
+        for i in range(rows):
+            carried = np.zeros_like(cost)
+            if start + i:
+                carried[1:] = cost[:-1]
+                carried[first[:-1]] = np.inf  # nothing comes before a view's first frame
+            cost, nothing = _step(
+                carried, nothing, similarity[i], stays[i], ledger, start + i, jump=jump, unmatched=unmatched
+            )
+        bits[start : start + rows] = np.packbits(stays[:rows], axis=1)
+    path = _trace(ledger, bits)
+    view = np.searchsorted(first, path, side="right") - 1
+    return runs_of(np.where(path == UNMATCHED, UNMATCHED, path - first[np.maximum(view, 0)]), view)
 
 
 def band_path(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    raw: Float32[np.ndarray, "raw_frames bands"],
+    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
     bands: Sequence[Band],
     config: AlignmentConfig,
-) -> Int64[np.ndarray, " edit_frames"]:
-    """The best path that keeps to the bands, by the same recurrence with diagonals for states."""
+) -> list[Run]:
+    """The runs of the best path that keeps to the bands, by the same recurrence with diagonals for states."""
     n, jump, unmatched = len(edit), config.jump_cost, config.unmatched_cost - 1.0
-    left, right = stacked(edit, config.stack_frames), stacked(raw, config.stack_frames)
-    costs = [_band_similarity(left, right, band) for band in bands]
-    first = np.concatenate([[0], np.cumsum([band.width for band in bands])]).astype(np.int64)
-    diagonals = np.concatenate([[0], *(band.low + np.arange(band.width) for band in bands)])[1:].astype(np.int64)
-    stays = np.zeros((n, first[-1]), np.bool_) if first[-1] else np.zeros((n, 1), np.bool_)
-    ledger = _Ledger(n)
-    cost, nothing = np.zeros(stays.shape[1], np.float32), jump
-    for i in range(n):
-        row = np.full(stays.shape[1], -np.inf, np.float32)
-        for band, values, at in zip(bands, costs, first, strict=False):
-            if band.start <= i < band.end:
-                row[at : at + band.width] = values[i - band.start]
-        cost, nothing = _step(cost, nothing, row, stays[i], ledger, i, jump=jump, unmatched=unmatched, shift=0)
-    states = _trace(ledger, np.packbits(stays, axis=1), shift=0)
-    matched = states != UNMATCHED
-    states[matched] = diagonals[states[matched]] + np.flatnonzero(matched)
-    return states
+    left, rights = stacked(edit, config.stack_frames), [stacked(view, config.stack_frames) for view in views]
+    costs = [_band_similarity(left, rights[band.view], band) for band in bands]
+    ledger, path, view = _Ledger(n), np.empty(n, np.int64), np.zeros(n, np.int64)
+    spans: list[_BandSpan] = []
+    cost, nothing, states = np.zeros(0, np.float32), jump, np.zeros(0, np.int64)
+    for start, end in pairwise(sorted({0, n, *(b.start for b in bands), *(b.end for b in bands)})):
+        span = _BandSpan.over(bands, start, end)
+        parts = [costs[k][start - bands[k].start :][: end - start] for k in span.bands]
+        values = np.concatenate([np.zeros((end - start, 0), np.float32), *parts], axis=1)
+        cost, states = _carried(cost, states, span.states, fill=0.0 if start == 0 else np.inf), span.states
+        for i in range(start, end):
+            cost, nothing = _step(
+                cost, nothing, values[i - start], span.stays[i - start], ledger, i, jump=jump, unmatched=unmatched
+            )
+            if ledger.best[i] != UNMATCHED:
+                ledger.best[i] = states[ledger.best[i]]
+        spans.append(span)
+    for span in reversed(spans):
+        _trace_span(ledger, span, path)
+    matched = np.flatnonzero(path != UNMATCHED)
+    widths = np.concatenate([[0], np.cumsum([band.width for band in bands])])
+    which = np.searchsorted(widths, path[matched], side="right") - 1
+    lows, heard = (np.array([getattr(band, key) for band in bands], np.int64) for key in ("low", "view"))
+    view[matched] = heard[which]
+    path[matched] = path[matched] - widths[which] + lows[which] + matched
+    return runs_of(path, view)
 
 
 def bands_around(runs: Sequence[Run], *, factor: int, n_edit: int) -> list[Band]:
@@ -132,19 +193,27 @@ def bands_around(runs: Sequence[Run], *, factor: int, n_edit: int) -> list[Band]
             min(n_edit, run.end * factor + BAND_MARGIN_FRAMES),
             run.offset * factor - half,
             2 * half + 1,
+            run.view,
         )
         for run in runs
         if run.offset is not None
     ]
 
 
-def runs_of(path: Int64[np.ndarray, " edit_frames"]) -> list[Run]:
-    """Cut a path where it neither continues nor stays unmatched."""
+def runs_of(
+    path: Int64[np.ndarray, " edit_frames"], view: Int64[np.ndarray, " edit_frames"] | None = None
+) -> list[Run]:
+    """Cut a path of frames where it neither continues in its view nor stays unmatched."""
     matched = path != UNMATCHED
+    view = np.zeros_like(path) if view is None else view
     diagonal = np.where(matched, path - np.arange(len(path)), np.iinfo(np.int64).min)
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(diagonal)) + 1]).tolist()
+    changes = (np.diff(diagonal) != 0) | (matched[1:] & (np.diff(view) != 0))
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1]).tolist()
     ends = [*starts[1:], len(path)]
-    return [Run(a, b, int(diagonal[a]) if matched[a] else None) for a, b in zip(starts, ends, strict=True)]
+    return [
+        Run(a, b, int(diagonal[a]), int(view[a])) if matched[a] else Run(a, b, None)
+        for a, b in zip(starts, ends, strict=True)
+    ]
 
 
 def stacked(rows: Float32[np.ndarray, "frames bands"], reach: int) -> Stacked:
@@ -174,8 +243,26 @@ class _Ledger:
         self.nothing_stays = np.empty(n, np.bool_)
 
 
+class _BandSpan(NamedTuple):
+    """Edit frames [start, end) in which the same bands are open; states are numbered over all bands."""
+
+    start: int
+    end: int
+    bands: list[int]
+    states: Int64[np.ndarray, " open"]
+    stays: Bool[np.ndarray, "span open"]
+
+    @classmethod
+    def over(cls, bands: Sequence[Band], start: int, end: int) -> "_BandSpan":
+        """The bands that are open in all of [start, end)."""
+        first = np.concatenate([[0], np.cumsum([band.width for band in bands])]).astype(np.int64)
+        live = [k for k, band in enumerate(bands) if band.start <= start and end <= band.end]
+        states = np.concatenate([np.zeros(0, np.int64), *(np.arange(first[k], first[k + 1]) for k in live)])
+        return cls(start, end, live, states, np.zeros((end - start, len(states)), np.bool_))
+
+
 def _step(
-    cost: Float32[np.ndarray, " states"],
+    carried: Float32[np.ndarray, " states"],
     nothing: float,
     similarity: Float32[np.ndarray, " states"],
     stays: Bool[np.ndarray, " states"],
@@ -184,20 +271,18 @@ def _step(
     *,
     jump: float,
     unmatched: float,
-    shift: int = 1,
 ) -> tuple[Float32[np.ndarray, " states"], float]:
-    """One step of the recurrence, all costs relative to the best; the constant 1 of c is left out everywhere."""
-    before = cost[: len(cost) - shift]
-    new = np.empty_like(cost)
-    new[:shift] = jump
-    np.less_equal(before, jump, out=stays[shift:])
-    stays[:shift] = False
-    np.minimum(before, jump, out=new[shift:])
+    """One step of the recurrence, all costs relative to the best; the constant 1 of c is left out everywhere.
+
+    ``carried`` holds the cost of each state's predecessor, and is written over.
+    """
+    np.less_equal(carried, jump, out=stays)
+    new = np.minimum(carried, np.float32(jump), out=carried)
     new -= similarity
-    best = int(new.argmin())
+    best = int(new.argmin()) if len(new) else UNMATCHED
     ledger.nothing_stays[i] = nothing <= jump
     nothing = unmatched + min(nothing, jump)
-    lowest = float(new[best])
+    lowest = float(new[best]) if len(new) else np.inf
     if nothing < lowest:
         best, lowest = UNMATCHED, nothing
     ledger.best[i] = best
@@ -205,7 +290,21 @@ def _step(
     return new, nothing - lowest
 
 
-def _similarity(left: Stacked, right: Stacked, start: int, end: int) -> Float32[np.ndarray, "rows raw_frames"]:
+def _carried(
+    cost: Float32[np.ndarray, " before"],
+    states: Int64[np.ndarray, " before"],
+    wanted: Int64[np.ndarray, " after"],
+    *,
+    fill: float,
+) -> Float32[np.ndarray, " after"]:
+    """The costs of the states that are open from here on; a band that opens has nothing to continue."""
+    out = np.full(len(wanted), fill, np.float32)
+    _, here, there = np.intersect1d(states, wanted, assume_unique=True, return_indices=True)
+    out[there] = cost[here]
+    return out
+
+
+def _similarity(left: Stacked, right: Stacked, start: int, end: int) -> Float32[np.ndarray, "rows view_frames"]:
     reach, m = left.reach, len(right.scale)
     products = left.rows[start : end + 2 * reach] @ right.rows.T
     total = products[: end - start, :m].copy()
@@ -229,9 +328,7 @@ def _band_similarity(left: Stacked, right: Stacked, band: Band) -> Float32[np.nd
     return values
 
 
-def _trace(
-    ledger: _Ledger, bits: UInt8[np.ndarray, "edit_frames bytes"], *, shift: int = 1
-) -> Int64[np.ndarray, " edit_frames"]:
+def _trace(ledger: _Ledger, bits: UInt8[np.ndarray, "edit_frames bytes"]) -> Int64[np.ndarray, " edit_frames"]:
     path = np.empty(len(ledger.best), np.int64)
     state = int(ledger.best[-1])
     for i in range(len(path) - 1, -1, -1):
@@ -242,7 +339,22 @@ def _trace(
             if not ledger.nothing_stays[i]:
                 state = int(ledger.best[i - 1])
         elif bits[i, state >> 3] >> (7 - (state & 7)) & 1:
-            state -= shift
+            state -= 1
         else:
             state = int(ledger.best[i - 1])
     return path
+
+
+def _trace_span(ledger: _Ledger, span: _BandSpan, path: Int64[np.ndarray, " edit_frames"]) -> None:
+    """Trace back through a span; what came before its first frame is left in ``ledger.best`` of the frame before."""
+    state = int(ledger.best[span.end - 1])
+    column = int(np.searchsorted(span.states, state))
+    for i in range(span.end - 1, span.start - 1, -1):
+        path[i] = state
+        stays = ledger.nothing_stays[i] if state == UNMATCHED else span.stays[i - span.start, column]
+        if stays and i > 0:
+            if i == span.start:
+                ledger.best[i - 1] = state
+        elif i > 0:
+            state = int(ledger.best[i - 1])
+            column = int(np.searchsorted(span.states, state))

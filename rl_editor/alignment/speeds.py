@@ -1,0 +1,187 @@
+"""Speeds made exact: from the drift of a run's lag along its length, by samples where they follow, else by onsets.
+
+A lag that grows along a run by ``drift`` samples per sample says that the run plays ``1 + drift`` times as fast as its
+view. Runs that agree share a view: a tape runs at one speed, and so does a program that stretches a file.
+
+Conventions: samples at the analysis rate; ``lag`` as in ``refine``. Onsets are rises of log band power, 2.9 ms apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float, Float32
+
+from rl_editor.alignment.descriptors import SILENCE_POWER, mel_bank, mel_power
+from rl_editor.alignment.refine import HEARD_SCORE, Pair, Placed, refined, spread
+from rl_editor.alignment.views import View, Warp, tape_semitones, tape_view, warped_view
+from rl_editor.config import AlignmentConfig, AudioConfig
+
+AGREED_SAMPLES = 4.0  # over a run's length, that its own speed may differ from a shared one
+UNDECIDED_SAMPLES = 22050  # shorter runs show no drift and take the speed of the others
+TAPE_REACH_S = 2.0  # to either side of a warp's anchor its samples are tried
+TAPE_PITCH = 0.35  # semitones beside a tape's pitch that a tuned pitch may lie
+SHARPENINGS = 2
+ONSET_HOP, ONSET_FFT, ONSET_BANDS = 64, 512, 24
+ONSET_RISE = 4  # hops over which a rise is taken: 12 ms
+ONSET_REACH = 40  # hops to either side: 0.12 s
+ONSET_WINDOW = 700  # hops: 2 s
+ONSET_WINDOWS = 16
+FOLLOWED_DRIFT_SAMPLES = 44.0  # 2 ms over the longest run: a speed worth correcting
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What makes views: the two sections of settings."""
+
+    audio: AudioConfig
+    alignment: AlignmentConfig
+
+    def view(self, pair: Pair, warp: Warp) -> View:
+        """The view of a warp: a tape's where samples bear that out, else of its spectrum alone."""
+        if abs(warp.semitones - tape_semitones(warp.speed)) < TAPE_PITCH:
+            tape = tape_view(pair.raw, self.audio, self.alignment, speed=warp.speed)
+            run = self._around(warp, pair)
+            for polarity in (1.0, -1.0):
+                found = refined(run, Pair((tape,), pair.edit), polarity=polarity)
+                if found.score > HEARD_SCORE:
+                    speed = warp.speed * (1.0 + found.drift)
+                    return tape if speed == warp.speed else tape_view(pair.raw, self.audio, self.alignment, speed=speed)
+        return warped_view(pair.raw, self.audio, self.alignment, speed=warp.speed, semitones=warp.semitones)
+
+    def respeeded(self, view: View, pair: Pair, speed: float) -> View:
+        """The view at another speed, still a tape or not."""
+        if view.sound is not None:
+            return tape_view(pair.raw, self.audio, self.alignment, speed=speed)
+        return warped_view(pair.raw, self.audio, self.alignment, speed=speed, semitones=view.semitones)
+
+    def _around(self, warp: Warp, pair: Pair) -> Placed:
+        at, reach = warp.edit_frame * self.audio.hop_length, TAPE_REACH_S * self.audio.sample_rate
+        start, end = max(0, round(at - reach)), min(len(pair.edit), round(at + reach))
+        return Placed(start, end, warp.raw_sample / warp.speed - at)
+
+
+def sharpened(runs: Sequence[Placed], pair: Pair, scale: Scale, *, polarity: float) -> tuple[list[Placed], Pair]:
+    """Runs and views with the speeds that the runs' drifts ask for; nothing changes where nothing drifts."""
+    placed = list(runs)
+    for _ in range(SHARPENINGS):
+        if not any(run.drift for run in placed):
+            break
+        placed, pair = _respeeded(placed, pair, scale, polarity=polarity)
+    placed, pair = _followed(placed, pair, scale)
+    return placed, pair
+
+
+def _respeeded(runs: Sequence[Placed], pair: Pair, scale: Scale, *, polarity: float) -> tuple[list[Placed], Pair]:
+    views, moved = list(pair.views), list(runs)
+    for index, view in enumerate(pair.views):
+        mine = [k for k, run in enumerate(runs) if run.lag is not None and run.view == index]
+        groups = _groups([runs[k] for k in mine])
+        if view.sound is None or not any(groups):
+            continue
+        homes = {0.0: index}
+        for drift in groups:
+            if drift not in homes:
+                homes[drift] = len(views)
+                views.append(scale.respeeded(view, pair, view.speed * (1.0 + drift)))
+        for k in mine:
+            home = homes[_nearest_group(runs[k], groups)]
+            if home != index:
+                moved[k] = _at_speed(runs[k], view, views[home], home)
+    changed = Pair(tuple(views), pair.edit)
+    return [
+        new if new == old else refined(new, changed, polarity=polarity) for new, old in zip(moved, runs, strict=True)
+    ], changed
+
+
+def _groups(runs: Sequence[Placed]) -> dict[float, int]:
+    """The drifts that runs share, each with the samples it covers; long runs tell them best and come first."""
+    groups: dict[float, int] = {}
+    for run in sorted(runs, key=lambda r: r.start - r.end):
+        length = run.end - run.start
+        if length < UNDECIDED_SAMPLES and groups:
+            continue
+        near = min(groups, key=lambda drift: abs(drift - run.drift), default=None)
+        if near is None or abs(near - run.drift) * length > AGREED_SAMPLES:
+            near = run.drift
+        groups[near] = groups.get(near, 0) + length
+    return groups
+
+
+def _nearest_group(run: Placed, groups: dict[float, int]) -> float:
+    if run.end - run.start < UNDECIDED_SAMPLES:
+        return max(groups, key=lambda drift: groups[drift])
+    return min(groups, key=lambda drift: abs(drift - run.drift))
+
+
+def _at_speed(run: Placed, old: View, new: View, index: int) -> Placed:
+    """The run in a view of another speed, unmoved at its middle."""
+    middle = (run.start + run.end) / 2
+    return replace(run, lag=(middle + (run.lag or 0.0)) * old.speed / new.speed - middle, view=index, drift=0.0)
+
+
+def _followed(runs: Sequence[Placed], pair: Pair, scale: Scale) -> tuple[list[Placed], Pair]:
+    """Runs of views without samples by their onsets, at the speed that they agree on."""
+    views, moved = list(pair.views), list(runs)
+    for index, view in enumerate(pair.views):
+        mine = [k for k, run in enumerate(runs) if run.lag is not None and run.view == index]
+        if view.sound is not None or not mine:
+            continue
+        for _ in range(SHARPENINGS):
+            for k in mine:
+                moved[k] = _by_onsets(moved[k], pair, views[index], scale)
+            lengths = np.array([moved[k].end - moved[k].start for k in mine], np.float64)
+            drift = float(np.average([moved[k].drift for k in mine], weights=lengths**3))
+            if abs(drift) * lengths.max() < FOLLOWED_DRIFT_SAMPLES:
+                break
+            new = scale.respeeded(view, pair, views[index].speed * (1.0 + drift))
+            for k in mine:
+                moved[k] = _at_speed(moved[k], views[index], new, index)
+            views[index] = new
+    return moved, Pair(tuple(views), pair.edit)
+
+
+def _by_onsets(run: Placed, pair: Pair, view: View, scale: Scale) -> Placed:
+    """The run with the lag and drift that its windows' onsets agree on."""
+    length = min(ONSET_WINDOW * ONSET_HOP, (run.end - run.start) // ONSET_HOP * ONSET_HOP)
+    starts = spread(run, length, ONSET_WINDOWS) if length >= ONSET_WINDOW * ONSET_HOP // 4 else []
+    found = [_onset_lag(run, start, length // ONSET_HOP, pair, view, scale) for start in starts]
+    heard = [(start + length / 2, lag) for start, lag in zip(starts, found, strict=True) if lag is not None]
+    if not heard:
+        return replace(run, drift=0.0)
+    at, lags = (np.array(column) for column in zip(*heard, strict=True))
+    middle = (run.start + run.end) / 2
+    if len(heard) < 4:
+        return replace(run, lag=(run.lag or 0.0) + float(np.median(lags)), drift=0.0)
+    line = scipy.stats.theilslopes(lags, at - middle)
+    return replace(run, lag=(run.lag or 0.0) + float(line.intercept), drift=float(line.slope))
+
+
+def _onset_lag(run: Placed, start: int, count: int, pair: Pair, view: View, scale: Scale) -> float | None:
+    """How many samples later in the view the onsets of edit samples from ``start`` on lie; None where unheard."""
+    ratio = 2.0 ** (view.semitones / 12.0)
+    edit = _onsets(pair.edit, start, count, float(ONSET_HOP), 1.0, scale.audio)
+    first = round((start + (run.lag or 0.0) - ONSET_REACH * ONSET_HOP) * view.speed)
+    raw = _onsets(pair.raw, first, count + 2 * ONSET_REACH, ONSET_HOP * view.speed, ratio, scale.audio)
+    values = np.array([float((edit * raw[k : k + count]).sum()) for k in range(2 * ONSET_REACH + 1)])
+    k = int(values.argmax())
+    if not 0 < k < len(values) - 1 or values[k] < values.mean() + 2.5 * values.std():
+        return None
+    before, here, after = values[k - 1 : k + 2]
+    return float((k - ONSET_REACH + 0.5 * (before - after) / (before - 2 * here + after - 1e-12)) * ONSET_HOP)
+
+
+def _onsets(
+    mono: Float32[np.ndarray, " samples"], start: int, count: int, hop: float, ratio: float, audio: AudioConfig
+) -> Float[np.ndarray, "count bands"]:
+    bank = mel_bank(audio.sample_rate, ONSET_FFT, ONSET_BANDS, ratio=ratio)
+    margin = ONSET_FFT + round(ONSET_RISE * hop)
+    low, high = start - margin, start + round(count * hop) + margin
+    span = np.pad(mono[max(0, low) : max(0, high)], (max(0, -low), max(0, high - max(len(mono), low))))
+    power = mel_power(
+        span, bank, n_fft=ONSET_FFT, hop=hop, first=margin - round(ONSET_RISE * hop), count=count + ONSET_RISE
+    )
+    level = np.log(power + 1e-3 * power.mean(axis=0) + SILENCE_POWER)
+    rises = np.maximum(level[ONSET_RISE:] - level[:-ONSET_RISE], 0.0)
+    return np.asarray(rises - rises.mean(axis=0))
