@@ -9,7 +9,8 @@ from rl_editor.alignment import align, align_files, recover, summarise
 from rl_editor.alignment.descriptors import coarsened, descriptors
 from rl_editor.alignment.refine import Pair, Placed, without_hops
 from rl_editor.alignment.refine import refined as refine_lag
-from rl_editor.alignment.viterbi import Run, band_path, bands_around, best_path, best_runs, runs_of
+from rl_editor.alignment.views import tape_view
+from rl_editor.alignment.viterbi import Heard, Run, band_path, bands_around, best_path, best_runs, runs_of
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AlignmentError, PairRejectedError
@@ -248,7 +249,9 @@ def test_the_path_equals_the_recurrence_written_out() -> None:
     edit = (raw[[*range(3, 15), *range(2, 12), *range(20, 29)]] + rng.normal(size=(31, 16)) * 0.8).astype(np.float32)
     edit[12:16] = rng.normal(size=(4, 16))
     config = Config.from_dict({"alignment": {"jump_cost": 1.5, "stack_frames": 1}}).alignment
-    assert best_path(edit, raw, config).tolist() == _plain_viterbi(edit, raw, jump=1.5, theta=config.unmatched_cost)
+    expected = runs_of(np.array(_plain_viterbi(edit, raw, jump=1.5, theta=config.unmatched_cost)))
+    assert best_path(edit, [Heard(raw)], config) == expected
+    assert [run.offset for run in expected] == [3, None, -2]
 
 
 def _plain_viterbi(edit: np.ndarray, raw: np.ndarray, *, jump: float, theta: float) -> list[int]:
@@ -279,18 +282,36 @@ def test_a_band_that_holds_the_path_finds_the_same_path() -> None:
     raw = rows(400)
     edit = np.concatenate([raw[50:150], rows(40, seed=9), raw[300:390], raw[50:150]])
     config = Config().alignment
-    whole = best_path(edit, raw, config)
-    bands = bands_around(runs_of(whole), factor=1, n_edit=len(edit))
-    assert band_path(edit, raw, bands, config).tolist() == whole.tolist()
-    assert [r.offset for r in runs_of(whole)] == [50, None, 160, -180]
+    whole = best_path(edit, [Heard(raw)], config)
+    bands = bands_around(whole, factor=1, n_edit=len(edit))
+    assert band_path(edit, [Heard(raw)], bands, config) == whole
+    assert [r.offset for r in whole] == [50, None, 160, -180]
+
+
+def test_a_path_takes_each_stretch_in_the_view_that_fits_it() -> None:
+    raw, other = rows(200), rows(180, seed=5)
+    edit = np.concatenate([raw[20:80], other[30:120], raw[150:200]])
+    views = [Heard(raw), Heard(other, 1.1)]
+    path = best_path(edit, views, Config().alignment)
+    assert [(run.offset, run.view) for run in path] == [(20, 0), (-30, 1), (0, 0)]
+    assert np.abs(np.array([run.end for run in path]) - [60, 150, 200]).max() <= 2  # a stack is 5 frames long
+    bands = bands_around([Run(30, 75, -13, 0)], factor=2, n_edit=200, speeds=(1.0, 1.1))
+    # Raw frames 34..124 are 30.9..112.7 of the view: diagonals -29..-37, and two coarse frames to either side.
+    assert [(b.view, b.low, b.low + b.width - 1) for b in bands] == [(0, -30, -22), (1, -41, -25)]
+
+
+def test_a_view_does_not_continue_into_the_next() -> None:
+    raw, other = rows(50), rows(50, seed=5)
+    edit = np.concatenate([raw[40:], other[:10]])
+    assert best_path(edit, [Heard(raw), Heard(other)], Config().alignment) == [Run(0, 10, 40, 0), Run(10, 20, -10, 1)]
 
 
 def test_the_coarse_pass_of_a_long_pair_finds_the_runs_of_the_fine_one() -> None:
     raw = song(240)
     heard = cut(raw, (10.3, 50), (90.1, 130), (20, 60.7))
     left, right = (descriptors(x, Config().audio, Config().alignment) for x in (heard, raw))
-    fine = best_runs(left, right, Config().alignment)
-    coarse = best_runs(left, right, Config.from_dict({"alignment": {"coarse_above_cells": 1.0e5}}).alignment)
+    fine = best_path(left, [Heard(right)], Config().alignment)
+    coarse = best_runs(left, [Heard(right)], Config.from_dict({"alignment": {"coarse_above_cells": 1.0e5}}).alignment)
     assert coarse == fine
     assert len(fine) == 3
 
@@ -326,7 +347,8 @@ def test_a_fractional_lag_is_found_to_a_tenth_of_a_sample(lag: float) -> None:
     at = 2 * rate
     edit = fine[at : at + 4 * rate : 4].astype(np.float32)
     raw = fine[at - round(lag * 4) - 4 * 2048 :][::4].astype(np.float32)  # edit sample t is raw t + 2048 + lag
-    found = refine_lag(Placed(0, len(edit), 2048.0), Pair(raw, edit), polarity=1.0)
+    view = tape_view(raw, Config().audio, Config().alignment)
+    found = refine_lag(Placed(0, len(edit), 2048.0), Pair((view,), edit), polarity=1.0)
     assert found.lag == pytest.approx(2048 + lag, abs=0.1)
     assert found.score > 10
 

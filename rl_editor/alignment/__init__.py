@@ -23,7 +23,7 @@ from jaxtyping import Float32
 from rl_editor.alignment.confidence import Belief, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
-from rl_editor.alignment.refine import Pair, Placed, joined, learn_mastering, place
+from rl_editor.alignment.refine import Pair, Placed, joined, learn_mastering, place, unheard
 from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.views import Search, tape_view
@@ -141,13 +141,17 @@ def _placed(
 ) -> tuple[list[Placed], Pair]:
     """Runs to the sample, in as many views of the raw as the edit needs."""
     scale = Scale(config.audio, config.alignment)
-    pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
-    runs = best_runs(rows, [view.rows for view in pair.views], config.alignment)
     search = Search(raw, edit, rows, config.audio, config.alignment)
-    while (warp := search.missing(runs, pair.views)) is not None:
+    pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
+    while True:
+        runs = best_runs(rows, [view.heard for view in pair.views], config.alignment)
+        warp = search.missing(runs, pair.views)
+        if warp is None:
+            placed, polarity = place(runs, pair, hop=config.audio.hop_length)
+            warp = search.missing(runs, pair.views, unheard(placed, pair, hop=config.audio.hop_length))
+        if warp is None:
+            break
         pair = Pair((*pair.views, scale.view(pair, warp)), edit)
-        runs = best_runs(rows, [view.rows for view in pair.views], config.alignment)
-    placed, polarity = place(runs, pair, hop=config.audio.hop_length)
     placed, pair = sharpened(placed, pair, scale, polarity=polarity)
     return joined(placed, pair), pair
 

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from rl_editor.alignment.refine import Mastering, Placed, power_gain, spread
-from rl_editor.alignment.twins import Profile
 from rl_editor.alignment.viterbi import Stacked, diagonal_similarity
 
 WINDOW_SAMPLES = 4096
@@ -20,7 +19,6 @@ WINDOWS_PER_RUN = 8
 BELIEVED_SCORE = 20.0  # a correlation peak this many deviations high is certain ...
 DOUBTED_SCORE = 6.0  # ... and one of this height comes by chance (2049 lags)
 DOUBTED_SIMILARITY, BELIEVED_SIMILARITY = 0.3, 0.8  # unlike music; the same music mastered
-HARMLESS_RIVAL = 0.6  # share of the own similarity that any other place of the same song reaches
 MARGIN_WEIGHT = 0.5
 FOREIGN_FRAMES = 16  # 0.37 s: shorter stretches are left to the run
 FOREIGN_SIMILARITY = 0.65  # only what sounds less alike than this is checked by its samples
@@ -51,13 +49,12 @@ def believe(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> Be
     right = mastering.pair.views[run.view].stacked
     similarity = run_similarity(run, left, right, hop=hop)
     alike = float(np.clip(_scaled(float(similarity.mean()) if len(similarity) else 0.0), 0.0, 1.0))
-    rival = _rival(run, left, right, hop=hop)
     if mastering.pair.sound(run) is None:
         gain = power_gain([run], mastering.pair) / (abs(mastering.gain) + 1e-9)
-        return Belief(alike * (1 - MARGIN_WEIGHT * rival), gain)
+        return Belief(alike * (1 - MARGIN_WEIGHT * run.rival), gain)
     agreement, gain = _agreement(run, mastering)
     peak = float(np.clip((run.score - DOUBTED_SCORE) / (BELIEVED_SCORE - DOUBTED_SCORE), 0.0, 1.0))
-    return Belief(float(np.sqrt(alike * (agreement + peak) / 2) * (1 - MARGIN_WEIGHT * rival)), gain)
+    return Belief(float(np.sqrt(alike * (agreement + peak) / 2) * (1 - MARGIN_WEIGHT * run.rival)), gain)
 
 
 def run_similarity(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> Float32[np.ndarray, " frames"]:
@@ -126,16 +123,6 @@ def _agreement(run: Placed, mastering: Mastering) -> tuple[float, float]:
 def _coefficient(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
     x, y = x - x.mean(), y - y.mean()
     return float(x @ y / np.sqrt((x @ x) * (y @ y) + 1e-18))
-
-
-def _rival(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> float:
-    """0 when no other diagonal comes near, or the nearest is this very music again; 1 for an equal stranger."""
-    profile = Profile(run, left, right, hop=hop)
-    if profile.empty or profile.own <= 0:
-        return 1.0
-    closeness = float(np.clip(profile.others.max() / profile.own, 0.0, 1.0))
-    closeness = max(0.0, closeness - HARMLESS_RIVAL) / (1.0 - HARMLESS_RIVAL)
-    return closeness * float(np.clip(1.0 - profile.twin_of_best(right), 0.0, 1.0))
 
 
 def _foreign(

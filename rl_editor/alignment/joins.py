@@ -20,7 +20,8 @@ import scipy.fft
 from jaxtyping import Complex, Float, Float32
 
 from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
-from rl_editor.alignment.refine import Mastering, Placed, padded_slice
+from rl_editor.alignment.refine import Mastering, Placed
+from rl_editor.utils import padded_span
 
 REACH_SAMPLES = 6000  # the join is sought this far to either side of the estimate: 0.27 s
 FOREIGN_REACH_SAMPLES = 12000
@@ -52,7 +53,7 @@ def find_join(left: Placed, right: Placed, mastering: Mastering, *, sample_rate:
 
 def _find_within(reach: int, left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int) -> Join:
     start, end = max(left.start, left.end - reach), min(right.end, left.end + reach)
-    edit = padded_slice(mastering.pair.edit, start, end - start).astype(np.float64)
+    edit = padded_span(mastering.pair.edit, start, end - start).astype(np.float64)
     if any(side.lag is not None and mastering.pair.sound(side) is None for side in (left, right)):
         return Join(_by_spectrum(left, right, start, end, mastering, sample_rate=sample_rate), 0.0)
     sides = [_heard(side, left.end, start, end, mastering) for side in (left, right)]
@@ -94,7 +95,7 @@ def _spectrum(
     mono: Float32[np.ndarray, " samples"], start: int, count: int, hop: float, semitones: float, sample_rate: int
 ) -> Float32[np.ndarray, "count bands"]:
     bank = mel_bank(sample_rate, SPECTRUM_FFT, SPECTRUM_BANDS, ratio=2.0 ** (semitones / 12.0))
-    span = padded_slice(mono, start - SPECTRUM_FFT, round(count * hop) + 2 * SPECTRUM_FFT)
+    span = padded_span(mono, start - SPECTRUM_FFT, round(count * hop) + 2 * SPECTRUM_FFT)
     return shapes(mel_power(span, bank, n_fft=SPECTRUM_FFT, hop=hop, first=SPECTRUM_FFT, count=count))
 
 
@@ -138,6 +139,8 @@ def _best_join(
     parts = (edit * left, edit * right, left**2, left * right, right**2)
     spectra = [scipy.fft.rfft(part, n) for part in parts]
     power = np.concatenate([[0.0], np.cumsum(edit**2)])
+    before = np.concatenate([[0.0], np.cumsum((edit - left) ** 2)])
+    after = np.concatenate([np.cumsum(((edit - right) ** 2)[::-1])[::-1], [0.0]])
     for milliseconds in CROSSFADES_MS:
         length = round(milliseconds * sample_rate / 1000)
         if length >= len(edit):
@@ -147,7 +150,7 @@ def _best_join(
             ramp = scipy.fft.irfft(sum(s * k for s, k in zip(spectra, kernels, strict=True)), n)
             places = np.arange(len(edit) - length + 1)
             inside = power[places + length] - power[places] + ramp[places]
-            outside = _outside(edit, left, right, length)
+            outside = before[: len(before) - length] + after[length:]
             cost = inside + outside
             best = int(cost.argmin())
             if cost[best] < min(lowest, bound):
@@ -170,17 +173,6 @@ def _floor(
     near[max(0, position - reach) : position + reach] = True
     share = residual[~near].sum() / (power[~near].sum() + 1e-12)
     return float(residual[~near].sum() + share * power[near].sum())
-
-
-def _outside(
-    edit: Float[np.ndarray, " samples"],
-    left: Float[np.ndarray, " samples"],
-    right: Float[np.ndarray, " samples"],
-    length: int,
-) -> Float[np.ndarray, " places"]:
-    before = np.concatenate([[0.0], np.cumsum((edit - left) ** 2)])
-    after = np.concatenate([np.cumsum(((edit - right) ** 2)[::-1])[::-1], [0.0]])
-    return np.asarray(before[: len(before) - length] + after[length:])
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ Whitening: cross-spectrum / |cross-spectrum|^0.7, between plain correlation (bro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from jaxtyping import Complex, Float, Float32
 
 from rl_editor.alignment.views import View
 from rl_editor.alignment.viterbi import Run
+from rl_editor.utils import padded_span
 
 WHITENING = 0.7  # exponent
 PROBE_SAMPLES = 8192  # 0.37 s at 22 050 Hz
@@ -33,6 +34,8 @@ FOLLOWED_SAMPLES = 441.0  # 20 ms: the same where only a spectrum follows
 TRANSFER_SAMPLES = 4096
 TRANSFER_WINDOWS = 64
 TAPS_REACH = 256  # taps to either side
+FILTER_BLOCK = 1 << 16  # samples filtered at a time
+DELAY_REACH = 16  # taps to either side of a fraction of a sample
 REGULARISATION = 1e-3  # of the mean spectral power
 HEARD_SCORE = 7.0  # deviations that a probe's peak must stand out; noise reaches 5 in 2049 lags
 STEADY_SAMPLES = 3.0  # probes this near a line have one lag, or one drift
@@ -43,7 +46,8 @@ class Placed:
     """Edit samples [start, end) that play their view ``lag`` samples further on; None is unmatched.
 
     ``score`` is the height of the correlation peak over the standard deviation of its surroundings; ``drift`` the
-    samples per sample by which the lag grows along the run, where its probes show one.
+    samples per sample by which the lag grows along the run, where its probes show one; ``rival`` how near the best
+    other place comes that is not this very music again, from 0 to 1.
     """
 
     start: int
@@ -52,6 +56,7 @@ class Placed:
     score: float = 0.0
     view: int = 0
     drift: float = 0.0
+    rival: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +89,37 @@ class Mastering:
     pair: Pair
     taps: Float[np.ndarray, " taps"]
     gain: float  # root of the power gain, signed by polarity
+    _blocks: dict[tuple[int, int], Float32[np.ndarray, " samples"]] = field(default_factory=dict)
 
     def predict(self, run: Placed, *, start: int, length: int) -> Float[np.ndarray, " samples"]:
         """What edit samples [start, start + length) should be if they play as this run does."""
-        sound, lag = self.pair.sound(run), run.lag or 0.0
-        assert sound is not None, "samples are predicted where samples follow"
+        lag = run.lag or 0.0
         whole = int(np.floor(lag))
-        span = padded_slice(sound, start + whole - TAPS_REACH, length + 2 * TAPS_REACH)
-        return np.asarray(scipy.signal.oaconvolve(span, _shifted(self.taps, lag - whole), mode="valid"))
+        if lag == whole:
+            return self._filtered(run.view, start + whole, length)
+        span = self._filtered(run.view, start + whole - DELAY_REACH + 1, length + 2 * DELAY_REACH - 1)
+        return np.asarray(np.convolve(span, _delay(round(lag - whole, 3)), mode="valid"))
+
+    def _filtered(self, view: int, start: int, length: int) -> Float[np.ndarray, " samples"]:
+        """A view's sound as mastered, from blocks that are filtered once."""
+        blocks = range(start // FILTER_BLOCK, (start + length - 1) // FILTER_BLOCK + 1)
+        joined = np.concatenate([self._block(view, k) for k in blocks])
+        return np.asarray(joined[start - blocks[0] * FILTER_BLOCK :][:length], dtype=np.float64)
+
+    def _block(self, view: int, k: int) -> Float32[np.ndarray, " samples"]:
+        if (view, k) not in self._blocks:
+            sound = self.pair.views[view].sound
+            assert sound is not None, "samples are predicted where samples follow"
+            span = padded_span(sound, k * FILTER_BLOCK - TAPS_REACH, FILTER_BLOCK + 2 * TAPS_REACH)
+            self._blocks[view, k] = scipy.signal.oaconvolve(span, self.taps, mode="valid").astype(np.float32)
+        return self._blocks[view, k]
+
+
+@lru_cache(maxsize=1024)
+def _delay(share: float) -> Float[np.ndarray, " taps"]:
+    """A windowed sinc that reads a signal ``share`` samples later than its middle tap."""
+    at = np.arange(2 * DELAY_REACH) - DELAY_REACH + share
+    return np.asarray(np.sinc(at) * np.cos(np.pi / 2 * at / DELAY_REACH) ** 2)
 
 
 class Placement(NamedTuple):
@@ -120,6 +148,15 @@ def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
     if drift:
         return replace(run, lag=run.lag + shift, score=score, drift=drift)
     return replace(run, lag=run.lag + _fine_peak(found, polarity, peak) - SEARCH_SAMPLES, score=score)
+
+
+def unheard(runs: Sequence[Placed], pair: Pair, *, hop: int) -> list[Run]:
+    """The runs, in frames, that should play samples and do not."""
+    return [
+        Run(round(run.start / hop), round(run.end / hop), round(run.lag / hop), run.view)
+        for run in runs
+        if run.lag is not None and pair.sound(run) is not None and run.score < HEARD_SCORE and not run.drift
+    ]
 
 
 def without_hops(runs: Sequence[Run]) -> list[Run]:
@@ -197,22 +234,11 @@ def spread(run: Placed, length: int, count: int) -> list[int]:
     return [run.start + int((k + 0.5) * room / count) for k in range(count)]
 
 
-def padded_slice(samples: Float[np.ndarray, " n"], start: int, length: int) -> Float[np.ndarray, " m"]:
-    """``samples[start : start + length]`` with zeros where there are none."""
-    low, high = max(0, start), min(len(samples), start + length)
-    if low == start and high == start + length:
-        return samples[low:high]
-    out = np.zeros(length, samples.dtype)
-    if low < high:
-        out[low - start : high - start] = samples[low:high]
-    return out
-
-
-def fractional_slice(samples: Float[np.ndarray, " n"], start: float, length: int) -> Float[np.ndarray, " m"]:
+def fractional_slice(samples: Float32[np.ndarray, " n"], start: float, length: int) -> Float[np.ndarray, " m"]:
     """The same from a fractional position, by turning the phase of a slice with 64 samples to spare."""
     whole = int(np.floor(start))
     spare = 64
-    sound = padded_slice(samples, whole - spare, length + 2 * spare)
+    sound = padded_span(samples, whole - spare, length + 2 * spare)
     if start == whole:
         return sound[spare : spare + length]
     spectrum = scipy.fft.rfft(sound) * _turn(len(sound), start - whole)
@@ -221,14 +247,6 @@ def fractional_slice(samples: Float[np.ndarray, " n"], start: float, length: int
 
 def _turn(n: int, delay: float) -> Complex[np.ndarray, " bins"]:
     return np.asarray(np.exp(2j * np.pi * np.arange(n // 2 + 1) * delay / n))
-
-
-def _shifted(taps: Float[np.ndarray, " taps"], advance: float) -> Float[np.ndarray, " taps"]:
-    """Taps whose output comes ``advance`` samples earlier."""
-    if advance == 0.0:
-        return taps
-    n = len(taps) + 1
-    return np.asarray(scipy.fft.irfft(scipy.fft.rfft(taps, n) * _turn(n, advance), n)[: len(taps)])
 
 
 def _taps(transfer: Complex[np.ndarray, " bins"]) -> Float[np.ndarray, " taps"]:
@@ -271,7 +289,7 @@ def _correlations(pair: Pair, run: Placed) -> _Correlation | None:
     if not starts or sound is None:
         return None
     first = int(run.lag or 0) - SEARCH_SAMPLES
-    heard = np.stack([padded_slice(sound, start + first, length + 2 * SEARCH_SAMPLES) for start in starts])
+    heard = np.stack([padded_span(sound, start + first, length + 2 * SEARCH_SAMPLES) for start in starts])
     probes = np.stack([pair.edit[start : start + length] for start in starts]) * window
     cross = scipy.fft.rfft(heard, n) * np.conj(scipy.fft.rfft(probes, n))
     cross[:, 0] = 0.0  # DC tells nothing

@@ -18,7 +18,7 @@ from rl_editor.alignment.refine import HEARD_SCORE, Pair, Placed, refined, sprea
 from rl_editor.alignment.views import View, Warp, tape_semitones, tape_view, warped_view
 from rl_editor.config import AlignmentConfig, AudioConfig
 
-AGREED_SAMPLES = 4.0  # over a run's length, that its own speed may differ from a shared one
+AGREED_SAMPLES = 8.0  # over a run's length, that its own speed may differ from a shared one
 UNDECIDED_SAMPLES = 22050  # shorter runs show no drift and take the speed of the others
 TAPE_REACH_S = 2.0  # to either side of a warp's anchor its samples are tried
 TAPE_PITCH = 0.35  # semitones beside a tape's pitch that a tuned pitch may lie
@@ -80,10 +80,10 @@ def _respeeded(runs: Sequence[Placed], pair: Pair, scale: Scale, *, polarity: fl
         groups = _groups([runs[k] for k in mine])
         if view.sound is None or not any(groups):
             continue
-        homes = {0.0: index}
-        for drift in groups:
-            if drift not in homes:
-                homes[drift] = len(views)
+        homes: dict[float, int] = {}
+        for drift, length in groups.items():
+            homes[drift] = _view_at(view.speed * (1.0 + drift), length, views)
+            if homes[drift] == len(views):
                 views.append(scale.respeeded(view, pair, view.speed * (1.0 + drift)))
         for k in mine:
             home = homes[_nearest_group(runs[k], groups)]
@@ -96,7 +96,7 @@ def _respeeded(runs: Sequence[Placed], pair: Pair, scale: Scale, *, polarity: fl
 
 
 def _groups(runs: Sequence[Placed]) -> dict[float, int]:
-    """The drifts that runs share, each with the samples it covers; long runs tell them best and come first."""
+    """The drifts that runs share, each with the length of its longest run; long runs tell best and come first."""
     groups: dict[float, int] = {}
     for run in sorted(runs, key=lambda r: r.start - r.end):
         length = run.end - run.start
@@ -105,8 +105,14 @@ def _groups(runs: Sequence[Placed]) -> dict[float, int]:
         near = min(groups, key=lambda drift: abs(drift - run.drift), default=None)
         if near is None or abs(near - run.drift) * length > AGREED_SAMPLES:
             near = run.drift
-        groups[near] = groups.get(near, 0) + length
+        groups.setdefault(near, length)
     return groups
+
+
+def _view_at(speed: float, length: int, views: Sequence[View]) -> int:
+    """The tape that runs at a speed as far as so many samples tell; the number of views where there is none."""
+    near = [k for k, v in enumerate(views) if v.sound is not None and abs(v.speed - speed) * length <= AGREED_SAMPLES]
+    return min(near, key=lambda k: abs(views[k].speed - speed), default=len(views))
 
 
 def _nearest_group(run: Placed, groups: dict[float, int]) -> float:

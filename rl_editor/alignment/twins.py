@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32, Int64
 from rl_editor.alignment.refine import Mastering, Placed, refined, spread
 from rl_editor.alignment.viterbi import Stacked
 
+HARMLESS_RIVAL = 0.6  # share of the own similarity that any other place of the same song reaches
 PICKED_FRAMES = 16  # frames of a run that are compared with every diagonal
 RIVAL_MARGIN = 0.06  # of similarity
 MOST_RIVALS = 6
@@ -42,6 +43,14 @@ class Profile:
         near = self.diagonal - self.low
         self.others = self.similarity.copy()
         self.others[max(0, near - NEIGHBOUR_FRAMES) : near + NEIGHBOUR_FRAMES + 1] = -1.0
+
+    def rival(self, right: Stacked) -> float:
+        """0 when no other diagonal comes near, or the nearest is this very music again; 1 for an equal stranger."""
+        if self.empty or self.own <= 0:
+            return 1.0
+        closeness = float(np.clip(self.others.max() / self.own, 0.0, 1.0))
+        closeness = max(0.0, closeness - HARMLESS_RIVAL) / (1.0 - HARMLESS_RIVAL)
+        return closeness * float(np.clip(1.0 - self.twin_of_best(right), 0.0, 1.0))
 
     def twin_of_best(self, right: Stacked) -> float:
         """How alike the raw itself is here and at the best other diagonal."""
@@ -78,9 +87,12 @@ def truest_twins(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *,
 
 
 def _truest(run: Placed, neighbours: Sequence[float], mastering: Mastering, left: Stacked, *, hop: int) -> Placed:
-    view = mastering.pair.views[run.view]
-    if run.lag is None or view.sound is None or (profile := Profile(run, left, view.stacked, hop=hop)).empty:
+    if run.lag is None:
         return run
+    view = mastering.pair.views[run.view]
+    profile = Profile(run, left, view.stacked, hop=hop)
+    if profile.empty or view.sound is None:
+        return replace(run, rival=profile.rival(view.stacked))
     best, least = run, _unexplained(run, mastering)
     for lag in (*neighbours, *(float(diagonal * hop) for diagonal in profile.rivals())):
         if least < LEAST_GAIN:
@@ -89,7 +101,9 @@ def _truest(run: Placed, neighbours: Sequence[float], mastering: Mastering, left
         rest = _unexplained(rival, mastering)
         if rest < CLEARLY_LESS * least and least - rest > LEAST_GAIN:
             best, least = rival, rest
-    return best
+    if best is not run:
+        profile = Profile(best, left, view.stacked, hop=hop)
+    return replace(best, rival=profile.rival(view.stacked))
 
 
 def similarity_to_all(

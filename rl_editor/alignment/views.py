@@ -21,23 +21,31 @@ from typing import NamedTuple
 import numpy as np
 import scipy.optimize
 import soxr
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32
 
 from rl_editor.alignment.descriptors import descriptors, mel_bank, mel_power, shapes
-from rl_editor.alignment.viterbi import Run, Stacked, diagonal_similarity, stacked
+from rl_editor.alignment.viterbi import Heard, Run, Stacked, diagonal_similarity, stacked
 from rl_editor.config import AlignmentConfig, AudioConfig
+from rl_editor.utils import padded_span
 
 SPEED_STEP, PITCH_STEP = 0.01, 0.5  # of the grid; a probe of 4 s is off by 20 ms at its ends half a step away
 GRID_FRAMES = 2  # frames between the raw's rows in the search
 PROBE_S, SHORTEST_DOUBT_S = 4.0, 1.5
+MOST_ROWS = 200  # that one cosine of a window compares, spread evenly
 MOST_PROBES, MOST_SEARCHES, MOST_VIEWS = 3, 6, 5
 HEARD = 0.45  # cosine of a probe with its place in the raw; other music stays below
 POOR_SIMILARITY = 0.75  # a run this unlike what it plays may be transposed
 BETTER = 0.05  # of cosine, that another speed or pitch must gain
 TUNED_S = (4.0, 10.0, 24.0)  # windows of the tuning, each from the result of the one before
 SIMPLE_LOSS = 0.01  # of cosine, that a simpler explanation (a tape, tempo alone, pitch alone) may cost
-SAME_SPEED, SAME_PITCH = 2e-3, 0.2
-STAIR_FRAMES, STAIR_SLOPE = 3, 0.08  # neighbours this near in diagonal, and this steep, are one run at another speed
+SAME_SPEED, SAME_PITCH = 0.015, 0.3  # nearer views are asked first
+SLIGHTLY = 2e-3  # of cosine, that counts where the samples do not follow
+STAIR_FRAMES, STAIR_SLOPE = (
+    10,
+    0.09,
+)  # neighbours this near in diagonal, and this steep, may be one run at another speed
+STAIR_LOSS = 0.03  # of cosine, that a straight line may cost over its stairs
+SHORTEST_RUN_FRAMES = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +59,9 @@ class View:
     sound: Float32[np.ndarray, " samples"] | None
 
     @property
-    def is_plain(self) -> bool:
-        """The raw as it is."""
-        return self.speed == 1.0 and self.semitones == 0.0
+    def heard(self) -> Heard:
+        """The view as states of the best path."""
+        return Heard(self.rows, self.speed)
 
 
 class Warp(NamedTuple):
@@ -94,38 +102,19 @@ def warped_view(
 
 
 class _Stretch(NamedTuple):
-    """Edit frames that are unmatched, badly matched, or a staircase; with the cosine now and a guess, if any."""
+    """Edit frames that are in doubt, the cosine that another speed or pitch must reach there, and a guess, if any."""
 
     start: int
     end: int
-    similarity: float
+    needed: float
     guess: Warp | None
-
-
-def _doubtful(
-    runs: Sequence[Run],
-    views: Sequence[View],
-    rows: Float32[np.ndarray, "edit_frames bands"],
-    alignment: AlignmentConfig,
-    *,
-    frame_s: float,
-) -> list[_Stretch]:
-    """Longest first."""
-    left = stacked(rows, alignment.stack_frames)
-    shortest = round(SHORTEST_DOUBT_S / frame_s)
-    found = [
-        *_stairs(runs, views, frame_s=frame_s),
-        *_poor(runs, views, left),
-        *(_Stretch(a, b, 0.0, None) for a, b in _unmatched(runs)),
-    ]
-    return sorted((s for s in found if s.end - s.start >= shortest), key=lambda s: s.start - s.end)
 
 
 def _unmatched(runs: Sequence[Run]) -> Iterator[tuple[int, int]]:
     """Stretches of unmatched runs and of runs too short to be meant between them."""
     start: int | None = None
     for run in runs:
-        lost = run.offset is None or run.end - run.start < 2 * STAIR_FRAMES
+        lost = run.offset is None or run.end - run.start < SHORTEST_RUN_FRAMES
         if lost and start is None:
             start = run.start
         if not lost and start is not None:
@@ -135,7 +124,7 @@ def _unmatched(runs: Sequence[Run]) -> Iterator[tuple[int, int]]:
         yield start, runs[-1].end
 
 
-def _stairs(runs: Sequence[Run], views: Sequence[View], *, frame_s: float) -> Iterator[_Stretch]:
+def _stairs(runs: Sequence[Run]) -> Iterator[list[Run]]:
     """Runs whose diagonals climb or fall step by small step: one run at another speed."""
     chain: list[Run] = []
     for run in [*runs, Run(0, 0, None)]:
@@ -143,60 +132,27 @@ def _stairs(runs: Sequence[Run], views: Sequence[View], *, frame_s: float) -> It
             chain.append(run)
             continue
         if len(chain) > 2:
-            yield _stair(chain, views[chain[0].view], frame_s=frame_s)
+            yield chain
         chain = [run] if run.offset is not None else []
 
 
 def _is_step(chain: Sequence[Run], run: Run) -> bool:
     step = (run.offset or 0) - (chain[-1].offset or 0)
-    if not 0 < abs(step) <= STAIR_FRAMES:
-        return False
     earlier = (chain[-1].offset or 0) - (chain[-2].offset or 0) if len(chain) > 1 else step
-    length = min(chain[-1].end - chain[-1].start, run.end - run.start) if len(chain) > 1 else run.end - run.start
-    return step * earlier > 0 and abs(step) <= STAIR_SLOPE * max(length, 2 * STAIR_FRAMES) + 1
-
-
-def _stair(chain: Sequence[Run], view: View, *, frame_s: float) -> _Stretch:
-    middles = np.array([(run.start + run.end) / 2 for run in chain])
-    offsets = np.array([float(run.offset or 0) for run in chain])
-    slope, level = np.polyfit(middles, offsets, 1)
-    start, end = chain[0].start, chain[-1].end
-    middle = (start + end) / 2
-    speed = view.speed * (1.0 + float(slope))
-    at = (middle + slope * middle + level) * view.speed  # raw position in frames of the raw's own hop
-    return _Stretch(start, end, 0.0, Warp(speed, view.semitones, middle, float(at), 0.0))
-
-
-def _poor(runs: Sequence[Run], views: Sequence[View], left: Stacked) -> Iterator[_Stretch]:
-    for run in runs:
-        if run.offset is None or run.end - run.start < 2 * STAIR_FRAMES:
-            continue
-        similarity = float(
-            diagonal_similarity(left, views[run.view].stacked, start=run.start, end=run.end, diagonal=run.offset).mean()
-        )
-        if similarity < POOR_SIMILARITY:
-            middle, view = (run.start + run.end) / 2, views[run.view]
-            guess = Warp(view.speed, view.semitones, middle, (middle + run.offset) * view.speed, similarity)
-            yield _Stretch(run.start, run.end, similarity, guess)
+    length = min(r.end - r.start for r in (chain[-1], run)[: len(chain)])
+    return 0 < abs(step) <= min(STAIR_FRAMES, 1 + STAIR_SLOPE * length) and step * earlier > 0
 
 
 def _seeds(stretch: _Stretch, search: "Search") -> Iterator[Warp]:
     """The guess, as tempo and as tape, or what the probes find."""
     if stretch.guess is not None:
-        guess = stretch.guess._replace(raw_sample=stretch.guess.raw_sample * search.audio.hop_length)
+        guess = stretch.guess
         yield max(
             (guess, guess._replace(semitones=tape_semitones(guess.speed))),
             key=lambda warp: search.cosine(warp, stretch.start, stretch.end, TUNED_S[0]),
         )
     if (spotted := search.spot(stretch.start, stretch.end)) is not None:
         yield spotted
-
-
-def _known(warp: Warp, views: Sequence[View]) -> bool:
-    return any(
-        abs(warp.speed - v.speed) < SAME_SPEED / 20 and abs(warp.semitones - v.semitones) < SAME_PITCH / 2
-        for v in views
-    )
 
 
 class Search:
@@ -211,6 +167,7 @@ class Search:
         alignment: AlignmentConfig,
     ) -> None:
         self.raw, self.edit, self.rows, self.audio, self.alignment = raw, edit, rows, audio, alignment
+        self.left = stacked(rows, alignment.stack_frames)
         self.frame_s = audio.hop_length / audio.sample_rate
         n_speeds, n_pitches = (
             round(alignment.speed_reach / SPEED_STEP),
@@ -221,22 +178,77 @@ class Search:
         self._searched: list[tuple[int, int]] = []
         self._raw_rows: list[Float32[np.ndarray, "grid bands"]] = []
 
-    def missing(self, runs: Sequence[Run], views: Sequence[View]) -> Warp | None:
+    def missing(self, runs: Sequence[Run], views: Sequence[View], unheard: Sequence[Run] = ()) -> Warp | None:
         """A speed and pitch that explains what these runs leave most in doubt; None where nothing does.
 
-        A stretch that was searched in vain is not searched again, and the whole search is bounded.
+        ``unheard`` are runs whose samples do not follow. A stretch that was searched in vain is not searched again, and
+        the whole search is bounded.
         """
-        for stretch in _doubtful(runs, views, self.rows, self.alignment, frame_s=self.frame_s):
+        for stretch in self._doubtful(runs, views, unheard):
             if len(views) > MOST_VIEWS or len(self._searched) >= MOST_SEARCHES:
                 return None
             if any(a < stretch.end and stretch.start < b for a, b in self._searched):
                 continue
             for seed in _seeds(stretch, self):
                 warp = self.tune(seed, stretch.start, stretch.end)
-                if warp.score > max(HEARD, stretch.similarity + BETTER) and not _known(warp, views):
+                if warp.score > max(HEARD, stretch.needed) and not self._known(warp, stretch, views):
                     return warp
             self._searched.append((stretch.start, stretch.end))
         return None
+
+    def _doubtful(self, runs: Sequence[Run], views: Sequence[View], unheard: Sequence[Run]) -> list[_Stretch]:
+        """Longest first."""
+        found = [_Stretch(a, b, HEARD, None) for a, b in _unmatched(runs)]
+        found += [self._stair(chain, views) for chain in _stairs(runs)]
+        found += [self._as_it_is(run, views, BETTER) for run in runs if self._is_poor(run, views)]
+        found += [self._as_it_is(run, views, SLIGHTLY) for run in unheard]
+        shortest = round(SHORTEST_DOUBT_S / self.frame_s)
+        return sorted((s for s in found if s.end - s.start >= shortest), key=lambda s: s.start - s.end)
+
+    def _is_poor(self, run: Run, views: Sequence[View]) -> bool:
+        if run.offset is None or run.end - run.start < SHORTEST_RUN_FRAMES:
+            return False
+        right = views[run.view].stacked
+        cosines = diagonal_similarity(self.left, right, start=run.start, end=run.end, diagonal=run.offset)
+        return float(cosines.mean()) < POOR_SIMILARITY
+
+    def _as_it_is(self, run: Run, views: Sequence[View], gain: float) -> _Stretch:
+        guess = self._as_warp(run, views)
+        return _Stretch(run.start, run.end, guess.score + gain, guess)
+
+    def _as_warp(self, run: Run, views: Sequence[View]) -> Warp:
+        view, middle = views[run.view], (run.start + run.end) / 2
+        at = (middle + (run.offset or 0)) * self.audio.hop_length * view.speed
+        warp = Warp(view.speed, view.semitones, middle, at, 0.0)
+        return warp._replace(score=self.cosine(warp, run.start, run.end, TUNED_S[0]))
+
+    def _stair(self, chain: Sequence[Run], views: Sequence[View]) -> _Stretch:
+        """A chain as one line, which must be about as good as its stairs."""
+        view = views[chain[0].view]
+        middles = np.array([(run.start + run.end) / 2 for run in chain])
+        slope, level = np.polyfit(middles, [float(run.offset or 0) for run in chain], 1)
+        start, end = chain[0].start, chain[-1].end
+        middle = (start + end) / 2
+        at = (middle * (1.0 + slope) + level) * self.audio.hop_length * view.speed
+        own = np.average([self._as_warp(run, views).score for run in chain], weights=[r.end - r.start for r in chain])
+        return _Stretch(
+            start,
+            end,
+            float(own) - STAIR_LOSS,
+            Warp(float(view.speed * (1.0 + slope)), view.semitones, middle, at, 0.0),
+        )
+
+    def _known(self, warp: Warp, stretch: _Stretch, views: Sequence[View]) -> bool:
+        """Whether a view there is explains the place as well."""
+        return any(
+            abs(warp.speed - view.speed) < SAME_SPEED
+            and abs(warp.semitones - view.semitones) < SAME_PITCH
+            and self.cosine(
+                warp._replace(speed=view.speed, semitones=view.semitones), stretch.start, stretch.end, TUNED_S[-1]
+            )
+            > warp.score - (SLIGHTLY if stretch.guess else SIMPLE_LOSS)
+            for view in views
+        )
 
     def spot(self, start: int, end: int) -> Warp | None:
         """The best place of a few probes of these edit frames, over the grid of speeds and pitches."""
@@ -263,16 +275,17 @@ class Search:
         a, b = max(start, round(warp.edit_frame) - half), min(end, round(warp.edit_frame) + half)
         if b - a < 8:
             return 0.0
-        hop, n_fft = self.audio.hop_length * warp.speed, self.audio.n_fft
-        first = warp.raw_sample + (a - warp.edit_frame) * hop
+        every = -(-(b - a) // MOST_ROWS)
+        frame, n_fft = self.audio.hop_length * warp.speed, self.audio.n_fft
+        first = warp.raw_sample + (a - warp.edit_frame) * frame
         low = round(first) - n_fft // 2
-        span = self.raw[max(0, low) : max(0, round(first + (b - a) * hop) + n_fft)]
-        padded = np.pad(span, (max(0, -low), n_fft))
+        span = padded_span(self.raw, low, round((b - a) * frame) + 2 * n_fft)
         bank = mel_bank(
             self.audio.sample_rate, n_fft, self.alignment.n_bands, ratio=2 ** (round(warp.semitones, 2) / 12)
         )
-        heard = mel_power(padded, bank, n_fft=n_fft, hop=hop, first=n_fft // 2, count=b - a)
-        return _cosine(self.rows[a:b] - self.rows[a:b].mean(axis=0), shapes(heard))
+        edit = self.rows[a:b:every]
+        power = mel_power(span, bank, n_fft=n_fft, hop=frame * every, first=n_fft // 2, count=len(edit))
+        return _cosine(edit - edit.mean(axis=0), shapes(power))
 
     def _spot(self, at: int, length: int) -> Warp:
         best = Warp(1.0, 0.0, float(at), 0.0, 0.0)
@@ -312,7 +325,7 @@ class Search:
             np.zeros(3),
             method="Nelder-Mead",
             options={
-                "maxfev": 45,
+                "maxfev": 45 if first else 25,
                 "xatol": 0.02,
                 "fatol": 1e-4,
                 "initial_simplex": np.vstack([np.zeros(3), np.eye(3)]) - 0.25,

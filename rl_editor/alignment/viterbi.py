@@ -56,6 +56,13 @@ class Stacked(NamedTuple):
     reach: int
 
 
+class Heard(NamedTuple):
+    """One view as states: its rows, and the raw frames that pass per row."""
+
+    rows: Float32[np.ndarray, "frames bands"]
+    speed: float = 1.0
+
+
 class Band(NamedTuple):
     """Diagonals [low, low + width) of a view that may be taken in edit frames [start, end)."""
 
@@ -68,11 +75,11 @@ class Band(NamedTuple):
 
 def best_runs(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
+    views: Sequence[Heard],
     config: AlignmentConfig,
 ) -> list[Run]:
     """The runs of the best path; straight for small problems, coarse to fine above ``coarse_above_cells``."""
-    factor = coarse_factor(len(edit) * sum(map(len, views)), config)
+    factor = coarse_factor(len(edit) * sum(len(view.rows) for view in views), config)
     if factor == 1:
         return best_path(edit, views, config)
     return fine_runs(edit, views, coarse_runs(edit, views, config, factor=factor), config, factor=factor)
@@ -87,43 +94,51 @@ def coarse_factor(cells: int, config: AlignmentConfig) -> int:
 
 def coarse_runs(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
+    views: Sequence[Heard],
     config: AlignmentConfig,
     *,
     factor: int,
 ) -> list[Run]:
     """The runs of the best path over averages of ``factor`` frames, in coarse frames."""
     return best_path(
-        coarsened(edit, factor), [coarsened(view, factor) for view in views], config, frames_per_step=factor
+        coarsened(edit, factor),
+        [view._replace(rows=coarsened(view.rows, factor)) for view in views],
+        config,
+        frames_per_step=factor,
     )
 
 
 def fine_runs(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
+    views: Sequence[Heard],
     coarse: Sequence[Run],
     config: AlignmentConfig,
     *,
     factor: int,
 ) -> list[Run]:
     """The runs of the best path near the coarse ones."""
-    return band_path(edit, views, bands_around(coarse, factor=factor, n_edit=len(edit)), config)
+    return band_path(
+        edit,
+        views,
+        bands_around(coarse, factor=factor, n_edit=len(edit), speeds=[view.speed for view in views]),
+        config,
+    )
 
 
 def best_path(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
+    views: Sequence[Heard],
     config: AlignmentConfig,
     *,
     frames_per_step: int = 1,
 ) -> list[Run]:
     """The runs of the best path; ``frames_per_step`` says how many frames an averaged row stands for."""
     n = len(edit)
-    first = np.concatenate([[0], np.cumsum([len(view) for view in views])])
+    first = np.concatenate([[0], np.cumsum([len(view.rows) for view in views])])
     m = int(first[-1])
     jump, unmatched = config.jump_cost / frames_per_step, config.unmatched_cost - 1.0
     reach = -(-config.stack_frames // frames_per_step)
-    left, rights = stacked(edit, reach), [stacked(view, reach) for view in views]
+    left, rights = stacked(edit, reach), [stacked(view.rows, reach) for view in views]
     bits = np.empty((n, (m + 7) // 8), np.uint8)
     ledger = _Ledger(n)
     cost, nothing = np.zeros(m, np.float32), jump  # the first frame may start anywhere in the raw
@@ -150,13 +165,13 @@ def best_path(
 
 def band_path(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Float32[np.ndarray, "view_frames bands"]],
+    views: Sequence[Heard],
     bands: Sequence[Band],
     config: AlignmentConfig,
 ) -> list[Run]:
     """The runs of the best path that keeps to the bands, by the same recurrence with diagonals for states."""
     n, jump, unmatched = len(edit), config.jump_cost, config.unmatched_cost - 1.0
-    left, rights = stacked(edit, config.stack_frames), [stacked(view, config.stack_frames) for view in views]
+    left, rights = stacked(edit, config.stack_frames), [stacked(view.rows, config.stack_frames) for view in views]
     costs = [_band_similarity(left, rights[band.view], band) for band in bands]
     ledger, path, view = _Ledger(n), np.empty(n, np.int64), np.zeros(n, np.int64)
     spans: list[_BandSpan] = []
@@ -184,20 +199,21 @@ def band_path(
     return runs_of(path, view)
 
 
-def bands_around(runs: Sequence[Run], *, factor: int, n_edit: int) -> list[Band]:
-    """A band of fine diagonals around every matched coarse run."""
+def bands_around(runs: Sequence[Run], *, factor: int, n_edit: int, speeds: Sequence[float] = (1.0,)) -> list[Band]:
+    """A band of fine diagonals around every matched coarse run, and around the same raw in every other view."""
     half = BAND_HALF_WIDTH_FACTORS * factor
-    return [
-        Band(
-            max(0, run.start * factor - BAND_MARGIN_FRAMES),
-            min(n_edit, run.end * factor + BAND_MARGIN_FRAMES),
-            run.offset * factor - half,
-            2 * half + 1,
-            run.view,
-        )
-        for run in runs
-        if run.offset is not None
-    ]
+    bands = []
+    for run in runs:
+        if run.offset is None:
+            continue
+        start, end = run.start * factor, run.end * factor
+        for view, speed in enumerate(speeds):
+            ratio = speeds[run.view] / speed
+            ends = [round((at + run.offset * factor) * ratio) - at for at in (start, end)]
+            low, high = min(ends) - half, max(ends) + half
+            first, last = max(0, start - BAND_MARGIN_FRAMES), min(n_edit, end + BAND_MARGIN_FRAMES)
+            bands.append(Band(first, last, low, high - low + 1, view))
+    return bands
 
 
 def runs_of(
