@@ -22,13 +22,14 @@ from rl_editor.alignment.confidence import Belief, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
 from rl_editor.alignment.refine import Pair, Placed, joined, learn_mastering, place
+from rl_editor.alignment.summary import AlignmentSummary, summarise
 from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.viterbi import best_runs, stacked
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AlignmentError, PairRejectedError
 
-__all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "summarise"]
+__all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "recover_files", "summarise"]
 
 SILENT_PEAK = 1e-4  # -80 dBFS
 LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
@@ -43,22 +44,6 @@ class Alignment:
     edit: EditList
     gain_db: float
     polarity_flipped: bool
-
-
-@dataclass(frozen=True)
-class AlignmentSummary:
-    """What a person wants to know first; times in seconds of output, but ``cut_s`` (of source)."""
-
-    n_segments: int
-    n_joins: int
-    matched_share: float
-    median_confidence: float
-    cut_s: float  # source that never plays
-    repeated_s: float  # output that plays source already played
-    n_moves: int  # joins that go back in the source to what has not played yet
-    unexplained_s: float
-    loudest_db: float
-    softest_db: float
 
 
 def align(
@@ -84,15 +69,18 @@ def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> 
         AudioFileError: a file cannot be read.
         PairRejectedError, AlignmentError: as ``align``, naming the files.
     """
+    return recover_files(raw_path, edit_path, config).edit
+
+
+def recover_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> Alignment:
+    """``align_files`` with what was done to the whole edit."""
     from rl_editor.utils import audio_info, load_mono, source_info
 
     rate = config.audio.sample_rate
     source, heard = source_info(raw_path), audio_info(edit_path)
     raw, edit = load_mono(raw_path, rate), load_mono(edit_path, rate)
     try:
-        return recover(
-            raw, edit, config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
-        ).edit
+        return recover(raw, edit, config, source=source, output_frames=round(heard.duration_s * source.sample_rate))
     except AlignmentError as error:
         raise type(error)(f"{Path(edit_path).name} from {Path(raw_path).name}: {error}") from None
 
@@ -125,36 +113,6 @@ def recover(
     ratio = source.sample_rate / config.audio.sample_rate
     segments = _segments(runs, crossfades, beliefs, ratio, source, output_frames or round(len(edit) * ratio))
     return Alignment(EditList(source, tuple(segments)), 20 * float(np.log10(abs(mastering.gain))), mastering.gain < 0)
-
-
-def summarise(edit: EditList) -> AlignmentSummary:
-    """Count what an edit list did; ``median_confidence`` weighs segments by their length."""
-    rate, merged = edit.source.sample_rate, edit.merged().segments
-    played = np.zeros(edit.source.frames, np.bool_)
-    repeated, moves, unexplained, furthest = 0, 0, 0, 0
-    for segment in merged:
-        start, end = segment.source_start_frame, segment.source_end_frame
-        if start is None or end is None:
-            unexplained += segment.frames
-            continue
-        repeated += int(np.count_nonzero(played[start:end]))
-        moves += start < furthest and float(played[start : min(end, start + rate)].mean()) < 0.5
-        furthest = max(furthest, end)
-        played[start:end] = True
-    matched = [s for s in edit.segments if s.source_start_frame is not None]
-    gains = [s.gain_db for s in matched] or [0.0]
-    return AlignmentSummary(
-        n_segments=len(merged),
-        n_joins=max(0, len(merged) - 1),
-        matched_share=1.0 - unexplained / max(1, edit.frames),
-        median_confidence=_weighted_median([s.confidence for s in matched], [s.frames for s in matched]),
-        cut_s=float(np.count_nonzero(~played)) / rate,
-        repeated_s=repeated / rate,
-        n_moves=moves,
-        unexplained_s=unexplained / rate,
-        loudest_db=max(gains),
-        softest_db=min(gains),
-    )
 
 
 def _check(mono: Float32[np.ndarray, " samples"], role: str, config: Config) -> None:
