@@ -325,7 +325,7 @@ def _same(loop: _Found, start: int, end: int, rate: int) -> bool:
 
 
 def _count(last: _Straight, straight: _Straight, loops: list[_Found], rate: int) -> None:
-    """One more time of the loop from the start of ``straight`` to the end of ``last``; its first time is in ``last``."""
+    """One more time of the loop from the start of ``straight`` to the end of ``last``, where its first time is."""
     start, end = straight.start, last.end
     marked = {mark.loop for play in last.plays for mark in play.marks}
     if not (loops and len(loops) - 1 in marked and _same(loops[-1], start, end, rate)):
