@@ -17,7 +17,7 @@ from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, optional_value, read_s
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
-from rl_editor.exporters import ExportFormat
+from rl_editor.exporters import SUFFIXES, ExportFormat
 from rl_editor.files import write_text
 
 app = typer.Typer(
@@ -65,8 +65,11 @@ def align(
         typer.Option(help="Draw raw, edit and what went where; PNG, default: beside -o.", metavar="[FILE]"),
     ] = None,
     to: Annotated[
-        list[ExportFormat] | None,
-        typer.Option(help="Export as well, beside -o under its name (audacity: .txt); may be repeated."),
+        list[str] | None,
+        typer.Option(
+            help="Export as well, beside -o under its name (audacity: .txt); may be repeated.",
+            metavar="|".join(SUFFIXES),
+        ),
     ] = None,
     params: Params = None,
     as_json: Json = False,
@@ -153,7 +156,7 @@ def export(
     frame_rate: Annotated[int, typer.Option(help="Video frames per second, of an EDL.", min=1)] = 25,
 ) -> None:
     """Write an edit list for another program."""
-    from rl_editor.exporters import SUFFIXES, export_edit
+    from rl_editor.exporters import export_edit
 
     by_suffix: Mapping[str, Any] = {suffix: name for name, suffix in SUFFIXES.items()}
     kind = to or by_suffix.get(output.suffix.lower())
@@ -235,7 +238,7 @@ def _align_pair(
     output: Path | None,
     config: Config,
     *,
-    to: Sequence[ExportFormat],
+    to: Sequence[str],
     picture: Path | None,
     draw: bool,
     as_json: bool,
@@ -255,7 +258,7 @@ def _align_pair(
 
 
 def _align_folder(
-    root: Path, output: Path | None, config: Config, *, to: Sequence[ExportFormat], draw: bool, as_json: bool
+    root: Path, output: Path | None, config: Config, *, to: Sequence[str], draw: bool, as_json: bool
 ) -> None:
     from rl_editor.archaeology import recover_folder
     from rl_editor.archaeology.words import pairs_table

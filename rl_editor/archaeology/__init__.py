@@ -19,7 +19,7 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import run_tracks
-from rl_editor.exporters import SUFFIXES, ExportFormat, export_edit
+from rl_editor.exporters import SUFFIXES, ExportFormat, export_edit, export_format
 from rl_editor.files import write_text
 from rl_editor.library import PAIRS, Library, Pair
 
@@ -78,7 +78,7 @@ class PairReport:
 
 
 def pair_files(
-    output: Path | None, *, to: Sequence[ExportFormat] = (), picture: Path | None = None, draw: bool = False
+    output: Path | None, *, to: Sequence[str] = (), picture: Path | None = None, draw: bool = False
 ) -> PairFiles:
     """Where a pair is written.
 
@@ -90,6 +90,7 @@ def pair_files(
 
     Raises:
         ConfigError: something is to lie beside an output that is not named, or a picture is no PNG.
+        EditListError: ``to`` names no format.
     """
     if output is None and (to or (draw and picture is None)):
         raise ConfigError("exports and pictures lie beside the edit list; name it with -o, such as -o edits.json")
@@ -99,7 +100,7 @@ def pair_files(
         return PairFiles(picture=picture)
     by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
     direct: Any = by_suffix.get(output.suffix.lower())
-    exports = {name: output.with_suffix(SUFFIXES[name]) for name in dict.fromkeys(to)}
+    exports = {name: output.with_suffix(SUFFIXES[name]) for name in map(export_format, to)}
     drawn = picture or (output.with_suffix(PICTURE) if draw else None)
     return PairFiles(None if direct else output, exports | ({direct: output} if direct else {}), drawn)
 
@@ -128,7 +129,7 @@ def recover_pair(raw: Path, edit: Path, config: Config, *, files: PairFiles | No
 
 
 def recover_folder(
-    library: Library, output: Path | None, config: Config, *, to: Sequence[ExportFormat] = (), draw: bool = False
+    library: Library, output: Path | None, config: Config, *, to: Sequence[str] = (), draw: bool = False
 ) -> Iterator[PairReport]:
     """Recover all pairs of a folder in ``executor.workers`` processes; what is no pair is reported, the others go on.
 

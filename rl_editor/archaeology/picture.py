@@ -215,7 +215,7 @@ def _draw_confidence(axes: Axes, found: AlignmentSummary) -> None:
             continue
         doubtful = passage.confidence < _DOUBT
         if doubtful:
-            axes.axvspan(passage.output_start_s, passage.output_end_s, color=_DOUBT_COLOUR, alpha=0.35, lw=0)
+            axes.axvspan(passage.output_start_s, passage.output_end_s, color=_DOUBT_COLOUR, alpha=0.5, lw=0)
         colour = _DOUBT_COLOUR if doubtful else "#8c8c8c"
         axes.fill_between([passage.output_start_s, passage.output_end_s], passage.confidence, color=colour, lw=0)
 
