@@ -108,7 +108,7 @@ def test_edl_says_speed():
     assert "00:00:50:00 00:00:52:12 00:00:09:00 00:00:11:00" in text  # 50 frames at 1.25 are 62.5, to the even 62
     track = read_edl(EDIT)
     scalars = [effect.time_scalar for item in track for effect in getattr(item, "effects", ())]
-    assert scalars == pytest.approx([1.25], abs=0.05 / 25)
+    assert scalars == pytest.approx([31.2 / 25])
 
 
 def test_edl_dissolves_where_a_crossfade_lasts_a_video_frame():

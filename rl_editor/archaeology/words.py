@@ -137,7 +137,7 @@ def _table(passages: Sequence[Passage]) -> Iterator[str]:
     for p in shown:
         source = "–" if p.source_start_s is None else clock(p.source_start_s, digits=3)
         fade = "" if p.crossfade_in_ms is None else f"{p.crossfade_in_ms:.0f}"
-        level, sure = ("", "") if p.action is Action.FOREIGN else (f"{p.gain_db:+.1f}", f"{p.confidence:.2f}")
+        level, sure = ("", "") if p.action is Action.FOREIGN else (_signed(p.gain_db), f"{p.confidence:.2f}")
         yield (
             f"  {clock(p.output_start_s, digits=3):>10}  {source:>10}  {p.duration_s:>9.3f}  {_action(p):<9} "
             f"{fade:>7} {level:>8} {sure:>10}"
@@ -154,7 +154,7 @@ def _listed(items: Sequence[_T], say: Callable[[_T], str], *, total_s: float | N
     if not items:
         return "none"
     more = len(items) - MOST_NAMED
-    named = ", ".join(say(item) for item in items[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    named = "; ".join(say(item) for item in items[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
     return f"{len(items)}{'' if total_s is None else f' ({clock(total_s)})'}: {named}"
 
 
@@ -169,6 +169,10 @@ def _span(start_s: float, end_s: float) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _signed(gain_db: float) -> str:
+    return f"{gain_db:+.1f}" if gain_db else "0.0"
 
 
 def _percent(share: float) -> str:
