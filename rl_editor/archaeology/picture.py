@@ -6,7 +6,7 @@ confidence, which the strip at the bottom shows again as a number. Loops lie ove
 Waveforms are drawn from envelopes that are made while the file streams by: memory does not grow with its length.
 The same edit gives the same bytes.
 
-Sources: colours of Okabe and Ito (2008), which the colour-blind tell apart; they differ in lightness as well.
+Sources: hues after Okabe and Ito (2008), which the colour-blind tell apart; they differ in lightness as well.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ from rl_editor.files import replacing
 from rl_editor.utils import audio_info, read_blocks
 
 COLOURS: Mapping[Action, str] = {
-    Action.KEEP: "#56b4e9",
+    Action.KEEP: "#7fc4ea",
     Action.LOOP: "#e69f00",
     Action.MOVE: "#aa4499",
     Action.FOREIGN: "#4d4d4d",
@@ -45,7 +45,7 @@ _WIDTH_IN, _HEIGHT_IN, _DPI = 15.0, 7.6, 140
 _LEFT, _RIGHT = 0.07, 0.975
 _RAW, _RIBBONS, _EDIT, _CONFIDENCE = (0.69, 0.165), (0.335, 0.355), (0.17, 0.165), (0.075, 0.055)  # bottom, height
 _INK, _PALE, _CUT = "#2b2b2b", "#c4c4c4", "#efefef"
-_OPACITY = (0.15, 0.62)  # of a ribbon without and with full confidence
+_OPACITY = (0.15, 0.7)  # of a ribbon without and with full confidence
 _DOUBT, _DOUBT_COLOUR = 0.5, "#d55e00"  # confidence below which the strip turns red
 _MANY_JOINS = 60  # more are drawn thinner
 _LABEL_ROOM = 0.016  # between labels of loops, in widths of the picture

@@ -6,7 +6,7 @@ Conventions: m:ss, h:mm:ss from an hour on; lists are cut after ``MOST_NAMED``, 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from rl_editor.alignment.summary import Action, AlignmentSummary, Passage
+from rl_editor.alignment.summary import Action, AlignmentSummary, Move, Passage
 
 if TYPE_CHECKING:
     from rl_editor.archaeology import PairReport
@@ -75,24 +75,8 @@ def _facts(found: AlignmentSummary) -> Iterator[tuple[str, str]]:
     yield "explained", f"{_percent(found.matched_share)} of the edit, in {_counted(found.n_segments, 'segment')}"
     yield "cuts", _cuts(found)
     yield "loops", _listed(found.loops, lambda x: f"{_span(x.source_start_s, x.source_end_s)} ×{x.n_times}")
-    yield (
-        "moves",
-        _listed(
-            found.moves,
-            lambda x: (
-                f"{_span(x.source_start_s, x.source_end_s)} {clock(x.shift_s)} {x.direction}"
-                f"{' (a copy)' if x.copied else ''}"
-            ),
-        ),
-    )
-    yield (
-        "foreign",
-        _listed(
-            found.foreign,
-            lambda x: f"{_span(x.output_start_s, x.output_end_s)} of the edit",
-            total_s=found.unexplained_s,
-        ),
-    )
+    yield "moves", _listed(found.moves, _moved)
+    yield "foreign", _foreign(found)
     yield "level", _level(found)
     matched = [p for p in found.passages if p.action is not Action.FOREIGN]
     if any(abs(p.speed - 1.0) > SAME_SPEED for p in matched):
@@ -109,6 +93,16 @@ def _cuts(found: AlignmentSummary) -> str:
     which = "" if len(found.cuts) == 1 else "the longest "
     span = _span(longest.source_start_s, longest.source_end_s)
     return f"{len(found.cuts)}: {clock(found.cut_s)} of the raw left out ({which}{span})"
+
+
+def _moved(move: Move) -> str:
+    shift = f"{clock(move.shift_s)} {move.direction}{' (a copy)' if move.copied else ''}"
+    return f"{_span(move.source_start_s, move.source_end_s)} to {clock(move.output_start_s)}, {shift}"
+
+
+def _foreign(found: AlignmentSummary) -> str:
+    listed = _listed(found.foreign, lambda x: _span(x.output_start_s, x.output_end_s))
+    return f"{listed}, {clock(found.unexplained_s)} in all of the edit" if found.foreign else listed
 
 
 def _level(found: AlignmentSummary) -> str:
@@ -150,12 +144,11 @@ def _action(passage: Passage) -> str:
     return f"loop {passage.time}/{passage.n_times}" if passage.action is Action.LOOP else passage.action.value
 
 
-def _listed(items: Sequence[_T], say: Callable[[_T], str], *, total_s: float | None = None) -> str:
+def _listed(items: Sequence[_T], say: Callable[[_T], str]) -> str:
     if not items:
         return "none"
     more = len(items) - MOST_NAMED
-    named = "; ".join(say(item) for item in items[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f"{len(items)}{'' if total_s is None else f' ({clock(total_s)})'}: {named}"
+    return f"{len(items)}: " + "; ".join(say(x) for x in items[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _range(values: Sequence[float], say: Callable[[float], str]) -> str:
