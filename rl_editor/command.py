@@ -50,7 +50,7 @@ def optional_value(*names: str) -> type[TyperCommand]:
         """Reads a bare option at the end, or before another option, as one with an empty value."""
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            following = [*args[1:], "--"]
+            following = [*args, "--"][1:]
             bare = [name in names and after.startswith("-") for name, after in zip(args, following, strict=True)]
             return super().parse_args(ctx, [f"{a}=" if alone else a for a, alone in zip(args, bare, strict=True)])
 

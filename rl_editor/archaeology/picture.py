@@ -23,6 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
+from rl_editor.alignment.folding import SLIP_S
 from rl_editor.alignment.summary import Action, AlignmentSummary, Passage
 from rl_editor.archaeology.words import clock, headline, shortened
 from rl_editor.files import replacing
@@ -41,9 +42,9 @@ NAMES: Mapping[Action, str] = {
     Action.FOREIGN: "not in the raw",
 }
 N_BINS = 2000  # of an envelope: about one per pixel
-_WIDTH_IN, _HEIGHT_IN, _DPI = 15.0, 7.6, 140
+_WIDTH_IN, _HEIGHT_IN, _DPI = 15.0, 7.8, 140
 _LEFT, _RIGHT = 0.07, 0.975
-_RAW, _RIBBONS, _EDIT, _CONFIDENCE = (0.69, 0.165), (0.335, 0.355), (0.17, 0.165), (0.075, 0.055)  # bottom, height
+_RAW, _RIBBONS, _EDIT, _CONFIDENCE = (0.7, 0.16), (0.355, 0.345), (0.195, 0.16), (0.105, 0.052)  # bottom, height
 _INK, _PALE, _CUT = "#2b2b2b", "#c4c4c4", "#efefef"
 _OPACITY = (0.15, 0.7)  # of a ribbon without and with full confidence
 _DOUBT, _DOUBT_COLOUR = 0.5, "#d55e00"  # confidence below which the strip turns red
@@ -100,7 +101,7 @@ def picture(
     _draw_ribbons(between, found)
     _draw_edit(below, found, edit)
     _draw_confidence(strip, found)
-    title = f"{shortened(edit_name, 44)}  made of  {shortened(raw_name, 44)}"
+    title = f"{shortened(edit_name, 60)}  made of  {shortened(raw_name, 60)}"
     figure.text(_LEFT, 0.955, title, fontsize=14, weight="bold", color=_INK, parse_math=False)
     figure.text(_LEFT, 0.925, headline(found), fontsize=10.5, color="#555555", parse_math=False)
     handles = [
@@ -108,8 +109,14 @@ def picture(
         Line2D([], [], color=_INK, lw=0.8, marker="v", ms=4, label="join"),
         Patch(color=_CUT, label="cut out"),
     ]
-    figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(_RIGHT + 0.005, 0.99), ncols=6, frameon=False,
-                  fontsize=9.5, handlelength=1.5, columnspacing=1.4)  # fmt: skip
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=((_LEFT + _RIGHT) / 2, 0.0),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=9.5,
+    )
     return figure
 
 
@@ -150,7 +157,7 @@ def _label_loops(axes: Axes, found: AlignmentSummary) -> None:
         row = next((row for row in (0, 1) if middle_s - taken[row] >= room_s), None)
         if row is not None:
             taken[row] = middle_s
-            axes.annotate(f"×{loop.n_times}", (middle_s, -0.97), (0, 3 + 11 * row), textcoords="offset points",
+            axes.annotate(f"×{loop.n_times}", (middle_s, -0.97), (0, 4 + 11 * row), textcoords="offset points",
                           ha="center", va="bottom", fontsize=7.5, weight="bold", color="#7a5200",
                           bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.8})  # fmt: skip
 
@@ -246,10 +253,10 @@ def _inside(times: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _spans(pairs: Iterable[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
-    """What pairs of seconds cover, without overlaps."""
+    """What pairs of seconds cover, without overlaps and slips."""
     spans: list[tuple[float, float]] = []
     for low, high in sorted((a, b) for a, b in pairs if a is not None and b is not None):
-        if spans and low <= spans[-1][1]:
+        if spans and low <= spans[-1][1] + SLIP_S:
             spans[-1] = spans[-1][0], max(spans[-1][1], high)
         else:
             spans.append((low, high))

@@ -39,7 +39,7 @@ def headline(found: AlignmentSummary) -> str:
     parts = [
         _counted(found.n_segments, "segment"),
         f"{_percent(found.matched_share)} explained",
-        f"{_counted(len(found.cuts), 'cut')} ({clock(found.cut_s, digits=0)} left out)",
+        _counted(len(found.cuts), "cut") + (f" ({clock(found.cut_s, digits=0)} left out)" if found.cuts else ""),
         _counted(len(found.loops), "loop"),
         _counted(len(found.moves), "move"),
         f"median confidence {found.median_confidence:.2f}",
