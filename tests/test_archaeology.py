@@ -1,5 +1,6 @@
 """Pairs and folders of pairs, written down: which files, in words, and as a picture."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -274,6 +275,16 @@ class TestPicture:
         with pytest.raises(AudioFileError):
             save_picture(found, pair / "raw.wav", pair / "no.wav", tmp_path / "c.png")
         assert not (tmp_path / "c.png").exists()
+
+    def test_names_in_scripts_that_the_font_lacks_do_not_warn(
+        self, found: AlignmentSummary, pair: Path, tmp_path: Path
+    ) -> None:
+        raw = tmp_path / "曲_raw.wav"
+        raw.write_bytes((pair / "raw.wav").read_bytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            save_picture(found, raw, pair / "edit.wav", tmp_path / "曲.png")
+        assert (tmp_path / "曲.png").exists()
 
     def test_many_loops_in_one_place_are_drawn(self) -> None:
         segments = [Segment(0, 10_000)]

@@ -9,6 +9,7 @@ The same edit gives the same bytes.
 Sources: hues after Okabe and Ito (2008), which the colour-blind tell apart; they differ in lightness as well.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
 from pathlib import Path
@@ -63,7 +64,8 @@ def save_picture(found: AlignmentSummary, raw: str | Path, edit: str | Path, pat
         AudioFileError: a recording cannot be read.
     """
     figure = picture(found, envelope(raw), envelope(edit), raw_name=Path(raw).name, edit_name=Path(edit).name)
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # names in scripts that the font lacks show as boxes
         figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
 
 
