@@ -5,18 +5,19 @@ everything else to stderr. Settings come from ``--params FILE``, else they are t
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from rl_editor import __version__
-from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, read_settings, refuse_overwriting, run_app
+from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, optional_value, read_settings, refuse_overwriting, run_app
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
+from rl_editor.exporters import SUFFIXES, ExportFormat
 from rl_editor.files import write_text
 
 app = typer.Typer(
@@ -47,26 +48,47 @@ def root(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=optional_value("--picture"))
 def align(
-    raw: Annotated[Path, typer.Argument(help="The raw recording.")],
-    edit: Annotated[Path, typer.Argument(help="The edit made of it.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Edit list (JSON) to write.")] = None,
+    raw: Annotated[Path, typer.Argument(help="The raw recording, or a folder of pairs.")],
+    edit: Annotated[Path | None, typer.Argument(help="The edit made of it; none with a folder.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Edit list (JSON) to write, or an export by its extension. With a folder: the folder to write.",
+        ),
+    ] = None,
+    picture: Annotated[
+        str | None,
+        typer.Option(help="Draw raw, edit and what went where; PNG, default: beside -o.", metavar="[FILE]"),
+    ] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Export as well, beside -o under its name (audacity: .txt); may be repeated.",
+            metavar="|".join(SUFFIXES),
+        ),
+    ] = None,
     params: Params = None,
     as_json: Json = False,
 ) -> None:
-    """Recover what an editor did. Exits with 1 when the edit does not come from the raw."""
-    from rl_editor.alignment import align_files, summarise
+    """Recover what an editor did. Exits with 1 when an edit does not come from its raw.
 
-    refuse_overwriting(output, raw, edit)
-    found = align_files(raw, edit, settings(params))
-    if output is not None:
-        write_text(output, found.to_json())
-    elif as_json:
-        typer.echo(found.to_json(), nl=False)
-        return
-    summary = asdict(summarise(found))
-    _say(summary, as_json=as_json)
+    RAW may be a folder with input/NAME_raw.* and desired_output/NAME_edit.* (or a pairs.csv): all its pairs are done
+    in parallel, each written to the folder -o as NAME.json; --picture takes no FILE then.
+    """
+    config = settings(params)
+    if raw.is_dir():
+        if edit is not None or picture:
+            raise ConfigError(f"{raw}: is a folder of pairs; leave out {edit or picture}, or name one recording")
+        _align_folder(raw, output, config, to=to or (), draw=picture is not None, as_json=as_json)
+    elif edit is None:
+        raise ConfigError(f"{raw}: the edit made of it is missing; name it as well, or a folder of pairs")
+    else:
+        named = Path(picture) if picture else None
+        _align_pair(raw, edit, output, config, to=to or (), picture=named, draw=picture is not None, as_json=as_json)
 
 
 @app.command()
@@ -129,14 +151,12 @@ def render(
 def export(
     edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
     output: Out,
-    to: Annotated[
-        Literal["otio", "edl", "rpp", "audacity", "csv"] | None, typer.Option(help="Format; default: by the extension.")
-    ] = None,
+    to: Annotated[ExportFormat | None, typer.Option(help="Format; default: by the extension.")] = None,
     media: Annotated[str | None, typer.Option(help="Where the other program finds the recording.")] = None,
     frame_rate: Annotated[int, typer.Option(help="Video frames per second, of an EDL.", min=1)] = 25,
 ) -> None:
     """Write an edit list for another program."""
-    from rl_editor.exporters import SUFFIXES, export_edit
+    from rl_editor.exporters import export_edit
 
     by_suffix: Mapping[str, Any] = {suffix: name for name, suffix in SUFFIXES.items()}
     kind = to or by_suffix.get(output.suffix.lower())
@@ -210,6 +230,55 @@ def cache_prune(
 
     removed = get_cache(settings(params)).prune(round(max_mib * MIB))
     _say({"entries": removed.entries, "bytes": removed.size_bytes}, as_json=as_json)
+
+
+def _align_pair(
+    raw: Path,
+    edit: Path,
+    output: Path | None,
+    config: Config,
+    *,
+    to: Sequence[str],
+    picture: Path | None,
+    draw: bool,
+    as_json: bool,
+) -> None:
+    from rl_editor.archaeology import pair_files, recover_pair
+    from rl_editor.archaeology.words import screen
+
+    files = pair_files(output, to=to, picture=picture, draw=draw)
+    found = recover_pair(raw, edit, config, files=files)
+    if as_json:
+        facts = {"raw": str(raw), "edit": str(edit), **found.summary.to_dict()}
+        _say(facts if files.edits else facts | {"edit_list": found.edit.to_dict()}, as_json=True)
+        return
+    typer.echo(screen(found.summary, raw_name=raw.name, edit_name=edit.name), err=True)
+    if files.paths:
+        typer.echo("\nwritten: " + ", ".join(str(path) for path in files.paths), err=True)
+
+
+def _align_folder(
+    root: Path, output: Path | None, config: Config, *, to: Sequence[str], draw: bool, as_json: bool
+) -> None:
+    from rl_editor.archaeology import recover_folder
+    from rl_editor.archaeology.words import pairs_table
+    from rl_editor.library import find_library
+
+    library = find_library(root)
+    reports = list(recover_folder(library, output, config, to=to, draw=draw))
+    n_rejected = sum(report.rejected is not None for report in reports)
+    if as_json:
+        problems = [str(problem) for problem in library.problems]
+        pairs = [report.to_dict() for report in reports]
+        _say({"pairs": pairs, "n_pairs": len(pairs), "n_rejected": n_rejected, "problems": problems}, as_json=True)
+    else:
+        for problem in library.problems:
+            typer.echo(f"left out: {problem}", err=True)
+        typer.echo(pairs_table(reports), err=True)
+        written = f"; written to {output}" if output else ""
+        typer.echo(f"\n{len(reports) - n_rejected} of {len(reports)} pairs recovered{written}", err=True)
+    if n_rejected:
+        raise typer.Exit(EXIT_CHECK_FAILED)
 
 
 def settings(path: Path | None) -> Config:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from rl_editor.errors import ConfigError, PairRejectedError, RlEditorError, said
 
@@ -40,6 +41,20 @@ def run_app(app: Callable[[], Any]) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_CHECK_FAILED)
         sys.exit(_report(error, EXIT_BAD_INPUT))
+
+
+def optional_value(*names: str) -> type[TyperCommand]:
+    """A command whose options ``names`` may stand without a value, which then is empty."""
+
+    class Command(TyperCommand):
+        """Reads a bare option at the end, or before another option, as one with an empty value."""
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            following = [*args, "--"][1:]
+            bare = [name in names and after.startswith("-") for name, after in zip(args, following, strict=True)]
+            return super().parse_args(ctx, [f"{a}=" if alone else a for a, alone in zip(args, bare, strict=True)])
+
+    return Command
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -5,20 +5,20 @@ the same bytes every time. Neighbours that continue each other are one clip, but
 
     otio       a clip per segment, a gap where the material is not in the source, a dissolve per crossfade; positions
                in frames of the sample rate; the whole edit list as metadata under "rl_editor"
-    edl        CMX 3600, non-drop, plain cuts rounded to video frames; rounding does not add up
+    edl        CMX 3600, non-drop, cuts and dissolves rounded to video frames; rounding does not add up
     rpp        REAPER: overlapping items with fades; speed changes the pitch, as in the edit list
     audacity   a label track over the *output*
     csv        a row per segment, seconds and frames
 
-Sources: OpenTimelineIO 0.18 schema; CMX 3600 as in SMPTE ST 258 (A-mode cuts, M2 speed); REAPER's RPP text format.
+Sources: OpenTimelineIO 0.18 schema; CMX 3600 as in SMPTE ST 258 (A mode, M2 speed); REAPER's RPP text format.
 """
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.errors import EditListError
@@ -56,14 +56,25 @@ def export_edit(
     Raises:
         EditListError: the format is unknown, the frame rate is not positive, or the edit list plays nothing.
     """
-    if to not in get_args(ExportFormat):
-        raise EditListError(f"{to!r}: not an export format; take one of {', '.join(get_args(ExportFormat))}")
+    export_format(to)
     if not edit.segments:
         raise EditListError(f"{edit.source.name}: the edit list plays nothing; keep at least one segment")
     if to == "edl":
         write_text(path, to_edl(edit, frame_rate=frame_rate))
     else:
         write_text(path, _WRITERS[to](edit, media or edit.source.name))
+
+
+def export_format(name: str) -> ExportFormat:
+    """The format of that name.
+
+    Raises:
+        EditListError: there is none.
+    """
+    found: ExportFormat | None = next((known for known in get_args(ExportFormat) if known == name), None)
+    if found is None:
+        raise EditListError(f"{name!r}: not an export format; take one of {', '.join(SUFFIXES)}")
+    return found
 
 
 def to_otio(edit: EditList, media: str | None = None) -> Any:
@@ -82,18 +93,14 @@ def to_otio(edit: EditList, media: str | None = None) -> Any:
 
 
 def to_edl(edit: EditList, *, frame_rate: int = DEFAULT_FRAME_RATE) -> str:
-    """The edit list as a CMX 3600 EDL of plain cuts. Events shorter than half a video frame vanish."""
+    """The edit list as a CMX 3600 EDL. Events below half a video frame and crossfades below a whole one vanish."""
     if frame_rate < 1:
         raise EditListError(f"frame rate {frame_rate}: an EDL counts at least 1 frame per second; 25 is usual")
-    merged, rate = edit.merged(), edit.source.sample_rate
-    bounds = [*merged.output_start_frames(), merged.frames]
     lines = [f"TITLE: {Path(edit.source.name).stem}", "FCM: NON-DROP FRAME"]
-    number = 0
-    for segment, (start, end) in zip(merged.segments, pairwise(bounds), strict=True):
-        record_in, record_out = (_nearest(at * frame_rate, rate) for at in (start, end))
-        if record_out > record_in:
-            number += 1
-            lines += ["", *_edl_event(number, segment, record_in, record_out, edit, frame_rate)]
+    before: _Event | None = None
+    for number, event in enumerate(_edl_events(edit.merged(), frame_rate), start=1):
+        lines += ["", *_edl_lines(number, event, before, edit, frame_rate)]
+        before = event
     return "\n".join(lines) + "\n"
 
 
@@ -147,23 +154,60 @@ def _nearest(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _edl_event(
-    number: int, segment: Segment, record_in: int, record_out: int, edit: EditList, frame_rate: int
-) -> list[str]:
-    start = segment.source_start_frame
-    reel = "BL" if start is None else "AX"
-    source_in = _nearest((start or 0) * frame_rate, edit.source.sample_rate)
-    source_out = source_in + round((record_out - record_in) * segment.speed)
-    codes = " ".join(timecode(frame, frame_rate) for frame in (source_in, source_out, record_in, record_out))
-    channels = "AA" if edit.source.channels > 1 else "A"
-    lines = [f"{number:03}  {reel:<8} {channels:<5} C        {codes}"]
-    if segment.speed != 1.0:
-        lines.append(
-            f"M2   {reel:<8} {frame_rate * segment.speed:05.1f}                {timecode(source_in, frame_rate)}"
-        )
-    if start is not None:
-        lines.append(f"* FROM CLIP NAME: {edit.source.name}")
-    return lines
+class _Event(NamedTuple):
+    """A run of video frames; a dissolve begins with it, while the event before it still plays."""
+
+    segment: Segment
+    source_in: int
+    record_in: int
+    record_out: int
+    dissolve: int
+
+    @property
+    def source_out(self) -> int:
+        return self.source_in + round((self.record_out - self.record_in) * self.segment.speed)
+
+    @property
+    def reel(self) -> str:
+        return "BL" if self.segment.source_start_frame is None else "AX"
+
+
+def _edl_events(merged: EditList, frame_rate: int) -> Iterator[_Event]:
+    """Every boundary is rounded by itself: rounding does not add up."""
+    rate = merged.source.sample_rate
+    dissolves, starts = [], []
+    for fade, at in zip(crossfades(merged), merged.output_start_frames(), strict=True):
+        dissolves.append(0 if fade.dip else fade.frames * frame_rate // rate)
+        starts.append(at - (fade.lead if dissolves[-1] else 0))
+    bounds = [_nearest(at * frame_rate, rate) for at in (*starts, merged.frames)]
+    rows = zip(merged.segments, merged.output_start_frames(), starts, pairwise(bounds), dissolves, strict=True)
+    for segment, at, start, (record_in, record_out), dissolve in rows:
+        if record_out > record_in:
+            first = max(0, (segment.source_start_frame or 0) - round((at - start) * segment.speed))
+            yield _Event(segment, _nearest(first * frame_rate, rate), record_in, record_out, dissolve)
+
+
+def _edl_lines(number: int, event: _Event, before: _Event | None, edit: EditList, frame_rate: int) -> list[str]:
+    """A cut, or a dissolve from the event before: a line of no length for what ends, a line for what begins."""
+    channels, name = "AA" if edit.source.channels > 1 else "A", edit.source.name
+    frames = min(event.dissolve, event.record_out - event.record_in)
+
+    def line(reel: str, how: str, *codes: int) -> str:
+        return f"{number:03}  {reel:<8} {channels:<5} {how:<8} {' '.join(timecode(c, frame_rate) for c in codes)}"
+
+    codes = (event.source_in, event.source_out, event.record_in, event.record_out)
+    if before is None or not frames:
+        lines = [line(event.reel, "C", *codes)]
+        clips = ["* FROM CLIP NAME: " + name] if event.reel == "AX" else []
+    else:
+        ending = (before.source_out, before.source_out, event.record_in, event.record_in)
+        lines = [line(before.reel, "C", *ending), line(event.reel, f"D    {frames:03}", *codes)]
+        names = (name if reel == "AX" else reel for reel in (before.reel, event.reel))
+        clips = [f"* {what} CLIP NAME: {which}" for what, which in zip(("FROM", "TO"), names, strict=True)]
+    if event.segment.speed != 1.0:
+        speed = f"{frame_rate * event.segment.speed:05.1f}"
+        lines.append(f"M2   {event.reel:<8} {speed}                {timecode(event.source_in, frame_rate)}")
+    return lines + clips
 
 
 def _rpp(edit: EditList, media: str) -> str:

@@ -282,6 +282,8 @@ class TestCommands:
         before = raw.read_bytes(), edits.read_bytes()
         for arguments in (
             ("align", raw, raw, "-o", raw),
+            ("align", edits, raw, "-o", tmp_path / "e.json", "--to", "otio"),
+            ("align", edits, raw, "-o", tmp_path / "e.json", "--picture"),
             ("render", edits, "--source", raw, "-o", raw),
             ("render", edits, "--source", raw, "-o", other),
             ("edit", raw, "-o", raw, "--checkpoint", edits),
@@ -292,6 +294,23 @@ class TestCommands:
             assert isinstance(error, ConfigError), (arguments, error)
             assert "would overwrite" in str(error)
         assert (raw.read_bytes(), edits.read_bytes()) == before
+
+    def test_align_says_what_is_missing_or_too_much(self, tmp_path: Path) -> None:
+        raw = tmp_path / "raw.wav"
+        sf.write(raw, song(0, 4.0), RATE)
+        for arguments, expected in (
+            ((raw,), "the edit made of it is missing"),
+            ((tmp_path, raw), "is a folder of pairs; leave out"),
+            ((tmp_path, "--picture", "a.png"), "is a folder of pairs; leave out a.png"),
+            ((tmp_path, "-o", tmp_path / "out"), "no recordings"),
+            ((raw, raw, "--to", "otio"), "name it with -o"),
+            ((raw, raw, "--picture", "--json"), "name it with -o"),
+            ((raw, raw, "-o", "a.json", "--picture", "a.jpg"), "pictures are PNG"),
+            ((raw, raw, "-o", "a.json", "--to", "xml"), "take one of otio"),
+        ):
+            error = self.fails("align", *arguments)
+            assert isinstance(error, RlEditorError), (arguments, error)
+            assert expected in str(error)
 
     @pytest.mark.parametrize(
         "arguments",

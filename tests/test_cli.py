@@ -1,6 +1,7 @@
 """The console command and the commands of the modules: flags, exit codes, what goes to stdout."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,39 @@ class TestConsole:
         assert done.returncode == 1
         assert done.stderr.startswith("error: ")
         assert len(done.stderr.splitlines()) == 1
+
+    def test_align_writes_a_picture_and_exports_beside_the_edit_list(self, pair: Path, tmp_path: Path) -> None:
+        edits = tmp_path / "edits.json"
+        both = (str(pair / "raw.wav"), str(pair / "edit.wav"))
+        done = cli("align", *both, "-o", str(edits), "--to", "edl", "--to", "audacity", "--picture")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["edits.edl", "edits.json", "edits.png", "edits.txt"]
+        lines = done.stderr.splitlines()
+        assert lines[0] == "edit.wav (0:16.0) made of raw.wav (0:24.0)"
+        assert "  cuts        1: 0:08.0 of the raw left out (0:08.0–0:16.0)" in lines
+        done = cli("align", *both, "--picture", str(tmp_path / "other.png"), "--json")
+        values = json.loads(done.stdout)
+        assert (values["n_cuts"], values["raw"], done.stderr) == (1, both[0], "")
+        assert values["edit_list"] == json.loads(edits.read_text(encoding="utf-8"))  # it is written nowhere else
+        assert (tmp_path / "other.png").read_bytes() == (tmp_path / "edits.png").read_bytes()
+
+    def test_align_of_a_folder_names_what_is_no_pair_and_exits_with_1(self, pair: Path, tmp_path: Path) -> None:
+        for name, edit in (("good", "edit"), ("other", "foreign")):
+            for folder, file, role in (("input", "raw", "raw"), ("desired_output", edit, "edit")):
+                (tmp_path / "in" / folder).mkdir(parents=True, exist_ok=True)
+                shutil.copy(pair / f"{file}.wav", tmp_path / "in" / folder / f"{name}_{role}.wav")
+        done = cli("align", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--to", "csv", "--json", "--picture")
+        assert done.returncode == 1, done.stderr
+        values = json.loads(done.stdout)
+        assert (values["n_pairs"], values["n_rejected"], values["problems"]) == (2, 1, [])
+        assert [(p["pair"], p["rejected"] is None) for p in values["pairs"]] == [("good", True), ("other", False)]
+        assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["good.csv", "good.json", "good.png"]
+        shutil.rmtree(tmp_path / "out")
+        (tmp_path / "in/desired_output/other_edit.wav").unlink()
+        done = cli("align", str(tmp_path / "in"), "-o", str(tmp_path / "out"))
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "left out: input/other_raw.wav: a raw without its edit" in done.stderr
+        assert "1 of 1 pairs recovered" in done.stderr
 
     def test_bad_input_and_wrong_usage_exit_with_2(self, tmp_path: Path) -> None:
         done = cli("info", str(tmp_path / "missing.wav"))

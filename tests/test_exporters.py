@@ -1,18 +1,20 @@
-"""Exports: read back by the program's own library where there is one, by arithmetic where not."""
+"""Exports, opened by readers that are not ours: OpenTimelineIO, its CMX 3600 adapter, rpp, mir_eval and pandas."""
 
-import csv
 import json
 import re
 import subprocess
 import sys
 from itertools import pairwise
 
+import mir_eval
 import opentimelineio as otio
+import pandas as pd
 import pytest
+import rpp
 
 from rl_editor.edits import EditList, Region, Segment, SourceInfo
 from rl_editor.errors import EditListError
-from rl_editor.exporters import SUFFIXES, export_edit, timecode, to_edl
+from rl_editor.exporters import SUFFIXES, export_edit, export_format, timecode, to_edl
 
 RATE = 48000
 SOURCE = SourceInfo("song raw.wav", "ab" * 32, RATE, 2, 100 * RATE)
@@ -77,22 +79,60 @@ def seconds(code, frame_rate=25):
     return hours * 3600 + minutes * 60 + secs + frames / frame_rate
 
 
-def test_edl_events_tile_the_output():
-    text = to_edl(EDIT)
-    assert text.startswith("TITLE: song raw\nFCM: NON-DROP FRAME\n")
-    events = re.findall(r"^(\d{3})  (\w+) +AA +C +(\S+) (\S+) (\S+) (\S+)$", text, re.MULTILINE)
-    assert [(n, reel) for n, reel, *_ in events] == [
-        ("001", "AX"), ("002", "AX"), ("003", "BL"), ("004", "AX"), ("005", "AX"),
-    ]  # fmt: skip
-    times = [[seconds(code) for code in event[2:]] for event in events]
-    assert times == [
-        [10.0, 14.0, 0.0, 4.0],
-        [10.0, 14.0, 4.0, 8.0],
-        [0.0, 1.0, 8.0, 9.0],
-        [50.0, 52.48, 9.0, 11.0],  # 50 frames at 1.25 are 62.5, to the even 62: 2.48 s
-        [80.0, 82.0, 11.0, 13.0],
+def read_edl(edit, frame_rate=25):
+    """The first track as the adapter of CMX 3600 reads it."""
+    return otio.adapters.read_from_string(to_edl(edit, frame_rate=frame_rate), "cmx_3600", rate=frame_rate).tracks[0]
+
+
+def frames_of(track):
+    """(source in, length, record in) of every clip, in video frames."""
+    clips = [item for item in track if isinstance(item, otio.schema.Clip)]
+    return [
+        (c.source_range.start_time.value, c.source_range.duration.value, c.range_in_parent().start_time.value)
+        for c in clips
     ]
+
+
+def test_edl_reads_back_where_it_was_cut():
+    track = read_edl(EDIT)
+    # The dissolve of 50 ms begins 25 ms before 4 s: frame 99.375, and 9.975 s of the source: 249.375.
+    assert frames_of(track) == [(250, 99, 0), (249, 101, 99), (0, 25, 200), (1250, 50, 225), (2000, 50, 275)]
+    names = [item.name for item in track if isinstance(item, otio.schema.Clip)]
+    assert [name for name in names if name != "003"] == ["song raw.wav"] * 4
+    assert track[3].media_reference.generator_kind == "black"  # 003, what is not in the source
+
+
+def test_edl_says_speed():
+    text = to_edl(EDIT)
     assert "M2   AX       031.2                00:00:50:00" in text  # 25 * 1.25 = 31.25, printed as 31.2
+    assert "00:00:50:00 00:00:52:12 00:00:09:00 00:00:11:00" in text  # 50 frames at 1.25 are 62.5, to the even 62
+    track = read_edl(EDIT)
+    scalars = [effect.time_scalar for item in track for effect in getattr(item, "effects", ())]
+    assert scalars == pytest.approx([31.2 / 25])
+
+
+def test_edl_dissolves_where_a_crossfade_lasts_a_video_frame():
+    track = read_edl(EDIT)
+    dissolves = [(i, t.out_offset.value) for i, t in enumerate(track) if isinstance(t, otio.schema.Transition)]
+    assert dissolves == [(1, 1)]  # 50 ms are 1.25 frames of 40 ms; those of 20 ms are cuts
+    half_second = EditList(SOURCE, (Segment(10 * RATE, 4 * RATE), Segment(50 * RATE, 4 * RATE, 500.0)))
+    track = read_edl(half_second, frame_rate=24)
+    assert track[1].out_offset.value == 12
+    assert frames_of(track) == [(240, 90, 0), (1194, 102, 90)]  # it begins 250 ms before 4 s, and before 50 s
+
+
+@pytest.mark.parametrize("frame_rate", [24, 25, 30, 50, 60])
+def test_edl_reads_back_at_usual_frame_rates(frame_rate):
+    found = [at for _, _, at in frames_of(read_edl(EDIT, frame_rate))]
+    # A dissolve leads its join by up to 25 ms: 1.5 frames at 60 per second, which round to 1 before 4 s.
+    assert all(abs(a - b * frame_rate) <= 1 for a, b in zip(found, [0, 4, 8, 9, 11], strict=True))
+
+
+def test_an_edl_of_silence_and_sound_dissolves_into_black():
+    edit = EditList(SOURCE, (Segment(0, 2 * RATE), Segment(None, 2 * RATE, 200.0)))
+    assert "* FROM CLIP NAME: song raw.wav\n* TO CLIP NAME: BL\n" in to_edl(edit)
+    track = read_edl(edit)
+    assert track[2].media_reference.generator_kind == "black"
 
 
 def test_edl_rounding_does_not_add_up():
@@ -131,22 +171,37 @@ def test_rpp_items_overlap_by_their_crossfade(tmp_path):
     assert "VOLPAN 0.501187234 0 1 -1" in text  # 10^(-6/20)
 
 
-def test_audacity_labels_tile_the_output(tmp_path):
-    rows = [line.split("\t") for line in exported(tmp_path, "audacity").read_text().splitlines()]
-    assert [(float(a), float(b)) for a, b, _ in rows] == [(0, 4), (4, 8), (8, 9), (9, 11), (11, 13)]
-    assert [label for *_, label in rows] == [
+def test_a_reader_of_reaper_projects_finds_the_items(tmp_path):
+    project = rpp.loads(exported(tmp_path, "rpp", media="me\"dia/it's raw.wav").read_text())
+    assert project.tag == "REAPER_PROJECT"
+    (track,) = project.findall("TRACK")
+    items = track.findall("ITEM")
+    assert [float(item.find("POSITION")[1]) for item in items] == pytest.approx([0.0, 3.975, 8.99, 11.0])
+    assert [float(item.find("FADEIN")[2]) for item in items] == pytest.approx([0.0, 0.05, 0.02, 0.0])
+    assert [item.find("SOURCE").attrib for item in items] == [["WAVE"]] * 4
+    # It holds both marks, so the backtick quotes it.
+    assert items[0].find("SOURCE").find("FILE")[1] == "me\"dia/it's raw.wav"
+    assert project.find("SAMPLERATE")[1] == str(RATE)
+
+
+def test_labels_read_back_and_tile_the_output(tmp_path):
+    intervals, labels = mir_eval.io.load_labeled_intervals(str(exported(tmp_path, "audacity")), delimiter="\t")
+    assert intervals.tolist() == [[0, 4], [4, 8], [8, 9], [9, 11], [11, 13]]
+    assert labels == [
         "source 10.000-14.000 s", "source 10.000-14.000 s", "not in source", "source 50.000-52.500 s",
         "source 80.000-82.000 s",
     ]  # fmt: skip
 
 
 def test_csv_lists_every_segment(tmp_path):
-    with exported(tmp_path, "csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["output_start_s"] for row in rows] == ["0.0", "4.0", "8.0", "9.0", "11.0", "12.0"]
-    assert rows[2]["source_start_s"] == rows[2]["source_start_frame"] == ""
-    assert [row["action"] for row in rows] == ["LOOP", "LOOP", "", "", "", ""]
-    assert sum(int(row["frames"]) for row in rows) == EDIT.frames
+    table = pd.read_csv(exported(tmp_path, "csv"), keep_default_na=True)
+    assert table["output_start_s"].tolist() == [0.0, 4.0, 8.0, 9.0, 11.0, 12.0]
+    assert table["source_start_frame"].dropna().tolist() == [480000, 480000, 2400000, 3840000, 3888000]
+    assert table["source_end_s"].dropna().tolist() == [14.0, 14.0, 52.5, 81.0, 82.0]
+    assert table.index[table["source_start_s"].isna()].tolist() == [2]
+    assert table["action"].fillna("").tolist() == ["LOOP", "LOOP", "", "", "", ""]
+    assert table["frames"].sum() == EDIT.frames
+    assert (table["speed"] == [1, 1, 1, 1.25, 1, 1]).all()
 
 
 @pytest.mark.parametrize("to", list(SUFFIXES))
@@ -160,6 +215,8 @@ def test_exports_have_the_same_bytes_and_no_path_of_ours(tmp_path, to):
 def test_bad_requests_are_named(tmp_path):
     with pytest.raises(EditListError, match="plays nothing"):
         export_edit(EditList(SOURCE, ()), tmp_path / "x.otio", "otio")
+    with pytest.raises(EditListError, match="'xml': not an export format; take one of otio, edl"):
+        export_format("xml")
     with pytest.raises(EditListError, match="frame rate 0"):
         export_edit(EDIT, tmp_path / "x.edl", "edl", frame_rate=0)
     assert not list(tmp_path.iterdir())

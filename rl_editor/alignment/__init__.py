@@ -25,6 +25,7 @@ from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
 from rl_editor.alignment.refine import Pair, Placed, joined, learn_mastering, place, unheard
 from rl_editor.alignment.speeds import Scale, sharpened
+from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.views import Search, tape_view
 from rl_editor.alignment.viterbi import best_runs, stacked
@@ -32,7 +33,7 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AlignmentError, PairRejectedError
 
-__all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "summarise"]
+__all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "recover_files", "summarise"]
 
 SILENT_PEAK = 1e-4  # -80 dBFS
 LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
@@ -48,22 +49,6 @@ class Alignment:
     edit: EditList
     gain_db: float
     polarity_flipped: bool
-
-
-@dataclass(frozen=True)
-class AlignmentSummary:
-    """What a person wants to know first; times in seconds of output, but ``cut_s`` (of source)."""
-
-    n_segments: int
-    n_joins: int
-    matched_share: float
-    median_confidence: float
-    cut_s: float  # source that never plays
-    repeated_s: float  # output that plays source already played
-    n_moves: int  # joins that go back in the source to what has not played yet
-    unexplained_s: float
-    loudest_db: float
-    softest_db: float
 
 
 def align(
@@ -89,15 +74,18 @@ def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> 
         AudioFileError: a file cannot be read.
         PairRejectedError, AlignmentError: as ``align``, naming the files.
     """
+    return recover_files(raw_path, edit_path, config).edit
+
+
+def recover_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> Alignment:
+    """``align_files`` with what was done to the whole edit."""
     from rl_editor.utils import audio_info, load_mono, source_info
 
     rate = config.audio.sample_rate
     source, heard = source_info(raw_path), audio_info(edit_path)
     raw, edit = load_mono(raw_path, rate), load_mono(edit_path, rate)
     try:
-        return recover(
-            raw, edit, config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
-        ).edit
+        return recover(raw, edit, config, source=source, output_frames=round(heard.duration_s * source.sample_rate))
     except AlignmentError as error:
         raise type(error)(f"{Path(edit_path).name} from {Path(raw_path).name}: {error}") from None
 
@@ -156,36 +144,6 @@ def _placed(
     return joined(placed, pair), pair
 
 
-def summarise(edit: EditList) -> AlignmentSummary:
-    """Count what an edit list did; ``median_confidence`` weighs segments by their length."""
-    rate, merged = edit.source.sample_rate, edit.merged().segments
-    played = np.zeros(edit.source.frames, np.bool_)
-    repeated, moves, unexplained, furthest = 0, 0, 0, 0
-    for segment in merged:
-        start, end = segment.source_start_frame, segment.source_end_frame
-        if start is None or end is None:
-            unexplained += segment.frames
-            continue
-        repeated += int(np.count_nonzero(played[start:end]))
-        moves += start < furthest and float(played[start : min(end, start + rate)].mean()) < 0.5
-        furthest = max(furthest, end)
-        played[start:end] = True
-    matched = [s for s in edit.segments if s.source_start_frame is not None]
-    gains = [s.gain_db for s in matched] or [0.0]
-    return AlignmentSummary(
-        n_segments=len(merged),
-        n_joins=max(0, len(merged) - 1),
-        matched_share=1.0 - unexplained / max(1, edit.frames),
-        median_confidence=_weighted_median([s.confidence for s in matched], [s.frames for s in matched]),
-        cut_s=float(np.count_nonzero(~played)) / rate,
-        repeated_s=repeated / rate,
-        n_moves=moves,
-        unexplained_s=unexplained / rate,
-        loudest_db=max(gains),
-        softest_db=min(gains),
-    )
-
-
 def _check(mono: Float32[np.ndarray, " samples"], role: str, config: Config) -> None:
     duration_s = len(mono) / config.audio.sample_rate
     if duration_s < config.audio.min_duration_s:
@@ -217,7 +175,7 @@ def _require_share(runs: list[Placed], config: Config, n_samples: int) -> None:
 
 def _require_confidence(runs: list[Placed], beliefs: list[Belief], config: Config) -> None:
     matched = [(b.confidence, r.end - r.start) for r, b in zip(runs, beliefs, strict=True) if r.lag is not None]
-    median = _weighted_median([c for c, _ in matched], [n for _, n in matched])
+    median = weighted_median([c for c, _ in matched], [n for _, n in matched])
     if median < config.alignment.min_confidence:
         share = sum(n for _, n in matched) / max(1, runs[-1].end)
         raise PairRejectedError(
@@ -225,14 +183,6 @@ def _require_confidence(runs: list[Placed], beliefs: list[Belief], config: Confi
             f"{config.alignment.min_confidence:.2f} is needed (alignment.min_confidence); "
             "is it the edit of another take, or stretched or transposed?"
         )
-
-
-def _weighted_median(values: list[float], weights: list[int]) -> float:
-    if not values:
-        return 0.0
-    order = np.argsort(values)
-    sums = np.cumsum(np.asarray(weights)[order])
-    return float(np.asarray(values)[order][np.searchsorted(sums, sums[-1] / 2)])
 
 
 def _settled(runs: list[Placed], joins: list[Join]) -> tuple[list[Placed], list[float]]:
@@ -303,7 +253,7 @@ def _levels_db(runs: list[Placed], beliefs: list[Belief]) -> list[float]:
     """Level of each run against the median, in tenths; small differences are none."""
     levels = [20 * float(np.log10(b.gain)) for b in beliefs]
     matched = [(level, r.end - r.start) for level, r in zip(levels, runs, strict=True) if r.lag is not None]
-    middle = _weighted_median([level for level, _ in matched], [n for _, n in matched])
+    middle = weighted_median([level for level, _ in matched], [n for _, n in matched])
     return [0.0 if abs(x - middle) < LEVEL_DEADBAND_DB else round(x - middle, 1) for x in levels]
 
 
