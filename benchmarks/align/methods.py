@@ -1,7 +1,7 @@
 """From two files to a time line: the project's alignment, and what it is compared with.
 
     ours        ``rl_editor.alignment.align_files``
-    viterbi     the plain recurrence of the design in numpy, refined by whitened cross-correlation: the 80-line prototype
+    viterbi     the design's recurrence in plain numpy, refined by whitened cross-correlation: an 80-line prototype
     dtw         chroma CQT and librosa's DTW, from end to end: what a user finds first
     dtw-sub     the same, the edit anywhere in the raw
     chunks      every 2 s of the edit searched in the raw within 30 s of the same time

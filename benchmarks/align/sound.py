@@ -1,7 +1,9 @@
 """What happens to an edit on its way to a file: a mastering chain, noise, files of every format, tempo and pitch tools.
 
-Conventions: functions of float32 ``[frames, channels]`` that give the same. A tool's nominal time map is exact:
-output frame t plays ``speed * t``, ``Tool.late_s`` later (what an overlap-add tool adds, measured on real music).
+Conventions: functions of float32 ``[frames, channels]`` that give the same. Of a tempo tool the truth says that output
+frame t plays ``speed * t``. Tools wander about that line; measured with tone bursts at 0.94 to 1.06, 5th to 95th
+percentile: Rubber Band within 2 ms, SoX within 8 ms, librosa's phase vocoder within 15 ms (it smears attacks). Where
+a tool is late on average (``Tool.late_s``) its sound is moved back, so that the line is right in the mean.
 """
 
 import shutil
@@ -72,16 +74,31 @@ class Tool:
     """A program that changes tempo without pitch, and pitch without tempo."""
 
     name: str
-    tempo: Callable[[np.ndarray, float, int], np.ndarray]  # samples, speed, rate
-    pitch: Callable[[np.ndarray, float, int], np.ndarray]  # samples, semitones, rate
+    tempo_of: Callable[[np.ndarray, float, int], np.ndarray]  # samples, speed, rate
+    pitch_of: Callable[[np.ndarray, float, int], np.ndarray]  # samples, semitones, rate
+    late_s: float = 0.0  # how late sound is on average, per unit of speed - 1
     program: str | None = None  # must be on the PATH
+    package: str = ""  # Debian's
 
     @property
     def missing(self) -> str | None:
         """Why the tool cannot run here, or None."""
         if self.program and not shutil.which(self.program):
-            return f"{self.program} is not on the PATH (Debian: apt-get install {self.program})"
+            return f"{self.program} is not on the PATH (Debian: apt-get install {self.package})"
         return None
+
+    def tempo(self, samples: np.ndarray, speed: float, rate: int) -> np.ndarray:
+        """Play ``speed`` times as fast at the same pitch."""
+        return self._on_time(self.tempo_of(samples, speed, rate), speed, rate)
+
+    def pitch(self, samples: np.ndarray, semitones: float, rate: int) -> np.ndarray:
+        """Transpose; inside, tools stretch by the interval and play that faster."""
+        return self._on_time(self.pitch_of(samples, semitones, rate), 2 ** (-semitones / 12), rate)
+
+    def _on_time(self, samples: np.ndarray, speed: float, rate: int) -> np.ndarray:
+        late = round(self.late_s * (speed - 1) * rate)
+        pad = np.zeros((abs(late), samples.shape[1]), np.float32)
+        return np.concatenate([samples[late:], pad] if late > 0 else [pad, samples[: len(samples) + late]])
 
 
 def _run(program: str, samples: np.ndarray, rate: int, *, before: list[str], after: list[str]) -> np.ndarray:
@@ -109,13 +126,17 @@ TOOLS = (
         "sox",
         lambda x, speed, rate: _run("sox", x, rate, before=["-D"], after=["tempo", "-m", str(speed)]),
         lambda x, semitones, rate: _run("sox", x, rate, before=["-D"], after=["pitch", str(100 * semitones)]),
-        "sox",
+        late_s=0.08,
+        program="sox",
+        package="sox",
     ),
     Tool("librosa", _librosa_tempo, _librosa_pitch),
     Tool(
         "rubberband",
         lambda x, speed, rate: _run("rubberband", x, rate, before=["-q", "-T", str(speed)], after=[]),
         lambda x, semitones, rate: _run("rubberband", x, rate, before=["-q", "-p", str(semitones)], after=[]),
-        "rubberband",
+        late_s=0.021,
+        program="rubberband",
+        package="rubberband-cli",
     ),
 )

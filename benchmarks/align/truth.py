@@ -97,14 +97,14 @@ class Timeline:
                 spans.append((s.start_s, s.end_s))
         return spans
 
-    def played_at(self, speed: float, *, pitch_semitones: float, delay_s: float = 0.0) -> "Timeline":
-        """The time line of the whole edit played ``speed`` times as fast, its sound ``delay_s`` late."""
+    def played_at(self, speed: float, *, pitch_semitones: float) -> "Timeline":
+        """The time line of the whole edit played ``speed`` times as fast."""
         return Timeline(
             tuple(
                 Stretch(
                     s.start_s / speed,
                     s.end_s / speed,
-                    None if s.source_s is None else s.source_s - delay_s * speed * s.speed,
+                    s.source_s,
                     s.speed * speed,
                     s.pitch_semitones + pitch_semitones,
                 )
@@ -164,11 +164,12 @@ def _continues(a: Stretch, b: Stretch) -> bool:
 
 @dataclass(frozen=True)
 class Habits:
-    """How an editor cuts: lengths of blocks, shares of blocks that are cut and looped."""
+    """How an editor cuts: lengths of blocks, shares of blocks that are cut and that are looped 2-4 times."""
 
     block_beats: tuple[int, ...] = (4, 8, 16)
     cut: float = 0.3
     loop: float = 0.15
+    moves: int = 1  # blocks that are played elsewhere
 
 
 SONG = Habits()
@@ -214,7 +215,7 @@ def _block_order(n_blocks: int, rng: np.random.Generator, habits: Habits) -> lis
         draw = rng.random()
         times = 0 if draw < habits.cut else int(rng.integers(2, 5)) if draw < habits.cut + habits.loop else 1
         order += [block] * times
-    if len(order) > 3:
+    for _ in range(habits.moves if len(order) > 3 else 0):
         order.insert(int(rng.integers(len(order))), order.pop(int(rng.integers(len(order)))))
     return order
 
