@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.align.kinds import ENCODER_DELAY, KINDS, LONG, Draw, make_pair
+from benchmarks.align.kinds import ENCODER_DELAY, KINDS, Draw, make_pair
 from benchmarks.align.material import Material
 from benchmarks.align.methods import chunks, loudness, measured, viterbi
 from benchmarks.align.report import COLUMNS, calibration_error, reliability, table
@@ -264,7 +264,6 @@ def test_every_kind_writes_a_pair_as_long_as_its_truth(name: str, draw: Draw, tm
     assert edit.duration_s == pytest.approx(pair.truth.duration_s, abs=0.03)
     inside = pair.truth.source_at(np.linspace(0, pair.truth.duration_s - 0.01, 1000))
     assert np.nanmax(inside) <= len(pair.raw) / pair.rate + 0.05
-    assert LONG not in KINDS
 
 
 def test_an_encoder_delay_is_silence_at_the_head(draw: Draw, tmp_path: Path) -> None:

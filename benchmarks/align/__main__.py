@@ -47,7 +47,7 @@ def chosen_kinds(text: str) -> tuple[list[Kind], bool]:
 def pairs(shelf: Shelf, kinds: list[Kind], *, edits: int, seed: int) -> Iterator[tuple[Kind, Pair]]:
     """Every kind of every edit of every track; the files live until the next."""
     for track in range(len(shelf)):
-        material, other = shelf[track], shelf[track + 1]
+        material, other = shelf[track], shelf.other(track)
         for edit in range(edits):
             plan = np.random.default_rng([seed, track, edit])
             pieces = random_edit(len(material.samples), material.beats, material.rate, plan)

@@ -17,6 +17,7 @@ from rl_editor.utils import AUDIO_SUFFIXES, Samples, audio_info, load_audio, to_
 
 SHORTEST_S = 40.0
 PEAK = 0.8
+SPARE_SONG = 999  # index of a composed song that is in no shelf
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +45,15 @@ class Shelf:
         return len(self.loaders)
 
     def __getitem__(self, index: int) -> Material:
-        return _kept(self.loaders[index % len(self.loaders)])
+        return _kept(self.loaders[index])
+
+    def other(self, index: int) -> Material:
+        """Another recording: the next, or a composed song where there is but one."""
+        alone = len(self) == 1
+        return _kept(partial(_composed, SPARE_SONG, 100.0)) if alone else self[(index + 1) % len(self)]
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=3)  # of partials, which compare by identity
 def _kept(load: Callable[[], Material]) -> Material:
     return load()
 

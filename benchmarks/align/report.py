@@ -2,7 +2,9 @@
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,11 +13,13 @@ from benchmarks.align.scores import Score, Segment
 N_BINS = 10
 
 
+@dataclass(frozen=True)
 class Column:
     """A heading and what stands below it."""
 
-    def __init__(self, name: str, value: Callable[[Sequence[Score]], float], form: str) -> None:
-        self.name, self.value, self.form = name, value, form
+    name: str
+    value: Callable[[Sequence[Score]], float]
+    form: str
 
     def text(self, scores: Sequence[Score]) -> str:
         """The value of a row; a dash where it does not apply."""
@@ -66,12 +70,12 @@ _SECONDS = [
 ]
 _NULLS = Column("null", _mean(lambda s: s.foreign_false), "{:.4f}")
 _KEEP = Column("keep", _mean(lambda s: s.keep_accuracy), "{:.3f}")
-_RATIO_FREE = [_N, _REJECTED]
+_COUNTS = [_N, _REJECTED]
 
 COLUMNS: dict[str, list[Column]] = {
-    "copies": [*_RATIO_FREE, _within(10), _worst(10), _PLAIN, _EXACT, *_JOINS, _NULLS, _KEEP, *_SECONDS],
+    "copies": [*_COUNTS, _within(10), _worst(10), _PLAIN, _EXACT, *_JOINS, _NULLS, _KEEP, *_SECONDS],
     "speed": [
-        *_RATIO_FREE,
+        *_COUNTS,
         *(_within(ms) for ms in (1, 5, 10, 20)),
         _worst(20),
         Column("speed %", _mean(lambda s: s.speed_error), "{:.3f}"),
@@ -81,7 +85,7 @@ COLUMNS: dict[str, list[Column]] = {
         *_SECONDS,
     ],
     "foreign": [
-        *_RATIO_FREE,
+        *_COUNTS,
         _within(10),
         _worst(10),
         Column("marked", _mean(lambda s: s.foreign_found), "{:.4f}"),
@@ -98,7 +102,7 @@ COLUMNS: dict[str, list[Column]] = {
         Column("rate", _mean(lambda s: float(not s.rejected)), "{:.3f}"),
         _SECONDS[0],
     ],
-    "methods": [*_RATIO_FREE, *(_within(ms) for ms in (10, 70, 250)), _EXACT, *_JOINS, _KEEP, *_SECONDS],
+    "methods": [*_COUNTS, *(_within(ms) for ms in (10, 70, 250)), _EXACT, *_JOINS, _KEEP, *_SECONDS],
 }
 COLUMNS["repeats"] = COLUMNS["copies"]
 
@@ -117,19 +121,25 @@ def table(title: str, rows: dict[str, Sequence[Score]], columns: Sequence[Column
 # ---------------------------------------------------------------- confidence
 
 
-class Bin:
-    """Segments of about the same stated confidence."""
+class Bin(NamedTuple):
+    """Segments of about the same stated confidence: how many, its mean, and the share that is right."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self.n = len(segments)
-        self.stated = float(np.mean([s.confidence for s in segments])) if segments else float("nan")
-        self.right = float(np.mean([s.right for s in segments])) if segments else float("nan")
+    n: int
+    stated: float
+    right: float
+
+
+def _bin(segments: Sequence[Segment]) -> Bin:
+    if not segments:
+        return Bin(0, float("nan"), float("nan"))
+    stated, right = (float(np.mean(x)) for x in zip(*((s.confidence, s.right) for s in segments), strict=True))
+    return Bin(len(segments), stated, right)
 
 
 def reliability(segments: Sequence[Segment]) -> list[Bin]:
     """Ten bins of confidence."""
     place = [min(N_BINS - 1, int(s.confidence * N_BINS)) for s in segments]
-    return [Bin([s for s, p in zip(segments, place, strict=True) if p == k]) for k in range(N_BINS)]
+    return [_bin([s for s, p in zip(segments, place, strict=True) if p == k]) for k in range(N_BINS)]
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
