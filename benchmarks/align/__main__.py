@@ -59,6 +59,7 @@ def pairs(shelf: Shelf, kinds: list[Kind], *, edits: int, seed: int) -> Iterator
 
 def report(kinds: list[Kind], scores: Scores, out: Path) -> None:
     """Print what was measured; write the reliability of confidence."""
+    kinds = [kind for kind in kinds if kind.name in scores]
     for group in dict.fromkeys(kind.group for kind in kinds):
         rows = {k.name: scores[k.name]["ours"] for k in kinds if k.group == group and scores[k.name]["ours"]}
         if rows:
@@ -109,12 +110,11 @@ def main(
     )
     beside = [name for name in methods.split(",") if name and name != "ours"]
     scores: Scores = defaultdict(lambda: defaultdict(list))
-    for kind, pair in pairs(shelf, able, edits=edits, seed=seed):
-        for name in ["ours", *(beside if kind.name in BESIDE else [])]:
-            result, why = measured(METHODS[name], pair)
-            scores[kind.name][name].append(result)
-            if name == "ours":
-                _remark(pair, result, why)
+    try:
+        for kind, pair in pairs(shelf, able, edits=edits, seed=seed):
+            _measure(pair, ["ours", *(beside if kind.name in BESIDE else [])], scores)
+    except KeyboardInterrupt:
+        print("stopped: the tables hold what was measured until then", flush=True)
     if able:
         report(able, scores, out)
     if long:
@@ -124,6 +124,15 @@ def main(
             else composed(tracks=30, seconds=10**4)
         )
         print("\n" + measure(everything, seed))
+
+
+def _measure(pair: Pair, methods: list[str], scores: Scores) -> None:
+    """Every method on one pair, turn by turn."""
+    for name in methods:
+        result, why = measured(METHODS[name], pair)
+        scores[pair.kind][name].append(result)
+        if name == "ours":
+            _remark(pair, result, why)
 
 
 def _remark(pair: Pair, result: Score, why: str) -> None:
