@@ -188,6 +188,17 @@ def test_a_repeat_is_right_but_not_plainly() -> None:
     assert beyond.within[1] == pytest.approx(1.85 / 2.1, abs=0.01)
 
 
+def test_a_join_that_nobody_hears_is_not_missed() -> None:
+    bar = noise(2.0, seed=1)
+    raw = np.concatenate([noise(2.0), bar, bar, bar, noise(2.0, seed=3)])  # bars at 2, 4 and 6
+    truth = Timeline((Stretch(0.0, 1.0, 3.0), Stretch(1.0, 3.0, 6.0), Stretch(3.0, 4.0, 0.5)))
+    found = Timeline((Stretch(0.0, 3.0, 3.0), Stretch(3.0, 4.0, 0.5)))
+    result = scored(found, truth, raw)  # raw 4 goes on like raw 6; the join to 0.5 is heard
+    assert (result.n_joins, result.missing_joins, result.extra_joins) == (1, 0, 0)
+    hops = Timeline((Stretch(0.0, 1.0, 3.0), Stretch(1.0, 2.0, 4.0), Stretch(2.0, 3.0, 7.0), Stretch(3.0, 4.0, 0.5)))
+    assert scored(hops, truth, raw).extra_joins == 1
+
+
 def test_speed_is_scored_by_where_it_leads() -> None:
     truth = Timeline((Stretch(0.0, 10.0, 5.0, speed=1.02, pitch_semitones=2.0),))
     result = scored(Timeline((Stretch(0.0, 10.0, 5.0, speed=1.01),)), truth)

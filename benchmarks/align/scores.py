@@ -13,6 +13,7 @@ from benchmarks.align.truth import Timeline
 
 STEP_S = 0.001
 SAME_HALF_S, SAME_ENERGY = 0.05, 0.003
+HEARD_AFTER_S = (0.05, 0.15, 0.25)  # a join after which all of these sound the same is not heard
 JOIN_REACH_S = 0.25  # a found join further from a true one is another join
 RIGHT_SHARE = 0.9  # of a segment's time within 10 ms makes the segment right
 CHUNK = 256  # windows compared at a time
@@ -39,8 +40,8 @@ class Score:
     exact_1ms: float = float("nan")  # of what is within 10 ms
     join_errors_ms: tuple[float, ...] = ()
     heard_errors_ms: tuple[float, ...] = ()  # of that, what sounds different
-    n_joins: int = 0
-    missing_joins: int = 0
+    n_joins: int = 0  # that can be heard
+    missing_joins: int = 0  # of these
     extra_joins: int = 0
     foreign_found: float = float("nan")  # share of foreign time that is null
     foreign_false: float = 0.0  # share of the raw's time that is null
@@ -78,7 +79,9 @@ def score(
     same = _same_sound(raw, rate, mine, true, np.flatnonzero((error > STEP_S) & np.isfinite(error)))
     count = max(1, int(sourced.sum()))
     within = {ms: float(((error <= ms / 1000) | same)[sourced].sum() / count) for ms in TOLERANCES_MS}
-    joins = _match_joins(truth.joins_s(), found.joins_s(), (error <= 0.001) | same) if has_joins else _Joins()
+    audible = _audible(truth, raw, rate)
+    exact = (error <= STEP_S) | same
+    joins = _match_joins(truth.joins_s(), audible, found.joins_s(), exact) if has_joins else _Joins()
     known = sourced & matched & (error <= 1.0)
     index, true_index = found.index_at(times), truth.index_at(times)
     return Score(
@@ -89,7 +92,7 @@ def score(
         exact_1ms=within[1] / within[10] if within[10] else 0.0,
         join_errors_ms=joins.errors_ms,
         heard_errors_ms=joins.heard_ms,
-        n_joins=len(truth.joins_s()),
+        n_joins=int(audible.sum()),
         missing_joins=joins.missing,
         extra_joins=joins.extra,
         foreign_found=float((~matched)[~sourced].mean()) if not sourced.all() else float("nan"),
@@ -128,7 +131,18 @@ class _Joins:
     extra: int = 0
 
 
-def _match_joins(true_s: list[float], found_s: list[float], right: np.ndarray) -> _Joins:
+def _audible(truth: Timeline, raw: np.ndarray, rate: int) -> np.ndarray:
+    """Which joins of the truth sound unlike playing straight on."""
+    joins = np.array(truth.joins_s())
+    same = np.ones(len(joins), np.bool_)
+    left, right = truth.source_at(joins - 1e-9), truth.source_at(joins)
+    sourced = np.flatnonzero(~np.isnan(left + right))
+    for after_s in HEARD_AFTER_S:
+        same &= _same_sound(raw, rate, left + after_s, right + after_s, sourced)
+    return ~same
+
+
+def _match_joins(true_s: list[float], audible: np.ndarray, found_s: list[float], right: np.ndarray) -> _Joins:
     """Pair the nearest first; what is heard is the time between both that does not sound right."""
     near = sorted(
         (abs(t - f), i, j) for i, t in enumerate(true_s) for j, f in enumerate(found_s) if abs(t - f) <= JOIN_REACH_S
@@ -145,7 +159,8 @@ def _match_joins(true_s: list[float], found_s: list[float], right: np.ndarray) -
         errors.append(1000 * (high - low))
         wrong = int((~right[round(low / STEP_S) : round(high / STEP_S)]).sum())
         heard.append(min(1000 * (high - low), 1000 * STEP_S * wrong))
-    return _Joins(tuple(errors), tuple(heard), len(true_s) - len(taken), len(found_s) - len(taken))
+    missing = sum(bool(a) and i not in taken for i, a in enumerate(audible))
+    return _Joins(tuple(errors), tuple(heard), missing, len(found_s) - len(taken))
 
 
 def _edge_errors_ms(truth: Timeline, found: Timeline) -> tuple[float, ...]:
