@@ -9,7 +9,7 @@ STAMP := $(VENV)/.made-from-lock
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 QUIET := DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
 
-.PHONY: help setup repro test test-slow check mlflow-ui clean
+.PHONY: help setup repro test test-slow check bench bench-align mlflow-ui clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,14 @@ check: setup  ## Lint, format, types, layers
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+bench: setup  ## Measure against what a user would run instead: one row per kind of work
+	@$(PY) -m benchmarks.bench
+
+# FOLDER of recordings (songs are composed without it), KINDS (copies,speed,foreign,repeats,unrelated,long or single
+# ones), TRACKS, OPTIONS such as --edits 2 --seconds 60 --seed 1
+bench-align: setup  ## Measure alignment on known edits: tables per kind; FOLDER= KINDS= TRACKS= narrow it
+	@$(PY) -m benchmarks.align $(if $(FOLDER),"$(FOLDER)") $(if $(KINDS),--kinds $(KINDS)) $(if $(TRACKS),--tracks $(TRACKS)) $(OPTIONS)
 
 mlflow-ui: setup  ## Compare runs in the browser, at http://127.0.0.1:5000
 	$(QUIET) $(VENV)/bin/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" --host 127.0.0.1

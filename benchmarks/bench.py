@@ -1,0 +1,118 @@
+"""What a user would run instead, beside ours: one row per kind of work, measured in one run, turn by turn.
+
+A row is a function that measures and gives ``Row``; ``ROWS`` names them. Times are medians of turns that alternate
+between peer and ours, so that whatever else the machine does falls on both.
+
+    python -m benchmarks.bench [ROW ...] [--rounds 3]
+"""
+
+import statistics
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import numpy as np
+import typer
+
+from benchmarks.align.kinds import KINDS, Draw, Pair, make_pair
+from benchmarks.align.material import composed, concatenated
+from benchmarks.align.methods import METHODS, Method, measured
+from benchmarks.align.scores import Score
+from benchmarks.align.truth import Habits, Piece, random_edit
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of work; ``check`` says in words what both results are worth."""
+
+    work: str
+    peer: str
+    peer_s: float
+    our_s: float
+    check: str
+
+    def text(self) -> str:
+        """The row as printed."""
+        return (
+            f"{self.work}\n  {self.peer} {self.peer_s:.2f} s, ours {self.our_s:.2f} s, "
+            f"{self.peer_s / self.our_s:.1f}x; {self.check}"
+        )
+
+
+def interleaved(peer: Callable[[], T], ours: Callable[[], T], *, rounds: int) -> tuple[list[T], list[T]]:
+    """Run both in turn ``rounds`` times, after a turn that warms up; what each gave."""
+    results: tuple[list[T], list[T]] = ([], [])
+    for _ in range(rounds + 1):
+        for given, work in zip(results, (peer, ours), strict=True):
+            given.append(work())
+    return results[0][1:], results[1][1:]
+
+
+# ---------------------------------------------------------------- alignment
+
+RAW_S, EDIT_S = 300.0, 180.0
+ONLY_CUTS = Habits((8, 16), cut=0.35, loop=0.0, moves=0)  # all that dynamic time warping can follow
+
+
+def align_row(rounds: int) -> Row:
+    """A 3-minute edit of a 5-minute raw, cuts only, an exact copy; from files to what plays when."""
+    shelf = composed(tracks=4, seconds=RAW_S)
+    material = concatenated(shelf, seconds=RAW_S)
+    rng = np.random.default_rng(0)
+    pieces = _shortened(
+        random_edit(len(material.samples), material.beats, material.rate, rng, ONLY_CUTS), material.rate
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        pair = make_pair(KINDS["clean"], Draw(material, material, pieces, rng), Path(folder))
+        peers, mine = interleaved(
+            partial(_scored, METHODS["dtw"], pair), partial(_scored, METHODS["ours"], pair), rounds=rounds
+        )
+    peer, ours = peers[-1], mine[-1]
+    return Row(
+        f"align a {peer.edit_s:.0f} s edit to a {material.duration_s:.0f} s raw, cuts only, exact copy",
+        "chroma CQT + librosa DTW",
+        statistics.median(s.seconds for s in peers),
+        statistics.median(s.seconds for s in mine),
+        f"right within 250 ms {_share(peer, 250)} against {_share(ours, 250)}, "
+        f"within 10 ms {_share(peer, 10)} against {_share(ours, 10)}",
+    )
+
+
+def _scored(method: Method, pair: Pair) -> Score:
+    return measured(method, pair)[0]
+
+
+def _shortened(pieces: list[Piece], rate: int) -> list[Piece]:
+    """The pieces of the first ``EDIT_S`` seconds."""
+    ends = np.cumsum([p.frames for p in pieces])
+    return [p for p, end in zip(pieces, ends, strict=True) if end <= EDIT_S * rate]
+
+
+def _share(score: Score, ms: int) -> str:
+    return f"{score.within[ms]:.4f}"
+
+
+# ---------------------------------------------------------------- the command
+
+ROWS: dict[str, Callable[[int], Row]] = {"align": align_row}
+
+
+def main(
+    rows: Annotated[list[str] | None, typer.Argument(help="Rows to measure; all by default")] = None,
+    rounds: Annotated[int, typer.Option(help="Turns of each, after one to warm up")] = 3,
+) -> None:
+    """Measure the project beside what a user would run instead."""
+    unknown = [name for name in rows or [] if name not in ROWS]
+    if unknown:
+        raise SystemExit(f"{', '.join(unknown)}: no such row; known are {', '.join(ROWS)}")
+    for name in rows or ROWS:
+        print(ROWS[name](rounds).text(), flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
