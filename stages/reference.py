@@ -16,7 +16,7 @@ import os
 import platform
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from importlib.metadata import version
@@ -113,9 +113,10 @@ def compare(found: SmallRun, reference: SmallRun) -> Verdict:
             return Verdict(said, ())
         loose = tuple(_loose_faults(found, reference)) or ("decisions, labels and metrics agree all the same",)
         return Verdict(said, (f"other bytes: {', '.join(moved)}", *loose))
+    n_metrics = len(_compared(reference.metrics))
     said = (
         f"another kind of machine than the reference's ({', '.join(different)}), so {len(reference.decisions)} "
-        f"decisions and labels are compared exactly, {len(reference.metrics)} metrics within tolerances, and no bytes"
+        f"decisions and labels are compared exactly, {n_metrics} metrics within tolerances, and no bytes"
     )
     return Verdict(said, tuple(_loose_faults(found, reference)))
 
@@ -217,7 +218,8 @@ def _beat_times(place: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
 def _metrics(place: Path) -> Iterator[tuple[str, float]]:
     for path in sorted((place / METRICS).glob("*.json")):
         values = json.loads(path.read_text(encoding="utf-8"))
-        yield from ((name, value) for name, value in _flat(path.stem, values) if _tolerance(name) is not None)
+        found = dict(_flat(path.stem, values))
+        yield from ((name, found[name]) for name in _compared(found))
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -244,7 +246,7 @@ def _loose_faults(found: SmallRun, reference: SmallRun) -> Iterator[str]:
             yield f"beats of {name}: {len(times)} boundaries, {len(expected)} in the reference"
         elif (off := _furthest(expected, times)) > BEAT_TOLERANCE_MS:
             yield f"beats of {name}: up to {off} ms off, {BEAT_TOLERANCE_MS} ms either way is allowed"
-    for name in sorted(reference.metrics.keys() | found.metrics.keys()):
+    for name in _compared(reference.metrics.keys() | found.metrics.keys()):
         if fault := _metric_fault(name, reference.metrics.get(name), found.metrics.get(name)):
             yield f"{name}: {fault}"
 
@@ -260,6 +262,11 @@ def _metric_fault(name: str, there: float | None, here: float | None) -> str | N
     if abs(here - there) <= tolerance:  # NaN is never within it
         return None
     return f"{_shown(here)}, {_shown(there)} in the reference, {tolerance:g} either way is allowed"
+
+
+def _compared(names: Iterable[str]) -> list[str]:
+    """The metrics that have a tolerance."""
+    return sorted(name for name in names if _tolerance(name) is not None)
 
 
 def _tolerance(name: str) -> float | None:

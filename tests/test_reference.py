@@ -111,6 +111,9 @@ class TestAnotherKind:
         )
         assert len(compare(moved(ELSEWHERE, "metrics", bc__train__loss=float("nan")), HERE).faults) == 1
 
+    def test_a_metric_without_a_tolerance_is_not_compared(self) -> None:
+        assert compare(moved(ELSEWHERE, "metrics", evaluate__bc__target__some_style__run_f1=1.0), HERE).faults == ()
+
     def test_a_metric_more_or_less_fails(self) -> None:
         more = moved(ELSEWHERE, "metrics", bc__new=1.0)
         assert compare(more, HERE).faults == ("bc/new: 1, missing in the reference",)
