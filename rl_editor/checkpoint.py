@@ -26,6 +26,7 @@ POLICY_FORMAT, STATE_FORMAT = "rl-editor/policy", "rl-editor/training-state"
 VERSION = 1
 _NO_RESULT = ("executor", "tracking")  # sections that change no weight
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # torch's zip archive, a bare pickle
+_HEADER_AT = 8  # safetensors: the length of the header, whose lowest byte may be 0x80 as well, then its JSON object
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +151,12 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; training writes it, or check the path")
     with path.open("rb") as file:
-        if file.read(4).startswith(_PICKLE_STARTS):
-            raise CheckpointError(
-                f"{path}: a pickle, which would run code when read; only safetensors written by this project are "
-                "read: train it again"
-            )
+        start = file.read(_HEADER_AT + 1)
+    if start.startswith(_PICKLE_STARTS) and start[_HEADER_AT:] != b"{":
+        raise CheckpointError(
+            f"{path}: a pickle, which would run code when read; only safetensors written by this project are "
+            "read: train it again"
+        )
     try:
         with safe_open(str(path), framework="pt") as opened:
             values = json.loads((opened.metadata() or {})[METADATA_KEY])

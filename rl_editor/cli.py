@@ -133,14 +133,19 @@ def render(
     source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
     output: Out,
     settle: Annotated[bool, typer.Option(help="Move joins to where they are heard least.")] = False,
+    any_source: Annotated[
+        bool, typer.Option("--any-source", help="Cut another file than the edit list was made for: a stem, a format.")
+    ] = False,
     params: Params = None,
     as_json: Json = False,
 ) -> None:
     """Render an edit list to audio."""
-    from rl_editor.render import render_file, settle_joins
+    from rl_editor.render import check_recording, render_file, settle_joins
 
     refuse_overwriting(output, source, edits)
     config, found = settings(params), EditList.load(edits)
+    if not any_source:
+        check_recording(found, source)
     if settle:
         found = settle_joins(found, source, config)
     render_file(found, source, output, config)

@@ -22,6 +22,7 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 FeatureMode = Literal["basic", "enhanced", "full"]
+Split = Literal["train", "validation", "test"]
 
 _T = TypeVar("_T")
 
@@ -91,6 +92,7 @@ class DataConfig:
     use_stems: bool = False
     test_fraction: Probability = 0.25  # of songs, chosen by a hash of the song
     validation_fraction: Probability = 0.2
+    splits: dict[str, Split] = field(default_factory=dict)  # song -> its split, where the hash is not to decide
     num_workers: Natural = 0  # data loader processes
 
 

@@ -9,6 +9,7 @@ hear the written file.
 
 import csv
 import io
+import os
 import shutil
 import zlib
 from collections import Counter
@@ -61,7 +62,13 @@ def build_default_corpus(out_dir: str | Path, config: Config) -> CorpusSummary:
         _check_editor(editor)
     build = partial(_build_song, out_dir=str(out_dir), config=config)
     summary = _collect(
-        run_tracks(build, range(config.corpus.n_songs), workers=config.executor.workers, label="composing")
+        run_tracks(
+            build,
+            range(config.corpus.n_songs),
+            workers=config.executor.workers,
+            label="composing",
+            named=lambda index: f"song {index}",
+        )
     )
     if summary.problems:
         raise DatasetError(f"{out_dir}: the corpus is incomplete: {'; '.join(summary.problems)}")
@@ -82,7 +89,9 @@ def build_practice_pairs(folder: str | Path, editor: str, out_dir: str | Path, c
     names = Counter(_practice_name(path).casefold() for path in paths)
     twice = [path for path in paths if names[_practice_name(path).casefold()] > 1]
     items = [str(path) for path in paths if path not in twice]
-    made = _collect(run_tracks(build, items, workers=config.executor.workers, label=f"editing ({editor})"))
+    made = _collect(
+        run_tracks(build, items, workers=config.executor.workers, label=f"editing ({editor})", named=os.path.basename)
+    )
     shared = (f"{path.name}: shares the name {_practice_name(path)!r} with another; rename one" for path in twice)
     summary = CorpusSummary(made.pairs, (*made.problems, *shared))
     if not summary.pairs:

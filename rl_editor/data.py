@@ -40,6 +40,7 @@ from rl_editor.library import (
     find_library,
     has_recordings,
     split_of,
+    unknown_songs,
 )
 from rl_editor.utils import load_mono, source_info
 
@@ -112,6 +113,7 @@ def load_library(library: Library, config: Config) -> Loaded:
             hashes[pair.song] = shelf.hash_file(pair.raw.path)
         except OSError as error:
             problems.append(Problem(pair.pair_id, said(error)))
+    problems += unknown_songs(hashes, config.data)
     splits, pairs = assign_splits(hashes, config.data), [p for p in library.pairs if p.song in hashes]
     outcomes = run_tracks(partial(label_pair, config=config), pairs, workers=config.executor.workers, label="pairs")
     for outcome in outcomes:

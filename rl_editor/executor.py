@@ -5,7 +5,8 @@ items and values can be pickled, and an item done twice does no harm. Every item
 it runs, since sums split over threads differ in their last bits: the number of workers never changes a result.
 
 A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; any other exception
-is a fault of the program and raises. A worker process that is killed is an ``error`` that names the item.
+is a fault of the program and raises. A worker process that ends without an answer is its item's ``error`` too, and says
+how it ended.
 """
 
 import multiprocessing
@@ -41,7 +42,12 @@ class Outcome(Generic[_Item, _Value]):
 
 
 def run_tracks(
-    fn: Callable[[_Item], _Value], items: Sequence[_Item], *, workers: int, label: str = ""
+    fn: Callable[[_Item], _Value],
+    items: Sequence[_Item],
+    *,
+    workers: int,
+    label: str = "",
+    named: Callable[[_Item], str] | None = None,
 ) -> Iterator[Outcome[_Item, _Value]]:
     """Yield ``fn(item)`` for every item, in the order of the items.
 
@@ -50,9 +56,11 @@ def run_tracks(
         items: plain values.
         workers: processes; 1 stays in this one, 0 is one per core.
         label: what the progress bar says; there is none when stderr is not a terminal.
+        named: what a person calls an item, put before the error of a worker that ended without an answer; None leaves
+            the naming to the caller.
     """
     count = min(n_workers(workers), len(items))
-    outcomes = _in_turn(fn, items) if count <= 1 else _in_processes(fn, items, count)
+    outcomes = _in_turn(fn, items) if count <= 1 else _in_processes(fn, items, count, named)
     with closing(outcomes), tqdm(total=len(items), desc=label or None, unit="track", disable=None) as bar:
         for outcome in outcomes:
             bar.update()
@@ -96,7 +104,7 @@ def _attempt(fn: Callable[[_Item], _Value], item: _Item) -> Outcome[_Item, _Valu
 
 
 def _in_processes(
-    fn: Callable[[_Item], _Value], items: Sequence[_Item], count: int
+    fn: Callable[[_Item], _Value], items: Sequence[_Item], count: int, named: Callable[[_Item], str] | None
 ) -> Generator[Outcome[_Item, _Value], None, None]:
     """Yield in order; when a worker dies, find the culprit by running items alone, and go on with the rest."""
     done: dict[int, Outcome[_Item, _Value]] = {}
@@ -116,17 +124,32 @@ def _in_processes(
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
         if at < len(items):
-            yield _alone(fn, items[at])
+            yield _alone(fn, items[at], named)
             at += 1
 
 
-def _alone(fn: Callable[[_Item], _Value], item: _Item) -> Outcome[_Item, _Value]:
+def _alone(fn: Callable[[_Item], _Value], item: _Item, named: Callable[[_Item], str] | None) -> Outcome[_Item, _Value]:
+    others = set(multiprocessing.active_children())
     with _pool(1) as pool:
+        future = pool.submit(_attempt, fn, item)
+        own = set(multiprocessing.active_children()) - others
         try:
-            return pool.submit(_attempt, fn, item).result()
+            return future.result()
         except BrokenProcessPool:
-            reason = "the worker process was killed; was memory short? Try executor.workers: 1"
-            return Outcome(item, None, f"{item}: {reason}")
+            pool.shutdown()  # joins the worker, which then has an exit code
+            codes = [worker.exitcode for worker in own if worker.exitcode]
+            error = f"its worker process {_ending(codes[0] if codes else None)}"
+            return Outcome(item, None, f"{named(item)}: {error}" if named else error)
+
+
+def _ending(exit_code: int | None) -> str:
+    """How a worker ended; ``multiprocessing`` gives the number of a signal as a negative exit code."""
+    if exit_code is None or exit_code >= 0:
+        return f"ended without an answer (exit code {exit_code}); run it with executor.workers 1 to see why"
+    name = signal.Signals(-exit_code).name
+    if name == "SIGKILL":
+        return "was killed (SIGKILL), as a system does that is out of memory; free some, or set executor.workers to 1"
+    return f"crashed ({name}); is the file damaged? Convert it again, or leave it out"
 
 
 def _pool(count: int) -> ProcessPoolExecutor:

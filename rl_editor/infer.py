@@ -21,7 +21,7 @@ import typer
 from rl_editor.command import refuse_overwriting, run
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.errors import CheckpointError
+from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.files import write_text
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 MOST_LEANING = 6.0  # logits; beyond it a policy is too sure to be moved
+SILENT_DB, SILENT_FLOOR = -80.0, 1e-10  # re full scale: root mean square of a beat; what digital silence counts as
 SIDE_BY_SIDE = 17  # leanings tried at once, between those that the round before found to be nearest
 REFINEMENTS = 3
 
@@ -162,6 +163,21 @@ def _lean(config: Config, leanings: Sequence[float], *, loops: bool) -> "torch.T
     return torch.tensor(leanings)[:, None] * direction
 
 
+def check_audible(state: "AudioState") -> None:
+    """Refuse a recording in which no beat is louder than ``SILENT_DB``: there is nothing to go by, and nothing to hear.
+
+    Raises:
+        AudioFileError: it is silent.
+    """
+    rms = state.features.values[:, state.features.names.index("rms")]
+    loudest_db = 20 * np.log10(max(float(rms.max(initial=0.0)), SILENT_FLOOR))
+    if loudest_db < SILENT_DB:
+        raise AudioFileError(
+            f"{state.recording.name}: silent (its loudest beat has {loudest_db:.0f} dBFS), at least {SILENT_DB:g} dBFS "
+            "is needed; was the right track exported?"
+        )
+
+
 def style_number(policy: "Policy", style: str | None) -> int:
     """The policy's number of a style.
 
@@ -199,7 +215,7 @@ def edit_file(
         config: settings of the cache, beat overrides and rendering; the policy's own by default.
 
     Raises:
-        AudioFileError: the recording cannot be read, or the result cannot be written.
+        AudioFileError: the recording cannot be read or is silent, or the result cannot be written.
     """
     import torch
 
@@ -211,6 +227,7 @@ def edit_file(
     if seed is not None:
         generator = torch.Generator(device=policy.agent.device).manual_seed(seed)
     state = AudioState.from_file(source, settings)
+    check_audible(state)
     edit = edit_recording(
         policy,
         state,

@@ -6,7 +6,8 @@ Without it ``song_raw.wav`` goes with ``song_edit.flac``, and all pairs are of o
 ``_edit`` and of suffixes does not matter. Nothing is guessed: what does not fit is listed as a problem and left out.
 
 Splits are by song, never by beat: a song's SHA-256 falls into a stable bucket (``split_of``), so that a later run never
-tests on what an earlier one has learned. Sets too small for that are repaired by ``assign_splits``.
+tests on what an earlier one has learned. Sets too small for that are repaired by ``assign_splits``, and ``data.splits``
+puts songs where a person wants them.
 """
 
 import csv
@@ -20,11 +21,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from rl_editor.config import DataConfig
-from rl_editor.errors import DatasetError
+from rl_editor.config import Split as Split
+from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.utils import AUDIO_SUFFIXES
 
 Role = Literal["raw", "edit", "reference"]
-Split = Literal["train", "validation", "test"]
 
 INPUT, OUTPUT, REFERENCE, PAIRS = "input", "desired_output", "reference", "pairs.csv"
 DEFAULT_STYLE = "default"
@@ -32,6 +33,7 @@ DEFAULT_STYLE = "default"
 _MARKS: Mapping[Role, str] = {"raw": "_raw", "edit": "_edit", "reference": ""}
 _FOLDERS: Mapping[Role, str] = {"raw": INPUT, "edit": OUTPUT, "reference": REFERENCE}
 _COLUMNS = ("raw", "edit", "style")
+_SHOWN = 5  # songs named in a message
 _BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
 
 
@@ -146,19 +148,46 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
 
     Songs stay in their buckets where they can. An empty train, then test, then validation takes one song from the
     largest other split: train takes the highest hash, the others the lowest. One song can only train; two train and
-    test. A split whose fraction is 0 stays empty. Songs with the same content always share a split.
+    test. A split whose fraction is 0 stays empty but for songs that ``data.splits`` puts there; these stay where they
+    are put. Songs with the same content always share a split.
+
+    Raises:
+        ConfigError: ``data.splits`` puts copies of one recording into several splits.
     """
-    splits = {sha: split_of(sha, config) for sha in songs.values()}
+    placed = _placed(songs, config)
+    splits = {sha: split_of(sha, config) for sha in songs.values()} | placed
     wanted: tuple[tuple[Split, float], ...] = (
         ("train", 1.0), ("test", config.test_fraction), ("validation", config.validation_fraction))  # fmt: skip
     for split, fraction in wanted:
         counts = Counter(splits.values())
-        donor, n_songs = max(counts.items(), key=lambda item: item[1], default=(split, 0))
-        if counts[split] or fraction == 0.0 or n_songs < (1 if split == "train" else 2):
+        free = Counter(splits[sha] for sha in splits if sha not in placed)
+        donor = max(free, key=lambda name: counts[name], default=split)
+        if counts[split] or fraction == 0.0 or counts[donor] < (1 if split == "train" else 2):
             continue
         choose = max if split == "train" else min
-        splits[choose(sha for sha in splits if splits[sha] == donor)] = split
+        splits[choose(sha for sha in splits if splits[sha] == donor and sha not in placed)] = split
     return {song: splits[sha] for song, sha in songs.items()}
+
+
+def unknown_songs(songs: Iterable[str], config: DataConfig) -> list[Problem]:
+    """Names in ``data.splits`` that no song has: a slip of the pen, or a song that was left out."""
+    known = sorted(songs)
+    shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+    reason = f"named in data.splits, and no song that is left is called so; songs here are {shown or 'none'}"
+    return [Problem(name, reason) for name in sorted(set(config.splits) - set(known))]
+
+
+def _placed(songs: Mapping[str, str], config: DataConfig) -> dict[str, Split]:
+    """SHA-256 -> split of the songs that ``data.splits`` places."""
+    placed: dict[str, Split] = {}
+    for song in sorted(set(songs) & set(config.splits)):
+        split = placed.setdefault(songs[song], config.splits[song])
+        if split != config.splits[song]:
+            raise ConfigError(
+                f"data.splits.{song}: {config.splits[song]!r}, and a copy of the same recording is in {split!r}; "
+                "give both the same split"
+            )
+    return placed
 
 
 def _visible_files(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from rl_editor.cache import get_cache
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
-from rl_editor.library import Library, Pair, Problem, Recording, assign_splits, find_library
+from rl_editor.library import Library, Pair, Problem, Recording, assign_splits, find_library, unknown_songs
 from rl_editor.utils import check_length, load_mono, source_info
 from rl_editor.versions import code_digest
 from stages.layout import DECODED, fresh_folder, report_problems
@@ -65,7 +65,9 @@ def decode_recording(recording: Recording, *, root: Path, config: Config, folder
 def make_manifest(library: Library, tracks: dict[str, Track], config: Config, problems: list[Problem]) -> Manifest:
     """Pairs whose recordings were both decoded, with the splits of their songs."""
     pairs = [pair for pair in library.pairs if _both_decoded(pair, tracks, problems)]
-    splits = assign_splits({p.song: tracks[p.raw.track_id].source.sha256 for p in pairs}, config.data)
+    songs = {p.song: tracks[p.raw.track_id].source.sha256 for p in pairs}
+    splits = assign_splits(songs, config.data)
+    problems.extend(unknown_songs(songs, config.data))
     entries = (
         PairEntry(p.pair_id, p.raw.track_id, p.edit.track_id, p.style, p.song, splits[p.song])
         for p in sorted(pairs, key=lambda p: p.pair_id)

@@ -68,6 +68,17 @@ def test_pickles_are_refused_unread(tmp_path: Path) -> None:
             load_policy(tmp_path / name)
 
 
+def test_a_policy_whose_first_byte_is_that_of_a_pickle_is_read(tmp_path: Path) -> None:
+    config = toy_config()
+    agent, path = Agent(config), tmp_path / "a.pt"
+    for length in range(0, 256, 8):  # the header is padded to 8 bytes: one of 32 lengths ends in 0x80
+        save_policy(path, agent, config, styles=("s" * (length + 1),), metrics={})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert len(load_policy(path).styles) == 1
+
+
 def test_foreign_damaged_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         load_policy(tmp_path / "missing.pt")

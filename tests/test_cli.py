@@ -4,12 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from rl_editor.edits import keep_all
+from rl_editor.files import file_sha256
+from rl_editor.utils import source_info
 from tests.test_data import RATE, song
 
 Run = subprocess.CompletedProcess[str]
@@ -50,6 +54,28 @@ class TestConsole:
         exported = cli("export", str(edits), "-o", str(tmp_path / "edits.edl"))
         assert exported.returncode == 0
         assert "TITLE" in (tmp_path / "edits.edl").read_text(encoding="utf-8")
+
+    def test_render_refuses_another_recording_unless_told(self, pair: Path, tmp_path: Path) -> None:
+        edits, stem, out = tmp_path / "edits.json", tmp_path / "stem.wav", tmp_path / "out.wav"
+        edits.write_text(keep_all(source_info(pair / "raw.wav")).to_json(), encoding="utf-8")
+        samples = sf.read(pair / "raw.wav", dtype="int16")[0]
+        sf.write(stem, samples // 2, RATE, subtype="PCM_16")  # as long, and another content
+        done = cli("render", str(edits), "--source", str(stem), "-o", str(out))
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        found, wanted = file_sha256(stem)[:12], file_sha256(pair / "raw.wav")[:12]
+        assert f"{stem}: SHA-256 {found}..., the edit list was made for raw.wav with {wanted}...;" in done.stderr
+        assert "--any-source" in done.stderr
+        assert not out.exists()
+        assert cli("render", str(edits), "--source", str(stem), "-o", str(out), "--any_source").returncode == 0
+        np.testing.assert_array_equal(sf.read(out, dtype="int16")[0], samples // 2)
+
+    def test_an_edit_list_without_a_hash_cuts_any_recording(self, pair: Path, tmp_path: Path) -> None:
+        edits = tmp_path / "edits.json"
+        by_hand = keep_all(replace(source_info(pair / "raw.wav"), sha256=""))
+        edits.write_text(by_hand.to_json(), encoding="utf-8")
+        assert (
+            cli("render", str(edits), "--source", str(pair / "raw.wav"), "-o", str(tmp_path / "o.wav")).returncode == 0
+        )
 
     def test_a_foreign_edit_exits_with_1(self, pair: Path) -> None:
         done = cli("align", str(pair / "raw.wav"), str(pair / "foreign.wav"))

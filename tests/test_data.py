@@ -19,8 +19,8 @@ from rl_editor.data import (
 )
 from rl_editor.demonstrations import load_analysis, load_labels, rescaled, save_analysis, save_labels
 from rl_editor.edits import EditList, Segment, SourceInfo
-from rl_editor.errors import DatasetError
-from rl_editor.library import Problem, safe_name
+from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.library import Problem, safe_name, unknown_songs
 
 RATE = 22050
 
@@ -151,6 +151,26 @@ class TestSplits:
         config = DataConfig(test_fraction=0.0, validation_fraction=0.25)
         same = {"a": "d" + "0" * 63, "copy": "d" + "0" * 63, "b": "e" + "0" * 63}
         assert assign_splits(same, config) == {"a": "validation", "copy": "validation", "b": "train"}
+
+    def test_a_song_stays_where_a_person_puts_it(self) -> None:
+        songs = {"a": "1" + "0" * 63, "b": "5" + "0" * 63, "c": "c" + "0" * 63}  # test, validation, train by the hash
+        config = DataConfig(test_fraction=0.25, validation_fraction=0.25, splits={"a": "train", "c": "test"})
+        assert assign_splits(songs, config) == {"a": "train", "b": "validation", "c": "test"}
+        config.splits = {"a": "train", "b": "train"}  # validation is empty then, and no song is free to go there
+        assert assign_splits(songs, config) == {"a": "train", "b": "train", "c": "test"}
+        config.splits = {"a": "validation"}  # test is empty then, and the hash lets c train: b, the lowest, is taken
+        assert assign_splits({**songs, "b": "b" + "0" * 63}, config) == {"a": "validation", "b": "test", "c": "train"}
+
+    def test_copies_of_a_song_in_two_splits_are_refused_and_unknown_songs_are_named(self) -> None:
+        config = DataConfig(splits={"a": "train", "copy": "test", "slip": "test"})
+        with pytest.raises(ConfigError, match=r"data\.splits\.copy: 'test', and a copy .* is in 'train'"):
+            assign_splits({"a": "d" * 64, "copy": "d" * 64}, config)
+        problems = unknown_songs(["a", "copy"], config)
+        assert [str(p) for p in problems] == [
+            "slip: named in data.splits, and no song that is left is called so; songs here are a, copy"
+        ]
+        with pytest.raises(ConfigError, match=r"data\.splits"):
+            Config.from_dict({"data": {"splits": {"a": "held out"}}})
 
 
 class TestDemonstrations:

@@ -26,6 +26,10 @@ def picky(item: str) -> str:
         raise ZeroDivisionError("a fault of the program")
     if item == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if item == "crashed":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if item == "left":
+        os._exit(7)
     return item.upper()
 
 
@@ -61,11 +65,24 @@ def test_a_fault_of_the_program_raises(workers):
         list(run_tracks(picky, ["a", "bug", "b"], workers=workers))
 
 
-def test_a_killed_worker_is_an_error_that_names_the_item():
-    outcomes = list(run_tracks(picky, ["a", "killed", "b", "c"], workers=2))
+@pytest.mark.parametrize(
+    ("item", "error"),
+    [
+        ("killed", "its worker process was killed (SIGKILL), as a system does that is out of memory; free some,"),
+        ("crashed", "its worker process crashed (SIGSEGV); is the file damaged?"),
+        ("left", "its worker process ended without an answer (exit code 7);"),
+    ],
+)
+def test_a_worker_that_ends_is_its_items_error_and_says_how(item, error):
+    outcomes = list(run_tracks(picky, ["a", item, "b", "c"], workers=2))
     assert [outcome.value for outcome in outcomes] == ["A", None, "B", "C"]
-    assert outcomes[1].error is not None
-    assert outcomes[1].error.startswith("killed: the worker process was killed")
+    assert (outcomes[1].error or "").startswith(error)
+
+
+def test_only_a_worker_that_ended_is_named_since_other_errors_name_what_they_are_about():
+    outcomes = list(run_tracks(picky, ["killed", "bad"], workers=2, named=lambda item: f"song {item}"))
+    assert (outcomes[0].error or "").startswith("song killed: its worker process was killed")
+    assert (outcomes[1].error or "").startswith("bad: 0.1 s of audio")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

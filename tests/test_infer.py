@@ -13,7 +13,7 @@ from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.errors import CheckpointError
+from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.infer import analysis_settings, edit_file, edit_recording
@@ -41,6 +41,22 @@ def state() -> AudioState:
     values = np.random.default_rng(0).standard_normal((N_BEATS, 4)).astype(np.float32)
     grid = BeatGrid(np.arange(N_BEATS + 1) * 0.5, np.arange(N_BEATS) % 4)
     return AudioState(grid, BeatFeatures(values, FEATURE_NAMES["basic"]))
+
+
+class TestSilence:
+    @pytest.mark.parametrize("level", [0.0, 5e-5])  # digital silence; 20 log10(5e-5) is -86 dBFS
+    def test_a_silent_recording_is_refused_and_nothing_is_written(
+        self, policy: Policy, tmp_path: Path, level: float
+    ) -> None:
+        path = tmp_path / "silent.wav"
+        sf.write(path, np.full(8 * RATE, level) * np.resize([1.0, -1.0], 8 * RATE), RATE, subtype="FLOAT")
+        with pytest.raises(AudioFileError, match=r"silent\.wav: silent \(.* dBFS\), at least -80 dBFS is needed"):
+            edit_file(policy, path, tmp_path / "out.wav")
+        assert not (tmp_path / "out.wav").exists()
+
+    def test_soft_music_is_edited(self, policy: Policy, tmp_path: Path) -> None:
+        sf.write(tmp_path / "soft.wav", 1e-3 * song(3, 8.0), RATE, subtype="FLOAT")
+        assert edit_file(policy, tmp_path / "soft.wav", tmp_path / "out.wav").edit.segments
 
 
 class TestEditRecording:

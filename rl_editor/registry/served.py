@@ -11,7 +11,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from rl_editor.checkpoint import load_policy
-from rl_editor.infer import edit_recording
+from rl_editor.infer import check_audible, edit_recording
 from rl_editor.state import AudioState
 
 
@@ -30,9 +30,11 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
 
     def _edit(self, row: dict[Any, Any]) -> dict[str, Any]:
         target, style = row.get("target_duration_s"), row.get("style")
+        state = AudioState.from_file(row["path"], self.policy.config)
+        check_audible(state)
         edit = edit_recording(
             self.policy,
-            AudioState.from_file(row["path"], self.policy.config),
+            state,
             target_duration_s=None if pd.isna(target) else float(target),
             style=None if pd.isna(style) else str(style),
         )

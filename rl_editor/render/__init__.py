@@ -16,5 +16,6 @@ Everything is streamed in blocks of ``render.block_s``, but a segment with ``pit
 
 from rl_editor.render.joins import settle_joins
 from rl_editor.render.mixing import crossfade_gains, render_file, render_samples
+from rl_editor.render.sources import check_recording
 
-__all__ = ["crossfade_gains", "render_file", "render_samples", "settle_joins"]
+__all__ = ["check_recording", "crossfade_gains", "render_file", "render_samples", "settle_joins"]

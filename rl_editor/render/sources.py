@@ -18,6 +18,7 @@ from jaxtyping import Shaped
 
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, EditListError
+from rl_editor.files import file_sha256
 from rl_editor.utils import Samples, read_blocks
 
 # subtype -> how its samples are held; all others are read as float32
@@ -25,6 +26,7 @@ _DTYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "i
            "ALAC_16": "int16", "ALAC_20": "int32", "ALAC_24": "int32", "ALAC_32": "int32",
            "ULAW": "int16", "ALAW": "int16", "DOUBLE": "float64"}  # fmt: skip
 _STEPS = {"PCM_S8": 1 << 8, "PCM_U8": 1 << 8, "PCM_24": 1 << 8, "ALAC_20": 1 << 12, "ALAC_24": 1 << 8}
+_SHOWN_DIGITS = 12  # of a hash in a message
 _LOSSY_FORMATS = frozenset({"MP3", "OGG"})
 
 
@@ -137,6 +139,20 @@ def check_source(edit: EditList, source: Source) -> None:
         raise EditListError(
             f"{edit.source.name}: the edit list needs {needed} frames at {edit.source.sample_rate} Hz, the recording "
             f"has {source.frames} at {source.sample_rate} Hz; was it made for another file?"
+        )
+
+
+def check_recording(edit: EditList, path: Path) -> None:
+    """Refuse a file with other content than the edit list was made for; one that holds no hash cuts any.
+
+    Raises:
+        EditListError: the SHA-256 is another.
+    """
+    wanted = edit.source.sha256.lower()
+    if wanted and (found := file_sha256(path)) != wanted:
+        raise EditListError(
+            f"{path}: SHA-256 {found[:_SHOWN_DIGITS]}..., the edit list was made for {edit.source.name} with "
+            f"{wanted[:_SHOWN_DIGITS]}...; name that file, or cut this one, say a stem of it, with --any-source"
         )
 
 
