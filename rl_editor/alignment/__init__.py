@@ -2,7 +2,7 @@
 
     descriptors -> exact Viterbi, over the raw at as many speeds and pitches as the edit needs
     -> lags to a fraction of a sample, speeds to match -> the mastering filter
-    -> foreign stretches -> near-identical repeats told apart -> joins and crossfades
+    -> near-identical repeats told apart -> foreign stretches -> joins and crossfades
     -> confidence and level per segment -> EditList, or PairRejectedError
 
 Conventions: both recordings enter as mono float32 at ``config.audio.sample_rate``; the edit list counts frames at
@@ -108,9 +108,9 @@ def recover(
     runs, pair = _placed(rows, raw, edit, config)
     _require_share(runs, config, len(edit))
     mastering = learn_mastering(runs, pair)
+    runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
     runs = joined(without_foreign(runs, mastering, near, hop=hop), pair)
     _require_share(runs, config, len(edit))
-    runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
     joins = [find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(runs)]
     runs, crossfades = _settled(runs, joins)
     beliefs = [believe(run, mastering, near, hop=hop) for run in runs]

@@ -70,7 +70,7 @@ def without_foreign(runs: Sequence[Placed], mastering: Mastering, left: Stacked,
 
     Unmatched runs that the samples do bear out as part of a neighbour (silence under noise) go to it.
     """
-    loudness = float(np.mean(mastering.pair.edit**2))
+    loudness = mastering.loudness
     healed = [_healed(k, runs, mastering, loudness, hop=hop) for k in range(len(runs))]
     return [part for run in healed for part in _split(run, _foreign(run, mastering, left, loudness, hop=hop), hop=hop)]
 

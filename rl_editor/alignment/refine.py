@@ -10,7 +10,7 @@ Whitening: cross-spectrum / |cross-spectrum|^0.7, between plain correlation (bro
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +91,11 @@ class Mastering:
     gain: float  # root of the power gain, signed by polarity
     _blocks: dict[tuple[int, int], Float32[np.ndarray, " samples"]] = field(default_factory=dict)
 
+    @cached_property
+    def loudness(self) -> float:
+        """Mean power of the edit."""
+        return float(np.mean(self.pair.edit**2))
+
     def predict(self, run: Placed, *, start: int, length: int) -> Float[np.ndarray, " samples"]:
         """What edit samples [start, start + length) should be if they play as this run does."""
         lag = run.lag or 0.0
@@ -137,9 +142,9 @@ def place(runs: Sequence[Run], pair: Pair, *, hop: int) -> Placement:
     return Placement(placed, polarity)
 
 
-def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
+def refined(run: Placed, pair: Pair, *, polarity: float, n_probes: int = PROBES_PER_RUN) -> Placed:
     """The run with its lag moved to the correlation peak, the peak's score, and its drift."""
-    if run.lag is None or pair.sound(run) is None or (found := _correlations(pair, run)) is None:
+    if run.lag is None or pair.sound(run) is None or (found := _correlations(pair, run, n_probes)) is None:
         return run
     values = polarity * found.values
     peak = int(values.argmax())
@@ -281,11 +286,11 @@ class _Correlation:
     values: Float[np.ndarray, " lags"]
 
 
-def _correlations(pair: Pair, run: Placed) -> _Correlation | None:
+def _correlations(pair: Pair, run: Placed, n_probes: int = PROBES_PER_RUN) -> _Correlation | None:
     length = min(PROBE_SAMPLES, run.end - run.start)
     n = scipy.fft.next_fast_len(length + 2 * SEARCH_SAMPLES, real=True)
     window = scipy.signal.windows.hann(length, sym=False).astype(np.float32)
-    starts, sound = spread(run, length, PROBES_PER_RUN), pair.sound(run)
+    starts, sound = spread(run, length, n_probes), pair.sound(run)
     if not starts or sound is None:
         return None
     first = int(run.lag or 0) - SEARCH_SAMPLES
