@@ -3,8 +3,8 @@
 Conventions: frame i is centred on sample ``i * hop_length``, zeros beyond the ends. Per frame the mean over bands is
 taken off (level, much of compression), then per band the mean over time (static EQ). Heard at another speed the frames
 lie ``hop_length * speed`` apart, and at another pitch the bands lie lower by that much, so that the rows of raw and
-edit agree; no audio is stretched for it. Neighbouring frames are not stacked here: the inner product of stacked vectors is the sum of plain ones along the diagonal, which costs a fifth
-(see ``viterbi``).
+edit agree; no audio is stretched for it. Neighbouring frames are not stacked here: the inner product of stacked vectors
+is the sum of plain ones along the diagonal, which costs a fifth (see ``viterbi``).
 
 Sources: O'Shaughnessy's mel scale (2595 log10(1 + f/700)); triangular filters as in HTK.
 """

@@ -6,8 +6,8 @@ With e the edit, L and R what the runs left and right of the join predict (maste
 
 where (a, b) go from (1, 0) to (0, 1) over c samples centred on p, linearly or at equal power. For every c the cost
 of all p at once is a running sum outside the ramp and one correlation inside it. A side that is unmatched explains
-nothing: it costs a fixed share of the edit's own power. Where a side follows by its spectrum alone, both are compared by
-descriptors 5.8 ms apart, and the join is a hard cut.
+nothing: it costs a fixed share of the edit's own power. Where a side follows by its spectrum alone, both are compared
+by descriptors 5.8 ms apart, and the join is a hard cut.
 
 Conventions: samples at the analysis rate; the join is the middle of the crossfade.
 """

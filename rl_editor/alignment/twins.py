@@ -1,9 +1,9 @@
 """Which of several places that sound alike was played: the samples tell near-identical repeats apart.
 
-Descriptors cannot choose between a bar and its repeat with another hi-hat, nor see that a join between two repeats is a
-few milliseconds off the grid. For every few seconds of a run the raw's other diagonals that come within ``RIVAL_MARGIN``
-of it are refined to the sample, and the run's own lag is looked for once more. Between these candidates a best path over
-windows of 0.19 s decides, and may change as often as it pays::
+Descriptors cannot choose between a bar and its repeat with another hi-hat, nor see that a join between two repeats is
+a few milliseconds off the grid. For every few seconds of a run the raw's other diagonals that come within
+``RIVAL_MARGIN`` of it are refined to the sample, and the run's own lag is looked for once more. Between these
+candidates a best path over windows of 0.19 s decides, and may change as often as it pays::
 
     cost(window, lag) = log(unexplained(window, lag) + LEAST_GAIN),   a change costs SWITCH_COST
 
@@ -229,7 +229,7 @@ def _unexplained(
     fit = _fit(run, bounds, mastering)
     ratio = np.maximum(fit.gain, 1e-3) / usual.gain
     odd = usual.held * (1.0 - np.minimum(ratio, 1.0 / ratio)) ** 2
-    return np.minimum(fit.unexplained + odd, NOTHING_SHARE)
+    return np.asarray(np.minimum(fit.unexplained + odd, NOTHING_SHARE))
 
 
 def _cheapest_path(cost: Float[np.ndarray, "windows candidates"]) -> Int64[np.ndarray, " windows"]:

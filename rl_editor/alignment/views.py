@@ -7,8 +7,8 @@ pitch without tempo, is made by programs that keep the sound and not the samples
     doubtful stretches of the best path -> probes against the whole raw over a grid of speeds and pitches
     -> the best tuned without a grid -> is it a tape? -> views, to be taken up by the best path
 
-Conventions: ``speed`` source samples pass per output sample; ``semitones`` the edit sounds higher; positions are samples
-at the analysis rate. Sample u of a view is sample ``u * speed`` of the raw.
+Conventions: ``speed`` source samples pass per output sample; ``semitones`` the edit sounds higher; positions are
+samples at the analysis rate. Sample u of a view is sample ``u * speed`` of the raw.
 
 Sources: matched filtering over a grid of warps, as in fingerprinting under speed changes (Wang 2003 needs none; Six &
 Leman 2014, "Panako", state the ranges that occur); Nelder & Mead 1965 for the tuning.
