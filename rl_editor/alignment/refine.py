@@ -366,4 +366,4 @@ def _turns(n_bins: int, n: int) -> Complex[np.ndarray, " bins"]:
 def _same_lag(left: Placed, right: Placed, within: float) -> bool:
     if left.lag is None or right.lag is None:
         return left.lag is None and right.lag is None
-    return left.view == right.view and abs(left.lag - right.lag) < within
+    return left.view == right.view and bool(abs(left.lag - right.lag) < within)

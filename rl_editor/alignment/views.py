@@ -226,7 +226,7 @@ class Search:
         """A chain as one line, which must be about as good as its stairs."""
         view = views[chain[0].view]
         middles = np.array([(run.start + run.end) / 2 for run in chain])
-        slope, level = np.polyfit(middles, [float(run.offset or 0) for run in chain], 1)
+        slope, level = np.polyfit(middles, [float(run.offset or 0) for run in chain], 1).tolist()
         start, end = chain[0].start, chain[-1].end
         middle = (start + end) / 2
         at = (middle * (1.0 + slope) + level) * self.audio.hop_length * view.speed
@@ -315,9 +315,11 @@ class Search:
         units = np.array([4e-3 if first else 6e-4, 0.3 if first else 0.1, self.audio.hop_length / 2])
 
         def moved(x: Float[np.ndarray, " 3"]) -> Warp:
-            speed, semitones, shift = x * units
+            speed, semitones, shift = (x * units).tolist()
             return seed._replace(
-                speed=seed.speed * (1 + speed), semitones=seed.semitones + semitones, raw_sample=seed.raw_sample + shift
+                speed=float(seed.speed * (1 + speed)),
+                semitones=seed.semitones + semitones,
+                raw_sample=seed.raw_sample + shift,
             )
 
         found = scipy.optimize.minimize(
