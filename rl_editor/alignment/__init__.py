@@ -79,11 +79,12 @@ def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> 
 
 def recover_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> Alignment:
     """``align_files`` with what was done to the whole edit."""
+    from rl_editor.alignment.channels import load_like
     from rl_editor.utils import audio_info, load_mono, source_info
 
     rate = config.audio.sample_rate
     source, heard = source_info(raw_path), audio_info(edit_path)
-    raw, edit = load_mono(raw_path, rate), load_mono(edit_path, rate)
+    raw, edit = load_mono(raw_path, rate), load_like(edit_path, raw_path, rate)
     try:
         return recover(raw, edit, config, source=source, output_frames=round(heard.duration_s * source.sample_rate))
     except AlignmentError as error:
