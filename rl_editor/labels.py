@@ -7,7 +7,7 @@ actions cannot say (a region used twice in separate places, a join in mid-unit, 
 inverse: the same runs play again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -220,18 +220,23 @@ def _staying(pieces: list[_Piece], loops: dict[_Piece, int], *, by_length: bool)
     looped = {unit for block in loops for unit in range(*block)}
     total = 1 + sum(piece.end - piece.start for piece in pieces)
     weight = [(len(range(*p)) if by_length else 1) + total * bool(looped & set(range(*p))) for p in pieces]
+    return heaviest_chain(weight, lambda j, i: pieces[j].end <= pieces[i].start)
+
+
+def heaviest_chain(weights: Sequence[int], follows: Callable[[int, int], bool]) -> set[int]:
+    """Indices of the heaviest rising chain; ``follows(j, i)`` says whether i may come next after an earlier j."""
     best: list[int] = []
     back: list[int] = []
-    for i, piece in enumerate(pieces):
-        before = max((j for j in range(i) if pieces[j].end <= piece.start), key=lambda j: best[j], default=-1)
+    for i, weight in enumerate(weights):
+        before = max((j for j in range(i) if follows(j, i)), key=lambda j: best[j], default=-1)
         back.append(before)
-        best.append(weight[i] + (best[before] if before >= 0 else 0))
-    stays: set[int] = set()
-    at = max(range(len(pieces)), key=lambda i: best[i], default=-1)
+        best.append(weight + (best[before] if before >= 0 else 0))
+    chain: set[int] = set()
+    at = max(range(len(weights)), key=lambda i: best[i], default=-1)
     while at >= 0:
-        stays.add(at)
+        chain.add(at)
         at = back[at]
-    return stays
+    return chain
 
 
 def _targets(pieces: list[_Piece], stays: set[int], n_units: int, reach: int) -> list[tuple[_Piece, int]]:

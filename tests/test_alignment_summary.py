@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rl_editor.alignment.folding import folded, gaps, heaviest_chain, plays_of, straights_of, union
+from rl_editor.alignment.folding import folded, gaps, plays_of, staying, straights_of, union
 from rl_editor.alignment.summary import Action, AlignmentSummary, Cut, Foreign, Loop, Move, summarise, weighted_median
 from rl_editor.edits import EditList, Segment, SourceInfo
 
@@ -177,7 +177,7 @@ class TestFolding:
             (60000, 70000, 10000), (0, 40000, 50000), (50000, 55000, 5000),
         ]  # fmt: skip
         assert [(x.start, x.end, x.n_times, x.at) for x in loops] == [(20000, 30000, 2, 30000)]
-        assert heaviest_chain(runs) == {1, 2}
+        assert staying(runs) == {1, 2}
 
     def test_spans(self) -> None:
         assert union([(5, 7), (0, 2), (1, 4), (7, 8)]) == [(0, 4), (5, 8)]

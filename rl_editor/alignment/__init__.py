@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from rl_editor.alignment.channels import load_like
 from rl_editor.alignment.confidence import Belief, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
@@ -28,10 +29,11 @@ from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.views import Search, tape_view
-from rl_editor.alignment.viterbi import best_runs, stacked
+from rl_editor.alignment.viterbi import Stacked, best_runs, stacked
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AlignmentError, PairRejectedError
+from rl_editor.utils import audio_info, load_mono, source_info
 
 __all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "recover_files", "summarise"]
 
@@ -79,9 +81,6 @@ def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> 
 
 def recover_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> Alignment:
     """``align_files`` with what was done to the whole edit."""
-    from rl_editor.alignment.channels import load_like
-    from rl_editor.utils import audio_info, load_mono, source_info
-
     rate = config.audio.sample_rate
     source, heard = source_info(raw_path), audio_info(edit_path)
     raw, edit = load_mono(raw_path, rate), load_like(edit_path, raw_path, rate)
@@ -106,7 +105,7 @@ def recover(
     hop = config.audio.hop_length
     rows = descriptors(edit, config.audio, config.alignment)
     near = stacked(rows, config.alignment.stack_frames)
-    runs, pair = _placed(rows, raw, edit, config)
+    runs, pair = _placed(rows, near, raw, edit, config)
     _require_share(runs, config, len(edit))
     mastering = learn_mastering(runs, pair)
     runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
@@ -124,20 +123,21 @@ def recover(
 
 def _placed(
     rows: Float32[np.ndarray, "edit_frames bands"],
+    near: Stacked,
     raw: Float32[np.ndarray, " raw_samples"],
     edit: Float32[np.ndarray, " edit_samples"],
     config: Config,
 ) -> tuple[list[Placed], Pair]:
     """Runs to the sample, in as many views of the raw as the edit needs."""
     scale = Scale(config.audio, config.alignment)
-    search = Search(raw, edit, rows, config.audio, config.alignment)
+    search = Search(raw, rows, near, config.audio, config.alignment)
     pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
     while True:
         runs = best_runs(rows, [view.heard for view in pair.views], config.alignment)
         warp = search.missing(runs, pair.views)
         if warp is None:
             placed, polarity = place(runs, pair, hop=config.audio.hop_length)
-            warp = search.missing(runs, pair.views, unheard(placed, pair, hop=config.audio.hop_length))
+            warp = search.missing((), pair.views, unheard(placed, pair, hop=config.audio.hop_length))
         if warp is None:
             break
         pair = Pair((*pair.views, scale.view(pair, warp)), edit)

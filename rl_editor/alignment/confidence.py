@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from rl_editor.alignment.refine import Mastering, Placed, power_gain, spread
+from rl_editor.alignment.refine import SILENT_SHARE, Mastering, Placed, power_gain, spread, stretches
 from rl_editor.alignment.viterbi import Stacked, diagonal_similarity
 
 WINDOW_SAMPLES = 4096
@@ -25,7 +25,6 @@ FOREIGN_SIMILARITY = 0.65  # only what sounds less alike than this is checked by
 FOREIGN_AGREEMENT = 0.35
 UNLIKE = 0.45  # where samples do not follow, this little likeness is foreign
 BORNE_OUT_SHARE = 0.9  # of the frames of an unmatched run, to be given to a neighbour
-SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
 QUIET_SHARE = 5e-3  # -23 dB: what is this soft may be buried in noise, and is left to the run if it should be soft
 QUIET_EXCESS = 4.0  # the power that the prediction of a soft stretch may have over it
 
@@ -70,12 +69,11 @@ def without_foreign(runs: Sequence[Placed], mastering: Mastering, left: Stacked,
 
     Unmatched runs that the samples do bear out as part of a neighbour (silence under noise) go to it.
     """
-    loudness = mastering.loudness
-    healed = [_healed(k, runs, mastering, loudness, hop=hop) for k in range(len(runs))]
-    return [part for run in healed for part in _split(run, _foreign(run, mastering, left, loudness, hop=hop), hop=hop)]
+    healed = [_healed(k, runs, mastering, hop=hop) for k in range(len(runs))]
+    return [part for run in healed for part in _split(run, _foreign(run, mastering, left, hop=hop), hop=hop)]
 
 
-def _healed(k: int, runs: Sequence[Placed], mastering: Mastering, loudness: float, *, hop: int) -> Placed:
+def _healed(k: int, runs: Sequence[Placed], mastering: Mastering, *, hop: int) -> Placed:
     run = runs[k]
     n_frames = (run.end - run.start) // hop
     if run.lag is not None or n_frames == 0:
@@ -86,7 +84,7 @@ def _healed(k: int, runs: Sequence[Placed], mastering: Mastering, loudness: floa
             continue
         if not _inside(continued, mastering.pair.n_samples(neighbour), slack=FOREIGN_FRAMES * hop):
             continue
-        if _borne_out(continued, 0, n_frames, mastering, loudness, hop=hop).mean() > BORNE_OUT_SHARE:
+        if _borne_out(continued, 0, n_frames, mastering, hop=hop).mean() > BORNE_OUT_SHARE:
             return continued
     return run
 
@@ -125,9 +123,7 @@ def _coefficient(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> floa
     return float(x @ y / np.sqrt((x @ x) * (y @ y) + 1e-18))
 
 
-def _foreign(
-    run: Placed, mastering: Mastering, left: Stacked, loudness: float, *, hop: int
-) -> Bool[np.ndarray, " frames"]:
+def _foreign(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> Bool[np.ndarray, " frames"]:
     """Which frames of a run, counted from its first, are not what it says."""
     n_frames = max(1, (run.end - run.start) // hop)
     if run.lag is None:
@@ -143,24 +139,23 @@ def _foreign(
     if mastering.pair.sound(run) is None:
         return _only_long(similarity < UNLIKE)
     power = _frame_sums(mastering.pair.edit[run.start : run.start + n_frames * hop].astype(np.float64) ** 2, hop)
-    doubtful = (similarity < FOREIGN_SIMILARITY) | (power < SILENT_SHARE * loudness * hop)
+    doubtful = (similarity < FOREIGN_SIMILARITY) | (power < SILENT_SHARE * mastering.loudness * hop)
     foreign = np.zeros(n_frames, np.bool_)
-    for a, b in _stretches(doubtful, at_least=FOREIGN_FRAMES):
-        foreign[a:b] = ~_borne_out(run, a, b, mastering, loudness, hop=hop)
+    for a, b in stretches(doubtful, at_least=FOREIGN_FRAMES):
+        foreign[a:b] = ~_borne_out(run, a, b, mastering, hop=hop)
     return _only_long(foreign)
 
 
-def _borne_out(
-    run: Placed, a: int, b: int, mastering: Mastering, loudness: float, *, hop: int
-) -> Bool[np.ndarray, " frames"]:
+def _borne_out(run: Placed, a: int, b: int, mastering: Mastering, *, hop: int) -> Bool[np.ndarray, " frames"]:
     """Frame by frame: does the prediction correlate with the edit, or are both silent?"""
     start, length = run.start + a * hop, (b - a) * hop
     sound = mastering.predict(run, start=start, length=length)
     edit = mastering.pair.edit[start : start + length].astype(np.float64)
     cross, own, theirs = (_smoothed(_frame_sums(x, hop)) for x in (edit * sound, edit**2, sound**2))
     agreement = cross / np.sqrt(own * theirs + 1e-18)
-    both_soft = (own < QUIET_SHARE * loudness * hop) & (theirs < QUIET_EXCESS * own + SILENT_SHARE * loudness * hop)
-    return np.asarray(both_soft | ((agreement > FOREIGN_AGREEMENT) & (own >= SILENT_SHARE * loudness * hop)))
+    quiet, silent = (share * mastering.loudness * hop for share in (QUIET_SHARE, SILENT_SHARE))
+    both_soft = (own < quiet) & (theirs < QUIET_EXCESS * own + silent)
+    return np.asarray(both_soft | ((agreement > FOREIGN_AGREEMENT) & (own >= silent)))
 
 
 def _frame_sums(values: Float[np.ndarray, " samples"], hop: int) -> Float[np.ndarray, " frames"]:
@@ -175,20 +170,15 @@ def _smoothed(values: Float[np.ndarray, " frames"]) -> Float[np.ndarray, " frame
 
 def _only_long(mask: Bool[np.ndarray, " frames"]) -> Bool[np.ndarray, " frames"]:
     kept = np.zeros_like(mask)
-    for a, b in _stretches(mask, at_least=FOREIGN_FRAMES):
+    for a, b in stretches(mask, at_least=FOREIGN_FRAMES):
         kept[a:b] = True
     return kept
-
-
-def _stretches(mask: Bool[np.ndarray, " frames"], *, at_least: int) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= at_least]
 
 
 def _split(run: Placed, foreign: Bool[np.ndarray, " frames"], *, hop: int) -> list[Placed]:
     parts: list[Placed] = []
     at = run.start
-    for a, b in _stretches(foreign, at_least=1):
+    for a, b in stretches(foreign, at_least=1):
         begin, end = run.start + a * hop, run.end if b == len(foreign) else run.start + b * hop
         if begin > at:
             parts.append(replace(run, start=at, end=begin))

@@ -33,7 +33,7 @@ def descriptors(
     semitones: float = 0.0,
 ) -> Float32[np.ndarray, "frames bands"]:
     """One row per frame, unscaled; equal music gives equal rows up to the means of the whole recording."""
-    bank = mel_bank(audio.sample_rate, audio.n_fft, alignment.n_bands, ratio=2.0 ** (semitones / 12.0))
+    bank = mel_bank(audio.sample_rate, audio.n_fft, alignment.n_bands, semitones=semitones)
     return shapes(mel_power(mono, bank, n_fft=audio.n_fft, hop=audio.hop_length * speed))
 
 
@@ -74,13 +74,15 @@ def mel_power(
 
 
 @lru_cache(maxsize=64)
-def mel_bank(sample_rate: int, n_fft: int, n_bands: int, *, ratio: float = 1.0) -> Float32[np.ndarray, "bins bands"]:
+def mel_bank(
+    sample_rate: int, n_fft: int, n_bands: int, *, semitones: float = 0.0
+) -> Float32[np.ndarray, "bins bands"]:
     """Triangles of equal width in mel between ``LOWEST_HZ`` and ``HIGHEST_HZ`` (or Nyquist), each summing to 1.
 
-    ``ratio`` is how much higher everything sounds in the edit: the bands of the raw lie lower by it.
+    ``semitones`` is how much higher everything sounds in the edit: the bands of the raw lie lower by it.
     """
     top = min(HIGHEST_HZ, sample_rate / 2)
-    edges = _hz(np.linspace(_mel(LOWEST_HZ), _mel(top), n_bands + 2)) / ratio
+    edges = _hz(np.linspace(_mel(LOWEST_HZ), _mel(top), n_bands + 2)) / 2.0 ** (semitones / 12.0)
     bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     spread = sample_rate / n_fft  # a triangle narrower than a bin still catches its nearest bins
     rising = (bins[:, None] - edges[:-2]) / np.maximum(np.diff(edges)[:-1], spread)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rl_editor.edits import EditList, Segment
+from rl_editor.labels import heaviest_chain
 
 SLIP_S = 0.05  # a jump of less is a nudge at a join, no loop and no cut
 SAME_LOOP_S = 0.1  # ends of a loop's passes may differ by this: joins are set by hand
@@ -178,20 +179,9 @@ def _snapped(frame: int, straight: Straight, rate: int) -> int:
     return nearest if abs(nearest - frame) < SLIP_S * rate else frame
 
 
-def heaviest_chain(runs: list[Run]) -> set[int]:
+def staying(runs: list[Run]) -> set[int]:
     """Indices of the runs that stay: rising in the source, of the most output; overlaps of less than half do rise."""
-    best: list[int] = []
-    back: list[int] = []
-    for i, run in enumerate(runs):
-        before = max((j for j in range(i) if _rises(runs[j], run)), key=lambda j: best[j], default=-1)
-        back.append(before)
-        best.append(run.frames + (best[before] if before >= 0 else 0))
-    chain: set[int] = set()
-    at = max(range(len(runs)), key=lambda i: best[i], default=-1)
-    while at >= 0:
-        chain.add(at)
-        at = back[at]
-    return chain
+    return heaviest_chain([run.frames for run in runs], lambda j, i: _rises(runs[j], runs[i]))
 
 
 def _rises(left: Run, right: Run) -> bool:

@@ -94,7 +94,7 @@ def _by_spectrum(left: Placed, right: Placed, start: int, end: int, mastering: M
 def _spectrum(
     mono: Float32[np.ndarray, " samples"], start: int, count: int, hop: float, semitones: float, sample_rate: int
 ) -> Float32[np.ndarray, "count bands"]:
-    bank = mel_bank(sample_rate, SPECTRUM_FFT, SPECTRUM_BANDS, ratio=2.0 ** (semitones / 12.0))
+    bank = mel_bank(sample_rate, SPECTRUM_FFT, SPECTRUM_BANDS, semitones=semitones)
     span = padded_span(mono, start - SPECTRUM_FFT, round(count * hop) + 2 * SPECTRUM_FFT)
     return shapes(mel_power(span, bank, n_fft=SPECTRUM_FFT, hop=hop, first=SPECTRUM_FFT, count=count))
 

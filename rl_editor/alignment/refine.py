@@ -17,9 +17,9 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 import scipy.stats
-from jaxtyping import Complex, Float, Float32
+from jaxtyping import Bool, Complex, Float, Float32
 
-from rl_editor.alignment.views import View
+from rl_editor.alignment.views import SHORTEST_RUN_FRAMES, View
 from rl_editor.alignment.viterbi import Run
 from rl_editor.utils import padded_span
 
@@ -28,7 +28,6 @@ PROBE_SAMPLES = 8192  # 0.37 s at 22 050 Hz
 PROBES_PER_RUN = 5
 SEARCH_SAMPLES = 1024  # to either side of the estimate: two frames
 FINE_STEPS = 4  # parts of a sample
-SHORTEST_RUN_FRAMES = 7  # shorter runs (0.16 s) are hops that no editor makes
 SAME_LAG_SAMPLES = 11.0  # 0.5 ms: neighbours this close are one run
 FOLLOWED_SAMPLES = 441.0  # 20 ms: the same where only a spectrum follows
 TRANSFER_SAMPLES = 4096
@@ -38,6 +37,7 @@ FILTER_BLOCK = 1 << 16  # samples filtered at a time
 DELAY_REACH = 16  # taps to either side of a fraction of a sample
 REGULARISATION = 1e-3  # of the mean spectral power
 HEARD_SCORE = 7.0  # deviations that a probe's peak must stand out; noise reaches 5 in 2049 lags
+SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
 STEADY_SAMPLES = 3.0  # probes this near a line have one lag, or one drift
 
 
@@ -239,8 +239,14 @@ def spread(run: Placed, length: int, count: int) -> list[int]:
     return [run.start + int((k + 0.5) * room / count) for k in range(count)]
 
 
+def stretches(mask: Bool[np.ndarray, " n"], *, at_least: int) -> list[tuple[int, int]]:
+    """Where a mask is true for ``at_least`` in a row, as half-open spans."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= at_least]
+
+
 def fractional_slice(samples: Float32[np.ndarray, " n"], start: float, length: int) -> Float[np.ndarray, " m"]:
-    """The same from a fractional position, by turning the phase of a slice with 64 samples to spare."""
+    """``length`` samples from a fractional position, by turning the phase of a slice with 64 samples to spare."""
     whole = int(np.floor(start))
     spare = 64
     sound = padded_span(samples, whole - spare, length + 2 * spare)

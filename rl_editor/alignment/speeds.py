@@ -17,6 +17,7 @@ from rl_editor.alignment.descriptors import SILENCE_POWER, mel_bank, mel_power
 from rl_editor.alignment.refine import HEARD_SCORE, Pair, Placed, refined, spread
 from rl_editor.alignment.views import View, Warp, tape_semitones, tape_view, warped_view
 from rl_editor.config import AlignmentConfig, AudioConfig
+from rl_editor.utils import padded_span
 
 AGREED_SAMPLES = 8.0  # over a run's length, that its own speed may differ from a shared one
 UNDECIDED_SAMPLES = 22050  # shorter runs show no drift and take the speed of the others
@@ -166,10 +167,9 @@ def _by_onsets(run: Placed, pair: Pair, view: View, scale: Scale) -> Placed:
 
 def _onset_lag(run: Placed, start: int, count: int, pair: Pair, view: View, scale: Scale) -> float | None:
     """How many samples later in the view the onsets of edit samples from ``start`` on lie; None where unheard."""
-    ratio = 2.0 ** (view.semitones / 12.0)
-    edit = _onsets(pair.edit, start, count, float(ONSET_HOP), 1.0, scale.audio)
+    edit = _onsets(pair.edit, start, count, float(ONSET_HOP), 0.0, scale.audio)
     first = round((start + (run.lag or 0.0) - ONSET_REACH * ONSET_HOP) * view.speed)
-    raw = _onsets(pair.raw, first, count + 2 * ONSET_REACH, ONSET_HOP * view.speed, ratio, scale.audio)
+    raw = _onsets(pair.raw, first, count + 2 * ONSET_REACH, ONSET_HOP * view.speed, view.semitones, scale.audio)
     values = np.array([float((edit * raw[k : k + count]).sum()) for k in range(2 * ONSET_REACH + 1)])
     k = int(values.argmax())
     if not 0 < k < len(values) - 1 or values[k] < values.mean() + 2.5 * values.std():
@@ -179,12 +179,11 @@ def _onset_lag(run: Placed, start: int, count: int, pair: Pair, view: View, scal
 
 
 def _onsets(
-    mono: Float32[np.ndarray, " samples"], start: int, count: int, hop: float, ratio: float, audio: AudioConfig
+    mono: Float32[np.ndarray, " samples"], start: int, count: int, hop: float, semitones: float, audio: AudioConfig
 ) -> Float[np.ndarray, "count bands"]:
-    bank = mel_bank(audio.sample_rate, ONSET_FFT, ONSET_BANDS, ratio=ratio)
+    bank = mel_bank(audio.sample_rate, ONSET_FFT, ONSET_BANDS, semitones=semitones)
     margin = ONSET_FFT + round(ONSET_RISE * hop)
-    low, high = start - margin, start + round(count * hop) + margin
-    span = np.pad(mono[max(0, low) : max(0, high)], (max(0, -low), max(0, high - max(len(mono), low))))
+    span = padded_span(mono, start - margin, round(count * hop) + 2 * margin)
     power = mel_power(
         span, bank, n_fft=ONSET_FFT, hop=hop, first=margin - round(ONSET_RISE * hop), count=count + ONSET_RISE
     )

@@ -20,8 +20,8 @@ from rl_editor.alignment.folding import (
     Run,
     folded,
     gaps,
-    heaviest_chain,
     plays_of,
+    staying,
     straights_of,
     union,
 )
@@ -157,7 +157,7 @@ def summarise(edit: EditList, *, gain_db: float = 0.0, polarity_flipped: bool = 
     rate, merged = edit.source.sample_rate, edit.merged()
     plays, foreign = plays_of(merged)
     runs, loops = folded(straights_of(plays, rate), rate)
-    chain = heaviest_chain(runs)
+    chain = staying(runs)
     covered = union((play.start, play.end) for play in plays)
     unplayed = gaps(covered, edit.source.frames)
     gains = [play.segment.gain_db for play in plays] or [0.0]

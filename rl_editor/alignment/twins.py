@@ -20,9 +20,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64
 
-from rl_editor.alignment.refine import SAME_LAG_SAMPLES, Mastering, Placed, refined
+from rl_editor.alignment.refine import SAME_LAG_SAMPLES, SILENT_SHARE, Mastering, Placed, refined, stretches
 from rl_editor.alignment.viterbi import Stacked
 
 HARMLESS_RIVAL = 0.6  # share of the own similarity that any other place of the same song reaches
@@ -39,7 +39,6 @@ BAD_SHARE, BAD_FACTOR = 0.2, 3.0  # unexplained, and times the pair's usual, tha
 BAD_WINDOWS = 2  # ... where so many windows in a row have it
 NOTHING_SHARE = 0.7
 STEADY_GAIN = 0.02  # 0.17 dB: gains that vary by more say little
-SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
 
 
 class Profile:
@@ -145,7 +144,7 @@ def _pieces(
         yield run
         return
     own = _unexplained(run, bounds, mastering, usual)
-    wrong = list(_stretches(own > np.maximum(BAD_SHARE, BAD_FACTOR * usual.unexplained)))
+    wrong = stretches(own > max(BAD_SHARE, BAD_FACTOR * usual.unexplained), at_least=BAD_WINDOWS)
     profiles += [_profile(run, bounds, span, left, view.stacked, hop) for span in wrong]
     candidates, costs = [run], [np.log(own + LEAST_GAIN)]
     for (first, last), profile in zip([*spans, *wrong], profiles, strict=True):
@@ -175,13 +174,6 @@ def _profile(
     run: Placed, bounds: Int64[np.ndarray, " bounds"], span: tuple[int, int], left: Stacked, right: Stacked, hop: int
 ) -> "Profile":
     return Profile(replace(run, start=int(bounds[span[0]]), end=int(bounds[span[1]])), left, right, hop=hop)
-
-
-def _stretches(wrong: Bool[np.ndarray, " windows"]) -> Iterator[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wrong, [False]]).astype(np.int8)))
-    for a, b in edges.reshape(-1, 2).tolist():
-        if b - a >= BAD_WINDOWS:
-            yield a, b
 
 
 def _lag(run: Placed) -> float:

@@ -10,8 +10,7 @@ pitch without tempo, is made by programs that keep the sound and not the samples
 Conventions: ``speed`` source samples pass per output sample; ``semitones`` the edit sounds higher; positions are
 samples at the analysis rate. Sample u of a view is sample ``u * speed`` of the raw.
 
-Sources: matched filtering over a grid of warps, as in fingerprinting under speed changes (Wang 2003 needs none; Six &
-Leman 2014, "Panako", state the ranges that occur); Nelder & Mead 1965 for the tuning.
+Source: Nelder & Mead 1965 for the tuning.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,12 +39,10 @@ TUNED_S = (4.0, 10.0, 24.0)  # windows of the tuning, each from the result of th
 SIMPLE_LOSS = 0.01  # of cosine, that a simpler explanation (a tape, tempo alone, pitch alone) may cost
 SAME_SPEED, SAME_PITCH = 0.015, 0.3  # nearer views are asked first
 SLIGHTLY = 2e-3  # of cosine, that counts where the samples do not follow
-STAIR_FRAMES, STAIR_SLOPE = (
-    10,
-    0.09,
-)  # neighbours this near in diagonal, and this steep, may be one run at another speed
+STAIR_FRAMES = 10  # neighbours this near in diagonal ...
+STAIR_SLOPE = 0.09  # ... and this steep may be one run at another speed
 STAIR_LOSS = 0.03  # of cosine, that a straight line may cost over its stairs
-SHORTEST_RUN_FRAMES = 7
+SHORTEST_RUN_FRAMES = 7  # shorter runs (0.16 s) are hops that no editor makes
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,18 +158,15 @@ class Search:
     def __init__(
         self,
         raw: Float32[np.ndarray, " raw_samples"],
-        edit: Float32[np.ndarray, " edit_samples"],
         rows: Float32[np.ndarray, "edit_frames bands"],
+        left: Stacked,
         audio: AudioConfig,
         alignment: AlignmentConfig,
     ) -> None:
-        self.raw, self.edit, self.rows, self.audio, self.alignment = raw, edit, rows, audio, alignment
-        self.left = stacked(rows, alignment.stack_frames)
+        self.raw, self.rows, self.left, self.audio, self.alignment = raw, rows, left, audio, alignment
         self.frame_s = audio.hop_length / audio.sample_rate
-        n_speeds, n_pitches = (
-            round(alignment.speed_reach / SPEED_STEP),
-            round(alignment.pitch_reach_semitones / PITCH_STEP),
-        )
+        n_speeds = round(alignment.speed_reach / SPEED_STEP)
+        n_pitches = round(alignment.pitch_reach_semitones / PITCH_STEP)
         self.speeds = 1.0 + SPEED_STEP * np.arange(-n_speeds, n_speeds + 1)
         self.pitches = PITCH_STEP * np.arange(-n_pitches, n_pitches + 1)
         self._searched: list[tuple[int, int]] = []
@@ -280,9 +274,7 @@ class Search:
         first = warp.raw_sample + (a - warp.edit_frame) * frame
         low = round(first) - n_fft // 2
         span = padded_span(self.raw, low, round((b - a) * frame) + 2 * n_fft)
-        bank = mel_bank(
-            self.audio.sample_rate, n_fft, self.alignment.n_bands, ratio=2 ** (round(warp.semitones, 2) / 12)
-        )
+        bank = mel_bank(self.audio.sample_rate, n_fft, self.alignment.n_bands, semitones=round(warp.semitones, 2))
         edit = self.rows[a:b:every]
         power = mel_power(span, bank, n_fft=n_fft, hop=frame * every, first=n_fft // 2, count=len(edit))
         return _cosine(edit - edit.mean(axis=0), shapes(power))
@@ -303,7 +295,7 @@ class Search:
     def _rows_at(self, k: int) -> Float32[np.ndarray, "grid bands"]:
         if not self._raw_rows:
             banks = [
-                mel_bank(self.audio.sample_rate, self.audio.n_fft, self.alignment.n_bands, ratio=2 ** (p / 12))
+                mel_bank(self.audio.sample_rate, self.audio.n_fft, self.alignment.n_bands, semitones=float(p))
                 for p in self.pitches
             ]
             hop = float(self.audio.hop_length * GRID_FRAMES)
