@@ -22,7 +22,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from rl_editor.alignment.refine import SAME_LAG_SAMPLES, SILENT_SHARE, Mastering, Placed, refined, stretches
+from rl_editor.alignment.refine import (
+    SAME_LAG_SAMPLES,
+    SEARCH_SAMPLES,
+    SILENT_SHARE,
+    Mastering,
+    Placed,
+    refined,
+    stretches,
+)
 from rl_editor.alignment.viterbi import Stacked
 
 HARMLESS_RIVAL = 0.6  # share of the own similarity that any other place of the same song reaches
@@ -33,11 +41,14 @@ RIVAL_PROBES = 2
 NEIGHBOUR_FRAMES = 4  # diagonals this near are the run itself
 WINDOW_SAMPLES = 4096
 CHUNK_WINDOWS = 32  # 5.9 s
+BESIDE_WINDOWS = 8  # a place that comes up in a chunk is tried this far beside it
+JOIN_WINDOWS = 2  # at the ends of a run
 LEAST_GAIN = 2e-4  # -37 dB of a window's power are explained as well as can be
 SWITCH_COST = 2.0  # of log unexplained: a tenth less over 4 s, or nearly nothing left in half a second
 BAD_SHARE, BAD_FACTOR = 0.2, 3.0  # unexplained, and times the pair's usual, that asks for other candidates ...
 BAD_WINDOWS = 2  # ... where so many windows in a row have it
 NOTHING_SHARE = 0.7
+WIDE_SAMPLES = 4096  # 0.19 s: a drone is as like itself so much later
 STEADY_GAIN = 0.02  # 0.17 dB: gains that vary by more say little
 
 
@@ -94,17 +105,28 @@ class Profile:
 
 def truest_twins(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *, hop: int) -> list[Placed]:
     """Every stretch of every run on the diagonal that its samples speak for, its neighbours' among the candidates."""
-    around = [Placed(0, 0, None), *runs, Placed(0, 0, None)]
-    usual = _Usual.of(runs, mastering)
-    return [
-        piece
-        for a, run, b in zip(around, runs, around[2:], strict=False)
-        for piece in _pieces(run, [n for n in (a, b) if _is_kin(n, run)], mastering, left, usual, hop)
-    ]
+    fits = [_fit(run, _windows(run), mastering) if _is_sampled(run, mastering) else None for run in runs]
+    usual = _Usual.of([fit for fit in fits if fit is not None])
+    found: list[Placed] = []
+    for k, (run, fit) in enumerate(zip(runs, fits, strict=True)):
+        kin = [n for n in (*runs[max(0, k - 1) : k], *runs[k + 1 : k + 2]) if _is_kin(n, run)]
+        found += _pieces(run, fit, kin, mastering, left, usual, hop)
+    return found
+
+
+def _is_sampled(run: Placed, mastering: Mastering) -> bool:
+    return run.lag is not None and mastering.pair.sound(run) is not None
 
 
 def _is_kin(neighbour: Placed, run: Placed) -> bool:
     return neighbour.lag is not None and neighbour.view == run.view
+
+
+class _Fit(NamedTuple):
+    """Per window, the share of its power that the prediction leaves, and the gain that fits it best."""
+
+    unexplained: Float[np.ndarray, " windows"]
+    gain: Float[np.ndarray, " windows"]
 
 
 class _Usual(NamedTuple):
@@ -115,10 +137,8 @@ class _Usual(NamedTuple):
     held: float  # weight of a gain's difference from the usual: 1 where it never changes
 
     @classmethod
-    def of(cls, runs: Sequence[Placed], mastering: Mastering) -> "_Usual":
-        """From the runs as they are."""
-        sampled = [run for run in runs if run.lag is not None and mastering.pair.sound(run) is not None]
-        fits = [_fit(run, _windows(run), mastering) for run in sampled]
+    def of(cls, fits: Sequence[_Fit]) -> "_Usual":
+        """From the fits of the runs as they are."""
         if not fits:
             return cls(1.0, 1.0, 0.0)
         rest, gains = (np.concatenate(column) for column in zip(*fits, strict=True))
@@ -128,51 +148,84 @@ class _Usual(NamedTuple):
         spread = float(np.median(np.abs(np.log(heard / np.median(heard)))))
         return cls(float(np.median(rest)), float(np.median(heard)), STEADY_GAIN**2 / (STEADY_GAIN**2 + spread**2))
 
+    def unexplained_by(self, fit: _Fit) -> Float[np.ndarray, " windows"]:
+        """With what an unusual gain leaves; above ``NOTHING_SHARE`` nothing is explained, however little."""
+        ratio = np.maximum(fit.gain, 1e-3) / self.gain
+        odd = self.held * (1.0 - np.minimum(ratio, 1.0 / ratio)) ** 2
+        return np.asarray(np.minimum(fit.unexplained + odd, NOTHING_SHARE))
+
+
+class _Places:
+    """Where a run may play, the run's own place first, and what each of its windows leaves unexplained there."""
+
+    def __init__(self, run: Placed, own: Float[np.ndarray, " windows"], mastering: Mastering, usual: _Usual) -> None:
+        self.run, self.own, self.mastering, self.usual = run, own, mastering, usual
+        self.bounds = _windows(run)
+        self._candidates, self._costs = [run], [np.log(own + LEAST_GAIN)]
+
+    def add(self, candidate: Placed, first: int, last: int) -> None:
+        """Ask about these windows, if they were not asked about yet."""
+        same = (k for k, c in enumerate(self._candidates) if abs(_lag(c) - _lag(candidate)) < SAME_LAG_SAMPLES / 4)
+        k = next(same, len(self._candidates))
+        if k == len(self._candidates):
+            self._candidates.append(candidate)
+            self._costs.append(np.full(len(self.own), np.inf))
+        fresh = np.flatnonzero(np.isinf(self._costs[k][first:last])) + first
+        if len(fresh):
+            a, b = int(fresh[0]), int(fresh[-1]) + 1
+            fit = _fit(self._candidates[k], self.bounds[a : b + 1], self.mastering)
+            self._costs[k][a:b] = np.log(self.usual.unexplained_by(fit) + LEAST_GAIN)
+
+    def best(self) -> Iterator[Placed]:
+        """The run cut where another place takes over."""
+        chosen = _cheapest_path(np.stack(self._costs, axis=1))
+        changes = [0, *(np.flatnonzero(np.diff(chosen)) + 1).tolist(), len(chosen)]
+        for a, b in pairwise(changes):
+            place = self._candidates[chosen[a]]
+            start, end = int(self.bounds[a]), int(self.bounds[b])
+            yield replace(self.run, start=start, end=end, lag=place.lag, score=place.score)
+
 
 def _pieces(
-    run: Placed, neighbours: Sequence[Placed], mastering: Mastering, left: Stacked, usual: _Usual, hop: int
-) -> Iterator[Placed]:
+    run: Placed,
+    fit: _Fit | None,
+    neighbours: Sequence[Placed],
+    mastering: Mastering,
+    left: Stacked,
+    usual: _Usual,
+    hop: int,
+) -> list[Placed]:
     if run.lag is None:
-        yield run
-        return
-    view = mastering.pair.views[run.view]
-    bounds = _windows(run)
-    spans = [(k, min(k + CHUNK_WINDOWS, len(bounds) - 1)) for k in range(0, len(bounds) - 1, CHUNK_WINDOWS)]
-    profiles = [_profile(run, bounds, span, left, view.stacked, hop) for span in spans]
-    run = replace(run, rival=float(np.median([profile.rival(view.stacked) for profile in profiles])))
-    if view.sound is None:
-        yield run
-        return
-    own = _unexplained(run, bounds, mastering, usual)
+        return [run]
+    right, n = mastering.pair.views[run.view].stacked, len(_windows(run)) - 1
+    spans = [(k, min(k + CHUNK_WINDOWS, n)) for k in range(0, n, CHUNK_WINDOWS)]
+    profiles = [_profile(run, span, left, right, hop) for span in spans]
+    run = replace(run, rival=float(np.median([profile.rival(right) for profile in profiles])))
+    if fit is None:
+        return [run]
+    own = usual.unexplained_by(fit)
     wrong = stretches(own > max(BAD_SHARE, BAD_FACTOR * usual.unexplained), at_least=BAD_WINDOWS)
-    profiles += [_profile(run, bounds, span, left, view.stacked, hop) for span in wrong]
-    candidates, costs = [run], [np.log(own + LEAST_GAIN)]
+    profiles += [_profile(run, span, left, right, hop) for span in wrong]
+    places = _Places(run, own, mastering, usual)
     for (first, last), profile in zip([*spans, *wrong], profiles, strict=True):
-        if own[first:last].mean() < LEAST_GAIN:
+        rest = _mean_within(own, first, last)
+        if rest < LEAST_GAIN:
             continue
-        chunk = replace(run, start=int(bounds[first]), end=int(bounds[last]))
-        low, high = max(0, first - CHUNK_WINDOWS), min(len(own), last + CHUNK_WINDOWS)
-        for rival in _candidates(chunk, profile, neighbours, mastering, hop):
-            near = (i for i, c in enumerate(candidates) if abs(_lag(c) - _lag(rival)) < SAME_LAG_SAMPLES / 4)
-            known = next(near, len(candidates))
-            if known == len(candidates):
-                candidates.append(rival)
-                costs.append(np.full(len(own), np.inf))
-            fresh = np.flatnonzero(np.isinf(costs[known][low:high])) + low
-            if len(fresh):
-                a, b = int(fresh[0]), int(fresh[-1]) + 1
-                rest = _unexplained(candidates[known], bounds[a : b + 1], mastering, usual)
-                costs[known][a:b] = np.log(rest + LEAST_GAIN)
-    chosen = _cheapest_path(np.stack(costs, axis=1))
-    changes = [0, *(np.flatnonzero(np.diff(chosen)) + 1).tolist(), len(chosen)]
-    for a, b in pairwise(changes):
-        best = candidates[chosen[a]]
-        yield replace(run, start=int(bounds[a]), end=int(bounds[b]), lag=best.lag, score=best.score)
+        chunk = replace(run, start=int(places.bounds[first]), end=int(places.bounds[last]))
+        reach = WIDE_SAMPLES if rest > BAD_FACTOR * usual.unexplained else SEARCH_SAMPLES
+        for candidate in _candidates(chunk, profile, neighbours, mastering, hop=hop, reach=reach):
+            places.add(candidate, max(0, first - BESIDE_WINDOWS), min(n, last + BESIDE_WINDOWS))
+    return list(places.best())
 
 
-def _profile(
-    run: Placed, bounds: Int64[np.ndarray, " bounds"], span: tuple[int, int], left: Stacked, right: Stacked, hop: int
-) -> "Profile":
+def _mean_within(unexplained: Float[np.ndarray, " windows"], first: int, last: int) -> float:
+    """Over the windows [first, last), but those at the run's ends that a join may lie in."""
+    inner = unexplained[max(first, JOIN_WINDOWS) : min(last, len(unexplained) - JOIN_WINDOWS)]
+    return float((inner if len(inner) else unexplained[first:last]).mean())
+
+
+def _profile(run: Placed, span: tuple[int, int], left: Stacked, right: Stacked, hop: int) -> Profile:
+    bounds = _windows(run)
     return Profile(replace(run, start=int(bounds[span[0]]), end=int(bounds[span[1]])), left, right, hop=hop)
 
 
@@ -188,20 +241,13 @@ def _windows(run: Placed) -> Int64[np.ndarray, " bounds"]:
 
 
 def _candidates(
-    chunk: Placed, profile: "Profile", neighbours: Sequence[Placed], mastering: Mastering, hop: int
+    chunk: Placed, profile: Profile, neighbours: Sequence[Placed], mastering: Mastering, *, hop: int, reach: int
 ) -> Iterator[Placed]:
-    """The chunk's own lag once more, its neighbours', and every diagonal that sounds about the same."""
+    """The chunk's own lag once more within ``reach``, its neighbours', and every diagonal that sounds about the same."""
     polarity = float(np.sign(mastering.gain))
-    yield refined(chunk, mastering.pair, polarity=polarity)
+    yield refined(chunk, mastering.pair, polarity=polarity, reach=reach)
     for lag in (*(_lag(n) for n in neighbours), *(float(diagonal * hop) for diagonal in profile.rivals())):
         yield refined(replace(chunk, lag=lag), mastering.pair, polarity=polarity, n_probes=RIVAL_PROBES)
-
-
-class _Fit(NamedTuple):
-    """Per window, the share of its power that the prediction leaves, and the gain that fits it best."""
-
-    unexplained: Float[np.ndarray, " windows"]
-    gain: Float[np.ndarray, " windows"]
 
 
 def _fit(run: Placed, bounds: Int64[np.ndarray, " bounds"], mastering: Mastering) -> _Fit:
@@ -212,16 +258,6 @@ def _fit(run: Placed, bounds: Int64[np.ndarray, " bounds"], mastering: Mastering
     silence = SILENT_SHARE * mastering.loudness * np.diff(bounds)
     rest = own - np.maximum(cross, 0.0) ** 2 / (theirs + 1e-12)
     return _Fit((np.maximum(rest, 0.0) + silence) / (own + silence), np.maximum(cross, 0.0) / (theirs + silence))
-
-
-def _unexplained(
-    run: Placed, bounds: Int64[np.ndarray, " bounds"], mastering: Mastering, usual: _Usual
-) -> Float[np.ndarray, " windows"]:
-    """With what an unusual gain leaves; above ``NOTHING_SHARE`` nothing is explained, however little."""
-    fit = _fit(run, bounds, mastering)
-    ratio = np.maximum(fit.gain, 1e-3) / usual.gain
-    odd = usual.held * (1.0 - np.minimum(ratio, 1.0 / ratio)) ** 2
-    return np.asarray(np.minimum(fit.unexplained + odd, NOTHING_SHARE))
 
 
 def _cheapest_path(cost: Float[np.ndarray, "windows candidates"]) -> Int64[np.ndarray, " windows"]:
