@@ -12,6 +12,7 @@ segment's level against the pair's median, so that mastering the whole edit loud
 Source: the recurrence is DESIGN section 6; the modules say theirs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
@@ -24,11 +25,11 @@ from rl_editor.alignment.channels import load_like
 from rl_editor.alignment.confidence import Belief, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
-from rl_editor.alignment.refine import Pair, Placed, joined, learn_mastering, place, unheard
+from rl_editor.alignment.refine import Mastering, Pair, Placed, joined, learn_mastering, place, unheard
 from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
-from rl_editor.alignment.views import Search, tape_view
+from rl_editor.alignment.views import SHORTEST_RUN_FRAMES, Search, tape_view
 from rl_editor.alignment.viterbi import Stacked, best_runs, stacked
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
@@ -111,8 +112,7 @@ def recover(
     runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
     runs = joined(without_foreign(runs, mastering, near, hop=hop), pair)
     _require_share(runs, config, len(edit))
-    joins = [find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(runs)]
-    runs, crossfades = _settled(runs, joins)
+    runs, crossfades = _settled(runs, mastering, config)
     beliefs = [believe(run, mastering, near, hop=hop) for run in runs]
     _require_confidence(runs, beliefs, config)
     ratio = source.sample_rate / config.audio.sample_rate
@@ -186,18 +186,29 @@ def _require_confidence(runs: list[Placed], beliefs: list[Belief], config: Confi
         )
 
 
-def _settled(runs: list[Placed], joins: list[Join]) -> tuple[list[Placed], list[float]]:
-    """Runs between the joins found; one that its joins leave nothing of goes."""
-    bounds = [runs[0].start, *(join.position for join in joins), runs[-1].end]
-    bounds = np.maximum.accumulate(bounds).tolist()
+def _settled(runs: Sequence[Placed], mastering: Mastering, config: Config) -> tuple[list[Placed], list[float]]:
+    """Runs between the joins that the sound tells, and the crossfade into each; a run that they leave little of goes."""
+    joins = [find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(runs)]
+    runs = _between(runs, joins)
+    shortest = SHORTEST_RUN_FRAMES * config.audio.hop_length
+    while slivers := [k for k in range(1, len(runs) - 1) if runs[k].end - runs[k].start < shortest]:
+        k = min(slivers, key=lambda k: runs[k].end - runs[k].start)
+        middle = (runs[k].start + runs[k].end) // 2
+        around = joined([replace(runs[k - 1], end=middle), replace(runs[k + 1], start=middle)], mastering.pair)
+        joins[k - 1 : k + 1] = [
+            find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(around)
+        ]
+        runs = _between([*runs[: k - 1], *around, *runs[k + 2 :]], joins)
     kept = [
-        (replace(run, start=a, end=b), crossfade)
-        for run, a, b, crossfade in zip(
-            runs, bounds, bounds[1:], [0.0, *(join.crossfade_ms for join in joins)], strict=False
-        )
-        if b > a
+        (run, fade) for run, fade in zip(runs, [0.0, *(j.crossfade_ms for j in joins)], strict=True) if run.end > run.start
     ]
-    return [run for run, _ in kept], [0.0, *(crossfade for _, crossfade in kept[1:])]
+    return [run for run, _ in kept], [0.0, *(fade for _, fade in kept[1:])]
+
+
+def _between(runs: Sequence[Placed], joins: Sequence[Join]) -> list[Placed]:
+    """Runs from join to join; none ends before it starts."""
+    bounds = np.maximum.accumulate([runs[0].start, *(join.position for join in joins), runs[-1].end]).tolist()
+    return [replace(run, start=a, end=b) for run, (a, b) in zip(runs, pairwise(bounds), strict=True)]
 
 
 def _segments(

@@ -31,6 +31,7 @@ GAIN_SAMPLES = 8820  # 0.4 s of a side give its gain
 CROSSFADES_MS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
 FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
+TIE = 1e-9  # of the range of costs: what is left of rounding where both sides are the same sound
 SPECTRUM_HOP, SPECTRUM_FFT, SPECTRUM_BANDS = 128, 1024, 40
 
 
@@ -119,7 +120,7 @@ def _hard_cut(
 
 def _cheapest(cost: Float[np.ndarray, " positions"], estimate: int) -> int:
     """The cheapest position; among equals (both sides sound the same, or silence) the one nearest the estimate."""
-    near = np.flatnonzero(cost <= cost.min() + 1e-6 * (cost.max() - cost.min()) + 1e-12)
+    near = np.flatnonzero(cost <= cost.min() + TIE * (cost.max() - cost.min()) + 1e-12)
     return int(near[np.abs(near - estimate).argmin()])
 
 
