@@ -19,13 +19,24 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+import scipy.signal
+from jaxtyping import Bool, Float32
 
 from rl_editor.alignment.channels import load_like
 from rl_editor.alignment.confidence import Belief, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
-from rl_editor.alignment.refine import Mastering, Pair, Placed, joined, learn_mastering, place, unheard
+from rl_editor.alignment.refine import (
+    SILENT_SHARE,
+    Mastering,
+    Pair,
+    Placed,
+    joined,
+    learn_mastering,
+    place,
+    settled,
+    unheard,
+)
 from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
@@ -39,6 +50,8 @@ from rl_editor.utils import audio_info, load_mono, source_info
 __all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "recover_files", "summarise"]
 
 SILENT_PEAK = 1e-4  # -80 dBFS
+DC_SHARE = 1e-7  # of the power: -70 dB
+DC_POLE = 0.998  # of a high-pass at 7 Hz
 LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
 LARGEST_JOIN_SHIFT_S = 0.05
 SPEED_DECIMALS, PITCH_DECIMALS = 7, 2  # 1e-7 is a frame in four minutes
@@ -102,12 +115,15 @@ def recover(
     """``align`` with what was done to the whole edit; ``output_frames`` is the edit's exact length if known."""
     _check(raw, "raw", config)
     _check(edit, "edit", config)
-    raw, edit = raw - raw.mean(), edit - edit.mean()  # DC is no part of the music
+    if any(_has_dc(mono) for mono in (raw, edit)):
+        raw, edit = _without_dc(raw), _without_dc(edit)
     hop = config.audio.hop_length
     rows = descriptors(edit, config.audio, config.alignment)
     near = stacked(rows, config.alignment.stack_frames)
     runs, pair = _placed(rows, near, raw, edit, config)
     _require_share(runs, config, len(edit))
+    mastering = learn_mastering(runs, pair)
+    runs = [settled(run, mastering) for run in runs]
     mastering = learn_mastering(runs, pair)
     runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
     runs = joined(without_foreign(runs, mastering, near, hop=hop), pair)
@@ -132,8 +148,9 @@ def _placed(
     scale = Scale(config.audio, config.alignment)
     search = Search(raw, rows, near, config.audio, config.alignment)
     pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
+    silent = _silent(edit, hop=config.audio.hop_length)
     while True:
-        runs = best_runs(rows, [view.heard for view in pair.views], config.alignment)
+        runs = best_runs(rows, [view.heard for view in pair.views], config.alignment, silent=silent)
         warp = search.missing(runs, pair.views)
         if warp is None:
             placed, polarity = place(runs, pair, hop=config.audio.hop_length)
@@ -145,6 +162,13 @@ def _placed(
     return joined(placed, pair), pair
 
 
+def _silent(mono: Float32[np.ndarray, " samples"], *, hop: int) -> Bool[np.ndarray, " frames"]:
+    """Which frames have nothing to be heard in the hop around their middle."""
+    starts = np.maximum(0, np.arange(1 + len(mono) // hop) * hop - hop // 2)
+    power = np.add.reduceat(mono**2, starts)
+    return np.asarray(power < SILENT_SHARE * float(mono @ mono) / len(mono) * hop)
+
+
 def _check(mono: Float32[np.ndarray, " samples"], role: str, config: Config) -> None:
     duration_s = len(mono) / config.audio.sample_rate
     if duration_s < config.audio.min_duration_s:
@@ -154,12 +178,22 @@ def _check(mono: Float32[np.ndarray, " samples"], role: str, config: Config) -> 
         )
     if not np.isfinite(mono).all():
         raise AlignmentError(f"{role}: holds NaN or infinite samples, finite audio is needed; export it again")
-    peak = float(np.abs(mono - mono.mean()).max())
+    peak = max(float(mono.max() - mono.mean()), float(mono.mean() - mono.min()))
     if peak < SILENT_PEAK:
         raise AlignmentError(
             f"{role}: silent (peak {20 * np.log10(peak + 1e-12):.0f} dBFS), at least "
             f"{20 * np.log10(SILENT_PEAK):.0f} dBFS is needed; was the right track exported?"
         )
+
+
+def _has_dc(mono: Float32[np.ndarray, " samples"]) -> bool:
+    """Whether its mean would be heard in a silence, were it heard at all."""
+    return float(mono.mean()) ** 2 * len(mono) > DC_SHARE * float(mono @ mono)
+
+
+def _without_dc(mono: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, " samples"]:
+    """Through a filter, which does the same to a part as to the whole: a mean that is taken off would differ."""
+    return np.asarray(scipy.signal.lfilter(np.array([1, -1], np.float32), np.array([1, -DC_POLE], np.float32), mono))
 
 
 def _require_share(runs: list[Placed], config: Config, n_samples: int) -> None:
@@ -187,7 +221,7 @@ def _require_confidence(runs: list[Placed], beliefs: list[Belief], config: Confi
 
 
 def _settled(runs: Sequence[Placed], mastering: Mastering, config: Config) -> tuple[list[Placed], list[float]]:
-    """Runs between the joins that the sound tells, and the crossfade into each; a run that they leave little of goes."""
+    """Runs between the joins that the sound tells, and the crossfade into each; slivers that are left go."""
     joins = [find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(runs)]
     runs = _between(runs, joins)
     shortest = SHORTEST_RUN_FRAMES * config.audio.hop_length
@@ -200,7 +234,9 @@ def _settled(runs: Sequence[Placed], mastering: Mastering, config: Config) -> tu
         ]
         runs = _between([*runs[: k - 1], *around, *runs[k + 2 :]], joins)
     kept = [
-        (run, fade) for run, fade in zip(runs, [0.0, *(j.crossfade_ms for j in joins)], strict=True) if run.end > run.start
+        (run, fade)
+        for run, fade in zip(runs, [0.0, *(j.crossfade_ms for j in joins)], strict=True)
+        if run.end > run.start
     ]
     return [run for run, _ in kept], [0.0, *(fade for _, fade in kept[1:])]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from rl_editor.alignment.refine import SILENT_SHARE, Mastering, Placed, power_gain, spread, stretches
+from rl_editor.alignment.refine import HEARD_SCORE, SILENT_SHARE, Mastering, Placed, power_gain, spread, stretches
 from rl_editor.alignment.viterbi import Stacked, diagonal_similarity
 
 WINDOW_SAMPLES = 4096
@@ -67,18 +67,20 @@ def run_similarity(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> F
 def without_foreign(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *, hop: int) -> list[Placed]:
     """Runs with the stretches cut out (as unmatched) that neither descriptors nor samples bear out.
 
-    Unmatched runs that the samples do bear out as part of a neighbour (silence under noise) go to it.
+    Runs without a peak that the samples do bear out as part of a neighbour (silence under noise) go to it.
     """
-    healed = [_healed(k, runs, mastering, hop=hop) for k in range(len(runs))]
+    healed: list[Placed] = []
+    for run, after in zip(runs, [*runs[1:], None], strict=True):
+        healed.append(_healed(run, [n for n in (*healed[-1:], after) if n is not None], mastering, hop=hop))
     return [part for run in healed for part in _split(run, _foreign(run, mastering, left, hop=hop), hop=hop)]
 
 
-def _healed(k: int, runs: Sequence[Placed], mastering: Mastering, *, hop: int) -> Placed:
-    run = runs[k]
+def _healed(run: Placed, neighbours: Sequence[Placed], mastering: Mastering, *, hop: int) -> Placed:
     n_frames = (run.end - run.start) // hop
-    if run.lag is not None or n_frames == 0:
+    heard = run.lag is not None and (run.score >= HEARD_SCORE or mastering.pair.sound(run) is None)
+    if heard or n_frames == 0:
         return run
-    for neighbour in (*runs[max(0, k - 1) : k], *runs[k + 1 : k + 2]):
+    for neighbour in neighbours:
         continued = replace(neighbour, start=run.start, end=run.end)
         if neighbour.lag is None or mastering.pair.sound(neighbour) is None:
             continue

@@ -27,7 +27,8 @@ REACH_SAMPLES = 6000  # the join is sought this far to either side of the estima
 FOREIGN_REACH_SAMPLES = 12000
 WIDENINGS = 4  # times that the search doubles while its best place lies at its edge (both sides sound nearly alike)
 EDGE_SHARE = 0.9
-GAIN_SAMPLES = 8820  # 0.4 s of a side give its gain
+GAIN_SAMPLES = 8820  # 0.4 s of a side give its gain, or more where they are soft:
+SOFT_SHARE = 0.03  # -15 dB
 CROSSFADES_MS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
 FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
@@ -67,10 +68,13 @@ def _heard(run: Placed, join: int, start: int, end: int, mastering: Mastering) -
     """What a run predicts in [start, end), at the level that it has on its own side of the join."""
     if run.lag is None:
         return None
-    low, high = max(run.start, join - GAIN_SAMPLES), min(run.end, join + GAIN_SAMPLES)
-    sound = mastering.predict(run, start=low, length=high - low)
-    edit = mastering.pair.edit[low:high]
-    gain = float(np.clip(edit @ sound / (sound @ sound + 1e-9), 0.25, 4.0))
+    for widened in range(WIDENINGS + 1):
+        reach = GAIN_SAMPLES << widened
+        low, high = max(run.start, join - reach), min(run.end, join + reach)
+        sound = mastering.predict(run, start=low, length=high - low)
+        if sound @ sound > SOFT_SHARE * mastering.loudness * (high - low):
+            break
+    gain = float(np.clip(mastering.pair.edit[low:high] @ sound / (sound @ sound + 1e-9), 0.25, 4.0))
     return np.asarray(gain * mastering.predict(run, start=start, length=end - start))
 
 

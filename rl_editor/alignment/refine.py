@@ -35,8 +35,10 @@ TRANSFER_SAMPLES = 4096
 TRANSFER_WINDOWS = 64
 TAPS_REACH = 256  # taps to either side
 FILTER_BLOCK = 1 << 16  # samples filtered at a time
+SETTLINGS, SETTLING_WINDOWS, SETTLED_SAMPLES = 3, 5, 0.01
 DELAY_REACH = 16  # taps to either side of a fraction of a sample
 DELAY_BLOCK = 64  # samples read at a time
+UNLIKE_FACTOR, UNLIKE_SPARE = 2.0, 0.005  # times 1 - r of the usual window, and more, that still teaches the filter
 REGULARISATION = 1e-3  # of the mean spectral power
 HEARD_SCORE = 7.0  # deviations that a probe's peak must stand out; noise reaches 5 in 2049 lags
 SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
@@ -96,7 +98,7 @@ class Mastering:
     @cached_property
     def loudness(self) -> float:
         """Mean power of the edit."""
-        return float(np.mean(self.pair.edit**2))
+        return float(self.pair.edit @ self.pair.edit) / len(self.pair.edit)
 
     def predict(self, run: Placed, *, start: int, length: int) -> Float32[np.ndarray, " samples"]:
         """What edit samples [start, start + length) should be if they play as this run does."""
@@ -110,7 +112,8 @@ class Mastering:
     def _filtered(self, view: int, start: int, length: int) -> Float32[np.ndarray, " samples"]:
         """A view's sound as mastered, from blocks that are filtered once."""
         blocks = range(start // FILTER_BLOCK, (start + length - 1) // FILTER_BLOCK + 1)
-        joined = np.concatenate([self._block(view, k) for k in blocks])
+        parts = [self._block(view, k) for k in blocks]
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return joined[start - blocks[0] * FILTER_BLOCK :][:length]
 
     def _block(self, view: int, k: int) -> Float32[np.ndarray, " samples"]:
@@ -137,7 +140,7 @@ def _convolved(
     """The valid part of a convolution, block by block as one matrix product: four times as fast as sample by sample."""
     reach, block = matrix.shape
     length = len(samples) - (reach - block)
-    count = -(-length // block)
+    count = max(1, -(-length // block))
     padded = np.pad(samples, (0, count * block + reach - block - len(samples)))
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, reach)[::block] @ matrix).ravel()[:length]
 
@@ -211,29 +214,73 @@ def joined(runs: Sequence[Placed], pair: Pair) -> list[Placed]:
 
 
 def learn_mastering(runs: Sequence[Placed], pair: Pair) -> Mastering:
-    """Estimate the filter from windows spread over all matched runs; loud ones do not outweigh the usual."""
+    """Estimate the filter from windows spread over all matched runs; loud ones do not outweigh the usual.
+
+    Windows that are much less alike than most (a run that is wrong, something laid over) teach nothing.
+    """
     matched = [run for run in runs if run.lag is not None and run.end - run.start >= TRANSFER_SAMPLES]
     sampled = [run for run in matched if pair.sound(run) is not None]
     if not sampled:
         return Mastering(pair, scipy.signal.unit_impulse(2 * TAPS_REACH + 1, TAPS_REACH), power_gain(matched, pair))
-    total = sum(run.end - run.start for run in sampled)
-    window = scipy.signal.windows.hann(TRANSFER_SAMPLES, sym=False)
-    cross = np.zeros(TRANSFER_SAMPLES // 2 + 1, np.complex128)
-    power = np.zeros(TRANSFER_SAMPLES // 2 + 1)
-    usual = float(np.mean(pair.raw**2)) * TRANSFER_SAMPLES**2 / 8  # of a window's spectrum, summed over its bins
-    for run in sampled:
-        n_windows = max(1, round(TRANSFER_WINDOWS * (run.end - run.start) / total))
-        sound = pair.sound(run)
-        assert sound is not None
-        for start in spread(run, TRANSFER_SAMPLES, n_windows):
-            x = scipy.fft.rfft(fractional_slice(sound, start + (run.lag or 0.0), TRANSFER_SAMPLES) * window)
-            y = scipy.fft.rfft(pair.edit[start : start + TRANSFER_SAMPLES] * window)
-            weight = 1.0 / (np.sum(np.abs(x) ** 2) + usual)
-            cross += weight * y * np.conj(x)
-            power += weight * np.abs(x) ** 2
-    transfer = cross / (power + REGULARISATION * power.mean() + 1e-12)
+    x, y = _windows(sampled, pair)
+    cross, powers = y * np.conj(x), np.abs(x) ** 2
+    sums = powers.sum(axis=1)
+    unlike = 1.0 - np.abs(cross.real.sum(axis=1)) / np.sqrt(sums * (np.abs(y) ** 2).sum(axis=1) + 1e-12)
+    loudness = float(pair.raw @ pair.raw) / len(pair.raw)
+    usual = loudness * TRANSFER_SAMPLES**2 / 8  # of a window's spectrum, summed over its bins
+    weights = (unlike <= UNLIKE_FACTOR * np.median(unlike) + UNLIKE_SPARE) / (sums + usual)
+    cross, power = weights @ cross, weights @ powers
+    flat, weak = float(cross.real.sum() / (power.sum() + 1e-12)), REGULARISATION * power.mean() + 1e-12
+    transfer = (cross + flat * weak) / (power + weak)  # where there is little to learn from, a plain copy
     gain = float(np.sqrt(np.sum(np.abs(transfer) ** 2 * power) / (power.sum() + 1e-12)))
     return Mastering(pair, _taps(transfer), gain if np.sum(cross.real) >= 0 else -gain)
+
+
+def _windows(
+    runs: Sequence[Placed], pair: Pair
+) -> tuple[Complex[np.ndarray, "windows bins"], Complex[np.ndarray, "windows bins"]]:
+    """Spectra of what plays and of what is heard, over runs whose samples follow."""
+    total = sum(run.end - run.start for run in runs)
+    window = scipy.signal.windows.hann(TRANSFER_SAMPLES, sym=False)
+    played, heard = [], []
+    for run in runs:
+        sound = pair.sound(run)
+        assert sound is not None
+        count = max(1, round(TRANSFER_WINDOWS * (run.end - run.start) / total))
+        for start in spread(run, TRANSFER_SAMPLES, count):
+            played.append(fractional_slice(sound, start + (run.lag or 0.0), TRANSFER_SAMPLES))
+            heard.append(pair.edit[start : start + TRANSFER_SAMPLES])
+    return scipy.fft.rfft(np.stack(played) * window), scipy.fft.rfft(np.stack(heard) * window)
+
+
+def settled(run: Placed, mastering: Mastering) -> Placed:
+    """The run with its lag moved by what its samples ask for, a sample at most; whitened peaks may lean to one side.
+
+    With e = g p(t + d) and p predicted, d and g are the least squares of e on p' and p (Lucas & Kanade 1981), window by
+    window; the median over the windows counts.
+    """
+    length = min(TRANSFER_SAMPLES, run.end - run.start)
+    starts = spread(run, length, SETTLING_WINDOWS)
+    if run.lag is None or mastering.pair.sound(run) is None or not starts:
+        return run
+    moved = run
+    for _ in range(SETTLINGS):
+        shifts = [_shift(moved, start, length, mastering) for start in starts]
+        shift = float(np.median(shifts))
+        moved = replace(moved, lag=(moved.lag or 0.0) + shift)
+        if abs(shift) < SETTLED_SAMPLES:
+            break
+    return moved if abs((moved.lag or 0.0) - run.lag) <= 1.0 else run
+
+
+def _shift(run: Placed, start: int, length: int, mastering: Mastering) -> float:
+    heard = mastering.pair.edit[start : start + length]
+    around = mastering.predict(run, start=start - 1, length=length + 2)
+    sound, slope = around[1:-1], (around[2:] - around[:-2]) / 2
+    a, b, c = float(sound @ sound), float(sound @ slope), float(slope @ slope)
+    x, y = float(heard @ sound), float(heard @ slope)
+    gain, tilt = x * c - y * b, y * a - x * b  # both times the determinant
+    return float(np.clip(tilt / gain, -1.0, 1.0)) if gain else 0.0
 
 
 def power_gain(runs: Sequence[Placed], pair: Pair) -> float:

@@ -16,6 +16,7 @@ Conventions: samples at the analysis rate; unexplained is 1 - r^2, r the correla
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from rl_editor.alignment.refine import (
     Mastering,
     Placed,
     refined,
+    settled,
     stretches,
 )
 from rl_editor.alignment.viterbi import Stacked
@@ -41,6 +43,7 @@ RIVAL_PROBES = 2
 NEIGHBOUR_FRAMES = 4  # diagonals this near are the run itself
 WINDOW_SAMPLES = 4096
 CHUNK_WINDOWS = 32  # 5.9 s
+RIVAL_CHUNKS = 4  # of a run, that tell whether it has a rival
 BESIDE_WINDOWS = 8  # a place that comes up in a chunk is tried this far beside it
 JOIN_WINDOWS = 2  # at the ends of a run
 LEAST_GAIN = 2e-4  # -37 dB of a window's power are explained as well as can be
@@ -106,11 +109,11 @@ class Profile:
 def truest_twins(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *, hop: int) -> list[Placed]:
     """Every stretch of every run on the diagonal that its samples speak for, its neighbours' among the candidates."""
     fits = [_fit(run, _windows(run), mastering) if _is_sampled(run, mastering) else None for run in runs]
-    usual = _Usual.of([fit for fit in fits if fit is not None])
+    context = _Context(mastering, left, _Usual.of([fit for fit in fits if fit is not None]), hop)
     found: list[Placed] = []
     for k, (run, fit) in enumerate(zip(runs, fits, strict=True)):
         kin = [n for n in (*runs[max(0, k - 1) : k], *runs[k + 1 : k + 2]) if _is_kin(n, run)]
-        found += _pieces(run, fit, kin, mastering, left, usual, hop)
+        found += _pieces(run, fit, kin, context)
     return found
 
 
@@ -123,7 +126,10 @@ def _is_kin(neighbour: Placed, run: Placed) -> bool:
 
 
 class _Fit(NamedTuple):
-    """Per window, the share of its power that the prediction leaves, and the gain that fits it best."""
+    """Per window, the share of its power that the prediction leaves, and the gain that fits it best.
+
+    A silent window is explained by silence alone.
+    """
 
     unexplained: Float[np.ndarray, " windows"]
     gain: Float[np.ndarray, " windows"]
@@ -158,8 +164,8 @@ class _Usual(NamedTuple):
 class _Places:
     """Where a run may play, the run's own place first, and what each of its windows leaves unexplained there."""
 
-    def __init__(self, run: Placed, own: Float[np.ndarray, " windows"], mastering: Mastering, usual: _Usual) -> None:
-        self.run, self.own, self.mastering, self.usual = run, own, mastering, usual
+    def __init__(self, run: Placed, own: Float[np.ndarray, " windows"], context: "_Context") -> None:
+        self.run, self.own, self.context = run, own, context
         self.bounds = _windows(run)
         self._candidates, self._costs = [run], [np.log(own + LEAST_GAIN)]
 
@@ -173,8 +179,8 @@ class _Places:
         fresh = np.flatnonzero(np.isinf(self._costs[k][first:last])) + first
         if len(fresh):
             a, b = int(fresh[0]), int(fresh[-1]) + 1
-            fit = _fit(self._candidates[k], self.bounds[a : b + 1], self.mastering)
-            self._costs[k][a:b] = np.log(self.usual.unexplained_by(fit) + LEAST_GAIN)
+            fit = _fit(self._candidates[k], self.bounds[a : b + 1], self.context.mastering)
+            self._costs[k][a:b] = np.log(self.context.usual.unexplained_by(fit) + LEAST_GAIN)
 
     def best(self) -> Iterator[Placed]:
         """The run cut where another place takes over."""
@@ -186,34 +192,36 @@ class _Places:
             yield replace(self.run, start=start, end=end, lag=place.lag, score=place.score)
 
 
-def _pieces(
-    run: Placed,
-    fit: _Fit | None,
-    neighbours: Sequence[Placed],
-    mastering: Mastering,
-    left: Stacked,
-    usual: _Usual,
-    hop: int,
-) -> list[Placed]:
+class _Context(NamedTuple):
+    """What all runs of a pair share."""
+
+    mastering: Mastering
+    left: Stacked
+    usual: _Usual
+    hop: int
+
+
+def _pieces(run: Placed, fit: _Fit | None, neighbours: Sequence[Placed], context: _Context) -> list[Placed]:
     if run.lag is None:
         return [run]
-    right, n = mastering.pair.views[run.view].stacked, len(_windows(run)) - 1
+    n = len(_windows(run)) - 1
     spans = [(k, min(k + CHUNK_WINDOWS, n)) for k in range(0, n, CHUNK_WINDOWS)]
-    profiles = [_profile(run, span, left, right, hop) for span in spans]
-    run = replace(run, rival=float(np.median([profile.rival(right) for profile in profiles])))
+    profile = cache(partial(_profile, run, context))
+    right = context.mastering.pair.views[run.view].stacked
+    some = spans[:: -(-len(spans) // RIVAL_CHUNKS)]
+    run = replace(run, rival=float(np.median([profile(*span).rival(right) for span in some])))
     if fit is None:
         return [run]
-    own = usual.unexplained_by(fit)
-    wrong = stretches(own > max(BAD_SHARE, BAD_FACTOR * usual.unexplained), at_least=BAD_WINDOWS)
-    profiles += [_profile(run, span, left, right, hop) for span in wrong]
-    places = _Places(run, own, mastering, usual)
-    for (first, last), profile in zip([*spans, *wrong], profiles, strict=True):
+    own, usual = context.usual.unexplained_by(fit), context.usual.unexplained
+    wrong = stretches(own > max(BAD_SHARE, BAD_FACTOR * usual), at_least=BAD_WINDOWS)
+    places = _Places(run, own, context)
+    for first, last in [*spans, *wrong]:
         rest = _mean_within(own, first, last)
         if rest < LEAST_GAIN:
             continue
         chunk = replace(run, start=int(places.bounds[first]), end=int(places.bounds[last]))
-        reach = WIDE_SAMPLES if rest > BAD_FACTOR * usual.unexplained else SEARCH_SAMPLES
-        for candidate in _candidates(chunk, profile, neighbours, mastering, hop=hop, reach=reach):
+        reach = WIDE_SAMPLES if rest > BAD_FACTOR * usual else SEARCH_SAMPLES
+        for candidate in _candidates(chunk, profile(first, last), neighbours, context, reach=reach):
             places.add(candidate, max(0, first - BESIDE_WINDOWS), min(n, last + BESIDE_WINDOWS))
     return list(places.best())
 
@@ -224,9 +232,10 @@ def _mean_within(unexplained: Float[np.ndarray, " windows"], first: int, last: i
     return float((inner if len(inner) else unexplained[first:last]).mean())
 
 
-def _profile(run: Placed, span: tuple[int, int], left: Stacked, right: Stacked, hop: int) -> Profile:
-    bounds = _windows(run)
-    return Profile(replace(run, start=int(bounds[span[0]]), end=int(bounds[span[1]])), left, right, hop=hop)
+def _profile(run: Placed, context: _Context, first: int, last: int) -> Profile:
+    """Of the windows [first, last) of a run."""
+    bounds, right = _windows(run), context.mastering.pair.views[run.view].stacked
+    return Profile(replace(run, start=int(bounds[first]), end=int(bounds[last])), context.left, right, hop=context.hop)
 
 
 def _lag(run: Placed) -> float:
@@ -241,13 +250,14 @@ def _windows(run: Placed) -> Int64[np.ndarray, " bounds"]:
 
 
 def _candidates(
-    chunk: Placed, profile: Profile, neighbours: Sequence[Placed], mastering: Mastering, *, hop: int, reach: int
+    chunk: Placed, profile: Profile, neighbours: Sequence[Placed], context: _Context, *, reach: int
 ) -> Iterator[Placed]:
-    """The chunk's own lag once more within ``reach``, its neighbours', and every diagonal that sounds about the same."""
-    polarity = float(np.sign(mastering.gain))
-    yield refined(chunk, mastering.pair, polarity=polarity, reach=reach)
-    for lag in (*(_lag(n) for n in neighbours), *(float(diagonal * hop) for diagonal in profile.rivals())):
-        yield refined(replace(chunk, lag=lag), mastering.pair, polarity=polarity, n_probes=RIVAL_PROBES)
+    """The own lag once more within ``reach``, the neighbours', and every diagonal that sounds about the same."""
+    mastering, polarity = context.mastering, float(np.sign(context.mastering.gain))
+    yield settled(refined(chunk, mastering.pair, polarity=polarity, reach=reach), mastering)
+    for lag in (*(_lag(n) for n in neighbours), *(float(diagonal * context.hop) for diagonal in profile.rivals())):
+        rival = refined(replace(chunk, lag=lag), mastering.pair, polarity=polarity, n_probes=RIVAL_PROBES)
+        yield settled(rival, mastering)
 
 
 def _fit(run: Placed, bounds: Int64[np.ndarray, " bounds"], mastering: Mastering) -> _Fit:
@@ -256,8 +266,9 @@ def _fit(run: Placed, bounds: Int64[np.ndarray, " bounds"], mastering: Mastering
     sound = mastering.predict(run, start=start, length=length)
     cross, own, theirs = (np.add.reduceat(x, bounds[:-1] - start) for x in (edit * sound, edit**2, sound**2))
     silence = SILENT_SHARE * mastering.loudness * np.diff(bounds)
-    rest = own - np.maximum(cross, 0.0) ** 2 / (theirs + 1e-12)
-    return _Fit((np.maximum(rest, 0.0) + silence) / (own + silence), np.maximum(cross, 0.0) / (theirs + silence))
+    rest = np.maximum(own - np.maximum(cross, 0.0) ** 2 / (theirs + 1e-12), 0.0)
+    unexplained = np.where(own < silence, theirs / (theirs + silence), rest / (own + 1e-12))
+    return _Fit(unexplained, np.maximum(cross, 0.0) / (theirs + silence))
 
 
 def _cheapest_path(cost: Float[np.ndarray, "windows candidates"]) -> Int64[np.ndarray, " windows"]:

@@ -77,12 +77,15 @@ def best_runs(
     edit: Float32[np.ndarray, "edit_frames bands"],
     views: Sequence[Heard],
     config: AlignmentConfig,
+    *,
+    silent: Bool[np.ndarray, " edit_frames"] | None = None,
 ) -> list[Run]:
     """The runs of the best path; straight for small problems, coarse to fine above ``coarse_above_cells``."""
     factor = coarse_factor(len(edit) * sum(len(view.rows) for view in views), config)
     if factor == 1:
-        return best_path(edit, views, config)
-    return fine_runs(edit, views, coarse_runs(edit, views, config, factor=factor), config, factor=factor)
+        return best_path(edit, views, config, silent=silent)
+    coarse = coarse_runs(edit, views, config, factor=factor, silent=silent)
+    return fine_runs(edit, views, coarse, config, factor=factor, silent=silent)
 
 
 def coarse_factor(cells: int, config: AlignmentConfig) -> int:
@@ -98,6 +101,7 @@ def coarse_runs(
     config: AlignmentConfig,
     *,
     factor: int,
+    silent: Bool[np.ndarray, " edit_frames"] | None = None,
 ) -> list[Run]:
     """The runs of the best path over averages of ``factor`` frames, in coarse frames."""
     return best_path(
@@ -105,6 +109,7 @@ def coarse_runs(
         [view._replace(rows=coarsened(view.rows, factor)) for view in views],
         config,
         frames_per_step=factor,
+        silent=None if silent is None else np.logical_and.reduceat(silent, np.arange(0, len(silent), factor)),
     )
 
 
@@ -115,14 +120,11 @@ def fine_runs(
     config: AlignmentConfig,
     *,
     factor: int,
+    silent: Bool[np.ndarray, " edit_frames"] | None = None,
 ) -> list[Run]:
     """The runs of the best path near the coarse ones."""
-    return band_path(
-        edit,
-        views,
-        bands_around(coarse, factor=factor, n_edit=len(edit), speeds=[view.speed for view in views]),
-        config,
-    )
+    bands = bands_around(coarse, factor=factor, n_edit=len(edit), speeds=[view.speed for view in views])
+    return band_path(edit, views, bands, config, silent=silent)
 
 
 def best_path(
@@ -131,12 +133,13 @@ def best_path(
     config: AlignmentConfig,
     *,
     frames_per_step: int = 1,
+    silent: Bool[np.ndarray, " edit_frames"] | None = None,
 ) -> list[Run]:
     """The runs of the best path; ``frames_per_step`` says how many frames an averaged row stands for."""
     n = len(edit)
     first = np.concatenate([[0], np.cumsum([len(view.rows) for view in views])])
     m = int(first[-1])
-    jump, unmatched = config.jump_cost / frames_per_step, config.unmatched_cost - 1.0
+    jump, unmatched = config.jump_cost / frames_per_step, _unmatched(n, silent, config)
     reach = -(-config.stack_frames // frames_per_step)
     left, rights = stacked(edit, reach), [stacked(view.rows, reach) for view in views]
     bits = np.empty((n, (m + 7) // 8), np.uint8)
@@ -155,7 +158,7 @@ def best_path(
                 carried[1:] = cost[:-1]
                 carried[first[:-1]] = np.inf  # nothing comes before a view's first frame
             cost, nothing = _step(
-                carried, nothing, similarity[i], stays[i], ledger, start + i, jump=jump, unmatched=unmatched
+                carried, nothing, similarity[i], stays[i], ledger, start + i, jump=jump, unmatched=unmatched[start + i]
             )
         bits[start : start + rows] = np.packbits(stays[:rows], axis=1)
     path = _trace(ledger, bits)
@@ -168,9 +171,11 @@ def band_path(
     views: Sequence[Heard],
     bands: Sequence[Band],
     config: AlignmentConfig,
+    *,
+    silent: Bool[np.ndarray, " edit_frames"] | None = None,
 ) -> list[Run]:
     """The runs of the best path that keeps to the bands, by the same recurrence with diagonals for states."""
-    n, jump, unmatched = len(edit), config.jump_cost, config.unmatched_cost - 1.0
+    n, jump, unmatched = len(edit), config.jump_cost, _unmatched(len(edit), silent, config)
     left, rights = stacked(edit, config.stack_frames), [stacked(view.rows, config.stack_frames) for view in views]
     costs = [_band_similarity(left, rights[band.view], band) for band in bands]
     ledger, path, view = _Ledger(n), np.empty(n, np.int64), np.zeros(n, np.int64)
@@ -183,7 +188,7 @@ def band_path(
         cost, states = _carried(cost, states, span.states, fill=0.0 if start == 0 else np.inf), span.states
         for i in range(start, end):
             cost, nothing = _step(
-                cost, nothing, values[i - start], span.stays[i - start], ledger, i, jump=jump, unmatched=unmatched
+                cost, nothing, values[i - start], span.stays[i - start], ledger, i, jump=jump, unmatched=unmatched[i]
             )
             if ledger.best[i] != UNMATCHED:
                 ledger.best[i] = states[ledger.best[i]]
@@ -249,6 +254,12 @@ def diagonal_similarity(
     plain = np.einsum("ij,ij->i", e, r)
     sums = np.convolve(plain, np.ones(2 * reach + 1, np.float32), mode="valid")
     return np.asarray(sums * left.scale[start:end] * right.scale[start + diagonal : end + diagonal], dtype=np.float32)
+
+
+def _unmatched(n: int, silent: Bool[np.ndarray, " edit_frames"] | None, config: AlignmentConfig) -> list[float]:
+    """What each frame costs unmatched, less the constant 1: in silence nothing, since silence tells no place."""
+    quiet = np.zeros(n, np.bool_) if silent is None else silent
+    return (np.where(quiet, 0.0, config.unmatched_cost) - 1.0).tolist()
 
 
 class _Ledger:
