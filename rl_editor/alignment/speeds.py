@@ -21,6 +21,7 @@ from rl_editor.utils import padded_span
 
 AGREED_SAMPLES = 8.0  # over a run's length, that its own speed may differ from a shared one
 UNDECIDED_SAMPLES = 22050  # shorter runs show no drift and take the speed of the others
+CLEARER = 1.1  # a peak's score must grow so much at another speed; two places taken for one drift as well
 TAPE_REACH_S = 2.0  # to either side of a warp's anchor its samples are tried
 TAPE_PITCH = 0.35  # semitones beside a tape's pitch that a tuned pitch may lie
 SHARPENINGS = 2
@@ -82,23 +83,25 @@ def _respeeded(runs: Sequence[Placed], pair: Pair, scale: Scale, *, polarity: fl
         if view.sound is None or not any(groups):
             continue
         homes: dict[float, int] = {}
-        for drift, length in groups.items():
-            homes[drift] = _view_at(view.speed * (1.0 + drift), length, views)
-            if homes[drift] == len(views):
-                views.append(scale.respeeded(view, pair, view.speed * (1.0 + drift)))
+        for drift, longest in groups.items():
+            speed, home = view.speed * (1.0 + drift), _view_at(view.speed * (1.0 + drift), longest, views)
+            known = views if home < len(views) else [*views, scale.respeeded(view, pair, speed)]
+            there = _at_speed(longest, view, known[home], home)
+            clearer = refined(there, Pair(tuple(known), pair.edit), polarity=polarity).score > CLEARER * longest.score
+            homes[drift], views = (home, known) if clearer else (index, views)
         for k in mine:
             home = homes[_nearest_group(runs[k], groups)]
-            if home != index:
-                moved[k] = _at_speed(runs[k], view, views[home], home)
+            moved[k] = replace(runs[k], drift=0.0) if home == index else _at_speed(runs[k], view, views[home], home)
     changed = Pair(tuple(views), pair.edit)
     return [
-        new if new == old else refined(new, changed, polarity=polarity) for new, old in zip(moved, runs, strict=True)
+        new if new.view == old.view else refined(new, changed, polarity=polarity)
+        for new, old in zip(moved, runs, strict=True)
     ], changed
 
 
-def _groups(runs: Sequence[Placed]) -> dict[float, int]:
-    """The drifts that runs share, each with the length of its longest run; long runs tell best and come first."""
-    groups: dict[float, int] = {}
+def _groups(runs: Sequence[Placed]) -> dict[float, Placed]:
+    """The drifts that runs share, each with its longest run; long runs tell best and come first."""
+    groups: dict[float, Placed] = {}
     for run in sorted(runs, key=lambda r: r.start - r.end):
         length = run.end - run.start
         if length < UNDECIDED_SAMPLES and groups:
@@ -106,19 +109,20 @@ def _groups(runs: Sequence[Placed]) -> dict[float, int]:
         near = min(groups, key=lambda drift: abs(drift - run.drift), default=None)
         if near is None or abs(near - run.drift) * length > AGREED_SAMPLES:
             near = run.drift
-        groups.setdefault(near, length)
+        groups.setdefault(near, run)
     return groups
 
 
-def _view_at(speed: float, length: int, views: Sequence[View]) -> int:
-    """The tape that runs at a speed as far as so many samples tell; the number of views where there is none."""
-    near = [k for k, v in enumerate(views) if v.sound is not None and abs(v.speed - speed) * length <= AGREED_SAMPLES]
+def _view_at(speed: float, run: Placed, views: Sequence[View]) -> int:
+    """The tape that runs at a speed as far as a run's samples tell; the number of views where there is none."""
+    reach = AGREED_SAMPLES / (run.end - run.start)
+    near = [k for k, v in enumerate(views) if v.sound is not None and abs(v.speed - speed) <= reach]
     return min(near, key=lambda k: abs(views[k].speed - speed), default=len(views))
 
 
-def _nearest_group(run: Placed, groups: dict[float, int]) -> float:
+def _nearest_group(run: Placed, groups: dict[float, Placed]) -> float:
     if run.end - run.start < UNDECIDED_SAMPLES:
-        return max(groups, key=lambda drift: groups[drift])
+        return next(iter(groups))
     return min(groups, key=lambda drift: abs(drift - run.drift))
 
 

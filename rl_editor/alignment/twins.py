@@ -24,7 +24,6 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from rl_editor.alignment.refine import (
-    SAME_LAG_SAMPLES,
     SEARCH_SAMPLES,
     SILENT_SHARE,
     Mastering,
@@ -52,6 +51,7 @@ BAD_SHARE, BAD_FACTOR = 0.2, 3.0  # unexplained, and times the pair's usual, tha
 BAD_WINDOWS = 2  # ... where so many windows in a row have it
 NOTHING_SHARE = 0.7
 WIDE_SAMPLES = 4096  # 0.19 s: a drone is as like itself so much later
+SAME_PLACE_SAMPLES = 0.25  # by a sample, bright music leaves a third unexplained
 STEADY_GAIN = 0.02  # 0.17 dB: gains that vary by more say little
 
 
@@ -171,7 +171,7 @@ class _Places:
 
     def add(self, candidate: Placed, first: int, last: int) -> None:
         """Ask about these windows, if they were not asked about yet."""
-        same = (k for k, c in enumerate(self._candidates) if abs(_lag(c) - _lag(candidate)) < SAME_LAG_SAMPLES / 4)
+        same = (k for k, c in enumerate(self._candidates) if abs(_lag(c) - _lag(candidate)) < SAME_PLACE_SAMPLES)
         k = next(same, len(self._candidates))
         if k == len(self._candidates):
             self._candidates.append(candidate)
