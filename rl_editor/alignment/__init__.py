@@ -146,9 +146,9 @@ def _placed(
 ) -> tuple[list[Placed], Pair]:
     """Runs to the sample, in as many views of the raw as the edit needs."""
     scale = Scale(config.audio, config.alignment)
-    search = Search(raw, rows, near, config.audio, config.alignment)
-    pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
     silent = _silent(edit, hop=config.audio.hop_length)
+    search = Search(raw, rows, near, silent, config.audio, config.alignment)
+    pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
     while True:
         runs = best_runs(rows, [view.heard for view in pair.views], config.alignment, silent=silent)
         warp = search.missing(runs, pair.views)

@@ -38,7 +38,7 @@ FILTER_BLOCK = 1 << 16  # samples filtered at a time
 SETTLINGS, SETTLING_WINDOWS, SETTLED_SAMPLES = 3, 5, 0.01
 DELAY_REACH = 16  # taps to either side of a fraction of a sample
 DELAY_BLOCK = 64  # samples read at a time
-UNLIKE_FACTOR, UNLIKE_SPARE = 2.0, 0.005  # times 1 - r of the usual window, and more, that still teaches the filter
+UNLIKE_FACTOR, UNLIKE_SPARE = 2.0, 0.005  # times 1 - r of a good window, and more, that still teaches the filter
 REGULARISATION = 1e-3  # of the mean spectral power
 HEARD_SCORE = 7.0  # deviations that a probe's peak must stand out; noise reaches 5 in 2049 lags
 SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
@@ -216,7 +216,7 @@ def joined(runs: Sequence[Placed], pair: Pair) -> list[Placed]:
 def learn_mastering(runs: Sequence[Placed], pair: Pair) -> Mastering:
     """Estimate the filter from windows spread over all matched runs; loud ones do not outweigh the usual.
 
-    Windows that are much less alike than most (a run that is wrong, something laid over) teach nothing.
+    Windows that are much less alike than the best quarter (a run that is wrong, something laid over) teach nothing.
     """
     matched = [run for run in runs if run.lag is not None and run.end - run.start >= TRANSFER_SAMPLES]
     sampled = [run for run in matched if pair.sound(run) is not None]
@@ -228,7 +228,7 @@ def learn_mastering(runs: Sequence[Placed], pair: Pair) -> Mastering:
     unlike = 1.0 - np.abs(cross.real.sum(axis=1)) / np.sqrt(sums * (np.abs(y) ** 2).sum(axis=1) + 1e-12)
     loudness = float(pair.raw @ pair.raw) / len(pair.raw)
     usual = loudness * TRANSFER_SAMPLES**2 / 8  # of a window's spectrum, summed over its bins
-    weights = (unlike <= UNLIKE_FACTOR * np.median(unlike) + UNLIKE_SPARE) / (sums + usual)
+    weights = (unlike <= UNLIKE_FACTOR * np.quantile(unlike, 0.25) + UNLIKE_SPARE) / (sums + usual)
     cross, power = weights @ cross, weights @ powers
     flat, weak = float(cross.real.sum() / (power.sum() + 1e-12)), REGULARISATION * power.mean() + 1e-12
     transfer = (cross + flat * weak) / (power + weak)  # where there is little to learn from, a plain copy

@@ -47,8 +47,9 @@ BESIDE_WINDOWS = 8  # a place that comes up in a chunk is tried this far beside 
 JOIN_WINDOWS = 2  # at the ends of a run
 LEAST_GAIN = 2e-4  # -37 dB of a window's power are explained as well as can be
 SWITCH_COST = 2.0  # of log unexplained: a tenth less over 4 s, or nearly nothing left in half a second
-BAD_SHARE, BAD_FACTOR = 0.2, 3.0  # unexplained, and times the pair's usual, that asks for other candidates ...
-BAD_WINDOWS = 2  # ... where so many windows in a row have it
+BAD_SHARE, BAD_FACTOR = 0.03, 4.0  # unexplained, and times the pair's usual, that asks for other candidates ...
+BAD_WINDOWS = 2  # ... where so many windows in a row have it ...
+BAD_ROUNDS = 4  # ... for what the ones before have left
 NOTHING_SHARE = 0.7
 WIDE_SAMPLES = 4096  # 0.19 s: a drone is as like itself so much later
 SAME_PLACE_SAMPLES = 0.25  # by a sample, bright music leaves a third unexplained
@@ -136,7 +137,8 @@ class _Fit(NamedTuple):
 
 
 class _Usual(NamedTuple):
-    """Over all windows of a pair: the median unexplained share, the median gain, and how far the gain may be held."""
+    """Over the windows of a pair: the unexplained share of a good one (the lower quartile, since many may be wrong), the
+    median gain of the better half, and how far the gain may be held."""
 
     unexplained: float
     gain: float
@@ -152,7 +154,9 @@ class _Usual(NamedTuple):
         if not len(heard):
             return cls(1.0, 1.0, 0.0)
         spread = float(np.median(np.abs(np.log(heard / np.median(heard)))))
-        return cls(float(np.median(rest)), float(np.median(heard)), STEADY_GAIN**2 / (STEADY_GAIN**2 + spread**2))
+        return cls(
+            float(np.quantile(rest, 0.25)), float(np.median(heard)), STEADY_GAIN**2 / (STEADY_GAIN**2 + spread**2)
+        )
 
     def unexplained_by(self, fit: _Fit) -> Float[np.ndarray, " windows"]:
         """With what an unusual gain leaves; above ``NOTHING_SHARE`` nothing is explained, however little."""
@@ -181,6 +185,11 @@ class _Places:
             a, b = int(fresh[0]), int(fresh[-1]) + 1
             fit = _fit(self._candidates[k], self.bounds[a : b + 1], self.context.mastering)
             self._costs[k][a:b] = np.log(self.context.usual.unexplained_by(fit) + LEAST_GAIN)
+
+    def left_over(self) -> Float[np.ndarray, " windows"]:
+        """What the best path so far leaves unexplained."""
+        costs = np.stack(self._costs, axis=1)
+        return np.asarray(np.exp(costs[np.arange(len(costs)), _cheapest_path(costs)]) - LEAST_GAIN)
 
     def best(self) -> Iterator[Placed]:
         """The run cut where another place takes over."""
@@ -212,18 +221,28 @@ def _pieces(run: Placed, fit: _Fit | None, neighbours: Sequence[Placed], context
     run = replace(run, rival=float(np.median([profile(*span).rival(right) for span in some])))
     if fit is None:
         return [run]
-    own, usual = context.usual.unexplained_by(fit), context.usual.unexplained
-    wrong = stretches(own > max(BAD_SHARE, BAD_FACTOR * usual), at_least=BAD_WINDOWS)
-    places = _Places(run, own, context)
-    for first, last in [*spans, *wrong]:
-        rest = _mean_within(own, first, last)
-        if rest < LEAST_GAIN:
-            continue
-        chunk = replace(run, start=int(places.bounds[first]), end=int(places.bounds[last]))
-        reach = WIDE_SAMPLES if rest > BAD_FACTOR * usual else SEARCH_SAMPLES
-        for candidate in _candidates(chunk, profile(first, last), neighbours, context, reach=reach):
-            places.add(candidate, max(0, first - BESIDE_WINDOWS), min(n, last + BESIDE_WINDOWS))
+    places = _Places(run, context.usual.unexplained_by(fit), context)
+    for first, last in spans:
+        if (rest := _mean_within(places.own, first, last)) > LEAST_GAIN:
+            _ask(places, first, last, rest, neighbours, profile(first, last))
+    asked: set[tuple[int, int]] = set()
+    limit = max(BAD_SHARE, BAD_FACTOR * context.usual.unexplained)
+    for _ in range(BAD_ROUNDS):
+        left_over = places.left_over()
+        wrong = set(stretches(left_over > limit, at_least=BAD_WINDOWS)) - asked
+        for first, last in sorted(wrong):
+            _ask(places, first, last, float(left_over[first:last].mean()), neighbours, profile(first, last))
+        asked |= wrong
     return list(places.best())
+
+
+def _ask(places: _Places, first: int, last: int, rest: float, neighbours: Sequence[Placed], profile: Profile) -> None:
+    """Try every place that the windows [first, last), of which ``rest`` is unexplained, may play."""
+    chunk = replace(places.run, start=int(places.bounds[first]), end=int(places.bounds[last]))
+    reach = WIDE_SAMPLES if rest > BAD_FACTOR * places.context.usual.unexplained else SEARCH_SAMPLES
+    low, high = max(0, first - BESIDE_WINDOWS), min(len(places.own), last + BESIDE_WINDOWS)
+    for candidate in _candidates(chunk, profile, neighbours, places.context, reach=reach):
+        places.add(candidate, low, high)
 
 
 def _mean_within(unexplained: Float[np.ndarray, " windows"], first: int, last: int) -> float:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.optimize
 import soxr
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from rl_editor.alignment.descriptors import descriptors, mel_bank, mel_power, shapes
 from rl_editor.alignment.viterbi import Heard, Run, Stacked, diagonal_similarity, stacked
@@ -160,10 +160,12 @@ class Search:
         raw: Float32[np.ndarray, " raw_samples"],
         rows: Float32[np.ndarray, "edit_frames bands"],
         left: Stacked,
+        silent: Bool[np.ndarray, " edit_frames"],
         audio: AudioConfig,
         alignment: AlignmentConfig,
     ) -> None:
-        self.raw, self.rows, self.left, self.audio, self.alignment = raw, rows, left, audio, alignment
+        self.raw, self.rows, self.left, self.silent = raw, rows, left, silent
+        self.audio, self.alignment = audio, alignment
         self.frame_s = audio.hop_length / audio.sample_rate
         n_speeds = round(alignment.speed_reach / SPEED_STEP)
         n_pitches = round(alignment.pitch_reach_semitones / PITCH_STEP)
@@ -192,7 +194,7 @@ class Search:
 
     def _doubtful(self, runs: Sequence[Run], views: Sequence[View], unheard: Sequence[Run]) -> list[_Stretch]:
         """Longest first."""
-        found = [_Stretch(a, b, HEARD, None) for a, b in _unmatched(runs)]
+        found = [_Stretch(a, b, HEARD, None) for a, b in _unmatched(runs) if self.silent[a:b].mean() < 0.5]
         found += [self._stair(chain, views) for chain in _stairs(runs)]
         found += [self._as_it_is(run, views, BETTER) for run in runs if self._is_poor(run, views)]
         found += [self._as_it_is(run, views, SLIGHTLY) for run in unheard]
