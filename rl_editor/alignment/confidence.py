@@ -142,6 +142,7 @@ def _foreign(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> B
         return _only_long(similarity < UNLIKE)
     power = _frame_sums(mastering.pair.edit[run.start : run.start + n_frames * hop].astype(np.float64) ** 2, hop)
     doubtful = (similarity < FOREIGN_SIMILARITY) | (power < SILENT_SHARE * mastering.loudness * hop)
+    doubtful |= run.score < HEARD_SCORE
     foreign = np.zeros(n_frames, np.bool_)
     for a, b in stretches(doubtful, at_least=FOREIGN_FRAMES):
         foreign[a:b] = ~_borne_out(run, a, b, mastering, hop=hop)

@@ -20,7 +20,7 @@ import scipy.fft
 from jaxtyping import Complex, Float, Float32
 
 from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
-from rl_editor.alignment.refine import Mastering, Placed
+from rl_editor.alignment.refine import SILENT_SHARE, Mastering, Placed
 from rl_editor.utils import padded_span
 
 REACH_SAMPLES = 6000  # the join is sought this far to either side of the estimate: 0.27 s
@@ -60,7 +60,9 @@ def _find_within(reach: int, left: Placed, right: Placed, mastering: Mastering, 
         return Join(_by_spectrum(left, right, start, end, mastering, sample_rate=sample_rate), 0.0)
     sides = [_heard(side, left.end, start, end, mastering) for side in (left, right)]
     if sides[0] is None or sides[1] is None:
-        return Join(start + _handover(edit, sides[0], sides[1], left.end - start), 0.0)
+        nothing = FOREIGN_COST * (edit**2 + SILENT_SHARE * mastering.loudness)  # silence goes to a side that is silent
+        costs = [nothing if side is None else (edit - side) ** 2 for side in sides]
+        return Join(start + _cheapest(_hard_cut(costs[0], costs[1]), left.end - start), 0.0)
     return _best_join(edit, sides[0], sides[1], estimate=left.end - start, start=start, sample_rate=sample_rate)
 
 
@@ -102,16 +104,6 @@ def _spectrum(
     bank = mel_bank(sample_rate, SPECTRUM_FFT, SPECTRUM_BANDS, semitones=semitones)
     span = padded_span(mono, start - SPECTRUM_FFT, round(count * hop) + 2 * SPECTRUM_FFT)
     return shapes(mel_power(span, bank, n_fft=SPECTRUM_FFT, hop=hop, first=SPECTRUM_FFT, count=count))
-
-
-def _handover(
-    edit: Float[np.ndarray, " samples"],
-    left: Float[np.ndarray, " samples"] | None,
-    right: Float[np.ndarray, " samples"] | None,
-    estimate: int,
-) -> int:
-    costs = [FOREIGN_COST * edit**2 if side is None else (edit - side) ** 2 for side in (left, right)]
-    return _cheapest(_hard_cut(costs[0], costs[1]), estimate)
 
 
 def _hard_cut(

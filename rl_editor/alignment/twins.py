@@ -137,8 +137,8 @@ class _Fit(NamedTuple):
 
 
 class _Usual(NamedTuple):
-    """Over the windows of a pair: the unexplained share of a good one (the lower quartile, since many may be wrong), the
-    median gain of the better half, and how far the gain may be held."""
+    """Of the windows of a pair: the unexplained share of a good one (the lower quartile: many may be wrong), the median
+    gain of the better half, and how far the gain may be held."""
 
     unexplained: float
     gain: float

@@ -36,6 +36,7 @@ COARSE_FACTORS = (2, 4, 8)  # at 16, 0.37 s, a block of four beats is five frame
 BAND_MARGIN_FRAMES = (
     512  # a band reaches this far beyond its coarse run: 12 s, so that twins within it are weighed again
 )
+SILENT_COST = 0.02  # per frame; less than a jump over 7 s
 BAND_HALF_WIDTH_FACTORS = 2  # and this many coarse frames to either side of its diagonal
 
 
@@ -257,9 +258,9 @@ def diagonal_similarity(
 
 
 def _unmatched(n: int, silent: Bool[np.ndarray, " edit_frames"] | None, config: AlignmentConfig) -> list[float]:
-    """What each frame costs unmatched, less the constant 1: in silence nothing, since silence tells no place."""
+    """What each frame costs unmatched, less the constant 1: in silence, which tells no place, next to nothing."""
     quiet = np.zeros(n, np.bool_) if silent is None else silent
-    return (np.where(quiet, 0.0, config.unmatched_cost) - 1.0).tolist()
+    return (np.where(quiet, SILENT_COST, config.unmatched_cost) - 1.0).tolist()
 
 
 class _Ledger:
