@@ -35,7 +35,7 @@ TRANSFER_SAMPLES = 4096
 TRANSFER_WINDOWS = 64
 TAPS_REACH = 256  # taps to either side
 FILTER_BLOCK = 1 << 16  # samples filtered at a time
-SETTLINGS, SETTLING_WINDOWS, SETTLED_SAMPLES = 3, 5, 0.01
+SETTLING_WINDOWS, SETTLING_REACH, SETTLING_STEPS = 5, 12, (0.5, 0.125)  # samples
 DELAY_REACH = 16  # taps to either side of a fraction of a sample
 DELAY_BLOCK = 64  # samples read at a time
 UNLIKE_FACTOR, UNLIKE_SPARE = 2.0, 0.005  # times 1 - r of a good window, and more, that still teaches the filter
@@ -254,33 +254,33 @@ def _windows(
 
 
 def settled(run: Placed, mastering: Mastering) -> Placed:
-    """The run with its lag moved by what its samples ask for, a sample at most; whitened peaks may lean to one side.
+    """The run with its lag moved to where its samples leave least: whitened peaks may lean to one side.
 
-    With e = g p(t + d) and p predicted, d and g are the least squares of e on p' and p (Lucas & Kanade 1981), window by
-    window; the median over the windows counts.
+    Over ``SETTLING_REACH`` samples, whole ones first, then by parabolas through three shifts.
     """
     length = min(TRANSFER_SAMPLES, run.end - run.start)
     starts = spread(run, length, SETTLING_WINDOWS)
     if run.lag is None or mastering.pair.sound(run) is None or not starts:
         return run
-    moved = run
-    for _ in range(SETTLINGS):
-        shifts = [_shift(moved, start, length, mastering) for start in starts]
-        shift = float(np.median(shifts))
-        moved = replace(moved, lag=(moved.lag or 0.0) + shift)
-        if abs(shift) < SETTLED_SAMPLES:
-            break
-    return moved if abs((moved.lag or 0.0) - run.lag) <= 1.0 else run
+    alike = sum(_likeness(run, start, length, SETTLING_REACH, mastering) for start in starts)
+    lag = run.lag + float(np.argmax(alike)) - SETTLING_REACH
+    for step in SETTLING_STEPS:
+        before, here, after = (
+            float(sum(_likeness(replace(run, lag=lag + shift), start, length, 0, mastering)[0] for start in starts))
+            for shift in (-step, 0.0, step)
+        )
+        bend = before - 2 * here + after
+        lag += step * float(np.clip(0.5 * (before - after) / bend if bend < 0 else 0.0, -1.0, 1.0))
+    return replace(run, lag=lag)
 
 
-def _shift(run: Placed, start: int, length: int, mastering: Mastering) -> float:
+def _likeness(run: Placed, start: int, length: int, reach: int, mastering: Mastering) -> Float[np.ndarray, " shifts"]:
+    """Signed share of a window's power that the prediction explains, ``reach`` whole samples earlier to later."""
     heard = mastering.pair.edit[start : start + length]
-    around = mastering.predict(run, start=start - 1, length=length + 2)
-    sound, slope = around[1:-1], (around[2:] - around[:-2]) / 2
-    a, b, c = float(sound @ sound), float(sound @ slope), float(slope @ slope)
-    x, y = float(heard @ sound), float(heard @ slope)
-    gain, tilt = x * c - y * b, y * a - x * b  # both times the determinant
-    return float(np.clip(tilt / gain, -1.0, 1.0)) if gain else 0.0
+    around = mastering.predict(run, start=start - reach, length=length + 2 * reach)
+    cross = np.correlate(around, heard, mode="valid")
+    power = np.convolve(around**2, np.ones(length, np.float32), mode="valid")
+    return np.asarray(cross * np.abs(cross) / (power * float(heard @ heard) + 1e-12))
 
 
 def power_gain(runs: Sequence[Placed], pair: Pair) -> float:
