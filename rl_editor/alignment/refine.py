@@ -35,7 +35,8 @@ TRANSFER_SAMPLES = 4096
 TRANSFER_WINDOWS = 64
 TAPS_REACH = 256  # taps to either side
 FILTER_BLOCK = 1 << 16  # samples filtered at a time
-SETTLING_WINDOWS, SETTLING_REACH, SETTLING_STEPS = 5, 12, (0.5, 0.125)  # samples
+SETTLING_WINDOWS, SETTLING_REACH = 5, 12  # samples to either side
+FINEST_STEPS = 64  # parts of a sample
 DELAY_REACH = 16  # taps to either side of a fraction of a sample
 DELAY_BLOCK = 64  # samples read at a time
 UNLIKE_FACTOR, UNLIKE_SPARE = 2.0, 0.005  # times 1 - r of a good window, and more, that still teaches the filter
@@ -254,33 +255,29 @@ def _windows(
 
 
 def settled(run: Placed, mastering: Mastering) -> Placed:
-    """The run with its lag moved to where its samples leave least: whitened peaks may lean to one side.
+    """The run with its lag moved, over ``SETTLING_REACH`` samples, to where its samples are most like the prediction.
 
-    Over ``SETTLING_REACH`` samples, whole ones first, then by parabolas through three shifts.
+    Whitened peaks may lean to one side; this one does not. Between samples the correlation is read by a windowed sinc.
     """
     length = min(TRANSFER_SAMPLES, run.end - run.start)
     starts = spread(run, length, SETTLING_WINDOWS)
     if run.lag is None or mastering.pair.sound(run) is None or not starts:
         return run
-    alike = sum(_likeness(run, start, length, SETTLING_REACH, mastering) for start in starts)
-    lag = run.lag + float(np.argmax(alike)) - SETTLING_REACH
-    for step in SETTLING_STEPS:
-        before, here, after = (
-            float(sum(_likeness(replace(run, lag=lag + shift), start, length, 0, mastering)[0] for start in starts))
-            for shift in (-step, 0.0, step)
-        )
-        bend = before - 2 * here + after
-        lag += step * float(np.clip(0.5 * (before - after) / bend if bend < 0 else 0.0, -1.0, 1.0))
-    return replace(run, lag=lag)
+    alike = np.sum([_likeness(run, start, length, mastering) for start in starts], axis=0)
+    peak = int(alike.argmax())
+    between = peak + np.arange(-FINEST_STEPS, FINEST_STEPS + 1) / FINEST_STEPS
+    away = between[:, None] - np.arange(len(alike))
+    values = (np.sinc(away) * np.cos(np.pi / 2 * away / len(alike)) ** 2) @ alike
+    return replace(run, lag=run.lag + between[int(values.argmax())] - SETTLING_REACH)
 
 
-def _likeness(run: Placed, start: int, length: int, reach: int, mastering: Mastering) -> Float[np.ndarray, " shifts"]:
-    """Signed share of a window's power that the prediction explains, ``reach`` whole samples earlier to later."""
+def _likeness(run: Placed, start: int, length: int, mastering: Mastering) -> Float[np.ndarray, " shifts"]:
+    """Correlation coefficient of a window with the prediction, ``SETTLING_REACH`` samples earlier to as many later."""
     heard = mastering.pair.edit[start : start + length]
-    around = mastering.predict(run, start=start - reach, length=length + 2 * reach)
-    cross = np.correlate(around, heard, mode="valid")
+    around = mastering.predict(run, start=start - SETTLING_REACH, length=length + 2 * SETTLING_REACH)
+    cross = np.correlate(around, heard, mode="valid").astype(np.float64)
     power = np.convolve(around**2, np.ones(length, np.float32), mode="valid")
-    return np.asarray(cross * np.abs(cross) / (power * float(heard @ heard) + 1e-12))
+    return np.asarray(cross / np.sqrt(power * float(heard @ heard) + 1e-12))
 
 
 def power_gain(runs: Sequence[Placed], pair: Pair) -> float:
