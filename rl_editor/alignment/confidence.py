@@ -80,6 +80,8 @@ def _healed(run: Placed, neighbours: Sequence[Placed], mastering: Mastering, *, 
     heard = run.lag is not None and (run.score >= HEARD_SCORE or mastering.pair.sound(run) is None)
     if heard or n_frames == 0:
         return run
+    if run.lag is not None and _borne_out(run, 0, n_frames, mastering, hop=hop).mean() > BORNE_OUT_SHARE:
+        return run
     for neighbour in neighbours:
         continued = replace(neighbour, start=run.start, end=run.end)
         if neighbour.lag is None or mastering.pair.sound(neighbour) is None:

@@ -8,7 +8,7 @@ Whitening: cross-spectrum / |cross-spectrum|^0.7, between plain correlation (bro
 (Knapp & Carter 1976; all weight on noise). The transfer function is Welch's H1 = S_xy / S_xx.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -29,6 +29,7 @@ PROBE_SAMPLES = 8192  # 0.37 s at 22 050 Hz
 PROBES_PER_RUN = 5
 SEARCH_SAMPLES = 1024  # to either side of the estimate: two frames
 FINE_STEPS = 4  # parts of a sample
+MOST_PEAKS, PEAK_SHARE = 3, 0.5  # of the highest
 SAME_LAG_SAMPLES = 11.0  # 0.5 ms: neighbours this close are one run
 FOLLOWED_SAMPLES = 441.0  # 20 ms: the same where only a spectrum follows
 TRANSFER_SAMPLES = 4096
@@ -161,11 +162,9 @@ def place(runs: Sequence[Run], pair: Pair, *, hop: int) -> Placement:
     return Placement(placed, polarity)
 
 
-def refined(
-    run: Placed, pair: Pair, *, polarity: float, n_probes: int = PROBES_PER_RUN, reach: int = SEARCH_SAMPLES
-) -> Placed:
-    """The run with its lag moved to the correlation peak within ``reach``, the peak's score, and its drift."""
-    if run.lag is None or pair.sound(run) is None or (found := _correlations(pair, run, n_probes, reach)) is None:
+def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
+    """The run with its lag moved to the correlation peak, the peak's score, and its drift."""
+    if run.lag is None or pair.sound(run) is None or (found := _correlations(pair, run, PROBES_PER_RUN)) is None:
         return run
     values = polarity * found.values
     peak = int(values.argmax())
@@ -173,7 +172,23 @@ def refined(
     drift, shift = _drift(run, found, polarity)
     if drift:
         return replace(run, lag=run.lag + shift, score=score, drift=drift)
-    return replace(run, lag=run.lag + _fine_peak(found, polarity, peak) - reach, score=score)
+    return replace(run, lag=run.lag + _fine_peak(found, polarity, peak) - found.reach, score=score)
+
+
+def at_peaks(
+    run: Placed, pair: Pair, *, polarity: float, n_probes: int, reach: int = SEARCH_SAMPLES
+) -> Iterator[Placed]:
+    """The run at each of the highest peaks within ``reach``, in whole samples: a stretch may hold more than one lag."""
+    if run.lag is None or (found := _correlations(pair, run, n_probes, reach)) is None:
+        return
+    left = polarity * found.values
+    highest = float(left.max())
+    for _ in range(MOST_PEAKS):
+        peak = int(left.argmax())
+        if left[peak] < PEAK_SHARE * highest:
+            return
+        yield replace(run, lag=run.lag + peak - reach)
+        left[max(0, peak - SETTLING_REACH) : peak + SETTLING_REACH + 1] = 0.0
 
 
 def unheard(runs: Sequence[Placed], pair: Pair, *, hop: int) -> list[Run]:
@@ -268,7 +283,7 @@ def settled(run: Placed, mastering: Mastering) -> Placed:
     between = peak + np.arange(-FINEST_STEPS, FINEST_STEPS + 1) / FINEST_STEPS
     away = between[:, None] - np.arange(len(alike))
     values = (np.sinc(away) * np.cos(np.pi / 2 * away / len(alike)) ** 2) @ alike
-    return replace(run, lag=run.lag + between[int(values.argmax())] - SETTLING_REACH)
+    return replace(run, lag=run.lag + float(between[int(values.argmax())]) - SETTLING_REACH)
 
 
 def _likeness(run: Placed, start: int, length: int, mastering: Mastering) -> Float[np.ndarray, " shifts"]:

@@ -24,10 +24,12 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from rl_editor.alignment.refine import (
+    PROBES_PER_RUN,
     SEARCH_SAMPLES,
     SILENT_SHARE,
     Mastering,
     Placed,
+    at_peaks,
     refined,
     settled,
     stretches,
@@ -47,7 +49,7 @@ BESIDE_WINDOWS = 8  # a place that comes up in a chunk is tried this far beside 
 JOIN_WINDOWS = 2  # at the ends of a run
 LEAST_GAIN = 2e-4  # -37 dB of a window's power are explained as well as can be
 SWITCH_COST = 2.0  # of log unexplained: a tenth less over 4 s, or nearly nothing left in half a second
-BAD_SHARE, BAD_FACTOR = 0.03, 4.0  # unexplained, and times the pair's usual, that asks for other candidates ...
+BAD_SHARE, BAD_FACTOR = 0.003, 4.0  # unexplained, and times the pair's usual, that asks for other candidates ...
 BAD_WINDOWS = 2  # ... where so many windows in a row have it ...
 BAD_ROUNDS = 4  # ... for what the ones before have left
 NOTHING_SHARE = 0.7
@@ -198,7 +200,13 @@ class _Places:
         for a, b in pairwise(changes):
             place = self._candidates[chosen[a]]
             start, end = int(self.bounds[a]), int(self.bounds[b])
-            yield replace(self.run, start=start, end=end, lag=place.lag, score=place.score)
+            yield self._settled(replace(self.run, start=start, end=end, lag=place.lag))
+
+    def _settled(self, piece: Placed) -> Placed:
+        """A piece by its own samples: its place may have been found with what lies beside it."""
+        mastering = self.context.mastering
+        score = refined(piece, mastering.pair, polarity=float(np.sign(mastering.gain))).score
+        return replace(settled(piece, mastering), score=score)
 
 
 class _Context(NamedTuple):
@@ -242,7 +250,7 @@ def _ask(places: _Places, first: int, last: int, rest: float, neighbours: Sequen
     reach = WIDE_SAMPLES if rest > BAD_FACTOR * places.context.usual.unexplained else SEARCH_SAMPLES
     low, high = max(0, first - BESIDE_WINDOWS), min(len(places.own), last + BESIDE_WINDOWS)
     for candidate in _candidates(chunk, profile, neighbours, places.context, reach=reach):
-        places.add(candidate, low, high)
+        places.add(settled(candidate, places.context.mastering), low, high)
 
 
 def _mean_within(unexplained: Float[np.ndarray, " windows"], first: int, last: int) -> float:
@@ -272,11 +280,10 @@ def _candidates(
     chunk: Placed, profile: Profile, neighbours: Sequence[Placed], context: _Context, *, reach: int
 ) -> Iterator[Placed]:
     """The own lag once more within ``reach``, the neighbours', and every diagonal that sounds about the same."""
-    mastering, polarity = context.mastering, float(np.sign(context.mastering.gain))
-    yield settled(refined(chunk, mastering.pair, polarity=polarity, reach=reach), mastering)
+    peaks = partial(at_peaks, pair=context.mastering.pair, polarity=float(np.sign(context.mastering.gain)))
+    yield from peaks(chunk, n_probes=PROBES_PER_RUN, reach=reach)
     for lag in (*(_lag(n) for n in neighbours), *(float(diagonal * context.hop) for diagonal in profile.rivals())):
-        rival = refined(replace(chunk, lag=lag), mastering.pair, polarity=polarity, n_probes=RIVAL_PROBES)
-        yield settled(rival, mastering)
+        yield from peaks(replace(chunk, lag=lag), n_probes=RIVAL_PROBES)
 
 
 def _fit(run: Placed, bounds: Int64[np.ndarray, " bounds"], mastering: Mastering) -> _Fit:

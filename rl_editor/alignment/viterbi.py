@@ -260,7 +260,7 @@ def diagonal_similarity(
 def _unmatched(n: int, silent: Bool[np.ndarray, " edit_frames"] | None, config: AlignmentConfig) -> list[float]:
     """What each frame costs unmatched, less the constant 1: in silence, which tells no place, next to nothing."""
     quiet = np.zeros(n, np.bool_) if silent is None else silent
-    return (np.where(quiet, SILENT_COST, config.unmatched_cost) - 1.0).tolist()
+    return [(SILENT_COST if soft else config.unmatched_cost) - 1.0 for soft in quiet.tolist()]
 
 
 class _Ledger:
