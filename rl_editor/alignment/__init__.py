@@ -13,6 +13,7 @@ Source: the recurrence is DESIGN section 6; the modules say theirs.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
@@ -96,8 +97,11 @@ def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> 
 def recover_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> Alignment:
     """``align_files`` with what was done to the whole edit."""
     rate = config.audio.sample_rate
-    source, heard = source_info(raw_path), audio_info(edit_path)
-    raw, edit = load_mono(raw_path, rate), load_like(edit_path, raw_path, rate)
+    heard = audio_info(edit_path)
+    with ThreadPoolExecutor(2) as pool:  # decoding, resampling and hashing leave the interpreter's lock
+        loading = pool.submit(load_mono, raw_path, rate), pool.submit(load_like, edit_path, raw_path, rate)
+        source = source_info(raw_path)
+        raw, edit = (future.result() for future in loading)
     try:
         return recover(raw, edit, config, source=source, output_frames=round(heard.duration_s * source.sample_rate))
     except AlignmentError as error:

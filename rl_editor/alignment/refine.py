@@ -37,7 +37,8 @@ TRANSFER_WINDOWS = 64
 TAPS_REACH = 256  # taps to either side
 FILTER_BLOCK = 1 << 16  # samples filtered at a time
 SETTLING_WINDOWS, SETTLING_REACH = 5, 12  # samples to either side
-FINEST_STEPS = 64  # parts of a sample
+SETTLINGS = 3
+KERNEL_REACH, FINEST_STEPS = 9, 64  # samples to either side, parts of a sample
 DELAY_REACH = 16  # taps to either side of a fraction of a sample
 DELAY_BLOCK = 64  # samples read at a time
 UNLIKE_FACTOR, UNLIKE_SPARE = 2.0, 0.005  # times 1 - r of a good window, and more, that still teaches the filter
@@ -278,12 +279,17 @@ def settled(run: Placed, mastering: Mastering) -> Placed:
     starts = spread(run, length, SETTLING_WINDOWS)
     if run.lag is None or mastering.pair.sound(run) is None or not starts:
         return run
-    alike = np.sum([_likeness(run, start, length, mastering) for start in starts], axis=0)
-    peak = int(alike.argmax())
+    for _ in range(SETTLINGS):
+        alike = np.sum([_likeness(run, start, length, mastering) for start in starts], axis=0)
+        peak = int(alike.argmax())
+        if abs(peak - SETTLING_REACH) <= SETTLING_REACH - KERNEL_REACH:
+            break
+        run = replace(run, lag=(run.lag or 0.0) + peak - SETTLING_REACH)
     between = peak + np.arange(-FINEST_STEPS, FINEST_STEPS + 1) / FINEST_STEPS
     away = between[:, None] - np.arange(len(alike))
-    values = (np.sinc(away) * np.cos(np.pi / 2 * away / len(alike)) ** 2) @ alike
-    return replace(run, lag=run.lag + float(between[int(values.argmax())]) - SETTLING_REACH)
+    kernel = np.sinc(away) * np.cos(np.pi / 2 * np.clip(away / KERNEL_REACH, -1.0, 1.0)) ** 2
+    best = float(between[int((kernel @ alike).argmax())])
+    return replace(run, lag=(run.lag or 0.0) + best - SETTLING_REACH)
 
 
 def _likeness(run: Placed, start: int, length: int, mastering: Mastering) -> Float[np.ndarray, " shifts"]:

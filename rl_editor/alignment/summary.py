@@ -160,7 +160,7 @@ def summarise(edit: EditList, *, gain_db: float = 0.0, polarity_flipped: bool = 
     chain = staying(runs)
     covered = union((play.start, play.end) for play in plays)
     unplayed = gaps(covered, edit.source.frames)
-    gains = [play.segment.gain_db for play in plays] or [0.0]
+    gains = [play.segment.gain_db for play in plays if play.segment.confidence > 0] or [0.0]
     sure = [play.segment.confidence for play in plays]
     unexplained = sum(b - a for a, b in foreign)
     return AlignmentSummary(
