@@ -3,13 +3,17 @@
 A lag that grows along a run by ``drift`` samples per sample says that the run plays ``1 + drift`` times as fast as its
 view. Runs that agree share a view: a tape runs at one speed, and so does a program that stretches a file.
 
-Conventions: samples at the analysis rate; ``lag`` as in ``refine``. Onsets are rises of log band power, 2.9 ms apart.
+Conventions: samples at the analysis rate; ``lag`` as in ``refine``. Onsets are where a band stands out of the 70 ms
+around, every 2.9 ms.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
+import scipy.ndimage
+import scipy.signal
 import scipy.stats
 from jaxtyping import Float, Float32
 
@@ -26,7 +30,7 @@ TAPE_REACH_S = 2.0  # to either side of a warp's anchor its samples are tried
 TAPE_PITCH = 0.35  # semitones beside a tape's pitch that a tuned pitch may lie
 SHARPENINGS = 2
 ONSET_HOP, ONSET_FFT, ONSET_BANDS = 64, 512, 24
-ONSET_RISE = 4  # hops over which a rise is taken: 12 ms
+ONSET_AROUND = 24  # hops to either side that an onset stands out of: 70 ms
 ONSET_REACH = 40  # hops to either side: 0.12 s
 ONSET_WINDOW = 700  # hops: 2 s
 ONSET_WINDOWS = 16
@@ -185,12 +189,13 @@ def _onset_lag(run: Placed, start: int, count: int, pair: Pair, view: View, scal
 def _onsets(
     mono: Float32[np.ndarray, " samples"], start: int, count: int, hop: float, semitones: float, audio: AudioConfig
 ) -> Float[np.ndarray, "count bands"]:
+    """Amplitude per band less what is around: a phase vocoder smears it to both sides, which shifts nothing."""
     bank = mel_bank(audio.sample_rate, ONSET_FFT, ONSET_BANDS, semitones=semitones)
-    margin = ONSET_FFT + round(ONSET_RISE * hop)
+    margin = ONSET_FFT + ceil(ONSET_AROUND * hop)
     span = padded_span(mono, start - margin, round(count * hop) + 2 * margin)
-    power = mel_power(
-        span, bank, n_fft=ONSET_FFT, hop=hop, first=margin - round(ONSET_RISE * hop), count=count + ONSET_RISE
-    )
-    level = np.log(power + 1e-3 * power.mean(axis=0) + SILENCE_POWER)
-    rises = np.maximum(level[ONSET_RISE:] - level[:-ONSET_RISE], 0.0)
-    return np.asarray(rises - rises.mean(axis=0))
+    first, wider = margin - round(ONSET_AROUND * hop), count + 2 * ONSET_AROUND
+    level = np.sqrt(mel_power(span, bank, n_fft=ONSET_FFT, hop=hop, first=first, count=wider) + SILENCE_POWER)
+    around = scipy.signal.windows.hann(2 * ONSET_AROUND + 1)
+    usual = scipy.ndimage.convolve1d(level, around / around.sum(), axis=0)
+    peaks = ((level - usual) / level.mean(axis=0))[ONSET_AROUND:-ONSET_AROUND]
+    return np.asarray(peaks - peaks.mean(axis=0))
