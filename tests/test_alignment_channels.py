@@ -6,7 +6,7 @@ import soundfile as sf
 from test_alignment import RATE, assert_spans, cut, song
 
 from rl_editor.alignment import align_files
-from rl_editor.alignment.channels import channel_correlation, load_like
+from rl_editor.alignment.channels import load_turned
 from rl_editor.config import Config
 
 
@@ -28,16 +28,20 @@ def test_a_channel_turned_over_is_turned_back(tmp_path, stereo: np.ndarray, sign
     assert_spans(edit, [(2, 8), (16, 10)], within_s=0.001)
 
 
-def test_the_correlation_of_channels(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    left = np.array([0.1, 0.2, -0.1, 0.2] * 100, np.float32)
-    for name, right, expected in [("same", left, 1.0), ("turned", -0.5 * left, -1.0), ("silent", 0 * left, 0.0)]:
-        sf.write(tmp_path / f"{name}.wav", np.stack([left, right], axis=1), RATE, subtype="FLOAT")
-        assert channel_correlation(tmp_path / f"{name}.wav") == pytest.approx(expected, abs=1e-6)
-    sf.write(tmp_path / "mono.wav", left, RATE)
-    assert channel_correlation(tmp_path / "mono.wav") == 0.0
+@pytest.mark.parametrize("width", [0.4, 1.0])
+def test_channels_that_are_hardly_alike(tmp_path, width: float) -> None:  # type: ignore[no-untyped-def]
+    middle, side = song(30, seed=1), song(30, seed=2)
+    wide = np.stack([middle + width * side, middle - width * side], axis=1).astype(np.float32)
+    sf.write(tmp_path / "raw.wav", wide, RATE)
+    sf.write(tmp_path / "edit.wav", edited(wide, (2, 10), (16, 26)) * np.array((-1, 1)), RATE)
+    edit = align_files(tmp_path / "raw.wav", tmp_path / "edit.wav", Config())
+    assert_spans(edit, [(2, 8), (16, 10)], within_s=0.001)
 
 
-def test_a_mono_edit_is_left_as_it_is(tmp_path, stereo: np.ndarray) -> None:  # type: ignore[no-untyped-def]
-    sf.write(tmp_path / "raw.wav", stereo, RATE, subtype="FLOAT")
-    sf.write(tmp_path / "edit.wav", stereo[:, 0], RATE, subtype="FLOAT")
-    assert np.array_equal(load_like(tmp_path / "edit.wav", tmp_path / "raw.wav", RATE), stereo[:, 0])
+def test_only_two_channels_can_be_turned(tmp_path, stereo: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+    sf.write(tmp_path / "mono.wav", stereo[:, 0], RATE, subtype="FLOAT")
+    assert load_turned(tmp_path / "mono.wav", RATE) is None
+    sf.write(tmp_path / "stereo.wav", stereo, RATE, subtype="FLOAT")
+    turned = load_turned(tmp_path / "stereo.wav", RATE)
+    assert turned is not None
+    np.testing.assert_allclose(turned, (stereo[:, 1] - stereo[:, 0]) / 2, atol=1e-6)

@@ -12,9 +12,11 @@ segment's level against the pair's median, so that mastering the whole edit loud
 Source: the recurrence is DESIGN section 6; the modules say theirs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
@@ -23,7 +25,7 @@ import numpy as np
 import scipy.signal
 from jaxtyping import Bool, Float32
 
-from rl_editor.alignment.channels import load_like
+from rl_editor.alignment.channels import load_turned
 from rl_editor.alignment.confidence import Belief, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
@@ -41,7 +43,7 @@ from rl_editor.alignment.refine import (
 from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
-from rl_editor.alignment.views import SHORTEST_RUN_FRAMES, Search, tape_view
+from rl_editor.alignment.views import SAME_PITCH, SHORTEST_RUN_FRAMES, Search, tape_semitones, tape_view
 from rl_editor.alignment.viterbi import Stacked, best_runs, stacked
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
@@ -54,6 +56,7 @@ SILENT_PEAK = 1e-4  # -80 dBFS
 DC_SHARE = 1e-7  # of the power: -70 dB
 DC_POLE = 0.998  # of a high-pass at 7 Hz
 LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
+AGREED = 0.7  # mastered music has more
 LARGEST_JOIN_SHIFT_S = 0.05
 SPEED_DECIMALS, PITCH_DECIMALS = 7, 2  # 1e-7 is a frame in four minutes
 LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the source
@@ -61,11 +64,16 @@ LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the
 
 @dataclass(frozen=True)
 class Alignment:
-    """The edit list, and what was done to the whole edit; ``gain_db`` compares the edit with the raw."""
+    """The edit list, and what was done to the whole edit; ``gain_db`` compares the edit with the raw.
+
+    ``agreement`` is the correlation coefficient of the edit with what its samples should be, the median over what plays
+    at the speed and pitch of a tape; 1 where nothing does, since other programs keep no samples.
+    """
 
     edit: EditList
     gain_db: float
     polarity_flipped: bool
+    agreement: float = 1.0
 
 
 def align(
@@ -99,13 +107,42 @@ def recover_files(raw_path: str | Path, edit_path: str | Path, config: Config) -
     rate = config.audio.sample_rate
     heard = audio_info(edit_path)
     with ThreadPoolExecutor(2) as pool:  # decoding, resampling and hashing leave the interpreter's lock
-        loading = pool.submit(load_mono, raw_path, rate), pool.submit(load_like, edit_path, raw_path, rate)
+        loading = pool.submit(load_mono, raw_path, rate), pool.submit(load_mono, edit_path, rate)
         source = source_info(raw_path)
         raw, edit = (future.result() for future in loading)
+    work = partial(
+        recover, raw, config=config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
+    )
     try:
-        return recover(raw, edit, config, source=source, output_frames=round(heard.duration_s * source.sample_rate))
+        return _better_turned(work, edit, edit_path, rate)
     except AlignmentError as error:
         raise type(error)(f"{Path(edit_path).name} from {Path(raw_path).name}: {error}") from None
+
+
+def _better_turned(
+    work: Callable[[Float32[np.ndarray, " samples"]], Alignment],
+    edit: Float32[np.ndarray, " samples"],
+    path: str | Path,
+    rate: int,
+) -> Alignment:
+    """What comes of the edit, or of it with one channel turned over where that is what the raw's samples follow."""
+    found, refusal = None, None
+    try:
+        found = work(edit)
+    except PairRejectedError as error:
+        refusal = error
+    if found is not None and found.agreement > AGREED:
+        return found
+    turned = load_turned(path, rate)
+    if turned is not None and np.abs(turned).max() > SILENT_PEAK:
+        with suppress(PairRejectedError):
+            other = work(turned)
+            if found is None or other.agreement > found.agreement:
+                return other
+    if found is None:
+        assert refusal is not None
+        raise refusal
+    return found
 
 
 def recover(
@@ -138,7 +175,20 @@ def recover(
     ratio = source.sample_rate / config.audio.sample_rate
     frames = output_frames or round(len(edit) * ratio)
     segments = _segments(runs, pair, crossfades, beliefs, ratio, source, frames)
-    return Alignment(EditList(source, tuple(segments)), 20 * float(np.log10(abs(mastering.gain))), mastering.gain < 0)
+    gain_db = 20 * float(np.log10(abs(mastering.gain)))
+    agreement = _agreement(runs, beliefs, pair)
+    return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement)
+
+
+def _agreement(runs: Sequence[Placed], beliefs: Sequence[Belief], pair: Pair) -> float:
+    values, lengths = [], []
+    for run, belief in zip(runs, beliefs, strict=True):
+        view = pair.views[run.view]
+        as_tape = abs(view.semitones - tape_semitones(view.speed)) < SAME_PITCH
+        if run.lag is not None and as_tape:
+            values.append(belief.agreement)
+            lengths.append(run.end - run.start)
+    return weighted_median(values, lengths) if values else 1.0
 
 
 def _placed(

@@ -30,10 +30,11 @@ QUIET_EXCESS = 4.0  # the power that the prediction of a soft stretch may have o
 
 
 class Belief(NamedTuple):
-    """Of one run: confidence in [0, 1], and its level against the whole pair's filter (1 is none)."""
+    """Of one run: confidence in [0, 1], its level against the whole pair's filter (1 is none), and the agreement."""
 
     confidence: float
     gain: float
+    agreement: float = 0.0
 
 
 def believe(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> Belief:
@@ -53,7 +54,7 @@ def believe(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> Be
         return Belief(alike * (1 - MARGIN_WEIGHT * run.rival), gain)
     agreement, gain = _agreement(run, mastering)
     peak = float(np.clip((run.score - DOUBTED_SCORE) / (BELIEVED_SCORE - DOUBTED_SCORE), 0.0, 1.0))
-    return Belief(float(np.sqrt(alike * (agreement + peak) / 2) * (1 - MARGIN_WEIGHT * run.rival)), gain)
+    return Belief(float(np.sqrt(alike * (agreement + peak) / 2) * (1 - MARGIN_WEIGHT * run.rival)), gain, agreement)
 
 
 def run_similarity(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> Float32[np.ndarray, " frames"]:

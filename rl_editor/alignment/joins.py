@@ -33,7 +33,7 @@ CROSSFADES_MS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
 FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
 TIE = 1e-9  # of the range of costs: what is left of rounding where both sides are the same sound
-SPECTRUM_HOP, SPECTRUM_FFT, SPECTRUM_BANDS = 128, 1024, 40
+SPECTRUM_HOP, SPECTRUM_FFT, SPECTRUM_BANDS = 128, 1024, 80
 
 
 class Join(NamedTuple):

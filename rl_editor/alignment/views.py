@@ -36,6 +36,7 @@ HEARD = 0.45  # cosine of a probe with its place in the raw; other music stays b
 POOR_SIMILARITY = 0.75  # a run this unlike what it plays may be transposed
 BETTER = 0.05  # of cosine, that another speed or pitch must gain
 TUNED_S = (4.0, 10.0, 24.0)  # windows of the tuning, each from the result of the one before
+STILL_ALIKE = 0.9  # share of its cosine that a wider window keeps unless it holds a join
 SIMPLE_LOSS = 0.01  # of cosine, that a simpler explanation (a tape, tempo alone, pitch alone) may cost
 SAME_SPEED, SAME_PITCH = 0.015, 0.3  # nearer views are asked first
 SLIGHTLY = 2e-3  # of cosine, that counts where the samples do not follow
@@ -258,12 +259,15 @@ class Search:
 
     def tune(self, seed: Warp, start: int, end: int) -> Warp:
         """The seed without the grid: over growing windows, then the simplest explanation that is about as good."""
-        warp = seed
+        warp, reached = seed, TUNED_S[0]
         for k, window_s in enumerate(TUNED_S):
             if k and (end - start) * self.frame_s < TUNED_S[k - 1]:
                 break
-            warp = self._tuned(warp, start, end, window_s, first=k == 0)
-        return self._simplest(warp, start, end, window_s)
+            tuned = self._tuned(warp, start, end, window_s, first=k == 0)
+            if k and tuned.score < STILL_ALIKE * warp.score:  # a join lies in the window
+                break
+            warp, reached = tuned, window_s
+        return self._simplest(warp, start, end, reached)
 
     def cosine(self, warp: Warp, start: int, end: int, window_s: float) -> float:
         """Of the edit rows around the warp's frame, within [start, end), with the raw's rows in this warp."""
