@@ -26,7 +26,7 @@ import scipy.signal
 from jaxtyping import Bool, Float32
 
 from rl_editor.alignment.channels import load_turned
-from rl_editor.alignment.confidence import Belief, believe, without_foreign
+from rl_editor.alignment.confidence import Belief, Evidence, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
 from rl_editor.alignment.refine import (
@@ -66,14 +66,16 @@ LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the
 class Alignment:
     """The edit list, and what was done to the whole edit; ``gain_db`` compares the edit with the raw.
 
-    ``agreement`` is the correlation coefficient of the edit with what its samples should be, the median over what plays
-    at the speed and pitch of a tape; 1 where nothing does, since other programs keep no samples.
+    ``evidence`` is what speaks for each matched segment, in their order. ``agreement`` is the correlation coefficient
+    of the edit with what its samples should be, the median over what plays at the speed and pitch of a tape; 1 where
+    nothing does, since other programs keep no samples.
     """
 
     edit: EditList
     gain_db: float
     polarity_flipped: bool
-    agreement: float = 1.0
+    agreement: float
+    evidence: tuple[Evidence, ...]
 
 
 def align(
@@ -170,14 +172,16 @@ def recover(
     runs = joined(without_foreign(runs, mastering, near, hop=hop), pair)
     _require_share(runs, config, len(edit))
     runs, crossfades = _settled(runs, mastering, config)
-    beliefs = [believe(run, mastering, near, hop=hop) for run in runs]
+    rate = config.audio.sample_rate
+    beliefs = [believe(run, mastering, near, hop=hop, sample_rate=rate) for run in runs]
     _require_confidence(runs, beliefs, config)
     ratio = source.sample_rate / config.audio.sample_rate
     frames = output_frames or round(len(edit) * ratio)
     segments = _segments(runs, pair, crossfades, beliefs, ratio, source, frames)
     gain_db = 20 * float(np.log10(abs(mastering.gain)))
     agreement = _agreement(runs, beliefs, pair)
-    return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement)
+    evidence = tuple(b.evidence for run, b in zip(runs, beliefs, strict=True) if run.lag is not None)
+    return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement, evidence)
 
 
 def _agreement(runs: Sequence[Placed], beliefs: Sequence[Belief], pair: Pair) -> float:
@@ -186,7 +190,7 @@ def _agreement(runs: Sequence[Placed], beliefs: Sequence[Belief], pair: Pair) ->
         view = pair.views[run.view]
         as_tape = abs(view.semitones - tape_semitones(view.speed)) < SAME_PITCH
         if run.lag is not None and as_tape:
-            values.append(belief.agreement)
+            values.append(belief.evidence.agreement or 0.0)
             lengths.append(run.end - run.start)
     return weighted_median(values, lengths) if values else 1.0
 
@@ -262,7 +266,7 @@ def _require_share(runs: list[Placed], config: Config, n_samples: int) -> None:
         )
 
 
-def _require_confidence(runs: list[Placed], beliefs: list[Belief], config: Config) -> None:
+def _require_confidence(runs: list[Placed], beliefs: Sequence[Belief], config: Config) -> None:
     matched = [(b.confidence, r.end - r.start) for r, b in zip(runs, beliefs, strict=True) if r.lag is not None]
     median = weighted_median([c for c, _ in matched], [n for _, n in matched])
     if median < config.alignment.min_confidence:
@@ -305,7 +309,7 @@ def _segments(
     runs: list[Placed],
     pair: Pair,
     crossfades: list[float],
-    beliefs: list[Belief],
+    beliefs: Sequence[Belief],
     ratio: float,
     source: SourceInfo,
     output_frames: int,
@@ -351,7 +355,7 @@ def _bounds(runs: list[Placed], pair: Pair, ratio: float, source: SourceInfo, ou
     return bounds
 
 
-def _levels_db(runs: list[Placed], beliefs: list[Belief]) -> list[float]:
+def _levels_db(runs: list[Placed], beliefs: Sequence[Belief]) -> list[float]:
     """Level of each run against the median, in tenths; small differences are none."""
     levels = [20 * float(np.log10(b.gain)) for b in beliefs]
     matched = [(level, r.end - r.start) for level, r in zip(levels, runs, strict=True) if r.lag is not None]

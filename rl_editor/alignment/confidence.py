@@ -6,6 +6,7 @@ what the mastering filter predicts; both near 1 where a run is right. Samples at
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp, log2, log10
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +17,12 @@ from rl_editor.alignment.viterbi import Stacked, diagonal_similarity
 
 WINDOW_SAMPLES = 4096
 WINDOWS_PER_RUN = 8
-BELIEVED_SCORE = 20.0  # a correlation peak this many deviations high is certain ...
-DOUBTED_SCORE = 6.0  # ... and one of this height comes by chance (2049 lags)
-DOUBTED_SIMILARITY, BELIEVED_SIMILARITY = 0.3, 0.8  # unlike music; the same music mastered
-MARGIN_WEIGHT = 0.5
+# Weights of 1 and of ``terms_of``: where samples follow, and where only the sound is alike.
+FOLLOWED = (-12.23, 11.15, 0.43, 1.09, 1.45)
+HEARD_ALIKE = (-4.68, 6.39, 0.30)
+SHORTEST_S, LONGEST_S = 0.1, 16.0
+LEAST_SHARE = 1e-4  # of unexplained power: -40 dB
+MOST_ODDS = 7.0  # log; nobody is surer than 0.999
 FOREIGN_FRAMES = 16  # 0.37 s: shorter stretches are left to the run
 FOREIGN_SIMILARITY = 0.65  # only what sounds less alike than this is checked by its samples
 FOREIGN_AGREEMENT = 0.35
@@ -29,32 +32,57 @@ QUIET_SHARE = 5e-3  # -23 dB: what is this soft may be buried in noise, and is l
 QUIET_EXCESS = 4.0  # the power that the prediction of a soft stretch may have over it
 
 
+class Evidence(NamedTuple):
+    """What speaks for a run. ``agreement`` and ``peak`` are None where samples do not follow."""
+
+    similarity: float  # mean cosine of the descriptors
+    agreement: float | None  # correlation coefficient with the prediction, median over windows
+    peak: float | None  # of the whitened correlation, in deviations
+    seconds: float
+
+
 class Belief(NamedTuple):
-    """Of one run: confidence in [0, 1], its level against the whole pair's filter (1 is none), and the agreement."""
+    """Of one run: what speaks for it, and its level against the whole pair's filter (1 is none)."""
 
-    confidence: float
+    evidence: Evidence
     gain: float
-    agreement: float = 0.0
+
+    @property
+    def confidence(self) -> float:
+        """The chance that nine tenths of the run are right to 10 ms; see ``confidence_of``."""
+        return confidence_of(self.evidence)
 
 
-def believe(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> Belief:
-    """Confidence from descriptors, samples and the margin to the best other place that does not sound the same.
+def confidence_of(evidence: Evidence) -> float:
+    """The chance that nine tenths of a run are right to 10 ms, by logistic regression on runs whose truth is known.
 
-    ``sqrt(similarity * (agreement + peak) / 2) * (1 - 0.5 * rival)``, similarity and the correlation peak scaled from
-    doubtful to certain; rival is how near the best other diagonal comes, less what is a twin of this place in the raw
-    itself. Where samples do not follow, ``similarity * (1 - 0.5 * rival)``.
+    Of ``terms_of``, with weights that ``python -m benchmarks.align.calibrate`` fits (docs/alignment.md has its table).
     """
+    weights = FOLLOWED if evidence.agreement is not None else HEARD_ALIKE
+    odds = weights[0] + sum(w * term for w, term in zip(weights[1:], terms_of(evidence), strict=True))
+    return 1.0 / (1.0 + exp(-max(-MOST_ODDS, min(MOST_ODDS, odds))))
+
+
+def terms_of(evidence: Evidence) -> tuple[float, ...]:
+    """Similarity and log2 seconds; where samples follow also the unexplained power and the peak in decades."""
+    base = evidence.similarity, log2(min(max(evidence.seconds, SHORTEST_S), LONGEST_S))
+    if evidence.agreement is None or evidence.peak is None:
+        return base
+    return *base, -log10(1.0 - max(0.0, evidence.agreement) ** 2 + LEAST_SHARE), log10(max(1.0, evidence.peak))
+
+
+def believe(run: Placed, mastering: Mastering, left: Stacked, *, hop: int, sample_rate: int) -> Belief:
+    """What speaks for a run; nothing does for an unmatched one."""
+    seconds = (run.end - run.start) / sample_rate
     if run.lag is None:
-        return Belief(0.0, 1.0)
-    right = mastering.pair.views[run.view].stacked
-    similarity = run_similarity(run, left, right, hop=hop)
-    alike = float(np.clip(_scaled(float(similarity.mean()) if len(similarity) else 0.0), 0.0, 1.0))
+        return Belief(Evidence(0.0, None, None, seconds), 1.0)
+    similarity = run_similarity(run, left, mastering.pair.views[run.view].stacked, hop=hop)
+    alike = float(similarity.mean()) if len(similarity) else 0.0
     if mastering.pair.sound(run) is None:
         gain = power_gain([run], mastering.pair) / (abs(mastering.gain) + 1e-9)
-        return Belief(alike * (1 - MARGIN_WEIGHT * run.rival), gain)
+        return Belief(Evidence(alike, None, None, seconds), gain)
     agreement, gain = _agreement(run, mastering)
-    peak = float(np.clip((run.score - DOUBTED_SCORE) / (BELIEVED_SCORE - DOUBTED_SCORE), 0.0, 1.0))
-    return Belief(float(np.sqrt(alike * (agreement + peak) / 2) * (1 - MARGIN_WEIGHT * run.rival)), gain, agreement)
+    return Belief(Evidence(alike, agreement, run.score, seconds), gain)
 
 
 def run_similarity(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> Float32[np.ndarray, " frames"]:
@@ -97,10 +125,6 @@ def _healed(run: Placed, neighbours: Sequence[Placed], mastering: Mastering, *, 
 def _inside(run: Placed, n_raw: int, *, slack: int) -> bool:
     lag = run.lag or 0.0
     return run.start + lag >= -slack and run.end + lag <= n_raw + slack
-
-
-def _scaled(similarity: float) -> float:
-    return (similarity - DOUBTED_SIMILARITY) / (BELIEVED_SIMILARITY - DOUBTED_SIMILARITY)
 
 
 def _frames(run: Placed, left: Stacked, right: Stacked, hop: int) -> tuple[int, int, int]:

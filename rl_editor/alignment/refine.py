@@ -53,8 +53,7 @@ class Placed:
     """Edit samples [start, end) that play their view ``lag`` samples further on; None is unmatched.
 
     ``score`` is the height of the correlation peak over the standard deviation of its surroundings; ``drift`` the
-    samples per sample by which the lag grows along the run, where its probes show one; ``rival`` how near the best
-    other place comes that is not this very music again, from 0 to 1.
+    samples per sample by which the lag grows along the run, where its probes show one.
     """
 
     start: int
@@ -63,7 +62,6 @@ class Placed:
     score: float = 0.0
     view: int = 0
     drift: float = 0.0
-    rival: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from rl_editor.alignment.views import View, Warp, tape_semitones, tape_view, war
 from rl_editor.config import AlignmentConfig, AudioConfig
 from rl_editor.utils import padded_span
 
-AGREED_SAMPLES = 8.0  # over a run's length, that its own speed may differ from a shared one
+AGREED_SAMPLES = 4.0  # over a run's length, that its own speed may differ from a shared one
 UNDECIDED_SAMPLES = 22050  # shorter runs show no drift and take the speed of the others
 CLEARER = 1.1  # a peak's score must grow so much at another speed; two places taken for one drift as well
 TAPE_REACH_S = 2.0  # to either side of a warp's anchor its samples are tried

@@ -36,7 +36,6 @@ from rl_editor.alignment.refine import (
 )
 from rl_editor.alignment.viterbi import Stacked
 
-HARMLESS_RIVAL = 0.6  # share of the own similarity that any other place of the same song reaches
 PICKED_FRAMES = 16  # frames of a stretch that are compared with every diagonal
 RIVAL_MARGIN = 0.06  # of similarity
 MOST_RIVALS = 32
@@ -44,7 +43,6 @@ RIVAL_PROBES = 2
 NEIGHBOUR_FRAMES = 4  # diagonals this near are the run itself
 WINDOW_SAMPLES = 4096
 CHUNK_WINDOWS = 32  # 5.9 s
-RIVAL_CHUNKS = 4  # of a run, that tell whether it has a rival
 BESIDE_WINDOWS = 8  # a place that comes up in a chunk is tried this far beside it
 JOIN_WINDOWS = 2  # at the ends of a run
 LEAST_GAIN = 2e-4  # -37 dB of a window's power are explained as well as can be
@@ -75,22 +73,6 @@ class Profile:
         near = self.diagonal - self.low
         self.others = self.similarity.copy()
         self.others[max(0, near - NEIGHBOUR_FRAMES) : near + NEIGHBOUR_FRAMES + 1] = -1.0
-
-    def rival(self, right: Stacked) -> float:
-        """0 when no other diagonal comes near, or the nearest is this very music again; 1 for an equal stranger."""
-        if self.empty or self.own <= 0:
-            return 1.0
-        closeness = float(np.clip(self.others.max() / self.own, 0.0, 1.0))
-        closeness = max(0.0, closeness - HARMLESS_RIVAL) / (1.0 - HARMLESS_RIVAL)
-        return closeness * float(np.clip(1.0 - self.twin_of_best(right), 0.0, 1.0))
-
-    def twin_of_best(self, right: Stacked) -> float:
-        """How alike the raw itself is here and at the best other diagonal."""
-        here, there = (self.picks + d for d in (self.diagonal, int(self.others.argmax()) + self.low))
-        products = sum(
-            np.einsum("ij,ij->i", right.rows[here + k], right.rows[there + k]) for k in range(2 * right.reach + 1)
-        )
-        return float(np.mean(products * right.scale[here] * right.scale[there]))
 
     def rivals(self) -> list[int]:
         """Diagonals that come near, best first, each a local maximum."""
@@ -219,16 +201,11 @@ class _Context(NamedTuple):
 
 
 def _pieces(run: Placed, fit: _Fit | None, neighbours: Sequence[Placed], context: _Context) -> list[Placed]:
-    if run.lag is None:
+    if run.lag is None or fit is None:
         return [run]
     n = len(_windows(run)) - 1
     spans = [(k, min(k + CHUNK_WINDOWS, n)) for k in range(0, n, CHUNK_WINDOWS)]
     profile = cache(partial(_profile, run, context))
-    right = context.mastering.pair.views[run.view].stacked
-    some = spans[:: -(-len(spans) // RIVAL_CHUNKS)]
-    run = replace(run, rival=float(np.median([profile(*span).rival(right) for span in some])))
-    if fit is None:
-        return [run]
     places = _Places(run, context.usual.unexplained_by(fit), context)
     for first, last in spans:
         if (rest := _mean_within(places.own, first, last)) > LEAST_GAIN:
