@@ -219,6 +219,7 @@ class PPOConfig:
     entropy_coeff: NonNegative = 0.05
     value_coeff: NonNegative = 0.5
     kl_coeff: NonNegative = 0.5  # penalty towards the behavioural-cloning policy
+    agreement_loss: NonNegative = 0.02  # of balanced accuracy on validation songs, that the policy kept may lose
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     gae_lambda: Probability = 0.95
     target_kl: Positive = 0.02

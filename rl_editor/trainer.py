@@ -10,7 +10,8 @@ Advantages are normalised over the update. A minibatch holds the samples of a fe
 again. An update ends early when the policy has moved further than ``ppo.target_kl``. Targets are hidden in
 ``training.duration_dropout`` of the episodes, while the reward still asks for them. Dropout is off, so that the ratio
 of new to old policy is 1 before the first step. The weights that edit the validation songs best (greedily, with and
-without their target) are kept, and these may be the clone's.
+without their target) are kept, of those that agree with the editor within ``ppo.agreement_loss`` of the clone; these
+may be the clone's.
 
 The chance of an update is drawn from the seed and its number alone: a run that was killed goes on to the same result.
 """
@@ -168,7 +169,7 @@ class PPOTrainer:
             metrics = self._update(update, horizon) if update else {}
             if update % every == 0 or update == n_updates:
                 metrics |= self._validate()
-                self._choose(standing, update, metrics["validation/score"])
+                self._choose(standing, update, metrics)
             standing.history.append(metrics)
             self._keep(standing, total_timesteps)
             self.logger.log_metrics(metrics, update)
@@ -301,8 +302,11 @@ class PPOTrainer:
         enabled = self.config.training.mixed_precision and self.device.type == "cuda"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
-    def _choose(self, standing: Standing, update: int, score: float) -> None:
-        if score > standing.best_score:
+    def _choose(self, standing: Standing, update: int, metrics: dict[str, float]) -> None:
+        """Keep the weights if they score best so far and agree with the editor about as well as the clone."""
+        score, agreed = metrics["validation/score"], metrics["validation/balanced_accuracy"]
+        clone = standing.history[0]["validation/balanced_accuracy"] if update else agreed
+        if score > standing.best_score and not agreed < clone - self.config.ppo.agreement_loss:
             standing.best_update, standing.best_score = update, score
             standing.best_weights = {name: t.detach().clone() for name, t in self.agent.state_dict().items()}
 

@@ -2,6 +2,7 @@
 
 import ast
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class TestParamsFile:
     def test_text_where_a_number_is_due_is_refused_with_the_remedy(self, tmp_path: Path) -> None:
         text = PARAMS.read_text(encoding="utf-8")
         head, ppo = text.split("\nppo:", 1)
-        ppo = ppo.replace("learning_rate: 0.0001", "learning_rate: '1e-4'", 1)
+        ppo = re.sub(r"learning_rate: [\d.]+", "learning_rate: '1e-4'", ppo, count=1)
         (tmp_path / "params.yaml").write_text(f"{head}\nppo:{ppo}", encoding="utf-8")
         with pytest.raises(ConfigError, match=r"ppo\.learning_rate.*write 1\.0e-04"):
             load_all(tmp_path / "params.yaml")

@@ -31,13 +31,23 @@ def trained(config: Config, updates: int, *, save_dir: Path | None = None, logge
 
 
 def test_it_raises_the_reward(tmp_path: Path) -> None:
-    config = fast(ppo={"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4})
+    config = fast(ppo={"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4, "agreement_loss": 1.0})
     result = trained(config, 12, save_dir=tmp_path)
     first, last = result.history[1]["rollout/score"], result.history[-1]["rollout/score"]
     assert last > first + 0.1
     best = max(entry["validation/score"] for entry in result.history if "validation/score" in entry)
     assert result.metrics["validation/score"] == best >= result.history[0]["validation/score"]
     assert load_policy(tmp_path / BEST).metrics == result.metrics
+
+
+def test_what_is_kept_agrees_with_the_editor_about_as_well_as_the_clone() -> None:
+    config = fast(ppo={"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4, "agreement_loss": 0.01})
+    result = trained(config, 12)
+    clone = result.history[0]["validation/balanced_accuracy"]
+    checked = [entry for entry in result.history if "validation/score" in entry]
+    allowed = [e for e in checked if e["validation/balanced_accuracy"] >= clone - 0.01]
+    assert len(allowed) < len(checked)  # the reward alone would have gone further
+    assert result.metrics["validation/score"] == max(entry["validation/score"] for entry in allowed)
 
 
 def test_every_reward_term_and_the_action_histogram_are_logged() -> None:

@@ -18,8 +18,8 @@ from rl_editor.alignment.viterbi import Stacked, diagonal_similarity
 WINDOW_SAMPLES = 4096
 WINDOWS_PER_RUN = 8
 # Weights of 1 and of ``terms_of``: where samples follow, and where only the sound is alike.
-FOLLOWED = (-12.23, 11.15, 0.43, 1.09, 1.45)
-HEARD_ALIKE = (-4.68, 6.39, 0.30)
+FOLLOWED = (-7.02, 6.77, 0.45, 1.63, 0.10)
+HEARD_ALIKE = (-4.28, 5.82, 0.52)
 SHORTEST_S, LONGEST_S = 0.1, 16.0
 LEAST_SHARE = 1e-4  # of unexplained power: -40 dB
 MOST_ODDS = 7.0  # log; nobody is surer than 0.999
