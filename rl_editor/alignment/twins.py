@@ -3,7 +3,8 @@
 Descriptors cannot choose between a bar and its repeat with another hi-hat, nor see that a join between two repeats is
 a few milliseconds off the grid. For every few seconds of a run the raw's other diagonals that come within
 ``RIVAL_MARGIN`` of it are refined to the sample, and the run's own lag is looked for once more. Between these
-candidates a best path over windows of 0.19 s decides, and may change as often as it pays::
+candidates a best path over windows of 0.19 s decides, and may change as often as it pays; what it leaves unexplained
+is asked about again, stretch by stretch::
 
     cost(window, lag) = log(unexplained(window, lag) + LEAST_GAIN),   a change costs SWITCH_COST
 
