@@ -6,7 +6,7 @@ import soundfile as sf
 from test_alignment import RATE, assert_spans, cut, song
 
 from rl_editor.alignment import align_files
-from rl_editor.alignment.channels import load_turned
+from rl_editor.alignment.channels import load_turned, looks_turned
 from rl_editor.config import Config
 
 
@@ -45,3 +45,12 @@ def test_only_two_channels_can_be_turned(tmp_path, stereo: np.ndarray) -> None: 
     turned = load_turned(tmp_path / "stereo.wav", RATE)
     assert turned is not None
     np.testing.assert_allclose(turned, (stereo[:, 1] - stereo[:, 0]) / 2, atol=1e-6)
+
+
+def test_channels_that_go_against_each_other_are_a_hint(tmp_path, stereo: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+    sf.write(tmp_path / "raw.wav", stereo, RATE)
+    sf.write(tmp_path / "turned.wav", stereo * np.array((-1, 1)), RATE)
+    sf.write(tmp_path / "mono.wav", stereo[:, 0], RATE)
+    assert looks_turned(tmp_path / "turned.wav", tmp_path / "raw.wav")
+    assert not looks_turned(tmp_path / "raw.wav", tmp_path / "raw.wav")
+    assert not looks_turned(tmp_path / "mono.wav", tmp_path / "raw.wav")

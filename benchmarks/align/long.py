@@ -74,8 +74,16 @@ def _child(raw: str, edit: str) -> None:
     except AlignmentError as error:
         why = str(error)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = _peak_kib() / 2**20
     print(json.dumps({"seconds": seconds, "peak_gib": peak, "why": why, "edit": found}))
+
+
+def _peak_kib() -> float:
+    """Of this process; ``ru_maxrss`` would hold what its parent had when it started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return float(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import numpy as np
 import scipy.signal
 from jaxtyping import Bool, Float32
 
-from rl_editor.alignment.channels import load_turned
+from rl_editor.alignment.channels import load_turned, looks_turned
 from rl_editor.alignment.confidence import Belief, Evidence, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
@@ -56,7 +56,7 @@ SILENT_PEAK = 1e-4  # -80 dBFS
 DC_SHARE = 1e-7  # of the power: -70 dB
 DC_POLE = 0.998  # of a high-pass at 7 Hz
 LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
-AGREED = 0.7  # mastered music has more
+AGREED, CLOSELY_AGREED = 0.7, 0.97  # mastered music has more than the one, a copy more than the other
 LARGEST_JOIN_SHIFT_S = 0.05
 SPEED_DECIMALS, PITCH_DECIMALS = 7, 2  # 1e-7 is a frame in four minutes
 LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the source
@@ -116,7 +116,7 @@ def recover_files(raw_path: str | Path, edit_path: str | Path, config: Config) -
         recover, raw, config=config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
     )
     try:
-        return _better_turned(work, edit, edit_path, rate)
+        return _better_turned(work, edit, edit_path, raw_path, rate)
     except AlignmentError as error:
         raise type(error)(f"{Path(edit_path).name} from {Path(raw_path).name}: {error}") from None
 
@@ -125,6 +125,7 @@ def _better_turned(
     work: Callable[[Float32[np.ndarray, " samples"]], Alignment],
     edit: Float32[np.ndarray, " samples"],
     path: str | Path,
+    raw_path: str | Path,
     rate: int,
 ) -> Alignment:
     """What comes of the edit, or of it with one channel turned over where that is what the raw's samples follow."""
@@ -133,7 +134,9 @@ def _better_turned(
         found = work(edit)
     except PairRejectedError as error:
         refusal = error
-    if found is not None and found.agreement > AGREED:
+    if found is not None and (
+        found.agreement > CLOSELY_AGREED or (found.agreement > AGREED and not looks_turned(path, raw_path))
+    ):
         return found
     turned = load_turned(path, rate)
     if turned is not None and np.abs(turned).max() > SILENT_PEAK:

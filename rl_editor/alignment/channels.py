@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from rl_editor.utils import Samples, audio_info, load_audio, to_mono
+from rl_editor.utils import BLOCK_FRAMES, Samples, audio_info, load_audio, read_blocks, to_mono
+
+HEARD_S = 60.0
 
 
 def load_turned(path: str | Path, sample_rate: int) -> Float32[np.ndarray, " samples"] | None:
@@ -18,3 +20,19 @@ def load_turned(path: str | Path, sample_rate: int) -> Float32[np.ndarray, " sam
         return None
     audio = load_audio(path)
     return to_mono(Samples(audio.data * np.array([-1, 1], np.float32), audio.sample_rate), sample_rate)
+
+
+def looks_turned(path: str | Path, raw_path: str | Path) -> bool:
+    """Whether left and right, over the first minute, go together in one of the two files and against each other in
+    the other; a hint alone, since other passages of a song may be mixed otherwise."""
+    return _cross(path) * _cross(raw_path) < 0
+
+
+def _cross(path: str | Path) -> float:
+    """The inner product of left and right; 0 where there are not two channels."""
+    cross = 0.0
+    for k, block in enumerate(read_blocks(path)):
+        if block.channels != 2 or k * BLOCK_FRAMES > HEARD_S * block.sample_rate:
+            break
+        cross += float(block.data[:, 0] @ block.data[:, 1])
+    return cross

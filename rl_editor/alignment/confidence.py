@@ -28,7 +28,7 @@ FOREIGN_SIMILARITY = 0.65  # only what sounds less alike than this is checked by
 FOREIGN_AGREEMENT = 0.35
 UNLIKE = 0.45  # where samples do not follow, this little likeness is foreign
 BORNE_OUT_SHARE = 0.9  # of the frames of an unmatched run, to be given to a neighbour
-QUIET_SHARE = 5e-3  # -23 dB: what is this soft may be buried in noise, and is left to the run if it should be soft
+QUIET_SHARE = 1e-2  # -20 dB: what is this soft may be buried in noise, and is left to the run if it should be soft
 QUIET_EXCESS = 4.0  # the power that the prediction of a soft stretch may have over it
 
 
@@ -98,28 +98,31 @@ def without_foreign(runs: Sequence[Placed], mastering: Mastering, left: Stacked,
 
     Runs without a peak that the samples do bear out as part of a neighbour (silence under noise) go to it.
     """
-    healed: list[Placed] = []
-    for run, after in zip(runs, [*runs[1:], None], strict=True):
-        healed.append(_healed(run, [n for n in (*healed[-1:], after) if n is not None], mastering, hop=hop))
+    healed = list(runs)
+    for order, step in ((range(1, len(runs)), -1), (range(len(runs) - 2, -1, -1), 1)):
+        for k in order:
+            healed[k] = _healed(healed[k], healed[k + step], mastering, hop=hop)
     return [part for run in healed for part in _split(run, _foreign(run, mastering, left, hop=hop), hop=hop)]
 
 
-def _healed(run: Placed, neighbours: Sequence[Placed], mastering: Mastering, *, hop: int) -> Placed:
+def _healed(run: Placed, neighbour: Placed, mastering: Mastering, *, hop: int) -> Placed:
+    """The run, or the neighbour going on in its place."""
     n_frames = (run.end - run.start) // hop
-    heard = run.lag is not None and (run.score >= HEARD_SCORE or mastering.pair.sound(run) is None)
-    if heard or n_frames == 0:
+    if n_frames == 0 or _is_heard(run, mastering) or not _is_heard(neighbour, mastering):
         return run
     if run.lag is not None and _borne_out(run, 0, n_frames, mastering, hop=hop).mean() > BORNE_OUT_SHARE:
         return run
-    for neighbour in neighbours:
-        continued = replace(neighbour, start=run.start, end=run.end)
-        if neighbour.lag is None or mastering.pair.sound(neighbour) is None:
-            continue
-        if not _inside(continued, mastering.pair.n_samples(neighbour), slack=FOREIGN_FRAMES * hop):
-            continue
-        if _borne_out(continued, 0, n_frames, mastering, hop=hop).mean() > BORNE_OUT_SHARE:
-            return continued
-    return run
+    continued = replace(neighbour, start=run.start, end=run.end)
+    if mastering.pair.sound(neighbour) is None:
+        return run
+    if not _inside(continued, mastering.pair.n_samples(neighbour), slack=FOREIGN_FRAMES * hop):
+        return run
+    share = _borne_out(continued, 0, n_frames, mastering, hop=hop).mean()
+    return continued if share > BORNE_OUT_SHARE else run
+
+
+def _is_heard(run: Placed, mastering: Mastering) -> bool:
+    return run.lag is not None and (run.score >= HEARD_SCORE or mastering.pair.sound(run) is None)
 
 
 def _inside(run: Placed, n_raw: int, *, slack: int) -> bool:
