@@ -9,6 +9,7 @@ from test_alignment import MS, RATE, assert_spans, cut, info, song, spans
 from rl_editor.alignment import _settled, align
 from rl_editor.alignment.refine import Mastering, Pair, Placed, at_peaks, learn_mastering, refined, settled
 from rl_editor.alignment.speeds import Scale, sharpened
+from rl_editor.alignment.twins import rivals
 from rl_editor.alignment.views import tape_view
 from rl_editor.config import Config
 from rl_editor.edits import EditList
@@ -103,6 +104,11 @@ def test_a_lag_settles_where_the_samples_agree(raw: np.ndarray, off: float) -> N
     pair = pair_of(raw, raw[1000 : 1000 + 10 * RATE])
     mastering = Mastering(pair, plain(pair_of(raw, raw)).taps, 1.0)
     assert settled(Placed(0, len(pair.edit), 1000.0 + off), mastering).lag == pytest.approx(1000.0, abs=0.05)
+
+
+def test_a_run_that_plays_no_frame_of_the_raw_has_no_rivals(raw: np.ndarray) -> None:
+    heard = pair_of(raw, raw).views[0].stacked
+    assert rivals(Placed(0, RATE, float(len(raw) + RATE)), heard, heard, hop=512) == []
 
 
 def test_a_stretch_of_two_lags_gives_both(raw: np.ndarray) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from benchmarks.align.kinds import KINDS, LONG, Draw, Kind, Pair, make_pair
 from benchmarks.align.long import measure
-from benchmarks.align.material import Shelf, composed, recordings
+from benchmarks.align.material import Shelf, shelf_of
 from benchmarks.align.methods import METHODS, measured
 from benchmarks.align.report import (
     COLUMNS,
@@ -103,11 +103,7 @@ def main(
         if kind.missing:
             print(f"{kind.name}: left out: {kind.missing}")
     able = [kind for kind in wanted if not kind.missing]
-    shelf = (
-        recordings(folder, tracks=tracks, seconds=seconds, exclude=exclude)
-        if folder
-        else composed(tracks=tracks, seconds=seconds)
-    )
+    shelf = shelf_of(folder, tracks=tracks, seconds=seconds, exclude=exclude)
     beside = [name for name in methods.split(",") if name and name != "ours"]
     scores: Scores = defaultdict(lambda: defaultdict(list))
     try:
@@ -118,11 +114,7 @@ def main(
     if able:
         report(able, scores, out)
     if long:
-        everything = (
-            recordings(folder, tracks=10**6, seconds=10**4, exclude=exclude)
-            if folder
-            else composed(tracks=30, seconds=10**4)
-        )
+        everything = shelf_of(folder, tracks=10**6 if folder else 30, seconds=10**4, exclude=exclude)
         print("\n" + measure(everything, seed))
 
 

@@ -18,7 +18,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from benchmarks.align.__main__ import chosen_kinds, pairs
 from benchmarks.align.kinds import Kind
-from benchmarks.align.material import Shelf, composed, recordings
+from benchmarks.align.material import Shelf, shelf_of
 from benchmarks.align.report import calibration_error, reliability, reliability_table
 from benchmarks.align.scores import Segment, score
 from benchmarks.align.truth import Timeline
@@ -78,11 +78,7 @@ def main(
 ) -> None:
     """Fit the weights of confidence and say how they hold on recordings that the fit has not seen."""
     wanted = [kind for kind in chosen_kinds(kinds)[0] if not kind.missing]
-    shelf = (
-        recordings(folder, tracks=tracks, seconds=seconds, exclude=exclude)
-        if folder
-        else composed(tracks=tracks, seconds=seconds)
-    )
+    shelf = shelf_of(folder, tracks=tracks, seconds=seconds, exclude=exclude)
     found = list(cases(shelf, wanted, edits=edits, seed=seed))
     for name, chosen in (
         ("FOLLOWED", [c for c in found if c.evidence.agreement is not None]),

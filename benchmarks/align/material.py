@@ -73,6 +73,13 @@ def composed(*, tracks: int, seconds: float) -> Shelf:
     return Shelf(tuple(partial(_composed, k, seconds) for k in range(tracks)))
 
 
+def shelf_of(folder: Path | None, *, tracks: int, seconds: float, exclude: str = "") -> Shelf:
+    """Recordings of a folder, or composed songs where none is named."""
+    if folder is None:
+        return composed(tracks=tracks, seconds=seconds)
+    return recordings(folder, tracks=tracks, seconds=seconds, exclude=exclude)
+
+
 def _recorded(path: Path, seconds: float) -> Material:
     return _material(f"{path.parent.name}/{path.stem}", load_audio(path), seconds)
 

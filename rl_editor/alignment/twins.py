@@ -17,7 +17,7 @@ Conventions: samples at the analysis rate; unexplained is 1 - r^2, r the correla
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -57,39 +57,37 @@ SAME_PLACE_SAMPLES = 0.25  # by a sample, bright music leaves a third unexplaine
 STEADY_GAIN = 0.02  # 0.17 dB: gains that vary by more say little
 
 
-class Profile:
-    """Mean similarity of a few frames of a run with every diagonal of the raw."""
+def rivals(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> list[int]:
+    """Diagonals whose mean similarity to a few of the run's frames comes near its own, best first.
 
-    def __init__(self, run: Placed, left: Stacked, right: Stacked, *, hop: int) -> None:
-        self.diagonal = round((run.lag or 0.0) / hop)
-        start = max(round(run.start / hop), 0, -self.diagonal)
-        end = min(round(run.end / hop), len(left.scale), len(right.scale) - self.diagonal)
-        self.empty = end <= start
-        if self.empty:
-            return
-        self.picks = np.unique(np.linspace(start, end - 1, PICKED_FRAMES).astype(np.int64))
-        self.low = -int(self.picks[0])  # the diagonal of column 0
-        self.similarity = self._means(similarity_to_all(left, self.picks, right))
-        self.own = float(self.similarity[self.diagonal - self.low])
-        near = self.diagonal - self.low
-        self.others = self.similarity.copy()
-        self.others[max(0, near - NEIGHBOUR_FRAMES) : near + NEIGHBOUR_FRAMES + 1] = -1.0
+    Each is a local maximum; a run that plays no frame of the raw has none.
+    """
+    diagonal = round((run.lag or 0.0) / hop)
+    start = max(round(run.start / hop), 0, -diagonal)
+    end = min(round(run.end / hop), len(left.scale), len(right.scale) - diagonal)
+    if end <= start:
+        return []
+    picks = np.unique(np.linspace(start, end - 1, PICKED_FRAMES).astype(np.int64))
+    low = -int(picks[0])  # the diagonal of column 0
+    others = _means(similarity_to_all(left, picks, right), picks)
+    own = float(others[diagonal - low])
+    found: list[int] = []
+    best = diagonal - low
+    while True:
+        others[max(0, best - NEIGHBOUR_FRAMES) : best + NEIGHBOUR_FRAMES + 1] = -1.0
+        best = int(others.argmax())
+        if len(found) == MOST_RIVALS or others[best] <= max(0.0, own - RIVAL_MARGIN):
+            return found
+        found.append(best + low)
 
-    def rivals(self) -> list[int]:
-        """Diagonals that come near, best first, each a local maximum."""
-        found: list[int] = []
-        left = self.others.copy()
-        while len(found) < MOST_RIVALS and left.max() > max(0.0, self.own - RIVAL_MARGIN):
-            best = int(left.argmax())
-            found.append(best + self.low)
-            left[max(0, best - NEIGHBOUR_FRAMES) : best + NEIGHBOUR_FRAMES + 1] = -1.0
-        return found
 
-    def _means(self, table: Float32[np.ndarray, "picks frames"]) -> Float[np.ndarray, " diagonals"]:
-        """Means along the diagonals on which every pick has a raw frame."""
-        width = table.shape[1] - int(self.picks[-1] - self.picks[0])
-        first = self.picks - self.picks[0]
-        return np.asarray(np.mean([row[a : a + width] for row, a in zip(table, first, strict=True)], axis=0))
+def _means(
+    table: Float32[np.ndarray, "picks frames"], picks: Int64[np.ndarray, " picks"]
+) -> Float[np.ndarray, " diagonals"]:
+    """Means along the diagonals on which every pick has a raw frame."""
+    width = table.shape[1] - int(picks[-1] - picks[0])
+    first = picks - picks[0]
+    return np.asarray(np.mean([row[a : a + width] for row, a in zip(table, first, strict=True)], axis=0))
 
 
 def truest_twins(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *, hop: int) -> list[Placed]:
@@ -206,28 +204,27 @@ def _pieces(run: Placed, fit: _Fit | None, neighbours: Sequence[Placed], context
         return [run]
     n = len(_windows(run)) - 1
     spans = [(k, min(k + CHUNK_WINDOWS, n)) for k in range(0, n, CHUNK_WINDOWS)]
-    profile = cache(partial(_profile, run, context))
     places = _Places(run, context.usual.unexplained_by(fit), context)
     for first, last in spans:
         if (rest := _mean_within(places.own, first, last)) > LEAST_GAIN:
-            _ask(places, first, last, rest, neighbours, profile(first, last))
+            _ask(places, first, last, rest, neighbours)
     asked: set[tuple[int, int]] = set()
     limit = max(BAD_SHARE, BAD_FACTOR * context.usual.unexplained)
     for _ in range(BAD_ROUNDS):
         left_over = places.left_over()
         wrong = set(stretches(left_over > limit, at_least=BAD_WINDOWS)) - asked
         for first, last in sorted(wrong):
-            _ask(places, first, last, float(left_over[first:last].mean()), neighbours, profile(first, last))
+            _ask(places, first, last, float(left_over[first:last].mean()), neighbours)
         asked |= wrong
     return list(places.best())
 
 
-def _ask(places: _Places, first: int, last: int, rest: float, neighbours: Sequence[Placed], profile: Profile) -> None:
+def _ask(places: _Places, first: int, last: int, rest: float, neighbours: Sequence[Placed]) -> None:
     """Try every place that the windows [first, last), of which ``rest`` is unexplained, may play."""
     chunk = replace(places.run, start=int(places.bounds[first]), end=int(places.bounds[last]))
     reach = WIDE_SAMPLES if rest > BAD_FACTOR * places.context.usual.unexplained else SEARCH_SAMPLES
     low, high = max(0, first - BESIDE_WINDOWS), min(len(places.own), last + BESIDE_WINDOWS)
-    for candidate in _candidates(chunk, profile, neighbours, places.context, reach=reach):
+    for candidate in _candidates(chunk, neighbours, places.context, reach=reach):
         places.add(settled(candidate, places.context.mastering), low, high)
 
 
@@ -235,12 +232,6 @@ def _mean_within(unexplained: Float[np.ndarray, " windows"], first: int, last: i
     """Over the windows [first, last), but those at the run's ends that a join may lie in."""
     inner = unexplained[max(first, JOIN_WINDOWS) : min(last, len(unexplained) - JOIN_WINDOWS)]
     return float((inner if len(inner) else unexplained[first:last]).mean())
-
-
-def _profile(run: Placed, context: _Context, first: int, last: int) -> Profile:
-    """Of the windows [first, last) of a run."""
-    bounds, right = _windows(run), context.mastering.pair.views[run.view].stacked
-    return Profile(replace(run, start=int(bounds[first]), end=int(bounds[last])), context.left, right, hop=context.hop)
 
 
 def _lag(run: Placed) -> float:
@@ -254,13 +245,13 @@ def _windows(run: Placed) -> Int64[np.ndarray, " bounds"]:
     return np.asarray(np.linspace(run.start, run.end, count + 1).astype(np.int64))
 
 
-def _candidates(
-    chunk: Placed, profile: Profile, neighbours: Sequence[Placed], context: _Context, *, reach: int
-) -> Iterator[Placed]:
+def _candidates(chunk: Placed, neighbours: Sequence[Placed], context: _Context, *, reach: int) -> Iterator[Placed]:
     """The own lag once more within ``reach``, the neighbours', and every diagonal that sounds about the same."""
-    peaks = partial(at_peaks, pair=context.mastering.pair, polarity=float(np.sign(context.mastering.gain)))
+    pair = context.mastering.pair
+    diagonals = rivals(chunk, context.left, pair.views[chunk.view].stacked, hop=context.hop)
+    peaks = partial(at_peaks, pair=pair, polarity=float(np.sign(context.mastering.gain)))
     yield from peaks(chunk, n_probes=PROBES_PER_RUN, reach=reach)
-    for lag in (*(_lag(n) for n in neighbours), *(float(diagonal * context.hop) for diagonal in profile.rivals())):
+    for lag in (*(_lag(n) for n in neighbours), *(float(diagonal * context.hop) for diagonal in diagonals)):
         yield from peaks(replace(chunk, lag=lag), n_probes=RIVAL_PROBES)
 
 
