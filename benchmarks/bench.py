@@ -3,7 +3,9 @@
 A row is a function that measures and gives ``Row``; ``ROWS`` names them. Times are medians of turns that alternate
 between peer and ours, so that whatever else the machine does falls on both.
 
-    python -m benchmarks.bench [ROW ...] [--rounds 3]
+    python -m benchmarks.bench [ROW ...] [--rounds 3] [--device cpu]
+
+Rows that need a GPU are left out without one; ``--device cuda`` adds them.
 """
 
 import statistics
@@ -97,14 +99,56 @@ def _share(score: Score, ms: int) -> str:
     return f"{score.within[ms]:.4f}"
 
 
+# ---------------------------------------------------------------- learning
+
+PEER_TRAINS_S, PEER_CHECKS = 120.0, 12
+
+
+def ppo_same_row(rounds: int) -> Row:
+    """The same plain network, precision, epochs and samples per gradient step, on the same environment."""
+    from benchmarks.ppo.contest import Contest, seconds_of_ours, seconds_of_peer
+
+    contest = Contest.on_composed_songs()
+    peers, mine = interleaved(partial(seconds_of_peer, contest), partial(seconds_of_ours, contest), rounds=rounds)
+    return Row(
+        "PPO, 100,000 decisions, 2 x 256 network, 4 epochs, 512 samples per gradient step, 2 threads",
+        "sb3-contrib MaskablePPO, 8 environments,",
+        statistics.median(peers),
+        statistics.median(mine),
+        f"{1e5 / statistics.median(peers):,.0f} against {1e5 / statistics.median(mine):,.0f} steps/s; "
+        "the same function of the observation (tests/test_bench_ppo.py)",
+    )
+
+
+def ppo_best_row(rounds: int) -> Row:
+    """Each at its best setting: time to the return on held-out songs that the peer reaches. One turn only."""
+    from benchmarks.ppo.contest import Contest, best_of_ours, first_at
+
+    contest = Contest.on_composed_songs()
+    peer = contest.peer_curve(PEER_TRAINS_S, checks=PEER_CHECKS)
+    ours = best_of_ours(contest)
+    best = max(peer, key=lambda moment: moment.held_out)
+    reached = first_at(ours, best.held_out)
+    speeds = [moments[-1].steps / moments[-1].seconds for moments in (peer, ours)]
+    return Row(
+        f"PPO from scratch to a held-out return of {best.held_out:.3f}, 2 threads",
+        f"sb3-contrib MaskablePPO (best of {peer[-1].seconds:.0f} s)",
+        best.seconds,
+        reached.seconds if reached else float("inf"),
+        f"{speeds[0]:,.0f} against {speeds[1]:,.0f} steps/s ({speeds[1] / speeds[0]:.1f}x); "
+        f"ours ends at {ours[-1].held_out:.3f} after {ours[-1].seconds:.0f} s",
+    )
+
+
 # ---------------------------------------------------------------- the command
 
-ROWS: dict[str, Callable[[int], Row]] = {"align": align_row}
+ROWS: dict[str, Callable[[int], Row]] = {"align": align_row, "ppo-same": ppo_same_row, "ppo-best": ppo_best_row}
 
 
 def main(
     rows: Annotated[list[str] | None, typer.Argument(help="Rows to measure; all by default")] = None,
     rounds: Annotated[int, typer.Option(help="Turns of each, after one to warm up")] = 3,
+    device: Annotated[str, typer.Option(help="cuda adds what is measured on a GPU")] = "cpu",
 ) -> None:
     """Measure the project beside what a user would run instead."""
     unknown = [name for name in rows or [] if name not in ROWS]
@@ -112,6 +156,10 @@ def main(
         raise SystemExit(f"{', '.join(unknown)}: no such row; known are {', '.join(ROWS)}")
     for name in rows or ROWS:
         print(ROWS[name](rounds).text(), flush=True)
+    if device != "cpu":
+        from benchmarks.ppo.contest import on_device
+
+        print(on_device(device), flush=True)
 
 
 if __name__ == "__main__":

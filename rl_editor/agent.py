@@ -25,19 +25,21 @@ from torch.nn import functional
 from rl_editor.actions import ActionSpace
 from rl_editor.config import AgentConfig, Config
 from rl_editor.errors import ConfigError
-from rl_editor.state import PROGRESS_NAMES, Observation, StateRepresentation, TrackBatch
+from rl_editor.state import PROGRESS_NAMES, STRUCTURE_DIM, Observation, StateRepresentation, TrackBatch
 
 ILLEGAL = -1.0e9  # the logit of a masked action: exp gives 0, and differences stay finite
 _STD_FLOOR = 1e-3  # a column that hardly varies is not blown up
 _CLAMP = 8.0  # standard deviations beyond which a feature says no more
 _PLACE = PROGRESS_NAMES.index("place")  # units decided, as a share
 _STATIC_UNITS, _UNITS_OCTAVES = 2, 8.0  # static column that holds log2(units) / 8
-_KEY_DIM = 32  # width in which REORDER points at places; the keys are gathered for every decision
+_KEY_DIM = 32  # width in which REORDER points at places
+FEW_TRACKS = 32  # up to so many, dot products with all their tokens take less memory than a copy of one's keys
 # Progress that repeats earlier decisions; place, target, what is missing of it and open regions are no such thing.
 _PAST = (
     *("output", "replayed", "kept", "cut", "looped", "moved", "since_change", "last_plays"),
     *("twin_known", "twin_cut", "twin_looped", "twin_moved"),
 )
+_STRUCTURE_NOISE = 0.2  # of the noise that features get: ranks that move by more are other ranks
 _SIZE_OF_INIT = 0.02  # of learned positions
 
 
@@ -82,6 +84,7 @@ class Dimensions(NamedTuple):
     """Every width that the networks depend on."""
 
     row: int
+    features: int  # columns of a row that come first; structure and the flag follow
     context: int  # units on each side
     token: int
     tokens: int
@@ -121,19 +124,25 @@ class Normalisation(nn.Module):
 class TrackEncoder(nn.Module):
     """Rows around a position and the song map, to one embedding per position.
 
-    Rows pass a bottleneck of ``agent.d_row`` columns (few songs must not teach what a single song sounds like), then
-    convolution over the window, then attention to the song map, whose tokens have attended to each
-    other. Positions know the size of the track from ``static`` and their place from their row.
+    Features pass a bottleneck of ``agent.d_row`` columns (few songs must not teach what a single song sounds like);
+    structure, which compares a unit with the rest of its song and so holds on other songs, has a way of its own. Then
+    comes convolution over the window, then attention to the song map, whose tokens have attended to each other.
+    Positions know the size of the track from ``static`` and their place from their row.
     """
 
     def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
         super().__init__()
         width = config.d_model
         self.context = dimensions.context
+        self.n_features = dimensions.features
         self.columns = nn.Dropout1d(config.dropout)  # a feature goes silent for a whole song
-        self.row = nn.Linear(dimensions.row, config.d_row)
-        self.lift = nn.Linear(config.d_row, width)
-        self.window = nn.Conv1d(config.d_row, width, 2 * dimensions.context + 1)
+        self.parts = nn.Dropout1d(config.structure_dropout)
+        self.row = nn.Linear(dimensions.features, config.d_row)
+        self.structure = nn.Linear(dimensions.row - dimensions.features, config.d_structure)
+        self.hidden = nn.Dropout(config.structure_dropout)
+        n_heard = config.d_row + config.d_structure
+        self.lift = nn.Linear(n_heard, width)
+        self.window = nn.Conv1d(n_heard, width, 2 * dimensions.context + 1)
         self.static = nn.Linear(dimensions.static, width)
         self.token = nn.Linear(dimensions.token, width)
         self.place = nn.Parameter(_SIZE_OF_INIT * torch.randn(dimensions.tokens, width))
@@ -153,8 +162,16 @@ class TrackEncoder(nn.Module):
         song = self.token(song_map) + self.place + whole
         for layer in self.song:
             song = layer(song)
-        heard = self.columns(rows.transpose(1, 2)).transpose(1, 2)
-        projected = self.dropout(functional.gelu(self.row(heard)))
+        features, structure = rows[..., : self.n_features], rows[..., self.n_features :]
+        features = self.columns(features.transpose(1, 2)).transpose(1, 2)
+        structure = self.parts(structure.transpose(1, 2)).transpose(1, 2)
+        projected = torch.cat(
+            [
+                self.dropout(functional.gelu(self.row(features))),
+                self.hidden(functional.gelu(self.structure(structure))),
+            ],
+            dim=-1,
+        )
         centre = projected[:, self.context : projected.shape[1] - self.context]
         units = self.lift(centre) + functional.gelu(self.window(projected.transpose(1, 2))).transpose(1, 2) + whole
         return Heard(self.out(self.attend(units, song)), song)
@@ -172,25 +189,15 @@ class PolicyNetwork(nn.Module):
         self.key = nn.Linear(config.d_model, _KEY_DIM, bias=False)
         self.offset = nn.Linear(config.d_head, dimensions.actions - dimensions.first_reorder)
 
-    def forward(
-        self, unit: Float[Tensor, "envs width"], keys: Float[Tensor, "envs tokens key"], seen: "Seen"
-    ) -> Float[Tensor, "envs actions"]:
+    def forward(self, unit: Float[Tensor, "envs width"], keys: "Keys", seen: "Seen") -> Float[Tensor, "envs actions"]:
         """Masked logits, already normalised over targets."""
         hidden = self.trunk(unit, seen)
         kinds = self.kinds(hidden).float()
-        targets = self._targets(hidden, keys, seen).float()
+        targets = (self.offset(hidden) + keys.pointed_at(self.query(hidden), seen.target_token)).float()
         legal = seen.mask[:, self.first_reorder :]
         targets = functional.log_softmax(targets.masked_fill(~legal, ILLEGAL), dim=1)
         logits = torch.cat([kinds[:, :-1], kinds[:, -1:] + targets], dim=1)
         return logits.masked_fill(~seen.mask, ILLEGAL)
-
-    def _targets(
-        self, hidden: Float[Tensor, "envs hidden"], keys: Float[Tensor, "envs tokens key"], seen: "Seen"
-    ) -> Float[Tensor, "envs offsets"]:
-        query = self.query(hidden) / _KEY_DIM**0.5
-        pointed = torch.bmm(keys, query[:, :, None])[:, :, 0]
-        targets: Tensor = self.offset(hidden) + pointed.gather(1, seen.target_token)
-        return targets
 
 
 class ValueNetwork(nn.Module):
@@ -217,9 +224,31 @@ class Seen(NamedTuple):
     target_token: Int[Tensor, "envs offsets"]  # song-map token at the place that each REORDER targets
 
 
+class Keys(NamedTuple):
+    """Song maps as keys, and whose map each environment points into."""
+
+    of_tracks: Float[Tensor, "tracks tokens key"]
+    track: Int[Tensor, " envs"]
+
+    def pointed_at(
+        self, query: Float[Tensor, "envs key"], token: Int[Tensor, "envs offsets"]
+    ) -> Float[Tensor, "envs offsets"]:
+        """``query . key / sqrt(d)`` at the tokens asked for.
+
+        Against all songs at once where they are few, which spares every environment its own copy of the keys.
+        """
+        n_tracks, n_tokens, width = self.of_tracks.shape
+        query = query / width**0.5
+        if n_tracks <= FEW_TRACKS:
+            everywhere = query @ self.of_tracks.flatten(0, 1).T
+            return everywhere.gather(1, self.track[:, None] * n_tokens + token)
+        pointed = torch.bmm(self.of_tracks[self.track], query[:, :, None])[:, :, 0]
+        return pointed.gather(1, token)
+
+
 class _Place(NamedTuple):
     unit: Float[Tensor, "envs width"]
-    keys: Float[Tensor, "envs tokens key"]
+    keys: Keys
     seen: Seen
 
 
@@ -324,21 +353,24 @@ class Agent(nn.Module):
         embeddings = self._encode(parts.window, parts.song_map, parts.static, None)
         seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, embeddings.n_units)
         unit = embeddings.units[:, 0]
-        return Decision(self.policy(unit, embeddings.keys, seen), self.value(unit, seen))
+        keys = Keys(embeddings.keys, torch.arange(len(flat), device=flat.device))
+        return Decision(self.policy(unit, keys, seen), self.value(unit, seen))
 
     def _at(self, embeddings: Embeddings, observation: Observation) -> "_Place":
         track = observation.track
         unit = embeddings.units[track, observation.unit]
         n_units = embeddings.n_units[track]
         seen = self._seen(observation.style, observation.history, observation.progress, observation.mask, n_units)
-        return _Place(unit, embeddings.keys[track], seen)
+        return _Place(unit, Keys(embeddings.keys, track), seen)
 
     def _encode(self, rows: Tensor, song_map: Tensor, static: Tensor, jitter: Jitter | None) -> Embeddings:
         exists = rows[..., -1:] > 0
         rows = torch.where(exists, self.normal_rows(rows), 0.0)
         song_map = self.normal_map(song_map)
         if jitter is not None:
-            rows = torch.where(exists, rows + _noise_like(rows, jitter), 0.0)
+            noise = _noise_like(rows, jitter)
+            noise[..., self.dimensions.features :] *= _STRUCTURE_NOISE
+            rows = torch.where(exists, rows + noise, 0.0)
             song_map = song_map + _noise_like(song_map, jitter)
         heard = self.encoder(rows, song_map, self.normal_static(static))
         return Embeddings(heard.units, self.policy.key(heard.song), _n_units(static))
@@ -361,6 +393,7 @@ def dimensions(config: Config) -> Dimensions:
     space = ActionSpace(config.action_space)
     return Dimensions(
         row=layout.row_dim,
+        features=layout.row_dim - STRUCTURE_DIM - 1,
         context=config.state.context_units,
         token=layout.map_dim,
         tokens=config.state.map_tokens,
@@ -400,9 +433,13 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def sample(log_probs: Float[Tensor, "envs actions"], generator: torch.Generator) -> Int[Tensor, " envs"]:
-    """One draw per row, by the Gumbel-max trick; no wait for the device."""
-    exponential = torch.empty_like(log_probs).exponential_(generator=generator)
-    return (log_probs - exponential.log()).argmax(1)
+    """One draw per row, by inverting the distribution function; no wait for the device.
+
+    The threshold lies in (0, total], so neither what is impossible nor what lies past the last action is drawn.
+    """
+    below = log_probs.exp().cumsum(1)
+    uniform = torch.rand(len(log_probs), 1, generator=generator, device=log_probs.device, dtype=log_probs.dtype)
+    return (below < (1.0 - uniform) * below[:, -1:]).sum(1)
 
 
 def kind_entropy(log_probs: Float[Tensor, "envs actions"], first_reorder: int) -> Float[Tensor, " envs"]:

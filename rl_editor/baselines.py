@@ -37,7 +37,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.reward import ReferenceStatistics, RewardCalculator
 from rl_editor.reward.terms import FAULT_NAMES, join_faults
 from rl_editor.state import AudioState, EditHistory
-from rl_editor.state.structure import level_db
+from rl_editor.state.hearing import level_db
 from rl_editor.state.tables import frame_bounds, reward_tables
 
 MIN_LOOP_BEATS = 8  # radiotool's shortest loop

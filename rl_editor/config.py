@@ -144,7 +144,7 @@ class ActionSpaceConfig:
 class StateConfig:
     """What an observation holds."""
 
-    context_units: Natural = 7  # on each side of the position
+    context_units: Natural = 5  # on each side of the position
     map_tokens: Count = 64  # whole-song map
     history_units: Natural = 8  # latest decisions
     n_styles: Count = 8  # editors one policy can tell apart
@@ -174,11 +174,13 @@ class AgentConfig:
     """Size of the policy and value networks."""
 
     d_row: Count = 16  # what is taken from the features of a unit
+    d_structure: Count = 32  # and from its structure
     d_model: Count = 96
     n_heads: Count = 4
     n_layers: Count = 2  # transformer layers over the song map
     d_head: Count = 128  # hidden width of the decision heads
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
+    structure_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1  # of structure columns, which hold on other songs
     path_dropout: Probability = 0.7  # share of decisions learned without seeing the decisions before
 
 
@@ -205,7 +207,7 @@ class BCConfig:
     batch_tracks: Count = 4
     patience_epochs: Count = 20
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    class_balance: Probability = 0.5  # exponent on inverse class frequency
+    class_balance: Probability = 0.75  # exponent on inverse class frequency
     own_decisions: Probability = 1.0  # most that the learner decides itself while it collects lessons; 0 replays only
     feature_noise: NonNegative = 0.5  # standard deviations, on normalised features, training only
 
@@ -218,14 +220,15 @@ class PPOConfig:
     clip_ratio: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     entropy_coeff: NonNegative = 0.05
     value_coeff: NonNegative = 0.5
-    kl_coeff: NonNegative = 0.5  # penalty towards the behavioural-cloning policy
+    kl_coeff: NonNegative = 0.3  # penalty towards the behavioural-cloning policy
+    weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8  # kept of the averaged weights per update
     agreement_loss: NonNegative = 0.02  # of balanced accuracy on validation songs, that the policy kept may lose
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     gae_lambda: Probability = 0.95
-    target_kl: Positive = 0.02
-    n_envs: Count = 64
-    epochs: Count = 4
-    minibatches: Count = 4
+    target_kl: Positive = 0.05
+    n_envs: Count = 512
+    epochs: Count = 2
+    minibatches: Count = 16
     max_grad_norm: Positive = 0.5
     total_timesteps: Count = 100000
 

@@ -3,11 +3,15 @@
 ``python -m rl_editor.infer --input raw.wav --output edited.wav --checkpoint models/best.pt``
 
 The policy decides unit by unit on tables that are encoded once. Deterministic unless asked otherwise; a seed makes the
-same draws again. Asked for a duration, it edits the recording several times side by side, leaning more or less towards
-playing (a constant on the logits, as one moves the threshold of a classifier), and the edit nearest to that duration
-is taken: which passages play is the policy's order of preference, how many is the listener's. Where its own decisions
-carry it away from the duration at every leaning, it goes by what it hears alone. The duration is aimed at in whole
-units, not promised.
+same draws again. Asked for a duration, it edits the recording many times side by side, leaning more or less towards
+playing (a constant on the logits, as one moves the threshold of a classifier), with and without regard to its own
+earlier decisions, and last by drawing decisions around the leaning that came nearest. Of these attempts the one is
+taken that the policy itself, leaning nowhere, finds likeliest, each second off the duration being held against it:
+
+    log P(decisions) - (miss / (LENGTH_SPREAD * duration))^2 / 2
+
+Attempts within half a unit of the duration come before all others. So which passages play is the policy's order of
+preference, how many is the listener's. The duration is aimed at in whole units, not promised.
 """
 
 from collections.abc import Sequence
@@ -35,6 +39,10 @@ MOST_LEANING = 6.0  # logits; beyond it a policy is too sure to be moved
 SILENT_DB, SILENT_FLOOR = -80.0, 1e-10  # re full scale: root mean square of a beat; what digital silence counts as
 SIDE_BY_SIDE = 17  # leanings tried at once, between those that the round before found to be nearest
 REFINEMENTS = 3
+DRAWN_LEANINGS, DRAWS_PER_LEANING = 8, 16  # around the nearest leaning ..
+DRAWN_REACH = 1.5  # .. so far to either side, in logits
+TEMPERATURE = 0.5  # of the draws: near the likeliest decisions
+LENGTH_SPREAD = 0.03  # standard deviation of a length that counts as the one asked for, relative
 
 
 class Edited(NamedTuple):
@@ -70,83 +78,120 @@ def edit_recording(
 
     number = style_number(policy, style)
     generator = generator or torch.Generator(device=policy.agent.device).manual_seed(policy.config.training.seed)
-    state = replace(state, style=number)
-    chance = None if deterministic else generator
+    desk = _Desk(policy, replace(state, style=number), target_duration_s)
+    chance = None if deterministic else _Chance(generator, 1.0)
     if target_duration_s is None:
-        return _edits(policy, state, None, (0.0,), chance)[0]
-    aimed = _aimed(policy, state, target_duration_s, chance, listening=False)
-    tolerance_s = float(np.median(np.diff(state.grid.units(policy.config.action_space.unit_beats).times_s)))
-    if abs(aimed.duration_s - target_duration_s) <= tolerance_s:
-        return aimed
-    other = _aimed(policy, state, target_duration_s, chance, listening=True)
-    return min((aimed, other), key=lambda edit: (not edit.segments, abs(edit.duration_s - target_duration_s)))
+        return desk.attempts((0.0,), chance)[0].edit
+    return _to_length(desk, chance, _Chance(generator, TEMPERATURE))
 
 
-def _aimed(
-    policy: "Policy",
-    state: "AudioState",
-    target_duration_s: float,
-    chance: "torch.Generator | None",
-    *,
-    listening: bool,
-) -> EditList:
-    """The edit nearest to a duration: rounds of leanings side by side, each between the best neighbours of the last."""
-    low, high = -MOST_LEANING, MOST_LEANING
-    found: list[tuple[bool, float, EditList]] = []
+class _Chance(NamedTuple):
+    """Draws decisions instead of taking the likeliest."""
+
+    generator: "torch.Generator"
+    temperature: float
+
+
+class _Attempt(NamedTuple):
+    """One edit, how likely the policy finds it, and how far its duration is off."""
+
+    edit: EditList
+    log_prob: float
+    miss_s: float
+
+
+class _Desk:
+    """One recording, encoded once, to be edited many times over."""
+
+    def __init__(self, policy: "Policy", state: "AudioState", target_duration_s: float | None) -> None:
+        import torch
+
+        self.policy, self.state, self.target_duration_s = policy, state, target_duration_s
+        self.batch = policy.agent.representation.batch([state]).to(policy.agent.device)
+        with torch.no_grad():
+            self.embeddings = policy.agent.encode(self.batch)
+        units = state.grid.units(policy.config.action_space.unit_beats)
+        self.unit_s = float(np.median(np.diff(units.times_s)))
+
+    def attempts(self, leanings: Sequence[float], chance: _Chance | None, *, listening: bool = False) -> list[_Attempt]:
+        """One edit per leaning, decided in lockstep; likeliest without ``chance``.
+
+        ``listening`` shows the policy neither the target nor its own decisions, so that it goes by what it hears alone.
+        """
+        import torch
+
+        from rl_editor.agent import forgetful, sample
+        from rl_editor.environment import BatchedEditingEnv
+        from rl_editor.state import EditHistory
+
+        agent, config, device = self.policy.agent, self.policy.config, self.policy.agent.device
+        asked = float("nan") if self.target_duration_s is None else self.target_duration_s / self.state.grid.duration_s
+        env = BatchedEditingEnv(
+            self.batch,
+            config,
+            n_envs=len(leanings),
+            generator=torch.Generator(device=device).manual_seed(config.training.seed),
+            device=device,
+            styles=torch.tensor([self.state.style], device=device),
+            style_names=self.policy.styles,
+        )
+        lean = _lean(config, leanings, loops=asked > 1.0).to(device)
+        shown = torch.full((len(leanings),), float("nan") if listening else asked, device=device)
+        log_prob = torch.zeros(len(leanings), device=device)
+        n_units = int(self.batch.n_units[0])
+        with torch.no_grad():
+            observation = env.reset(torch.zeros(len(leanings), dtype=torch.long, device=device), shown)
+            for _ in range(n_units):
+                seen = forgetful(observation) if listening else observation
+                logits = agent.logits(self.embeddings, seen)
+                leant = logits + lean
+                if chance is None:
+                    action = leant.argmax(1)
+                else:
+                    action = sample((leant / chance.temperature).log_softmax(1), chance.generator)
+                log_prob += logits.log_softmax(1).gather(1, action[:, None])[:, 0]
+                observation = env.step(action, auto_reset=False).observation
+        edits = [EditHistory(self.state, config, row[:n_units]).edit_list() for row in env.actions.tolist()]
+        goal_s = self.target_duration_s
+        misses = [0.0 if goal_s is None else abs(edit.duration_s - goal_s) for edit in edits]
+        return [_Attempt(*each) for each in zip(edits, log_prob.tolist(), misses, strict=True)]
+
+
+def _to_length(desk: _Desk, chance: _Chance | None, draws: _Chance) -> EditList:
+    """The likeliest of many edits near the duration asked for."""
+    followed = _aimed(desk, chance, listening=False)
+    around = np.linspace(followed.leaning - DRAWN_REACH, followed.leaning + DRAWN_REACH, DRAWN_LEANINGS)
+    found = followed.attempts + desk.attempts(np.repeat(around, DRAWS_PER_LEANING).tolist(), draws)
+    found += _aimed(desk, chance, listening=True).attempts
+    asked_s = desk.target_duration_s
+    assert asked_s is not None
+
+    def preference(attempt: _Attempt) -> tuple[bool, bool, float]:
+        off = attempt.miss_s / (LENGTH_SPREAD * asked_s)
+        return not attempt.edit.segments, attempt.miss_s > desk.unit_s / 2.0, 0.5 * off**2 - attempt.log_prob
+
+    return min(found, key=preference).edit
+
+
+class _Aimed(NamedTuple):
+    """Edits at ever closer leanings, and the leaning that came nearest."""
+
+    attempts: list[_Attempt]
+    leaning: float
+
+
+def _aimed(desk: _Desk, chance: _Chance | None, *, listening: bool) -> _Aimed:
+    """Rounds of leanings side by side, each between the best neighbours of the last."""
+    low, high, nearest = -MOST_LEANING, MOST_LEANING, 0.0
+    found: list[_Attempt] = []
     for _ in range(REFINEMENTS):
         leanings = np.linspace(low, high, SIDE_BY_SIDE).tolist()
-        edits = _edits(policy, state, target_duration_s, leanings, chance, listening=listening)
-        misses = [(not edit.segments, abs(edit.duration_s - target_duration_s)) for edit in edits]
+        attempts = desk.attempts(leanings, chance, listening=listening)
+        misses = [(not attempt.edit.segments, attempt.miss_s) for attempt in attempts]
         best = misses.index(min(misses))
-        found.append((*misses[best], edits[best]))
+        found, nearest = found + attempts, leanings[best]
         low, high = leanings[max(best - 1, 0)], leanings[min(best + 1, SIDE_BY_SIDE - 1)]
-    return min(found, key=lambda one: one[:2])[2]
-
-
-def _edits(
-    policy: "Policy",
-    state: "AudioState",
-    target_duration_s: float | None,
-    leanings: Sequence[float],
-    chance: "torch.Generator | None",
-    *,
-    listening: bool = False,
-) -> list[EditList]:
-    """One edit per leaning, decided in lockstep on one encoding of the recording; likeliest without ``chance``.
-
-    ``listening`` shows the policy neither the target nor its own decisions, so that it goes by what it hears alone.
-    """
-    import torch
-
-    from rl_editor.agent import forgetful, sample
-    from rl_editor.environment import BatchedEditingEnv
-    from rl_editor.state import EditHistory
-
-    agent, config, device = policy.agent, policy.config, policy.agent.device
-    asked = float("nan") if target_duration_s is None else target_duration_s / state.grid.duration_s
-    n_edits = len(leanings)
-    batch = agent.representation.batch([state]).to(device)
-    env = BatchedEditingEnv(
-        batch,
-        config,
-        n_envs=n_edits,
-        generator=torch.Generator(device=device).manual_seed(config.training.seed),
-        device=device,
-        styles=torch.tensor([state.style], device=device),
-        style_names=policy.styles,
-    )
-    lean = _lean(config, leanings, loops=asked > 1.0).to(device)
-    shown = torch.full((n_edits,), float("nan") if listening else asked, device=device)
-    with torch.no_grad():
-        embeddings = agent.encode(batch)
-        observation = env.reset(torch.zeros(n_edits, dtype=torch.long, device=device), shown)
-        for _ in range(int(batch.n_units[0])):
-            seen = forgetful(observation) if listening else observation
-            logits = agent.decide(embeddings, seen).logits + lean
-            action = logits.argmax(1) if chance is None else sample(logits.log_softmax(1), chance)
-            observation = env.step(action, auto_reset=False).observation
-    n_units = int(batch.n_units[0])
-    return [EditHistory(state, config, row[:n_units]).edit_list() for row in env.actions.tolist()]
+    return _Aimed(found, nearest)
 
 
 def _lean(config: Config, leanings: Sequence[float], *, loops: bool) -> "torch.Tensor":

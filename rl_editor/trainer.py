@@ -9,9 +9,11 @@ that end go on with another song), estimate advantages with GAE, then some epoch
 Advantages are normalised over the update. A minibatch holds the samples of a few songs, so that only those are encoded
 again. An update ends early when the policy has moved further than ``ppo.target_kl``. Targets are hidden in
 ``training.duration_dropout`` of the episodes, while the reward still asks for them. Dropout is off, so that the ratio
-of new to old policy is 1 before the first step. The weights that edit the validation songs best (greedily, with and
-without their target) are kept, of those that agree with the editor within ``ppo.agreement_loss`` of the clone; these
-may be the clone's.
+of new to old policy is 1 before the first step. What is judged and kept are weights averaged over the latest updates
+(``ppo.weight_average``; Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging"), since the
+likeliest decisions jump from update to update. Those that edit the validation songs best (greedily, with and without
+their target) are kept, of those that agree with the editor within ``ppo.agreement_loss`` of the clone; these may be the
+clone's.
 
 The chance of an update is drawn from the seed and its number alone: a run that was killed goes on to the same result.
 """
@@ -27,9 +29,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rl_editor.actions import ActionSpace
-from rl_editor.agent import Agent, Embeddings, kind_entropy, resolve_device, sample
+from rl_editor.agent import FEW_TRACKS, Agent, Embeddings, kind_entropy, resolve_device, sample
 from rl_editor.checkpoint import (
     Policy,
     TrainingResult,
@@ -56,7 +59,7 @@ BEST, STATE = "best.pt", "ppo_state.safetensors"
 _VALIDATIONS = 20  # about so many over a run, beside the one before it
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
-_SAMPLES_AT_A_TIME = 1 << 16  # bounds the memory of gathered song-map keys: 64 tokens of 32 floats are 8 KiB each
+_SAMPLES_AT_A_TIME = 1 << 14  # that the clone judges: bounds the memory of their dot products, 8 KiB each
 _GOES_ON = {"training": ("resume",)}
 
 
@@ -143,9 +146,21 @@ class PPOTrainer:
         if not agent.is_normalised:
             agent.fit_normalisation(self.songs.batch)
         self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
+        averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(self.agent, multi_avg_fn=averaging)
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
         self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
         self.fingerprint += str(reference or "")
+
+    @property
+    def horizon(self) -> int:
+        """Decisions of every environment in one update: the longest song."""
+        return int(self.songs.batch.n_units.max())
+
+    @property
+    def decisions_per_update(self) -> int:
+        """Of all environments."""
+        return self.horizon * self.config.ppo.n_envs
 
     def train(self, total_timesteps: int | None = None) -> TrainingResult:
         """Take ``total_timesteps`` decisions (``ppo.total_timesteps`` by default), rounded up to whole updates.
@@ -157,8 +172,7 @@ class PPOTrainer:
             return self._train(total_timesteps or self.config.ppo.total_timesteps)
 
     def _train(self, total_timesteps: int) -> TrainingResult:
-        horizon = int(self.songs.batch.n_units.max())
-        n_updates = -(-total_timesteps // (horizon * self.config.ppo.n_envs))
+        n_updates = -(-total_timesteps // self.decisions_per_update)
         every = max(1, n_updates // _VALIDATIONS)
         self.agent.eval()
         self.optimizer = torch.optim.Adam(self.agent.parameters(), lr=self.config.ppo.learning_rate, eps=_ADAM_EPSILON)
@@ -166,7 +180,7 @@ class PPOTrainer:
         with torch.no_grad():
             self.clone_embeddings = self.clone.encode(self.songs.batch)
         for update in range(len(standing.history), n_updates + 1):
-            metrics = self._update(update, horizon) if update else {}
+            metrics = self._update(update) if update else {}
             if update % every == 0 or update == n_updates:
                 metrics |= self._validate()
                 self._choose(standing, update, metrics)
@@ -175,17 +189,18 @@ class PPOTrainer:
             self.logger.log_metrics(metrics, update)
         return self._result(standing)
 
-    def _update(self, update: int, horizon: int) -> dict[str, float]:
+    def _update(self, update: int) -> dict[str, float]:
         """One round of collecting and learning; returns its numbers."""
         generator = torch.Generator(self.device).manual_seed(seed_of(self.config.training.seed, update))
-        rollout = self._collect(generator, horizon)
+        rollout = self._collect(generator)
         samples = self._samples(rollout)
         learned = self._learn(samples, generator)
+        self.average.update_parameters(self.agent)
         return _rollout_metrics(rollout, self.kinds) | learned
 
     @torch.no_grad()
-    def _collect(self, generator: torch.Generator, horizon: int) -> Rollout:
-        """Let every environment decide ``horizon`` times; nothing is read back from the device."""
+    def _collect(self, generator: torch.Generator) -> Rollout:
+        """Let every environment decide as often as the longest song has units; nothing is read back from the device."""
         env = self.songs.environment(
             self.config,
             n_envs=self.config.ppo.n_envs,
@@ -196,7 +211,7 @@ class PPOTrainer:
         with self._autocast():
             embeddings = self.agent.encode(self.songs.batch)
         observation, steps = env.reset(), []
-        for _ in range(horizon):
+        for _ in range(self.horizon):
             decision = self._decide(embeddings, observation)
             action = sample(decision.log_probs, generator)
             result = env.step(action)
@@ -224,10 +239,17 @@ class PPOTrainer:
 
     @torch.no_grad()
     def _clone_says(self, observation: Observation) -> Float[Tensor, "n actions"]:
-        """Log probabilities of the clone, some samples at a time."""
-        pieces = zip(*(torch.split(part, _SAMPLES_AT_A_TIME) for part in observation), strict=True)
-        logits = [self.clone.logits(self.clone_embeddings, Observation(*piece)) for piece in pieces]
-        return functional.log_softmax(torch.cat(logits).float(), dim=1)
+        """Log probabilities of the clone, few songs at a time."""
+        says = torch.empty(observation.mask.shape, dtype=torch.float32, device=self.device)
+        units, keys, n_units = self.clone_embeddings
+        for first in range(0, len(self.songs), FEW_TRACKS):
+            heard = Embeddings(*(part[first : first + FEW_TRACKS] for part in (units, keys, n_units)))
+            here = (observation.track // FEW_TRACKS == first // FEW_TRACKS).nonzero()[:, 0]
+            for chosen in torch.split(here, _SAMPLES_AT_A_TIME):
+                part = Observation(*(each[chosen] for each in observation))
+                logits = self.clone.logits(heard, part._replace(track=part.track - first))
+                says[chosen] = functional.log_softmax(logits.float(), dim=1)
+        return says
 
     def _learn(self, samples: Samples, generator: torch.Generator) -> dict[str, float]:
         """Epochs of minibatches, until the policy has moved far enough."""
@@ -279,7 +301,7 @@ class PPOTrainer:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Edit the validation songs greedily: the score and its terms, and agreement with the editor."""
-        embeddings = self.agent.encode(self.validation_songs.batch)
+        embeddings = self._judged().encode(self.validation_songs.batch)
         shown, hidden = (self._greedy(embeddings, hide_target=hide) for hide in (False, True))
         both = [_mean([shown[name], hidden[name]]) for name in shown]
         metrics = dict(zip(shown, both, strict=True))
@@ -288,7 +310,7 @@ class PPOTrainer:
 
     def _greedy(self, embeddings: Embeddings, *, hide_target: bool) -> dict[str, float]:
         played = play_greedily(
-            self.agent,
+            self._judged(),
             embeddings,
             self.validation_songs,
             self.config,
@@ -297,6 +319,12 @@ class PPOTrainer:
         )
         terms = dict(zip(TERM_NAMES, played.terms.mean(0).tolist(), strict=True))
         return played.agreed | terms | {"score": float(played.score.mean())}
+
+    def _judged(self) -> Agent:
+        """The agent with averaged weights."""
+        agent = self.average.module
+        assert isinstance(agent, Agent)
+        return agent.eval()
 
     def _autocast(self) -> torch.autocast:
         enabled = self.config.training.mixed_precision and self.device.type == "cuda"
@@ -308,13 +336,14 @@ class PPOTrainer:
         clone = standing.history[0]["validation/balanced_accuracy"] if update else agreed
         if score > standing.best_score and not agreed < clone - self.config.ppo.agreement_loss:
             standing.best_update, standing.best_score = update, score
-            standing.best_weights = {name: t.detach().clone() for name, t in self.agent.state_dict().items()}
+            standing.best_weights = {name: t.detach().clone() for name, t in self._judged().state_dict().items()}
 
     def _keep(self, standing: Standing, total_timesteps: int) -> None:
         """Write the training state."""
         if self.save_dir is None:
             return
-        tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("best", standing.best_weights)
+        tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("average", self.average.state_dict())
+        tensors |= with_prefix("best", standing.best_weights)
         values = {
             "fingerprint": f"{self.fingerprint}-{total_timesteps}",
             "history": standing.history,
@@ -334,6 +363,7 @@ class PPOTrainer:
                 "training.resume: false"
             )
         self.agent.load_state_dict(below_prefix("agent", tensors))
+        self.average.load_state_dict(below_prefix("average", tensors))
         restore_optimizer(self.optimizer, tensors)
         best = {name: tensor.to(self.device) for name, tensor in below_prefix("best", tensors).items()}
         return Standing(values["history"], values["best_update"], values["best_score"], best)

@@ -21,7 +21,9 @@ from rl_editor.state import (
     StateRepresentation,
     decision_vectors,
 )
-from rl_editor.state.structure import heard, novelty, rank, section_bounds, structure
+from rl_editor.state.hearing import heard, novelty, rank, section_bounds
+from rl_editor.state.spans import share_below
+from rl_editor.state.structure import structure
 
 
 def configured(**action_space: int) -> Config:
@@ -49,7 +51,7 @@ def test_flat_observation_fits_4096(mode):
     config.features.feature_mode = mode
     representation = StateRepresentation(config)
     row = feature_dim(mode) + STRUCTURE_DIM + 1
-    parts = 15 * row + 64 * 24 + 58 + 8 + 8 * DECISION_DIM + PROGRESS_DIM + 133  # 15 = 2 * 7 + 1 rows, 133 actions
+    parts = 11 * row + 64 * 26 + 58 + 8 + 8 * DECISION_DIM + PROGRESS_DIM + 133  # 11 = 2 * 5 + 1 rows, 133 actions
     assert representation.size == parts <= 4096
     batch = representation.batch([track(mode=mode, form="iab")])
     flat = representation.flatten(observation_of(representation), batch)
@@ -66,7 +68,7 @@ def test_split_undoes_flatten():
         assert torch.equal(getattr(parts, name), getattr(observation, name))
     assert torch.equal(parts.song_map[0], batch.song_map[0])
     assert torch.equal(parts.static[0], batch.static[0])
-    assert torch.equal(parts.window[0], batch.rows[0, 3 : 3 + 15])
+    assert torch.equal(parts.window[0], batch.rows[0, 3 : 3 + 11])
 
 
 def test_rows_are_means_over_units_with_a_flag_and_zeros_outside():
@@ -103,14 +105,50 @@ def test_structure_finds_the_equal_section_and_that_nothing_came_before_the_firs
     assert column["earlier_distance"][24] == pytest.approx((24 - twins[0]) / 40)
 
 
-def test_structure_ranks_the_loud_section_highest_and_names_sections():
+def test_structure_ranks_the_loud_section_highest_and_says_where_a_unit_lies_in_it():
     state = track(form=FORM)  # b is the loudest
-    result = structure(state.features, state.grid, state.grid.units(4))
-    energy = result.columns[:, STRUCTURE_NAMES.index("section_energy_rank")]
+    column = column_of(state)
     loud = np.array([letter == "b" for letter in FORM for _ in range(8)])
-    assert energy[loud].min() > energy[~loud].max()
-    place = result.columns[:, STRUCTURE_NAMES.index("section_place")]
-    assert place[:8] == pytest.approx((np.arange(8) + 0.5) / 8)  # the intro's 8 bars
+    rank_of = column["section_strength_rank"]
+    assert np.median(rank_of[loud]) > np.median(rank_of[~loud]) + 0.3
+    level = column["section_level"]
+    assert level[loud].min() > level[~loud].max()
+    assert column["section_place"][:8] == pytest.approx((np.arange(8) + 0.5) / 8)  # the intro's 8 bars
+    assert column["section_first"][:9].tolist() == [1] * 8 + [0]
+    assert column["section_units_left"][:8] == pytest.approx(np.log2([8, 7, 6, 5, 4, 3, 2, 1]) / 5)
+
+
+def test_blocks_count_from_the_start_and_from_the_first_whole_bar():
+    state = track(form="ab", lead_in_s=0.4)  # unit 0 is the lead-in, bars are units 1..16
+    column = column_of(state)
+    from_start, from_bar = column["block_units_before"], column["bar_block_units_before"]
+    steps = np.log2([1, 2, 3, 4]) / 5
+    assert from_start[:8] == pytest.approx(np.tile(steps, 2))
+    assert from_bar[:9] == pytest.approx(
+        np.concatenate([steps, np.log2([5]) / 5, steps])
+    )  # the lead-in is in the first
+    level = column["level"][1:5]
+    assert column["bar_block_level"][5] == pytest.approx(column["level"][5:9].mean(), abs=0.01)  # bars of like length
+    assert column["bar_block_level"][0] == pytest.approx(level.mean(), abs=0.15)
+
+
+def test_share_below_by_hand():
+    # of 1 + 3 + 2 seconds: nothing is below the first's half second, the others in turn; equal values share a place
+    assert share_below(np.array([1.0, 3.0, 2.0]), np.array([1.0, 3.0, 2.0])) == pytest.approx([0.5 / 6, 4.5 / 6, 2 / 6])
+    assert share_below(np.array([5.0, 5.0, 1.0]), np.array([1.0, 1.0, 2.0])) == pytest.approx([0.75, 0.75, 0.25])
+
+
+def test_equal_sections_are_alike_and_others_are_not():
+    column = column_of(track(form="aabca"))  # sections: a a, b, c, a
+    later, earlier = column["section_later_likeness"], column["section_earlier_likeness"]
+    assert later[:16].min() > 0.8 > 0.4 > later[16:].max()
+    assert earlier[32:].min() > 0.8 > 0.4 > earlier[:32].max()
+    assert (column["section_likeness"] == np.maximum(earlier, later)).all()
+
+
+def column_of(state: AudioState) -> dict[str, np.ndarray]:
+    values = structure(state.features, state.grid, state.grid.units(4)).columns
+    return dict(zip(STRUCTURE_NAMES, values.T, strict=True))
 
 
 def test_rank_by_hand():
@@ -121,10 +159,10 @@ def test_rank_by_hand():
 
 def test_novelty_peaks_where_the_section_changes():
     state = track(form="ab")
-    curve = novelty(heard(state.features))
+    curve = novelty(heard(state.features), span=16)
     assert int(curve.argmax()) == 32  # 8 bars of 4 beats
     assert curve[0] == curve[-1] == 0.0
-    assert section_bounds(curve).tolist() == [0, 32, 64]
+    assert section_bounds(curve, shortest=32).tolist() == [0, 32, 64]
 
 
 @pytest.mark.parametrize("unit_beats", [1, 4, 8])

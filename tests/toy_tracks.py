@@ -21,7 +21,7 @@ def toy_config(**sections: dict) -> Config:
         "features": {"feature_mode": "basic"},
         "action_space": {"unit_beats": 1, "reorder_reach_units": 3, "max_loop_times": 2},
         "state": {"context_units": 2, "map_tokens": 8, "history_units": 4, "n_styles": 2},
-        "agent": {"d_model": 24, "n_heads": 2, "n_layers": 1, "d_head": 32, "dropout": 0.0},
+        "agent": {"d_model": 24, "n_heads": 2, "n_layers": 1, "d_head": 32, "dropout": 0.0, "structure_dropout": 0.0},
         "training": {"device": "cpu", "threads": 1},
         "tracking": {"backend": "none"},
     }

@@ -37,7 +37,7 @@ from rl_editor.grid import UnitGrid
 from rl_editor.labels import encode
 from rl_editor.reward import ReferenceStatistics, RewardCalculator
 from rl_editor.state import AudioState
-from rl_editor.state.structure import heard
+from rl_editor.state.hearing import heard
 
 PLAYS_SHARE = 0.5  # of a unit
 ALIKE_COSINE = 0.9  # of standardised timbre and harmony, beat by beat: the same music played again

@@ -21,7 +21,7 @@ from rl_editor.evaluation.joins import CLICK
 from rl_editor.render import render_samples, settle_joins
 from rl_editor.report.timeline import BINS_PER_S, source_peaks, timeline_svg
 from rl_editor.report.words import in_reading_order
-from rl_editor.state.structure import level_db
+from rl_editor.state.hearing import level_db
 from rl_editor.utils import Samples, load_audio, save_audio
 
 CLIP_S = 60.0  # of the edit's start

@@ -20,7 +20,8 @@ from rl_editor.actions import ActionSpace, ActionType
 from rl_editor.config import Config
 from rl_editor.features import estimate_key, feature_dim
 from rl_editor.state.audio import AudioState
-from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, Structure, level_db, structure, within_track
+from rl_editor.state.hearing import level_db, within_track
+from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, Structure, structure
 from rl_editor.state.tables import ReferenceStatistics, RewardTables, padded, reward_tables
 
 _TIMBRE = ("onset", "centroid", "mfcc_1", "mfcc_2", "mfcc_3")
@@ -30,12 +31,14 @@ _MAP_STRUCTURE = (
     "earlier_distance",
     "later_likeness",
     "later_distance",
-    "energy_rank",
+    "strength_rank",
+    "block_strength_rank",
+    "section_strength_rank",
     "novelty",
     "place",
 )
 _N_PITCH_CLASSES, _N_KEYS, _CONTOUR_POINTS = 12, 24, 16
-MAP_DIM = len(_TIMBRE) + _N_PITCH_CLASSES + len(_MAP_STRUCTURE)  # 24
+MAP_DIM = len(_TIMBRE) + _N_PITCH_CLASSES + len(_MAP_STRUCTURE)  # 26
 _SCALAR_NAMES = ("tempo", "duration", "units", "beats_per_bar", "grid_confidence", "level_spread")
 STATIC_DIM = len(_SCALAR_NAMES) + _N_KEYS + _N_PITCH_CLASSES + _CONTOUR_POINTS  # 58
 

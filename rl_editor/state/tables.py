@@ -18,12 +18,13 @@ from torch import Tensor
 from rl_editor.demonstrations import Analysis
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.state.audio import AudioState
-from rl_editor.state.structure import heard, level_db, novelty, rank
+from rl_editor.state.hearing import heard, level_db, novelty, rank
 
 AHEAD_WEIGHTS = (1.0, 0.5, 0.25, 0.125)  # of the beats from a boundary on, in what is heard to start there
 LEVEL_BEATS = 2  # averaged on each side of a boundary: kick and snare alternate
 INTERVAL_BEATS = 4  # over which the local beat interval is averaged
 NATURAL_QUANTILE = 0.9  # a step that the song itself makes at one beat in ten
+NOVELTY_BEATS = 16  # compared on each side of a boundary
 STRENGTH_REACH_BEATS = 1  # a section may start this far from the peak of novelty
 _MIN_DISTANCE = 0.05  # of z-scored descriptors: a song that never changes
 _MIN_LEVEL_STEP_DB = 1.0  # about the smallest step that is heard in music
@@ -116,7 +117,7 @@ def beat_table(state: AudioState, reference: ReferenceStatistics | None = None) 
     step_db = reference.level_step_db if reference else _natural(_natural_level_steps(state), _MIN_LEVEL_STEP_DB)
     before, after = _levels(level)
     phase, bar = _metre(grid)
-    strength = _dilated(novelty(heard(state.features)), STRENGTH_REACH_BEATS)
+    strength = _dilated(novelty(heard(state.features), span=NOVELTY_BEATS), STRENGTH_REACH_BEATS)
     scalars = np.stack([before, after, _log2_interval(grid), phase, bar, strength], axis=1)
     descriptors = ahead / (natural * np.sqrt(ahead.shape[1]))
     points = np.concatenate([scalars, descriptors], axis=1)

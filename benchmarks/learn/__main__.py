@@ -1,0 +1,92 @@
+"""Train on a few songs, judge on others: tables per editor, with the ceiling and the baselines.
+
+    python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo] [--ablate] [--csv ROWS]
+
+FOLDER holds recordings; songs are composed without it. Settings are those of ``params.yaml``.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+import yaml
+
+from benchmarks.editing import songs_of
+from benchmarks.learn.editors import ALL
+from benchmarks.learn.runs import Job, Way, run
+from benchmarks.learn.tables import ablation_table, agreement_table, reward_table
+from rl_editor.config import Config
+from rl_editor.executor import run_tracks
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+PPO_STEPS = 300_000
+PLAIN = Way("as it is", {})
+ABLATIONS = (
+    PLAIN,
+    Way("no blocks and sections", {}, ("block_", "bar_block_", "section_", "strength")),
+    Way("no blocks", {}, ("block_", "bar_block_")),
+    Way("no sections", {}, ("section_",)),
+    Way("no repetition", {}, ("earlier_", "later_", "occurrence", "is_first", "block_earlier", "block_later",
+                              "block_likeness", "bar_block_earlier", "bar_block_later", "bar_block_likeness",
+                              "section_earlier", "section_later", "section_likeness")),
+    Way("no window", {"state": {"context_units": 0}}),
+    Way("wider window", {"state": {"context_units": 7}}),
+    Way("replays only (no DAgger)", {"bc": {"own_decisions": 0.0}}),
+    Way("sees its past always", {"agent": {"path_dropout": 0.0}}),
+    Way("no noise on features", {"bc": {"feature_noise": 0.0}}),
+    Way("classes as they come", {"bc": {"class_balance": 0.0}}),
+    Way("classes fully balanced", {"bc": {"class_balance": 1.0}}),
+    Way("no label smoothing", {"bc": {"label_smoothing": 0.0}}),
+)  # fmt: skip
+
+
+def main(
+    folder: Annotated[Path | None, typer.Argument(help="Recordings; composed songs without it")] = None,
+    editors: Annotated[str, typer.Option(help="Names, separated by commas")] = ",".join(ALL),
+    songs: Annotated[int, typer.Option(help="At most so many", min=6)] = 60,
+    seeds: Annotated[int, typer.Option(help="Training seeds, each with its own split", min=1)] = 5,
+    train: Annotated[int, typer.Option(help="Pairs that teach or choose", min=3)] = 40,
+    ppo: Annotated[bool, typer.Option(help="Refine with PPO as well")] = True,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Compare ways to learn, without PPO")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write all rows here")] = None,
+) -> None:
+    """Measure what is learned."""
+    unknown = [name for name in editors.split(",") if name not in ALL]
+    if unknown:
+        raise SystemExit(f"{', '.join(unknown)}: no such editor; known are {', '.join(ALL)}")
+    base = settings()
+    heard = songs_of(folder, base, n_songs=songs)
+    ways = ABLATIONS if ablate else (PLAIN,)
+    jobs = [
+        Job(editor, seed, way, train, ppo and not ablate)
+        for way in ways
+        for editor in editors.split(",")
+        for seed in range(seeds)
+    ]
+    tables = [o.value for o in run_tracks(partial(run, songs=heard, base=base), jobs, workers=0) if o.value is not None]
+    rows = pd.concat(tables, ignore_index=True)
+    if csv is not None:
+        rows.to_csv(csv, index=False)
+    print(f"{len(heard)} songs, {seeds} seeds, at most {train} pairs to learn from\n")
+    for condition in ("target", "free"):
+        print(f"\nThe editor's length {'asked for' if condition == 'target' else 'not asked for'}:\n")
+        table = ablation_table if ablate else agreement_table
+        print("\n".join(table(rows, condition=condition)), flush=True)
+    if ppo and not ablate:
+        print("\nPPO minus BC, and both:\n")
+        print("\n".join(reward_table(rows)))
+
+
+def settings() -> Config:
+    """``params.yaml``, on one thread and without tracking; PPO is shorter, since there is one editor."""
+    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    values["tracking"]["backend"] = "none"
+    values["ppo"] |= {"total_timesteps": PPO_STEPS}
+    known = Config().to_dict()
+    return Config.from_dict({name: section for name, section in values.items() if name in known})
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,112 @@
+"""One training run: an editor, a seed, a way to learn; what comes of it on songs that it never heard."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.editing import Song, demonstration, split_names
+from benchmarks.learn.editors import ALL
+from rl_editor.behavioral_cloning import train_bc
+from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration
+from rl_editor.edits import EditList
+from rl_editor.evaluation.comparison import Plan, evaluate_plans
+from rl_editor.infer import edit_recording
+from rl_editor.state import STRUCTURE_NAMES, AudioState, representation
+from rl_editor.state.structure import Structure, structure
+
+AGAIN = "again"  # the editor on another day: the ceiling
+HELD_OUT = 1 / 3
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to learn: settings laid over those of the run, and what of a song's structure is not heard."""
+
+    name: str
+    settings: Mapping[str, Mapping[str, Any]]
+    silenced: tuple[str, ...] = ()  # beginnings of STRUCTURE_NAMES
+
+    def config(self, base: Config, *, seed: int) -> Config:
+        """The settings."""
+        values = base.to_dict()
+        for section, keys in self.settings.items():
+            values[section] = {**values[section], **keys}
+        values["training"]["seed"] = seed
+        return Config.from_dict(values)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run."""
+
+    editor: str
+    seed: int
+    way: Way
+    n_train: int
+    with_ppo: bool
+
+
+def run(job: Job, *, songs: Sequence[Song], base: Config) -> pd.DataFrame:
+    """Train and judge; one row per held-out song, method and condition."""
+    config, editor = job.way.config(base, seed=job.seed), ALL[job.editor]
+    split = split_names(songs, seed=job.seed, held_out=HELD_OUT, n_train=job.n_train)
+    known = [song for song in songs if song.name in split]
+    demonstrations = [demonstration(s, editor, config, seed=0, split=split[s.name]) for s in known]
+    again = {s.name: demonstration(s, editor, config, seed=1, split=split[s.name]).edit for s in known}
+    with silenced(job.way.silenced):
+        plans = _learned(demonstrations, config, with_ppo=job.with_ppo)
+        rows = evaluate_plans({**plans, AGAIN: _recalled(again)}, demonstrations, config, seed=job.seed).rows
+    return rows.assign(editor=job.editor, seed=job.seed, way=job.way.name)
+
+
+@contextmanager
+def silenced(beginnings: Sequence[str]) -> Iterator[None]:
+    """Let structure columns whose names begin so be 0 for every song."""
+    columns = [i for i, name in enumerate(STRUCTURE_NAMES) if name.startswith(tuple(beginnings))] if beginnings else []
+
+    def without(*args: Any) -> Structure:
+        whole = structure(*args)
+        values = whole.columns.copy()
+        values[:, columns] = 0.0
+        return whole._replace(columns=values)
+
+    with mock.patch.object(representation, "structure", without):
+        yield
+
+
+def _learned(demonstrations: Sequence[Demonstration], config: Config, *, with_ppo: bool) -> dict[str, Plan]:
+    import copy
+
+    from rl_editor.trainer import PPOTrainer
+
+    cloned = train_bc(demonstrations, config).policy
+    policies = {"bc": replace(cloned, agent=copy.deepcopy(cloned.agent))}
+    if with_ppo:
+        trainer = PPOTrainer(config, cloned.agent, demonstrations, styles=cloned.styles)
+        policies["ppo"] = trainer.train().policy
+    return {name: _plan(policy) for name, policy in policies.items()}
+
+
+def _plan(policy: Any) -> Plan:
+    def plan(d: Demonstration, state: AudioState, target_duration_s: float | None) -> EditList:
+        return edit_recording(policy, state, target_duration_s=target_duration_s, style=d.style)
+
+    return plan
+
+
+def _recalled(edits: Mapping[str, EditList]) -> Plan:
+    def plan(d: Demonstration, state: AudioState, target_duration_s: float | None) -> EditList:
+        return edits[d.song]
+
+    return plan
+
+
+def share_of_the_way(learned: float, baseline: float, ceiling: float) -> float:
+    """How far from the best baseline to the ceiling; NaN where there is no way to go."""
+    return (learned - baseline) / (ceiling - baseline) if ceiling > baseline else np.nan

@@ -1,0 +1,84 @@
+"""What many runs add up to: per editor and method the mean over held-out songs, with a bootstrap interval over songs.
+
+A song that several seeds hold out counts once, with its mean over them.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.learn.runs import AGAIN, share_of_the_way
+from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean, song_means
+
+BASELINES = ("keep_all", "loudest", "random", "dp")
+METHODS = (*BASELINES, "bc", "ppo", AGAIN)
+AGREEMENT = ("balanced_accuracy", "action_balanced_accuracy", "run_f1", "loop_f1", "reorder_f1")
+N_SAMPLES, LEVEL = 1000, 0.95
+
+
+def interval(rows: pd.DataFrame, metric: str) -> Interval:
+    """The mean over songs."""
+    values = np.array(list(song_means(list(rows[metric]), list(rows["song"])).values()), dtype=np.float64)
+    return bootstrap_mean(values, n_samples=N_SAMPLES, level=LEVEL, rng=np.random.default_rng(0))
+
+
+def agreement_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
+    """Markdown: per editor and measure, every method, and how far of the way to the ceiling BC and PPO come."""
+    methods = [m for m in METHODS if m in set(rows["method"])]
+    learned = [m for m in methods if m in ("bc", "ppo")]
+    yield "| editor | measure | " + " | ".join(methods) + " | " + " | ".join(f"share, {m}" for m in learned) + " |"
+    yield "| --- " * (2 + len(methods) + len(learned)) + "|"
+    part = rows[rows["condition"] == condition]
+    for editor, group in part.groupby("editor", sort=False):
+        for metric in AGREEMENT:
+            found = {m: interval(group[group["method"] == m], metric) for m in methods}
+            if not found[AGAIN].n_songs or not found[AGAIN].mean > 0.0:
+                continue
+            best = max(found[m].mean for m in BASELINES)
+            shares = [share_of_the_way(found[m].mean, best, found[AGAIN].mean) for m in learned]
+            cells = [_cell(found[m]) for m in methods] + [f"{share:.2f}" for share in shares]
+            yield f"| {editor} | {metric} | " + " | ".join(cells) + " |"
+
+
+def reward_table(rows: pd.DataFrame) -> Iterator[str]:
+    """Markdown: PPO against BC, song by song."""
+    yield "| editor | condition | reward | KEEP/CUT agreement | length error, BC | PPO | gap, BC | PPO |"
+    yield "| --- " * 8 + "|"
+    for (editor, condition), group in rows.groupby(["editor", "condition"], sort=False):
+        by = {m: group[group["method"] == m].set_index(["track", "seed"]) for m in ("bc", "ppo")}
+        cells = []
+        for metric in ("reward_total", "balanced_accuracy"):
+            difference = by["ppo"][metric] - by["bc"][metric]
+            cells.append(_cell(interval(by["bc"].assign(**{metric: difference}), metric), signed=True))
+        for metric in ("duration_error", "optimality_gap"):
+            cells += [_cell(interval(by[m], metric)) for m in ("bc", "ppo")]
+        yield f"| {editor} | {condition} | " + " | ".join(cells) + " |"
+
+
+def ablation_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
+    """Markdown: per way to learn, the mean share of the way over editors, and agreement per editor."""
+    part = rows[rows["condition"] == condition]
+    editors = list(dict.fromkeys(part["editor"]))
+    yield "| way | mean | " + " | ".join(f"{e}, {_telling(part, e)}" for e in editors) + " |"
+    yield "| --- " * (2 + len(editors)) + "|"
+    for way, group in part.groupby("way", sort=False):
+        means = []
+        for editor in editors:
+            bc = group[(group["editor"] == editor) & (group["method"] == "bc")]
+            means.append(interval(bc, _telling(part, editor)).mean)
+        yield f"| {way} | {np.nanmean(means):.3f} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |"
+
+
+def _telling(rows: pd.DataFrame, editor: str) -> str:
+    """The measure that shows whether this editor was learned: of what it does most beside keeping."""
+    own = rows[(rows["editor"] == editor) & (rows["method"] == AGAIN)]
+    order: Sequence[str] = ("balanced_accuracy", "loop_f1", "reorder_f1")
+    return next((metric for metric in order if own[metric].notna().mean() > 0.5), order[0])
+
+
+def _cell(found: Interval, *, signed: bool = False) -> str:
+    if not found.n_songs:
+        return "–"
+    sign = "+" if signed else ""
+    return f"{found.mean:{sign}.3f} ({found.low:{sign}.2f}–{found.high:{sign}.2f})"

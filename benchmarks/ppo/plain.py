@@ -1,0 +1,117 @@
+"""The network that stable-baselines3 calls ``MlpPolicy`` with ``net_arch=[256, 256]``, for our trainer.
+
+Two networks, actor and critic: observation -> 256 -> 256 -> actions or value, tanh between. The function is the one of
+a plain network on the flat observation; the part of the first layer that reads window, song map and static numbers,
+which no decision changes, is computed once per position and gathered (a test compares both).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rl_editor.agent import ILLEGAL, Agent, Dimensions, Heard, Keys, Seen
+from rl_editor.config import Config
+
+WIDTH = 256
+
+
+class PlainEncoder(nn.Module):
+    """First layer of actor and critic side by side, as far as it reads what is audible."""
+
+    def __init__(self, dimensions: Dimensions) -> None:
+        super().__init__()
+        self.window = nn.Conv1d(dimensions.row, 2 * WIDTH, 2 * dimensions.context + 1, bias=False)
+        self.song = nn.Linear(dimensions.tokens * dimensions.token, 2 * WIDTH, bias=False)
+        self.static = nn.Linear(dimensions.static, 2 * WIDTH)
+
+    def forward(
+        self,
+        rows: Float[Tensor, "tracks padded_units row"],
+        song_map: Float[Tensor, "tracks tokens token"],
+        static: Float[Tensor, "tracks static"],
+    ) -> Heard:
+        """Shares of the first layer per position; nothing to point at."""
+        whole = self.song(song_map.flatten(1)) + self.static(static)
+        window = self.window(rows.transpose(1, 2)).transpose(1, 2)
+        return Heard(window + whole[:, None], song_map[:, :1, :0])
+
+
+class _Half(nn.Module):
+    """The rest of one of the two networks."""
+
+    def __init__(self, dimensions: Dimensions, n_out: int, *, first: bool) -> None:
+        super().__init__()
+        self.mine = slice(0, WIDTH) if first else slice(WIDTH, 2 * WIDTH)
+        path = dimensions.style + dimensions.history + dimensions.progress + dimensions.actions
+        self.path = nn.Linear(path, WIDTH, bias=False)
+        self.deep, self.out = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, n_out)
+
+    def numbers(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, "envs out"]:
+        """What the last layer gives."""
+        path = torch.cat([seen.style, seen.history, seen.progress, seen.mask.to(seen.style.dtype)], dim=1)
+        hidden = torch.tanh(unit[:, self.mine] + self.path(path))
+        numbers: Tensor = self.out(torch.tanh(self.deep(hidden)))
+        return numbers
+
+
+class PlainPolicy(_Half):
+    """Masked logits."""
+
+    def __init__(self, dimensions: Dimensions) -> None:
+        super().__init__(dimensions, dimensions.actions, first=True)
+        self.key = nn.Identity()
+
+    def forward(self, unit: Float[Tensor, "envs width"], keys: Keys, seen: Seen) -> Float[Tensor, "envs actions"]:
+        """No pointing: one logit per action."""
+        return self.numbers(unit, seen).float().masked_fill(~seen.mask, ILLEGAL)
+
+
+class PlainValue(_Half):
+    """The critic."""
+
+    def __init__(self, dimensions: Dimensions) -> None:
+        super().__init__(dimensions, 1, first=False)
+
+    def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, " envs"]:
+        """The value of each state."""
+        return self.numbers(unit, seen)[:, 0].float()
+
+
+class PlainAgent(Agent):
+    """An agent of plain networks, initialised as stable-baselines3 does: orthogonal, the last policy layer small."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        torch.manual_seed(config.training.seed)
+        self.encoder = PlainEncoder(self.dimensions)
+        self.policy, self.value = PlainPolicy(self.dimensions), PlainValue(self.dimensions)
+        _orthogonal(self.encoder, self.policy, self.value)
+        self.eval()
+        self.to(self.device)
+
+
+def flat_logits(agent: PlainAgent, flat: Float[Tensor, "envs size"]) -> Float[Tensor, "envs actions"]:
+    """The actor as one plain network on the flat observation: three matrix products and nothing shared."""
+    parts = agent.representation.split(flat)
+    exists = parts.window[..., -1:] > 0
+    window = torch.where(exists, agent.normal_rows(parts.window), 0.0)
+    heard = (window.transpose(1, 2).flatten(1), agent.normal_map(parts.song_map).flatten(1))
+    path = (parts.style, parts.history, parts.progress, parts.mask.to(flat.dtype))
+    inputs = torch.cat([*heard, agent.normal_static(parts.static), *path], dim=1)
+    encoder, policy = agent.encoder, agent.policy
+    shared = [layer.weight.flatten(1)[:WIDTH] for layer in (encoder.window, encoder.song, encoder.static)]
+    first = torch.cat([*shared, policy.path.weight], dim=1)
+    hidden = torch.tanh(functional.linear(inputs, first, encoder.static.bias[:WIDTH]))
+    logits: Tensor = policy.out(torch.tanh(policy.deep(hidden)))
+    return logits.masked_fill(~parts.mask, ILLEGAL)
+
+
+def _orthogonal(encoder: PlainEncoder, policy: PlainPolicy, value: PlainValue) -> None:
+    """Gain sqrt(2) inside, 0.01 at the policy's end, 1 at the value's; zero biases (Huang et al. 2022, detail 2)."""
+    for layer in (encoder.window, encoder.song, encoder.static, policy.path, value.path, policy.deep, value.deep):
+        nn.init.orthogonal_(layer.weight.data.flatten(1), 2.0**0.5)
+    nn.init.orthogonal_(policy.out.weight, 0.01)
+    nn.init.orthogonal_(value.out.weight, 1.0)
+    for layer in (encoder.static, policy.deep, value.deep, policy.out, value.out):
+        nn.init.zeros_(layer.bias)

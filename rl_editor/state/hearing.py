@@ -1,0 +1,81 @@
+"""What can be heard of a track in columns that compare within it: standard scores, levels, ranks, and where it changes.
+
+Conventions: N beats, or U units, 0-based; standard scores are over the track; ranks are in [0, 1]. ``novelty`` and
+``section_bounds`` work on rows of either kind. Source: Foote 2000, "Automatic audio segmentation using a measure of
+audio novelty" (here as the distance of two means, which needs no self-similarity matrix).
+"""
+
+import re
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from rl_editor.features import BeatFeatures
+
+HEARD = re.compile(r"(mfcc_[1-9]\d*|chroma_[A-G]#?|contrast_\d+)")  # mfcc_0 is level, which gain changes
+MOST_DEVIATIONS = 4.0  # a silent intro must not be all that is heard
+DEVIATION_FLOOR = 1e-6
+_LEVEL_FLOOR = 1e-4  # -80 dB
+
+
+def heard(features: BeatFeatures) -> Float[np.ndarray, "beats columns"]:
+    """Timbre and harmony per beat, standardised over the track; every column where the mode has neither."""
+    chosen = [i for i, name in enumerate(features.names) if HEARD.fullmatch(name)]
+    values = features.values[:, chosen] if chosen else features.values
+    centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
+    deviation = centred.std(axis=0)
+    return np.where(deviation > DEVIATION_FLOOR, centred / np.maximum(deviation, DEVIATION_FLOOR), 0.0)
+
+
+def within_track(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
+    """Standard scores per column, at most 4 from the mean; 0 where a column does not vary."""
+    centred = values - values.mean(axis=0)
+    deviation = centred.std(axis=0)
+    scores = np.where(deviation > DEVIATION_FLOOR, centred / np.maximum(deviation, DEVIATION_FLOOR), 0.0)
+    return np.asarray(np.clip(scores, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+
+
+def level_db(features: BeatFeatures) -> Float[np.ndarray, " beats"]:
+    """Level of every beat in dB re full scale."""
+    return 20.0 * np.log10(np.maximum(features.column("rms").astype(np.float64), _LEVEL_FLOOR))
+
+
+def rank(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Share of the others that are lower, ties halved: 0 the lowest, 1 the highest, 1/2 where there is one."""
+    if len(values) == 1:
+        return np.full(1, 0.5)
+    ordered = np.sort(values)
+    below, up_to = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+    return (below + up_to - 1) / (2.0 * (len(values) - 1))
+
+
+def novelty(columns: Float[np.ndarray, "n columns"], *, span: int) -> Float[np.ndarray, " bounds"]:
+    """At each boundary, distance of the mean over ``span`` rows after it to the mean before; 0 at both ends.
+
+    Divided by the track's largest, so in [0, 1].
+    """
+    n = len(columns)
+    total = np.vstack([np.zeros(columns.shape[1]), np.cumsum(columns, axis=0)])
+    at = np.arange(n + 1)
+    low, high = np.maximum(at - span, 0), np.minimum(at + span, n)
+    before = (total[at] - total[low]) / np.maximum(at - low, 1)[:, None]
+    after = (total[high] - total[at]) / np.maximum(high - at, 1)[:, None]
+    weight = np.sqrt(np.minimum(at - low, high - at) / span)  # a mean of few rows is unsure
+    curve = np.linalg.norm(after - before, axis=1) * weight
+    return np.asarray(curve / max(float(curve.max()), DEVIATION_FLOOR))
+
+
+def section_bounds(curve: Float[np.ndarray, " bounds"], *, shortest: int) -> Int[np.ndarray, " cuts"]:
+    """Indices where sections start, and the end: the highest peaks of novelty at least ``shortest`` apart."""
+    n = len(curve) - 1
+    free = np.ones(n + 1, bool)
+    cuts = [0, n]
+    threshold = float(curve.mean() + 0.5 * curve.std())
+    for at in np.argsort(-curve, kind="stable"):
+        if curve[at] <= threshold:
+            break
+        near = slice(max(int(at) - shortest + 1, 0), int(at) + shortest)
+        if free[at] and min(at, n - at) >= shortest // 2:
+            cuts.append(int(at))
+            free[near] = False
+    return np.unique(cuts)

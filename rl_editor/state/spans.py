@@ -1,0 +1,178 @@
+"""A song as spans: single units, blocks of four bars, and sections; what each is like beside the others.
+
+Editors decide on passages, not on bars: the weakest phrase goes, the strongest block is looped, the later of two alike
+sections is dropped. So every unit is told of the span that it lies in: how strong that is and what share of the song is
+weaker, how alike it is to an earlier and to a later span, and where the unit lies in it. Several ways to divide a song
+stand side by side, since nobody says which one an editor uses.
+
+Conventions: U units, S spans that tile them, 0-based. Strength is ``level + onset / 2 + centroid / 2``, in standard
+scores of the song's units: how loud, busy and bright. A rank is the share of the song's seconds in weaker spans, half
+of the span's own added: what plays when the strongest spans are kept up to a share r of the song is rank > 1 - r.
+Likeness is the mean cosine of timbre and harmony, unit by unit from the starts of both spans.
+
+Sources: Foote 2000 (sections start where the texture changes most); Cooper & Foote 2002, "Automatic music summarization
+via similarity analysis" (spans compared with the whole song). Blocks from the first unit and from the first whole one
+both occur: programs count from the start of the file, people from the first bar. ``docs/learning.md`` says what each
+group of columns brings.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from rl_editor.features import BeatFeatures
+from rl_editor.grid import UnitGrid
+from rl_editor.state.hearing import DEVIATION_FLOOR, level_db, novelty, section_bounds, within_track
+
+_STRENGTH_NAMES = (
+    "strength",  # mean over the span
+    "level",
+    "onset",
+    "centroid",
+    "strength_rank",
+)
+_PLACE_NAMES = (
+    "earlier_likeness",  # of the span to the most alike earlier one, 0 where none
+    "later_likeness",
+    "likeness",  # the larger of the two
+    "share",  # of the song's units
+    "number",  # of the span in the song: 0 the first, 1 the last
+    "first",
+    "last",
+    "place",  # of the unit in the span
+    "units_before",  # units of the span before this one: log2(1 + n) / 5
+    "units_left",  # from this one to the end of the span
+)
+_WAYS = ("block", "bar_block", "section")  # to divide a song: from the first unit, from the first whole one, by texture
+SPAN_NAMES = _STRENGTH_NAMES + tuple(f"{way}_{name}" for way in _WAYS for name in _STRENGTH_NAMES + _PLACE_NAMES)
+_TEXTURE_WEIGHTS = {"level": 2.0, "onset": 1.5, "centroid": 1.0}  # beside cepstral columns of weight 1/2
+_CEPSTRUM = tuple(f"mfcc_{i}" for i in range(1, 13))
+_OCTAVES = 5.0  # 32 units
+
+
+class _Force(NamedTuple):
+    """How loud, busy and bright each unit is, in standard scores."""
+
+    level: Float[np.ndarray, " units"]
+    onset: Float[np.ndarray, " units"]
+    centroid: Float[np.ndarray, " units"]
+
+    @property
+    def strength(self) -> Float[np.ndarray, " units"]:
+        """All three in one."""
+        return self.level + 0.5 * self.onset + 0.5 * self.centroid
+
+
+def span_columns(
+    features: BeatFeatures, heard: Float[np.ndarray, "beats columns"], units: UnitGrid, *, block: int
+) -> Float[np.ndarray, "units span_columns"]:
+    """``SPAN_NAMES`` of every unit.
+
+    Args:
+        features: of the track.
+        heard: timbre and harmony per beat (``hearing.heard``).
+        units: decision units.
+        block: units in a block, and in the shortest section.
+    """
+    force, texture = _force(features, units), _texture(features, units)
+    sound = _unit_rows(_pooled(heard, units))
+    seconds, unit = np.diff(units.times_s), np.arange(units.n_units)
+    lead_in = int(np.argmin(units.partial))  # 0 where every unit is partial
+    cuts = section_bounds(novelty(texture, span=block), shortest=block)
+    members = (
+        unit // block,
+        np.maximum(unit - lead_in, 0) // block,
+        np.searchsorted(cuts, unit, "right") - 1,
+    )
+    columns = [_strengths(force, unit, seconds)]
+    for member in members:
+        columns += [_strengths(force, member, seconds), _places(sound, member)]
+    return np.concatenate(columns, axis=1)
+
+
+def _force(features: BeatFeatures, units: UnitGrid) -> _Force:
+    columns = np.column_stack([level_db(features), features.column("onset"), features.column("centroid")])
+    level, onset, centroid = within_track(_pooled(columns, units)).T
+    return _Force(level, onset, centroid)
+
+
+def _texture(features: BeatFeatures, units: UnitGrid) -> Float[np.ndarray, "units columns"]:
+    """What tells a verse from a chorus, per unit."""
+    force = _force(features, units)
+    loud = [weight * getattr(force, name) for name, weight in _TEXTURE_WEIGHTS.items()]
+    chosen = [features.names.index(name) for name in _CEPSTRUM if name in features.names]
+    cepstrum = within_track(_pooled(features.values[:, chosen], units))
+    return np.column_stack([*loud, *(0.5 * cepstrum.T)])
+
+
+def _strengths(
+    force: _Force, member: Int[np.ndarray, " units"], seconds: Float[np.ndarray, " units"]
+) -> Float[np.ndarray, "units strength_columns"]:
+    """``_STRENGTH_NAMES``: means over each unit's span, weighted by seconds, and the rank of its strength."""
+    weight = np.bincount(member, seconds)
+    means = [np.bincount(member, column * seconds) / weight for column in (force.strength, *force)]
+    return np.asarray(np.stack([*means, share_below(means[0], weight)], axis=1)[member])
+
+
+def share_below(values: Float[np.ndarray, " n"], weight: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Share of all weight that has a lower value, half of its own value's added: in (0, 1)."""
+    known, at = np.unique(values, return_inverse=True)
+    each = np.bincount(at, weight, minlength=len(known))
+    return np.asarray(((np.cumsum(each) - each / 2.0) / each.sum())[at])
+
+
+def _places(
+    sound: Float[np.ndarray, "units columns"], member: Int[np.ndarray, " units"]
+) -> Float[np.ndarray, "units place_columns"]:
+    """``_PLACE_NAMES``."""
+    n_units, n_spans = len(member), int(member[-1]) + 1
+    length = np.bincount(member)
+    before = np.arange(n_units) - (np.cumsum(length) - length)[member]
+    alike = _likeness(sound, member)
+    earlier = np.tril(alike, -1).max(axis=1)
+    later = np.triu(alike, 1).max(axis=1)
+    columns = (
+        earlier[member],
+        later[member],
+        np.maximum(earlier, later)[member],
+        length[member] / n_units,
+        member / max(n_spans - 1, 1),
+        member == 0,
+        member == n_spans - 1,
+        (before + 0.5) / length[member],
+        np.log2(1.0 + before) / _OCTAVES,
+        np.log2(length[member] - before) / _OCTAVES,
+    )
+    return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+
+
+def _likeness(
+    sound: Float[np.ndarray, "units columns"], member: Int[np.ndarray, " units"]
+) -> Float[np.ndarray, "spans spans"]:
+    """Mean cosine of any two spans, unit by unit from their starts over the shorter one; negative counts as 0.
+
+    Span by span, so memory is O(S * longest span): sections and blocks are few.
+    """
+    starts = np.searchsorted(member, np.arange(int(member[-1]) + 1))
+    length = np.bincount(member)
+    alike = np.zeros((len(starts), len(starts)))
+    for span, (start, n) in enumerate(zip(starts, length, strict=True)):
+        step = np.arange(n)
+        other = np.minimum(starts[:, None] + step, len(sound) - 1)
+        both = step < np.minimum(length, n)[:, None]
+        cosine = np.einsum("snc,nc->sn", sound[other], sound[start : start + n])
+        alike[span] = (cosine * both).sum(axis=1) / both.sum(axis=1)
+    return np.maximum(alike, 0.0)
+
+
+def _pooled(values: Float[np.ndarray, "beats columns"], units: UnitGrid) -> Float[np.ndarray, "units columns"]:
+    """Mean over the beats of every unit."""
+    sums: np.ndarray = np.add.reduceat(values.astype(np.float64), units.beat_bounds[:-1], axis=0)
+    return sums / np.diff(units.beat_bounds)[:, None]
+
+
+def _unit_rows(values: Float[np.ndarray, "units columns"]) -> Float[np.ndarray, "units columns"]:
+    """Rows of length 1; silence stays 0."""
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.where(length > DEVIATION_FLOOR, values / np.maximum(length, DEVIATION_FLOOR), 0.0)

@@ -1,0 +1,100 @@
+"""The learning benchmark: its editors do what they say, its runs hide nothing, its tables add up."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from world_tracks import FORM, track
+
+from benchmarks.editing import Song, demonstration, split_names
+from benchmarks.learn.__main__ import ABLATIONS, settings
+from benchmarks.learn.editors import ALL, OTHERS
+from benchmarks.learn.runs import Job, Way, run, share_of_the_way, silenced
+from benchmarks.learn.tables import ablation_table, agreement_table, reward_table
+from rl_editor.actions import CUT, ActionSpace
+from rl_editor.config import Config
+from rl_editor.demonstrations import Analysis
+from rl_editor.state import STRUCTURE_NAMES, StateRepresentation
+
+
+def songs(n: int) -> list[Song]:
+    states = [track(seed, form=FORM) for seed in range(n)]
+    return [Song(f"song{k}", Analysis(s.recording, s.grid, s.features)) for k, s in enumerate(states)]
+
+
+def actions(name: str) -> np.ndarray:
+    return demonstration(songs(1)[0], OTHERS[name], Config(), seed=0, split="train").labels.actions
+
+
+def test_the_editors_use_the_actions_that_they_are_named_after() -> None:
+    space = ActionSpace(Config().action_space)
+    assert (actions("drops_weak") == CUT).mean() == pytest.approx(0.4, abs=0.06)  # of blocks; joins may sit a beat off
+    cut = actions("drops_repeats") == CUT
+    assert cut[0]
+    assert cut[-1]
+    assert 0.3 < cut.mean() < 0.9  # five of the eleven sections come again
+    assert ((actions("loops_strong") > CUT) & (actions("loops_strong") <= space.max_loop_times)).sum() == 4  # of 22
+    assert (actions("chorus_first") >= space.first_reorder).sum() == 1
+
+
+def test_an_editor_nearly_agrees_with_itself_on_another_day() -> None:
+    song = songs(1)[0]
+    first, second = (
+        demonstration(song, OTHERS["drops_weak"], Config(), seed=seed, split="train").labels.actions for seed in (0, 1)
+    )
+    assert not np.array_equal(first, second)
+    assert (first == second).mean() > 0.7
+
+
+def test_splits_are_by_song_and_of_the_size_asked_for() -> None:
+    split = split_names(songs(30), seed=3, held_out=1 / 3, n_train=12)
+    counts = pd.Series(list(split.values())).value_counts().to_dict()
+    assert counts == {"test": 10, "train": 10, "validation": 2}
+    assert split == split_names(songs(30), seed=3, held_out=1 / 3, n_train=12)
+    assert split != split_names(songs(30), seed=4, held_out=1 / 3, n_train=12)
+
+
+def test_what_is_silenced_is_zero_and_nothing_else_changes() -> None:
+    representation = StateRepresentation(Config())
+    state = track()
+    whole = representation.batch([state]).rows[0]
+    with silenced(("section_",)):
+        part = representation.batch([state]).rows[0]
+    first = whole.shape[1] - 1 - len(STRUCTURE_NAMES)
+    names = [""] * first + list(STRUCTURE_NAMES) + [""]
+    gone = np.array([name.startswith("section_") for name in names])
+    assert gone.sum() == 15
+    assert (part[:, gone] == 0).all()
+    assert (part[:, ~gone] == whole[:, ~gone]).all()
+
+
+def test_every_ablation_is_a_setting_that_there_is() -> None:
+    base = settings()
+    for way in ABLATIONS:
+        config = way.config(base, seed=7)
+        assert config.training.seed == 7
+        assert all(any(name.startswith(s) for name in STRUCTURE_NAMES) for s in way.silenced)
+        for section, keys in way.settings.items():
+            assert all(getattr(getattr(config, section), key) == value for key, value in keys.items())
+
+
+def test_share_of_the_way() -> None:
+    assert share_of_the_way(0.7, 0.6, 0.8) == pytest.approx(0.5)
+    assert np.isnan(share_of_the_way(0.7, 0.8, 0.8))
+
+
+def test_a_run_gives_tables() -> None:
+    settings_ = {
+        "agent": {"d_model": 16, "n_heads": 2, "n_layers": 1, "d_head": 16},
+        "bc": {"epochs": 2},
+        "ppo": {"total_timesteps": 1, "n_envs": 4, "minibatches": 1},
+    }
+    job = Job("drops_weak", 0, Way("small", settings_), 4, with_ppo=True)
+    rows = run(job, songs=songs(6), base=settings())
+    assert set(rows["method"]) == {"keep_all", "loudest", "random", "dp", "editor", "bc", "ppo", "again"}
+    assert rows["track"].nunique() == 2
+    table = list(agreement_table(rows, condition="target"))
+    assert table[2].startswith("| drops_weak | balanced_accuracy |")
+    assert len({line.count("|") for line in table}) == 1
+    assert len(list(reward_table(rows))) == 4  # head, rule, and both conditions
+    assert list(ablation_table(rows, condition="free"))[2].startswith("| small |")
+    assert set(ALL) > set(OTHERS)
