@@ -9,7 +9,7 @@ STAMP := $(VENV)/.made-from-lock
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 QUIET := DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
 
-.PHONY: help setup repro test test-slow check bench bench-align mlflow-ui clean
+.PHONY: help setup repro test test-slow check bench bench-align bench-learn mlflow-ui clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,13 +47,19 @@ check: setup  ## Lint, format, types, layers
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# ROWS (align, ppo-same, ppo-best; all without it), OPTIONS such as --rounds 5 or --device cuda
 bench: setup  ## Measure against what a user would run instead: one row per kind of work
-	@$(PY) -m benchmarks.bench
+	@$(PY) -c "import sb3_contrib" 2>/dev/null || $(VENV)/bin/pip install --quiet "sb3-contrib>=2.9,<3"
+	@$(PY) -m benchmarks.bench $(ROWS) $(OPTIONS)
 
 # FOLDER of recordings (songs are composed without it), KINDS (copies,speed,foreign,repeats,unrelated,long or single
 # ones), TRACKS, OPTIONS such as --edits 2 --seconds 60 --seed 1
 bench-align: setup  ## Measure alignment on known edits: tables per kind; FOLDER= KINDS= TRACKS= narrow it
 	@$(PY) -m benchmarks.align $(if $(FOLDER),"$(FOLDER)") $(if $(KINDS),--kinds $(KINDS)) $(if $(TRACKS),--tracks $(TRACKS)) $(OPTIONS)
+
+# FOLDER of recordings (songs are composed without it), OPTIONS such as --seeds 3, --no-ppo, --ablate
+bench-learn: setup  ## Measure what is learned of several editors on held-out songs; FOLDER= narrows it
+	@$(THREADS) $(PY) -m benchmarks.learn $(if $(FOLDER),"$(FOLDER)") $(OPTIONS)
 
 mlflow-ui: setup  ## Compare runs in the browser, at http://127.0.0.1:5000
 	$(QUIET) $(VENV)/bin/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" --host 127.0.0.1

@@ -194,6 +194,32 @@ def corpus(
 
 
 @app.command()
+def profile(
+    folder: Annotated[Path, typer.Argument(help="Folder of pairs: input/, desired_output/, pairs.csv.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write profile.csv and profile.png to.")
+    ] = None,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Say how somebody edits: what plays, how long, what loops, how joins are set."""
+    from rl_editor.data import load_demonstrations
+    from rl_editor.profile import profiles
+    from rl_editor.profile.picture import save_picture
+    from rl_editor.profile.words import save_table, table, to_dict
+
+    config = settings(params)
+    found = profiles(load_demonstrations(folder, config), config)
+    if output is not None:
+        save_table(found, output / "profile.csv")
+        save_picture(found, output / "profile.png")
+    if as_json:
+        _say({each.style: to_dict(each) for each in found}, as_json=True)
+    else:
+        typer.echo(table(found), err=True)
+
+
+@app.command()
 def info(
     path: Annotated[Path, typer.Argument(help="A recording, an edit list, a policy, or a folder of recordings.")],
     params: Params = None,

@@ -163,14 +163,18 @@ def _to_length(desk: _Desk, chance: _Chance | None, draws: _Chance) -> EditList:
     around = np.linspace(followed.leaning - DRAWN_REACH, followed.leaning + DRAWN_REACH, DRAWN_LEANINGS)
     found = followed.attempts + desk.attempts(np.repeat(around, DRAWS_PER_LEANING).tolist(), draws)
     found += _aimed(desk, chance, listening=True).attempts
-    asked_s = desk.target_duration_s
-    assert asked_s is not None
+    assert desk.target_duration_s is not None
+    return _preferred(found, asked_s=desk.target_duration_s, unit_s=desk.unit_s).edit
 
-    def preference(attempt: _Attempt) -> tuple[bool, bool, float]:
+
+def _preferred(attempts: Sequence[_Attempt], *, asked_s: float, unit_s: float) -> _Attempt:
+    """What plays at all, then what is within half a unit of the length, then the likeliest, its miss held against it."""
+
+    def rank(attempt: _Attempt) -> tuple[bool, bool, float]:
         off = attempt.miss_s / (LENGTH_SPREAD * asked_s)
-        return not attempt.edit.segments, attempt.miss_s > desk.unit_s / 2.0, 0.5 * off**2 - attempt.log_prob
+        return not attempt.edit.segments, attempt.miss_s > unit_s / 2.0, 0.5 * off**2 - attempt.log_prob
 
-    return min(found, key=preference).edit
+    return min(attempts, key=rank)
 
 
 class _Aimed(NamedTuple):

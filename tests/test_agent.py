@@ -9,8 +9,10 @@ from toy_tracks import toy_config, toy_demonstration
 
 from rl_editor.actions import ActionSpace, legal_mask
 from rl_editor.agent import (
+    FEW_TRACKS,
     Agent,
     Jitter,
+    Keys,
     PolicyNetwork,
     ValueNetwork,
     kind_entropy,
@@ -200,6 +202,26 @@ def test_sampling_follows_the_probabilities() -> None:
     log_probs = torch.tensor([0.1, 0.6, 0.3]).log().expand(20000, 3)
     share = torch.bincount(sample(log_probs, torch.Generator().manual_seed(0)), minlength=3) / 20000
     assert share.tolist() == pytest.approx([0.1, 0.6, 0.3], abs=0.015)  # 4 standard errors of 0.0035
+
+
+def test_what_is_impossible_is_never_drawn() -> None:
+    log_probs = torch.tensor([-1e9, 0.4, 0.6, -1e9])
+    log_probs[1:3] = log_probs[1:3].log()
+    drawn = sample(log_probs.expand(50_000, 4), torch.Generator().manual_seed(1))
+    assert set(drawn.tolist()) == {1, 2}
+
+
+@pytest.mark.parametrize("n_tracks", [1, FEW_TRACKS, FEW_TRACKS + 1])  # all songs at once, and each its own keys
+def test_pointing_is_a_dot_product_with_the_keys_of_ones_own_song(n_tracks: int) -> None:
+    g = torch.Generator().manual_seed(0)
+    keys, query = torch.randn(n_tracks, 5, 16, generator=g), torch.randn(7, 16, generator=g)
+    track = torch.randint(n_tracks, (7,), generator=g)
+    token = torch.randint(5, (7, 3), generator=g)
+    pointed = Keys(keys, track).pointed_at(query, token)
+    for env in range(7):
+        for offset in range(3):
+            by_hand = float(query[env] @ keys[track[env], token[env, offset]]) / 4.0  # sqrt(16)
+            assert float(pointed[env, offset]) == pytest.approx(by_hand, abs=1e-5)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what is missing")

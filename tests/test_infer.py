@@ -12,11 +12,11 @@ from rl_editor.actions import CUT, KEEP
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.config import Config
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
-from rl_editor.infer import analysis_settings, edit_file, edit_recording
+from rl_editor.infer import _Attempt, _preferred, analysis_settings, edit_file, edit_recording
 from rl_editor.state import AudioState
 from tests.test_data import RATE, song
 
@@ -85,6 +85,29 @@ class TestEditRecording:
 
         assert drawn(1) == drawn(1)
         assert drawn(1) != drawn(2)
+
+    @pytest.mark.parametrize("bars", [6, 13, 20])
+    def test_asked_for_a_length_it_is_met_within_half_a_unit(
+        self, policy: Policy, state: AudioState, bars: int
+    ) -> None:
+        asked_s = 2.0 * bars + 0.3  # bars of four beats of half a second
+        edit = edit_recording(policy, state, target_duration_s=asked_s)
+        assert edit.duration_s == pytest.approx(asked_s, abs=1.0)
+        assert edit == edit_recording(policy, state, target_duration_s=asked_s)
+
+    def test_the_likeliest_attempt_near_the_length_is_taken(self, state: AudioState) -> None:
+        nothing = EditList(state.recording, ())
+        edits = {name: replace(nothing, actions=(name,), segments=(Segment(0, 9),)) for name in "abcd"}
+        attempts = [
+            _Attempt(nothing, 0.0, 0.0),  # plays nothing: last resort
+            _Attempt(edits["a"], -1.0, 1.1),  # likeliest, but more than half a unit off
+            _Attempt(edits["b"], -9.0, 0.9),  # -9 - (0.9 / 3)^2 / 2 = -9.045; 3 is 3 % of 100 s
+            _Attempt(edits["c"], -8.98, 1.0),  # -8.98 - (1.0 / 3)^2 / 2 = -9.036: the best of the near ones
+            _Attempt(edits["d"], -20.0, 0.0),
+        ]
+        assert _preferred(attempts, asked_s=100.0, unit_s=2.0).edit.actions == ("c",)
+        assert _preferred(attempts, asked_s=100.0, unit_s=2.2).edit.actions == ("a",)
+        assert _preferred(attempts[:1], asked_s=100.0, unit_s=2.0).edit is nothing
 
     def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
         with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):

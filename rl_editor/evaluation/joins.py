@@ -66,7 +66,7 @@ def join_diagnostics(edit: EditList, samples: Samples, state: AudioState) -> lis
                 _level_step_db(samples, at),
                 100.0 * float((natural < distance).mean()) if len(natural) >= MIN_NATURAL else None,
                 _beat_error_ms(state.grid, leave_s, land_s),
-                _bar_phase_kept(state.grid, leave_s, land_s),
+                bar_phase_kept(state.grid, leave_s, land_s),
                 _click(samples, at),
             )
         )
@@ -132,7 +132,8 @@ def _interval_s(grid: BeatGrid, time_s: float) -> float:
     return float(grid.times_s[beat + 1] - grid.times_s[beat])
 
 
-def _bar_phase_kept(grid: BeatGrid, leave_s: float, land_s: float) -> bool | None:
+def bar_phase_kept(grid: BeatGrid, leave_s: float, land_s: float) -> bool | None:
+    """Whether the beat of the bar comes that was due; None outside whole beats."""
     due, comes = (int(np.argmin(np.abs(grid.times_s - t))) for t in (leave_s, land_s))
     if due == 0 or comes >= grid.n_beats:
         return None

@@ -1,0 +1,95 @@
+"""A way of editing, read off edits whose every bar is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from world_tracks import track
+
+from rl_editor.actions import CUT, KEEP, ActionSpace, ReorderAction
+from rl_editor.cli import app
+from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration
+from rl_editor.errors import DatasetError
+from rl_editor.labels import EditLabels, decode
+from rl_editor.profile import StyleProfile, profiles, rows
+from rl_editor.profile.picture import _bins, _histogram, save_picture
+from rl_editor.profile.words import save_table, table, to_dict
+
+SPACE = ActionSpace()
+
+
+def edited(actions: list[int], *, style: str = "mine", form: str = "iabb") -> Demonstration:
+    state = track(form=form)  # 8 bars a letter; i is weak, b is loud
+    units = state.grid.units(4)
+    edit = decode(actions, units, SPACE, source=state.recording, crossfade_ms=0.0, unit_beats=4)
+    labels = EditLabels(np.array(actions), np.ones(len(actions)), 1.0)
+    return Demonstration(f"{style}_x", "x", style, state.grid, state.features, labels, edit, "train")
+
+
+def mine() -> StyleProfile:
+    move = SPACE.encode(ReorderAction(28, 8))
+    e = SPACE.extend
+    # the intro goes, 8 bars stay, 4 are looped three times, 8 stay, the last four go before bar 8
+    actions = [CUT] * 8 + [KEEP] * 8 + [3, e, e, e] + [KEEP] * 8 + [move, e, e, e]
+    return profiles([edited(actions)], Config())[0]
+
+
+def test_shares_and_lengths_are_those_of_the_edit() -> None:
+    found = mine()
+    assert found.n_songs == 1
+    assert found.actions == {"KEEP": 0.5, "CUT": 0.25, "LOOP": 0.125, "REORDER": 0.125}  # 16, 8, 4, 4 of 32 bars
+    assert (found.kept_bars, found.cut_bars) == ((8, 8), (8,))
+    assert (found.loop_bars, found.loop_times) == ((4,), (3,))
+    assert (found.move_bars, found.move_distance) == ((4,), (-20,))
+    assert found.length_ratio[0] == pytest.approx((24 + 2 * 4) / 32, abs=0.01)  # bars are nearly of one length
+    assert found.plays_by_place[0] == 0.0  # the intro is the first quarter
+    assert found.plays_by_place[2:] == (1.0, 1.0, 1.0)
+    assert found.plays_by_strength[0] < found.plays_by_strength[-1] == 1.0
+
+
+def test_joins_on_the_bar_are_said_to_be_so() -> None:
+    found = mine()
+    assert max(found.join_off_ms) < 0.1  # a frame
+    assert found.phase_kept == 1.0
+    assert 0.0 < found.join_cost < 1.0
+    # moved block, a, two returns of the loop, and the loop runs on into what follows: joins move>a, loop, loop
+    assert found.joins_per_minute[0] == pytest.approx(3 / (32 * 2.0 / 60), rel=0.02)
+
+
+def test_what_never_happens_is_not_a_number_and_keeps_quiet(tmp_path: Path) -> None:
+    found = profiles([edited([KEEP] * 32)], Config())[0]
+    assert found.join_cost != found.join_cost
+    assert found.loop_bars == found.join_off_ms == ()
+    assert to_dict(found)["join_cost"] is None
+    json.dumps(to_dict(found), allow_nan=False)
+    save_table([found], tmp_path / "t.csv")
+    assert "mine,join_cost,,1\n" in (tmp_path / "t.csv").read_text()
+    save_picture([found], tmp_path / "p.png")
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_styles_stand_side_by_side_in_order() -> None:
+    both = profiles([edited([KEEP] * 32, style="z"), edited([CUT] * 16 + [KEEP] * 16, style="a")], Config())
+    assert [p.style for p in both] == ["a", "z"]
+    head, edits, *_ = table(both).splitlines()
+    assert head.split() == ["a", "z"]
+    assert edits.split() == ["edits", "1", "1"]
+    assert any(row["measure"] == "plays_by_place_1" and row["value"] == 0.0 for row in rows(both[0]))
+
+
+def test_nothing_has_no_profile() -> None:
+    with pytest.raises(DatasetError, match="no pairs"):
+        profiles([], Config())
+
+
+def test_bins_by_hand() -> None:
+    assert _histogram([1, 2, 4, 40], (1, 3, 5, 100)) == [0.5, 0.25, 0.25]
+    assert _bins((1, 2, 5, 100)) == ["1", "2–4", "5+"]
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["profile", str(tmp_path)])
+    assert result.exit_code != 0
