@@ -168,7 +168,7 @@ def _to_length(desk: _Desk, chance: _Chance | None, draws: _Chance) -> EditList:
 
 
 def _preferred(attempts: Sequence[_Attempt], *, asked_s: float, unit_s: float) -> _Attempt:
-    """What plays at all, then what is within half a unit of the length, then the likeliest, its miss held against it."""
+    """What plays at all, then what is within half a unit of the length, then the likeliest for its miss."""
 
     def rank(attempt: _Attempt) -> tuple[bool, bool, float]:
         off = attempt.miss_s / (LENGTH_SPREAD * asked_s)
