@@ -199,6 +199,13 @@ class PolicyNetwork(nn.Module):
         logits = torch.cat([kinds[:, :-1], kinds[:, -1:] + targets], dim=1)
         return logits.masked_fill(~seen.mask, ILLEGAL)
 
+    @torch.no_grad()
+    def sharpen(self, factor: float) -> None:
+        """Multiply the logits of kinds and of targets: the likeliest decisions stay, the others get rarer."""
+        for layer in (self.kinds, self.query, self.offset):
+            layer.weight.mul_(factor)
+            layer.bias.mul_(factor)
+
 
 class ValueNetwork(nn.Module):
     """Embedding, style, history and progress to the expected rest of the reward."""

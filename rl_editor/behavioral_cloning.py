@@ -225,8 +225,7 @@ class _Cloning:
     def _agreement(self, songs: Songs) -> dict[str, float]:
         """How the policy's own edits agree with the editor's, on average with and without a target duration."""
         embeddings = self.agent.encode(songs.batch)
-        both = [play_greedily(self.agent, embeddings, songs, self.config, hide_target=hide) for hide in (False, True)]
-        shown, hidden = (played.agreed for played in both)
+        shown, hidden = (played.agreed for played in play_greedily(self.agent, embeddings, songs, self.config))
         return {name: (shown[name] + hidden[name]) / 2.0 for name in shown}
 
     def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> Losses:

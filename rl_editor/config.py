@@ -190,7 +190,7 @@ class TrainingConfig:
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1 ...
     seed: Natural = 0
-    threads: Natural = 1  # torch threads; 1 gives the same bytes every time, 0 leaves torch's default
+    threads: Natural = 1  # torch threads; only 1 gives the same bytes every time, 0 leaves torch's default
     mixed_precision: bool = False
     gradient_accumulation_steps: Count = 1
     duration_dropout: Probability = 0.5  # share of episodes trained without a target duration
@@ -220,7 +220,8 @@ class PPOConfig:
     clip_ratio: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     entropy_coeff: NonNegative = 0.05
     value_coeff: NonNegative = 0.5
-    kl_coeff: NonNegative = 0.3  # penalty towards the behavioural-cloning policy
+    kl_coeff: NonNegative = 0.1  # penalty towards the behavioural-cloning policy
+    sharpness: Annotated[float, Field(ge=1.0)] = 2.0  # the clone's logits are multiplied by it before PPO starts
     weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8  # kept of the averaged weights per update
     agreement_loss: NonNegative = 0.02  # of balanced accuracy on validation songs, that the policy kept may lose
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -230,7 +231,7 @@ class PPOConfig:
     epochs: Count = 2
     minibatches: Count = 16
     max_grad_norm: Positive = 0.5
-    total_timesteps: Count = 100000
+    total_timesteps: Count = 1000000
 
 
 @dataclass(config=_STRICT)

@@ -208,11 +208,18 @@ def lessons_of(songs: Songs, config: Config, *, student: Student | None = None) 
 
 
 class Greedy(NamedTuple):
-    """How the likeliest decisions score, per environment, and how they agree with the editor."""
+    """How the likeliest decisions score, per song, and how they agree with the editor."""
 
-    terms: Float[Tensor, "envs terms"]
-    score: Float[Tensor, " envs"]
+    terms: Float[Tensor, "songs terms"]
+    score: Float[Tensor, " songs"]
     agreed: dict[str, float]
+
+
+class Played(NamedTuple):
+    """Every song edited twice."""
+
+    shown: Greedy  # the target duration shown
+    hidden: Greedy  # and hidden
 
 
 @torch.no_grad()
@@ -222,25 +229,31 @@ def play_greedily(
     songs: Songs,
     config: Config,
     *,
-    hide_target: bool,
     learned_reward: LearnedReward | None = None,
-) -> Greedy:
+) -> Played:
     """Edit every song by the likeliest decisions; the reward asks for the editor's length even where it is hidden."""
+    device, n_songs = songs.style.device, len(songs)
     env = songs.environment(
         config,
-        n_envs=len(songs),
-        generator=torch.Generator(songs.style.device).manual_seed(config.training.seed),
-        target_dropout=float(hide_target),
+        n_envs=N_VARIANTS * n_songs,
+        generator=torch.Generator(device).manual_seed(config.training.seed),
         learned_reward=learned_reward,
     )
-    observation = env.reset(torch.arange(env.n_envs, device=env.device))
+    track = torch.arange(n_songs, device=device).repeat(N_VARIANTS)
+    observation = env.reset(track, hidden=torch.arange(len(track), device=device) >= n_songs)
     for _ in range(int(env.batch.n_units.max())):
         result = env.step(agent.logits(embeddings, observation).argmax(1), auto_reset=False)
         observation = result.observation
     counts = songs.weight > 0
-    kinds = kinds_of(ActionSpace(config.action_space), songs.style.device)
-    agreed = agreement(env.actions[:, : counts.shape[1]][counts].long(), songs.actions[counts], kinds)
-    return Greedy(result.info.terms, result.info.total, agreed)
+    kinds = kinds_of(ActionSpace(config.action_space), device)
+
+    def greedy(part: slice) -> Greedy:
+        actions = env.actions[part, : counts.shape[1]][counts].long()
+        return Greedy(
+            result.info.terms[part], result.info.total[part], agreement(actions, songs.actions[counts], kinds)
+        )
+
+    return Played(greedy(slice(0, n_songs)), greedy(slice(n_songs, None)))
 
 
 def style_order(demonstrations: Sequence[Demonstration], config: Config) -> tuple[str, ...]:

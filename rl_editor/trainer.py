@@ -6,14 +6,16 @@ that end go on with another song), estimate advantages with GAE, then some epoch
 
     - clipped objective + value_coeff * value error - entropy_coeff * entropy + kl_coeff * KL(policy || clone)
 
-Advantages are normalised over the update. A minibatch holds the samples of a few songs, so that only those are encoded
-again. An update ends early when the policy has moved further than ``ppo.target_kl``. Targets are hidden in
-``training.duration_dropout`` of the episodes, while the reward still asks for them. Dropout is off, so that the ratio
-of new to old policy is 1 before the first step. What is judged and kept are weights averaged over the latest updates
-(``ppo.weight_average``; Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging"), since the
-likeliest decisions jump from update to update. Those that edit the validation songs best (greedily, with and without
-their target) are kept, of those that agree with the editor within ``ppo.agreement_loss`` of the clone; these may be the
-clone's.
+A clone hedges: smoothed labels and class weights make it less sure than its editor was. So its logits are multiplied
+by ``ppo.sharpness`` first, which changes none of its likeliest decisions; drawn as they were, most episodes would be
+spent on edits that nobody would make. Advantages are normalised over the update. A minibatch holds the samples of a
+few songs, so that only those are encoded again. An update ends early when the policy has moved further than
+``ppo.target_kl``. Targets are hidden in ``training.duration_dropout`` of the episodes, while the reward still asks for
+them. Dropout is off, so that the ratio of new to old policy is 1 before the first step. What is judged and kept are
+weights averaged over the latest updates (``ppo.weight_average``; Polyak & Juditsky 1992, "Acceleration of stochastic
+approximation by averaging"), since the likeliest decisions jump from update to update. Those that edit the validation
+songs best (greedily, with and without their target) are kept, of those that agree with the editor within
+``ppo.agreement_loss`` of the clone; these may be the clone's.
 
 The chance of an update is drawn from the seed and its number alone: a run that was killed goes on to the same result.
 """
@@ -48,7 +50,16 @@ from rl_editor.checkpoint import (
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.errors import CheckpointError, DatasetError
-from rl_editor.lessons import KINDS, kinds_of, play_greedily, run_fingerprint, seed_of, songs_of, torch_threads
+from rl_editor.lessons import (
+    KINDS,
+    Greedy,
+    kinds_of,
+    play_greedily,
+    run_fingerprint,
+    seed_of,
+    songs_of,
+    torch_threads,
+)
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
 from rl_editor.reward import TERM_NAMES, LearnedReward
@@ -56,7 +67,7 @@ from rl_editor.state import Observation, ReferenceStatistics
 
 LOSSES = ("total", "policy", "value", "entropy", "clone_kl", "approx_kl", "clip_fraction")
 BEST, STATE = "best.pt", "ppo_state.safetensors"
-_VALIDATIONS = 20  # about so many over a run, beside the one before it
+_VALIDATIONS = 40  # at most so many over a run, beside the one before it
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
 _SAMPLES_AT_A_TIME = 1 << 14  # that the clone judges: bounds the memory of their dot products, 8 KiB each
@@ -145,11 +156,12 @@ class PPOTrainer:
         self.agent = agent.to(self.device)
         if not agent.is_normalised:
             agent.fit_normalisation(self.songs.batch)
+        self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
+        self.agent.policy.sharpen(config.ppo.sharpness)
         self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
         averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.agent, multi_avg_fn=averaging)
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
-        self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
         self.fingerprint += str(reference or "")
 
     @property
@@ -173,9 +185,10 @@ class PPOTrainer:
 
     def _train(self, total_timesteps: int) -> TrainingResult:
         n_updates = -(-total_timesteps // self.decisions_per_update)
-        every = max(1, n_updates // _VALIDATIONS)
+        every = -(-n_updates // _VALIDATIONS)
         self.agent.eval()
-        self.optimizer = torch.optim.Adam(self.agent.parameters(), lr=self.config.ppo.learning_rate, eps=_ADAM_EPSILON)
+        weights, rate = self.agent.parameters(), self.config.ppo.learning_rate
+        self.optimizer = torch.optim.Adam(weights, lr=rate, eps=_ADAM_EPSILON, fused=True)
         standing = self._restored(total_timesteps) or Standing()
         with torch.no_grad():
             self.clone_embeddings = self.clone.encode(self.songs.batch)
@@ -301,24 +314,13 @@ class PPOTrainer:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Edit the validation songs greedily: the score and its terms, and agreement with the editor."""
-        embeddings = self._judged().encode(self.validation_songs.batch)
-        shown, hidden = (self._greedy(embeddings, hide_target=hide) for hide in (False, True))
+        agent, songs = self._judged(), self.validation_songs
+        played = play_greedily(agent, agent.encode(songs.batch), songs, self.config, learned_reward=self.learned_reward)
+        shown, hidden = (_greedy_metrics(one) for one in played)
         both = [_mean([shown[name], hidden[name]]) for name in shown]
         metrics = dict(zip(shown, both, strict=True))
         metrics |= {"score_with_target": shown["score"], "score_without_target": hidden["score"]}
         return {f"validation/{name}": value for name, value in metrics.items()}
-
-    def _greedy(self, embeddings: Embeddings, *, hide_target: bool) -> dict[str, float]:
-        played = play_greedily(
-            self._judged(),
-            embeddings,
-            self.validation_songs,
-            self.config,
-            hide_target=hide_target,
-            learned_reward=self.learned_reward,
-        )
-        terms = dict(zip(TERM_NAMES, played.terms.mean(0).tolist(), strict=True))
-        return played.agreed | terms | {"score": float(played.score.mean())}
 
     def _judged(self) -> Agent:
         """The agent with averaged weights."""
@@ -402,6 +404,11 @@ def _rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[s
     actions = {f"actions/{kind.value.lower()}": share for kind, share in zip(KINDS, shares.tolist(), strict=True)}
     numbers = {"score": float(rollout.score[done].mean()), "episodes": float(done.sum())} | terms
     return {f"rollout/{name}": value for name, value in numbers.items()} | actions
+
+
+def _greedy_metrics(played: Greedy) -> dict[str, float]:
+    terms = dict(zip(TERM_NAMES, played.terms.mean(0).tolist(), strict=True))
+    return played.agreed | terms | {"score": float(played.score.mean())}
 
 
 def _taken(log_probs: Float[Tensor, "n actions"], action: Int[Tensor, " n"]) -> Float[Tensor, " n"]:

@@ -204,6 +204,20 @@ def test_sampling_follows_the_probabilities() -> None:
     assert share.tolist() == pytest.approx([0.1, 0.6, 0.3], abs=0.015)  # 4 standard errors of 0.0035
 
 
+def test_sharpening_keeps_the_order_and_widens_the_distance() -> None:
+    config = toy_config()
+    batch, agent = toy_batch(config), shaken(Agent(config))
+    observation = toy_observation(config, batch)
+    with torch.no_grad():
+        before = agent.logits(agent.encode(batch), observation)
+        agent.policy.sharpen(2.0)
+        after = agent.logits(agent.encode(batch), observation)
+    simple = slice(0, agent.dimensions.first_reorder)  # KEEP, CUT, LOOP, EXTEND: no target beside
+    assert torch.allclose(
+        after[:, simple][observation.mask[:, simple]], 2.0 * before[:, simple][observation.mask[:, simple]], atol=1e-4
+    )
+
+
 def test_what_is_impossible_is_never_drawn() -> None:
     log_probs = torch.tensor([-1e9, 0.4, 0.6, -1e9])
     log_probs[1:3] = log_probs[1:3].log()

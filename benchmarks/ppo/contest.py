@@ -161,7 +161,7 @@ def on_device(device: str) -> str:
 def _from_scratch(**ppo: float) -> Config:
     """Settings for learning without a clone to stay near."""
     config = Config.from_dict({"training": {"threads": THREADS, "device": "cpu"}, "tracking": {"backend": "none"}})
-    for name, value in {"entropy_coeff": 0.01, "kl_coeff": 0.0, "target_kl": 0.05, **ppo}.items():
+    for name, value in {"entropy_coeff": 0.01, "kl_coeff": 0.0, "target_kl": 0.05, "sharpness": 1.0, **ppo}.items():
         setattr(config.ppo, name, value)
     return config
 

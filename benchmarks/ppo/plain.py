@@ -66,6 +66,12 @@ class PlainPolicy(_Half):
         """No pointing: one logit per action."""
         return self.numbers(unit, seen).float().masked_fill(~seen.mask, ILLEGAL)
 
+    @torch.no_grad()
+    def sharpen(self, factor: float) -> None:
+        """Multiply all logits."""
+        self.out.weight.mul_(factor)
+        self.out.bias.mul_(factor)
+
 
 class PlainValue(_Half):
     """The critic."""

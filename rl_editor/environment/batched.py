@@ -109,13 +109,22 @@ class BatchedEditingEnv:
         return self.progress.actions
 
     def reset(
-        self, track: Int[Tensor, " episodes"] | None = None, target_ratio: Float[Tensor, " episodes"] | None = None
+        self,
+        track: Int[Tensor, " episodes"] | None = None,
+        target_ratio: Float[Tensor, " episodes"] | None = None,
+        *,
+        hidden: Bool[Tensor, " episodes"] | None = None,
     ) -> Observation:
-        """Begin every episode anew: on these tracks or drawn ones, with these targets or those of the tracks."""
+        """Begin every episode anew: on these tracks or drawn ones, with these targets or those of the tracks.
+
+        ``hidden`` says which targets are not shown; without it they are drawn, and targets given here are all shown.
+        """
         self._restart(self._everywhere, self._draw_tracks() if track is None else track.to(self.device))
         if target_ratio is not None:
             self._target_s = target_ratio.to(self.device) * self.batch.reward.duration_s[self.edits.track]
             self._hidden = torch.zeros_like(self._hidden)
+        if hidden is not None:
+            self._hidden = hidden.to(self.device)
         self._limits = self._asked()
         self._potential = self._score(self._estimate())
         return self._observe()
