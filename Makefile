@@ -49,7 +49,8 @@ check: setup  ## Lint, format, types, layers
 
 # ROWS (align, ppo-same, ppo-best; all without it), OPTIONS such as --rounds 5 or --device cuda
 bench: setup  ## Measure against what a user would run instead: one row per kind of work
-	@$(PY) -c "import sb3_contrib" 2>/dev/null || $(VENV)/bin/pip install --quiet "sb3-contrib>=2.9,<3"
+	@$(PY) -c "import sb3_contrib" 2>/dev/null || $(VENV)/bin/pip install --quiet --disable-pip-version-check \
+	  --config-settings editable_mode=compat --editable ".[bench]"
 	@$(PY) -m benchmarks.bench $(ROWS) $(OPTIONS)
 
 # FOLDER of recordings (songs are composed without it), KINDS (copies,speed,foreign,repeats,unrelated,long or single

@@ -3,14 +3,16 @@
 No audio is rendered: labels are read out of the editor's own edit list, as ``align`` recovers it.
 """
 
+import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from benchmarks.align.material import recording_files
 from rl_editor.actions import ActionSpace
 from rl_editor.analysis import analyse, analyse_track
 from rl_editor.composer import compose_song
@@ -18,10 +20,12 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis, Demonstration
 from rl_editor.editors.styles import Editor, TrackView
 from rl_editor.edits import SourceInfo
-from rl_editor.executor import run_tracks
+from rl_editor.executor import Outcome, run_tracks
 from rl_editor.labels import encode
 from rl_editor.library import Split
-from rl_editor.utils import AUDIO_SUFFIXES, audio_info, to_mono
+from rl_editor.utils import to_mono
+
+T = TypeVar("T")
 
 SHORTEST_S, LONGEST_S = 45.0, 420.0
 
@@ -36,16 +40,21 @@ class Song(NamedTuple):
 def songs_of(folder: Path | None, config: Config, *, n_songs: int) -> list[Song]:
     """Up to ``n_songs`` recordings of a folder, spread over it, or as many composed songs without one."""
     if folder is None:
-        outcomes = run_tracks(partial(_composed, config=config), range(n_songs), workers=0, label="songs")
-        return [outcome.value for outcome in outcomes if outcome.value is not None]
-    files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
-    files = [p for p in files if SHORTEST_S <= audio_info(p).duration_s <= LONGEST_S]
-    if not files:
-        raise SystemExit(f"{folder}: no recordings of {SHORTEST_S:g} to {LONGEST_S:g} s; name another folder")
-    chosen = np.unique(np.linspace(0, len(files) - 1, min(n_songs, len(files))).round().astype(int))
-    items = [str(files[k]) for k in chosen]
-    outcomes = run_tracks(partial(_recorded, config=config), items, workers=0, label="songs")
-    return [outcome.value for outcome in outcomes if outcome.value is not None]
+        return given(run_tracks(partial(_composed, config=config), range(n_songs), workers=0, label="songs"))
+    files = recording_files(folder, tracks=n_songs, shortest_s=SHORTEST_S, longest_s=LONGEST_S)
+    items = [str(file) for file in files]
+    return given(run_tracks(partial(_recorded, config=config), items, workers=0, label="songs"))
+
+
+def given(outcomes: Iterable[Outcome[Any, T]]) -> list[T]:
+    """What came of the items; those that failed are named with the reason."""
+    values = []
+    for outcome in outcomes:
+        if outcome.value is None:
+            print(f"left out: {outcome.item}: {outcome.error}", file=sys.stderr)
+        else:
+            values.append(outcome.value)
+    return values
 
 
 def demonstration(song: Song, editor: Editor, config: Config, *, seed: int, split: Split) -> Demonstration:

@@ -3,6 +3,7 @@
 Conventions: audio float32 ``[frames, 2]``, peak at most ``PEAK`` so that crossfades do not clip; beats in frames.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -60,12 +61,21 @@ def _kept(load: Callable[[], Material]) -> Material:
 
 def recordings(folder: Path, *, tracks: int, seconds: float, exclude: str = "") -> Shelf:
     """``tracks`` recordings spread over the folder, the first ``seconds`` of each."""
+    files = recording_files(folder, tracks=tracks, shortest_s=SHORTEST_S, exclude=exclude)
+    return Shelf(tuple(partial(_recorded, file, seconds) for file in files))
+
+
+def recording_files(
+    folder: Path, *, tracks: int, shortest_s: float, longest_s: float = math.inf, exclude: str = ""
+) -> list[Path]:
+    """Up to ``tracks`` recordings spread over the folder, of more than one length and at most another."""
     files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES and p.stem != exclude]
-    files = [p for p in files if audio_info(p).duration_s > SHORTEST_S]
+    files = [p for p in files if shortest_s < audio_info(p).duration_s <= longest_s]
     if not files:
-        raise SystemExit(f"{folder}: no recordings longer than {SHORTEST_S:g} s; name another folder")
+        most = f" and up to {longest_s:g} s" if math.isfinite(longest_s) else ""
+        raise SystemExit(f"{folder}: no recordings longer than {shortest_s:g} s{most}; name another folder")
     chosen = np.unique(np.linspace(0, len(files) - 1, min(tracks, len(files))).round().astype(int))
-    return Shelf(tuple(partial(_recorded, files[k], seconds) for k in chosen))
+    return [files[k] for k in chosen]
 
 
 def composed(*, tracks: int, seconds: float) -> Shelf:

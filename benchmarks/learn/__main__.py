@@ -13,7 +13,7 @@ import pandas as pd
 import typer
 import yaml
 
-from benchmarks.editing import songs_of
+from benchmarks.editing import given, songs_of
 from benchmarks.learn.editors import ALL
 from benchmarks.learn.runs import Job, Way, run
 from benchmarks.learn.tables import ablation_table, agreement_table, reward_table
@@ -65,7 +65,7 @@ def main(
         for editor in editors.split(",")
         for seed in range(seeds)
     ]
-    tables = [o.value for o in run_tracks(partial(run, songs=heard, base=base), jobs, workers=0) if o.value is not None]
+    tables = given(run_tracks(partial(run, songs=heard, base=base), jobs, workers=0))
     rows = pd.concat(tables, ignore_index=True)
     if csv is not None:
         rows.to_csv(csv, index=False)

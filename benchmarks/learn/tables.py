@@ -57,7 +57,7 @@ def reward_table(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def ablation_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
-    """Markdown: per way to learn, the mean share of the way over editors, and agreement per editor."""
+    """Markdown: per way to learn, the telling measure of every editor, and their mean."""
     part = rows[rows["condition"] == condition]
     editors = list(dict.fromkeys(part["editor"]))
     yield "| way | mean | " + " | ".join(f"{e}, {_telling(part, e)}" for e in editors) + " |"

@@ -20,6 +20,7 @@ from rl_editor.agent import Agent, resolve_device
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.editors import EDITORS
+from rl_editor.library import Split
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.trainer import PPOTrainer
 
@@ -61,9 +62,9 @@ class Contest:
         torch.set_num_threads(THREADS)
         songs: list[Song] = songs_of(None, config, n_songs=N_SONGS)
         split = split_names(songs, seed=0, held_out=HELD_OUT, n_train=len(songs))
-        learns = {name: ("validation" if part == "test" else "train") for name, part in split.items()}
+        learns: dict[str, Split] = {name: "validation" if part == "test" else "train" for name, part in split.items()}
         demonstrations = [
-            demonstration(song, editor, config, seed=0, split=learns[song.name])  # type: ignore[arg-type]
+            demonstration(song, editor, config, seed=0, split=learns[song.name])
             for song in songs
             for editor in EDITORS.values()
         ]
@@ -106,11 +107,15 @@ class Contest:
                 moments.append(Moment(spent, int(model.num_timesteps), self.peer_held_out(model)))
         return moments
 
+    def decisions_per_update(self, config: Config) -> int:
+        """Of our trainer with these settings: the longest song by the environments."""
+        return max(len(d.labels.actions) for d in in_split(self.demonstrations, "train")) * config.ppo.n_envs
+
     def ours(self, agent: Agent, config: Config, *, steps: int) -> list[Moment]:
         """Train ours, from scratch."""
-        clock = _Clock()
+        clock = _Clock(self.decisions_per_update(config))
         trainer = PPOTrainer(config, agent, self.demonstrations, styles=self.styles, logger=clock)
-        clock.start(trainer.decisions_per_update)
+        clock.started = time.perf_counter()
         trainer.train(steps)
         return clock.moments
 
@@ -127,7 +132,7 @@ def seconds_of_peer(contest: Contest) -> float:
 def seconds_of_ours(contest: Contest) -> float:
     """The same with our trainer and the peer's network."""
     config = _from_scratch(n_envs=SAME_ENVS, epochs=EPOCHS, learning_rate=LEARNING_RATE)
-    per_update = max(len(d.labels.actions) for d in in_split(contest.demonstrations, "train")) * SAME_ENVS
+    per_update = contest.decisions_per_update(config)
     config.ppo.minibatches = per_update // BATCH
     moments = contest.ours(PlainAgent(config), config, steps=2 * per_update)
     return (moments[2].seconds - moments[1].seconds) * 1e5 / per_update
@@ -146,15 +151,17 @@ def first_at(moments: Sequence[Moment], held_out: float) -> Moment | None:
 
 def on_device(device: str) -> str:
     """Our own network on another device, in bfloat16: decisions per second of whole updates after the first."""
+    if resolve_device(device).type == "cpu":
+        return f"PPO on {device}: left out: no such GPU here"
     config = _from_scratch(**GPU)
     config.training.device, config.training.mixed_precision = device, True
     contest = Contest.on_composed_songs(config)
-    trainer_steps = max(len(d.labels.actions) for d in in_split(contest.demonstrations, "train")) * config.ppo.n_envs
-    moments = contest.ours(Agent(config), config, steps=GPU_UPDATES * trainer_steps)
+    per_update = contest.decisions_per_update(config)
+    moments = contest.ours(Agent(config), config, steps=GPU_UPDATES * per_update)
     seconds = moments[-1].seconds - moments[1].seconds
     return (
         f"PPO on {resolve_device(device)}, {config.ppo.n_envs:,} environments, bfloat16, {config.ppo.epochs} epochs: "
-        f"{(GPU_UPDATES - 1) * trainer_steps / seconds:,.0f} steps/s, validation included"
+        f"{(GPU_UPDATES - 1) * per_update / seconds:,.0f} steps/s, validation included"
     )
 
 
@@ -169,13 +176,9 @@ def _from_scratch(**ppo: float) -> Config:
 class _Clock(TrainingLogger):
     """Notes when each update ended and what it scored."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_update: int) -> None:
         super().__init__()
         self.moments: list[Moment] = []
-        self.started, self.per_update = 0.0, 0
-
-    def start(self, per_update: int) -> None:
-        """Begin to count."""
         self.started, self.per_update = time.perf_counter(), per_update
 
     def _write_metrics(self, metrics: Mapping[str, float], step: int) -> None:

@@ -1,7 +1,7 @@
 """Recordings for the contest, and the Gymnasium environment that the peer plays on them.
 
 Songs are composed (``rl_editor.composer``) and edited by the editors of the default corpus: nothing is downloaded, and
-both learners meet the same tables. The last quarter of the songs is held out.
+both learners meet the same tables.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,6 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.environment import AudioEditingEnv
 from rl_editor.state import AudioState
-
-HELD_OUT = 0.25  # of the songs
 
 
 class Songbook(gymnasium.Env[Float32[np.ndarray, " size"], SupportsIndex]):
