@@ -1,6 +1,7 @@
 """A way of editing, read off edits whose every bar is known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,19 @@ def test_what_never_happens_is_not_a_number_and_keeps_quiet(tmp_path: Path) -> N
     assert "mine,join_cost,,1\n" in (tmp_path / "t.csv").read_text()
     save_picture([found], tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_without_downbeats_and_with_one_bar_there_is_a_profile_all_the_same() -> None:
+    d = edited([KEEP] * 8 + [CUT] * 8 + [KEEP] * 16)
+    nowhere = replace(d.grid, bar_position=np.full(d.grid.n_beats, 1))  # no beat is known to be the first of a bar
+    found = profiles([replace(d, grid=nowhere)], Config())[0]
+    assert found.join_off_ms == ()
+    assert found.joins_per_minute[0] > 0.0
+    state = track(form="a", bars_per_section=1)
+    edit = decode([KEEP], state.grid.units(4), SPACE, source=state.recording, crossfade_ms=0.0, unit_beats=4)
+    labels = EditLabels(np.array([KEEP]), np.ones(1), 1.0)
+    bar = profiles([Demonstration("x", "x", "s", state.grid, state.features, labels, edit, "train")], Config())[0]
+    assert (bar.length_ratio[0], bar.joins_per_minute) == (pytest.approx(1.0), (0.0,))
 
 
 def test_styles_stand_side_by_side_in_order() -> None:

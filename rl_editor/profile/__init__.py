@@ -137,18 +137,22 @@ class _Read:
         ]
         downbeats = grid.times_s[:-1][grid.bar_position == 0]
         lands = np.array([land for _, land in pairs])
-        off = np.abs(lands[:, None] - downbeats[None]).min(axis=1) * 1000.0 if len(lands) and len(downbeats) else lands
+        off_ms = np.abs(lands[:, None] - downbeats).min(axis=1) * 1000.0 if len(downbeats) else np.zeros(0)
         kept = [bar_phase_kept(grid, leave, land) for leave, land in pairs]
         state = AudioState(grid, self.d.features, self.d.source)
         costs = JoinCosts(state, self.config)
         drawn = np.random.default_rng(0).integers(0, costs.n_points, (2, _RANDOM_JOINS))
         found = costs.of_edit(self.d.edit)
-        mean = found.inner / found.n_joins if found.n_joins else np.nan
-        return _Joins(off, [k for k in kept if k is not None], mean / float(costs.between(*drawn).mean()))
+        scale = found.n_joins * float(
+            costs.between(*drawn).mean()
+        )  # 0: no joins, or all seamless
+        cost = found.inner / scale if scale > 0.0 else np.nan
+        return _Joins(len(pairs), off_ms, [k for k in kept if k is not None], cost)
 
 
 @dataclass(frozen=True, eq=False)
 class _Joins:
+    n: int
     off_ms: Float[np.ndarray, " joins"]
     phase_kept: Sequence[bool]
     cost: float
@@ -177,7 +181,7 @@ def _profile(style: str, demonstrations: Sequence[Demonstration], config: Config
         move_bars=tuple(n for _, _, n in moves),
         move_distance=tuple(_distance(song, unit) for song, unit, _ in moves),
         joins_per_minute=tuple(
-            60.0 * len(found.off_ms) / max(song.d.edit.duration_s, 1.0) for found, song in zip(joins, read, strict=True)
+            60.0 * found.n / max(song.d.edit.duration_s, 1.0) for found, song in zip(joins, read, strict=True)
         ),
         join_off_ms=tuple(float(ms) for found in joins for ms in found.off_ms),
         phase_kept=_mean([float(kept) for found in joins for kept in found.phase_kept]),

@@ -61,16 +61,16 @@ def _shares(values: Sequence[float]) -> str:
     return " ".join(_share(v).removesuffix(" %") for v in values) + " %"
 
 
-def _middle(values: Numbers, unit: str, digits: int = 0) -> str:
-    """The median and the middle half."""
+def _middle(values: Numbers, unit: str = "", digits: int = 0) -> str:
+    """The median and the middle half; ``unit`` begins with a space."""
     if not values:
         return _NONE
     low, median, high = np.percentile(values, [25, 50, 75])
-    return f"{median:.{digits}f} {unit} ({low:.{digits}f}–{high:.{digits}f})"
+    return f"{median:.{digits}f}{unit} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def _blocks(bars: Sequence[int], times: str, n_songs: int) -> str:
-    return f"{len(bars) / n_songs:.1f} a song, {_middle(bars, 'bars')}{times}" if bars else "none"
+    return f"{len(bars) / n_songs:.1f} a song, {_middle(bars, ' bars')}{times}" if bars else "none"
 
 
 def _loops(p: StyleProfile) -> str:
@@ -88,16 +88,16 @@ def _on_the_beat(p: StyleProfile) -> str:
 
 _LINES: tuple[tuple[str, Callable[[StyleProfile], str]], ...] = (
     ("edits", lambda p: str(p.n_songs)),
-    ("length of the edit", lambda p: _middle([100.0 * r for r in p.length_ratio], "%")),
+    ("length of the edit", lambda p: _middle([100.0 * r for r in p.length_ratio], " %")),
     ("bars kept, cut, looped, moved", lambda p: _shares(list(p.actions.values()))),
     ("plays of sections, weak to strong", lambda p: _shares(p.plays_by_strength)),
     ("plays of the song, start to end", lambda p: _shares(p.plays_by_place)),
     ("plays of what is new / heard before", lambda p: f"{_share(p.plays_first)} / {_share(p.plays_again)}"),
-    ("stretches kept", lambda p: _middle(p.kept_bars, "bars")),
-    ("stretches cut", lambda p: _middle(p.cut_bars, "bars")),
+    ("stretches kept", lambda p: _middle(p.kept_bars, " bars")),
+    ("stretches cut", lambda p: _middle(p.cut_bars, " bars")),
     ("loops", _loops),
     ("moves", _moves),
-    ("joins per minute", lambda p: _middle(p.joins_per_minute, "", 1).replace(" (", "(")),
+    ("joins per minute", lambda p: _middle(p.joins_per_minute, digits=1)),
     (f"joins within {ON_THE_BEAT_MS:g} ms of a downbeat", _on_the_beat),
     ("joins that keep the beat of the bar", lambda p: _share(p.phase_kept)),
     ("cost of joins, of random ones", lambda p: _share(p.join_cost)),
