@@ -143,9 +143,7 @@ class _Read:
         costs = JoinCosts(state, self.config)
         drawn = np.random.default_rng(0).integers(0, costs.n_points, (2, _RANDOM_JOINS))
         found = costs.of_edit(self.d.edit)
-        scale = found.n_joins * float(
-            costs.between(*drawn).mean()
-        )  # 0: no joins, or all seamless
+        scale = found.n_joins * float(costs.between(*drawn).mean())  # 0: no joins, or all seamless
         cost = found.inner / scale if scale > 0.0 else np.nan
         return _Joins(len(pairs), off_ms, [k for k in kept if k is not None], cost)
 
