@@ -1,5 +1,6 @@
 """One training run: an editor, a seed, a way to learn; what comes of it on songs that it never heard."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,10 +16,10 @@ from rl_editor.behavioral_cloning import train_bc
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.edits import EditList
-from rl_editor.evaluation.comparison import Plan, evaluate_plans
-from rl_editor.infer import edit_recording
+from rl_editor.evaluation.comparison import Plan, evaluate_plans, policy_plan
 from rl_editor.state import STRUCTURE_NAMES, AudioState, representation
 from rl_editor.state.structure import Structure, structure
+from rl_editor.trainer import PPOTrainer
 
 AGAIN = "again"  # the editor on another day: the ceiling
 HELD_OUT = 1 / 3
@@ -81,23 +82,12 @@ def silenced(beginnings: Sequence[str]) -> Iterator[None]:
 
 
 def _learned(demonstrations: Sequence[Demonstration], config: Config, *, with_ppo: bool) -> dict[str, Plan]:
-    import copy
-
-    from rl_editor.trainer import PPOTrainer
-
     cloned = train_bc(demonstrations, config).policy
     policies = {"bc": replace(cloned, agent=copy.deepcopy(cloned.agent))}
     if with_ppo:
         trainer = PPOTrainer(config, cloned.agent, demonstrations, styles=cloned.styles)
         policies["ppo"] = trainer.train().policy
-    return {name: _plan(policy) for name, policy in policies.items()}
-
-
-def _plan(policy: Any) -> Plan:
-    def plan(d: Demonstration, state: AudioState, target_duration_s: float | None) -> EditList:
-        return edit_recording(policy, state, target_duration_s=target_duration_s, style=d.style)
-
-    return plan
+    return {name: policy_plan(policy) for name, policy in policies.items()}
 
 
 def _recalled(edits: Mapping[str, EditList]) -> Plan:

@@ -188,7 +188,7 @@ def evaluate_policies(
     Raises:
         DatasetError: no demonstration is in that split.
     """
-    plans = {name: _policy_plan(policy) for name, policy in policies.items()}
+    plans = {name: policy_plan(policy) for name, policy in policies.items()}
     return evaluate_plans(plans, demonstrations, config, split=split, seed=seed, reference=reference)
 
 
@@ -310,7 +310,8 @@ class _Track:
         }
 
 
-def _policy_plan(policy: "Policy") -> Plan:
+def policy_plan(policy: "Policy") -> Plan:
+    """Edits as the policy does, in the demonstration's style where it knows it."""
     from rl_editor.infer import edit_recording
 
     def plan(demonstration: Demonstration, state: AudioState, target_duration_s: float | None) -> EditList:

@@ -35,6 +35,12 @@ def within_track(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n
     return np.asarray(np.clip(scores, -MOST_DEVIATIONS, MOST_DEVIATIONS))
 
 
+def unit_rows(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
+    """Rows of length 1; silence stays 0."""
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.where(length > DEVIATION_FLOOR, values / np.maximum(length, DEVIATION_FLOOR), 0.0)
+
+
 def level_db(features: BeatFeatures) -> Float[np.ndarray, " beats"]:
     """Level of every beat in dB re full scale."""
     return 20.0 * np.log10(np.maximum(features.column("rms").astype(np.float64), _LEVEL_FLOOR))

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import UnitGrid
-from rl_editor.state.hearing import DEVIATION_FLOOR, level_db, novelty, section_bounds, within_track
+from rl_editor.state.hearing import level_db, novelty, section_bounds, unit_rows, within_track
 
 _STRENGTH_NAMES = (
     "strength",  # mean over the span
@@ -75,8 +75,8 @@ def span_columns(
         units: decision units.
         block: units in a block, and in the shortest section.
     """
-    force, texture = _force(features, units), _texture(features, units)
-    sound = _unit_rows(_pooled(heard, units))
+    force = _force(features, units)
+    texture, sound = _texture(force, features, units), unit_rows(_pooled(heard, units))
     seconds, unit = np.diff(units.times_s), np.arange(units.n_units)
     lead_in = int(np.argmin(units.partial))  # 0 where every unit is partial
     cuts = section_bounds(novelty(texture, span=block), shortest=block)
@@ -97,9 +97,8 @@ def _force(features: BeatFeatures, units: UnitGrid) -> _Force:
     return _Force(level, onset, centroid)
 
 
-def _texture(features: BeatFeatures, units: UnitGrid) -> Float[np.ndarray, "units columns"]:
+def _texture(force: _Force, features: BeatFeatures, units: UnitGrid) -> Float[np.ndarray, "units columns"]:
     """What tells a verse from a chorus, per unit."""
-    force = _force(features, units)
     loud = [weight * getattr(force, name) for name, weight in _TEXTURE_WEIGHTS.items()]
     chosen = [features.names.index(name) for name in _CEPSTRUM if name in features.names]
     cepstrum = within_track(_pooled(features.values[:, chosen], units))
@@ -170,9 +169,3 @@ def _pooled(values: Float[np.ndarray, "beats columns"], units: UnitGrid) -> Floa
     """Mean over the beats of every unit."""
     sums: np.ndarray = np.add.reduceat(values.astype(np.float64), units.beat_bounds[:-1], axis=0)
     return sums / np.diff(units.beat_bounds)[:, None]
-
-
-def _unit_rows(values: Float[np.ndarray, "units columns"]) -> Float[np.ndarray, "units columns"]:
-    """Rows of length 1; silence stays 0."""
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.where(length > DEVIATION_FLOOR, values / np.maximum(length, DEVIATION_FLOOR), 0.0)

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid, UnitGrid
-from rl_editor.state.hearing import DEVIATION_FLOOR, heard, novelty
+from rl_editor.state.hearing import heard, novelty, unit_rows
 from rl_editor.state.spans import SPAN_NAMES, span_columns
 
 RUN_BEATS = 16  # a passage is compared as four blocks of four beats: four bars of 4/4
@@ -97,9 +97,7 @@ def _passages(
     for offset in range(0, RUN_BEATS, BLOCK_BEATS):
         low = np.minimum(bounds[:-1] + offset, n)
         blocks.append(total[np.minimum(low + BLOCK_BEATS, n)] - total[low])
-    stacked = np.concatenate(blocks, axis=1)
-    length = np.linalg.norm(stacked, axis=1, keepdims=True)
-    return np.where(length > DEVIATION_FLOOR, stacked / np.maximum(length, DEVIATION_FLOOR), 0.0).astype(np.float32)
+    return unit_rows(np.concatenate(blocks, axis=1)).astype(np.float32)
 
 
 def _likeness(passages: Float[np.ndarray, "units stacked"], *, apart: int) -> _Likeness:
