@@ -9,7 +9,7 @@ STAMP := $(VENV)/.made-from-lock
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 QUIET := DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
 
-.PHONY: help setup repro test test-slow check bench bench-align bench-learn mlflow-ui clean
+.PHONY: help setup repro test test-slow check bench bench-align bench-beats bench-learn mlflow-ui clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,12 @@ bench: setup  ## Measure against what a user would run instead: one row per kind
 # ones), TRACKS, OPTIONS such as --edits 2 --seconds 60 --seed 1
 bench-align: setup  ## Measure alignment on known edits: tables per kind; FOLDER= KINDS= TRACKS= narrow it
 	@$(PY) -m benchmarks.align $(if $(FOLDER),"$(FOLDER)") $(if $(KINDS),--kinds $(KINDS)) $(if $(TRACKS),--tracks $(TRACKS)) $(OPTIONS)
+
+# FOLDER of .mid files whose tempo maps are right; needs fluidsynth; OPTIONS such as --songs NAME,NAME
+bench-beats: setup  ## Measure beat trackers on MIDI songs, whose beats are exact: FOLDER= of .mid files
+	@$(PY) -c "import pretty_midi" 2>/dev/null || $(VENV)/bin/pip install --quiet --disable-pip-version-check \
+	  --config-settings editable_mode=compat --editable ".[bench]"
+	@$(THREADS) $(PY) -m benchmarks.beats "$(FOLDER)" $(OPTIONS)
 
 # FOLDER of recordings (songs are composed without it), OPTIONS such as --seeds 3, --no-ppo, --ablate
 bench-learn: setup  ## Measure what is learned of several editors on held-out songs; FOLDER= narrows it

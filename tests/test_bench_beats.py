@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.beats.decoding import decoded
+from benchmarks.beats.network import (
+    FRAME_RATE_HZ,
+    HOP_SAMPLES,
+    N_BANDS,
+    RATE_HZ,
+    Activations,
+    BeatNetwork,
+    log_mel,
+)
+from benchmarks.beats.scores import bias_ms, scored
+
+
+def heard_at(beats_s: np.ndarray, *, beats_per_bar: int, first_downbeat: int, seconds: float) -> Activations:
+    """What a perfect network would hear."""
+    beat, downbeat = np.full((2, round(seconds * FRAME_RATE_HZ)), 0.02)
+    at = np.rint(beats_s * FRAME_RATE_HZ).astype(int)
+    beat[at] = 0.9
+    downbeat[at[first_downbeat::beats_per_bar]] = 0.85
+    return Activations(beat, np.minimum(beat, downbeat))
+
+
+@pytest.mark.parametrize(("bpm", "beats_per_bar"), [(171.0, 4), (93.0, 4), (128.0, 3)])
+def test_beats_and_bars_are_found_between_frames(bpm: float, beats_per_bar: int) -> None:
+    beats = np.arange(0.4, 59.0, 60.0 / bpm)
+    heard = heard_at(beats, beats_per_bar=beats_per_bar, first_downbeat=2, seconds=60.0)
+    found = decoded(heard)
+    assert found.beats_per_bar == beats_per_bar
+    late = found.beats_s[:, None] - beats
+    assert np.abs(late).min(axis=0).max() <= 0.02  # a frame lasts 20 ms
+    downbeats = found.beats_s[found.position == 0]
+    assert np.abs(downbeats[:, None] - beats[2::beats_per_bar]).min(axis=0).max() <= 0.02
+
+
+def test_a_step_in_tempo_is_followed() -> None:
+    beats = np.concatenate([np.arange(0.5, 30.0, 0.5), np.arange(30.0, 58.0, 0.45)])
+    found = decoded(heard_at(beats, beats_per_bar=4, first_downbeat=0, seconds=60.0))
+    assert np.abs(found.beats_s[:, None] - beats).min(axis=0).max() <= 0.03
+
+
+def test_a_missing_beat_is_filled_in() -> None:
+    beats = np.arange(0.5, 30.0, 0.5)
+    found = decoded(heard_at(np.delete(beats, 20), beats_per_bar=4, first_downbeat=0, seconds=30.0))
+    assert np.abs(found.beats_s - beats[20]).min() <= 0.02
+
+
+def test_scores_of_a_perfect_and_of_a_late_estimate() -> None:
+    beats = np.arange(5.0, 25.0, 0.5)
+    same = scored(beats, beats[::4], beats, beats[::4])
+    assert (same.f_measure, same.cmlt, same.amlt, same.downbeat_f_measure) == (1.0, 1.0, 1.0, 1.0)
+    assert same.bias_ms == 0.0
+    late = scored(beats + 0.02, None, beats, beats[::4])
+    assert late.f_measure == 1.0
+    assert late.bias_ms == pytest.approx(20.0)
+    assert math.isnan(late.downbeat_f_measure)
+
+
+def test_every_other_beat_has_two_thirds() -> None:
+    """Precision 1, recall 1/2: F = 2 * 1 * 0.5 / 1.5; only the looser continuity allows the level."""
+    beats = np.arange(5.0, 25.0, 0.5)
+    half = scored(beats[::2], None, beats, beats[::4])
+    assert half.f_measure == pytest.approx(2 / 3)
+    assert half.cmlt == 0.0
+    assert half.amlt == 1.0
+
+
+def test_no_beats_have_no_bias() -> None:
+    assert math.isnan(bias_ms(np.array([]), np.array([1.0])))
+    assert math.isnan(bias_ms(np.array([3.0]), np.array([1.0])))
+
+
+def test_the_network_hears_the_same_at_any_level() -> None:
+    mono = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ * 3).astype(np.float32)
+    assert log_mel(mono, RATE_HZ).shape == (1 + len(mono) // HOP_SAMPLES, N_BANDS)
+    np.testing.assert_allclose(log_mel(mono, RATE_HZ), log_mel(mono * 0.01, RATE_HZ), atol=1e-4)
+
+
+def test_gradients_reach_every_weight() -> None:
+    network = BeatNetwork()
+    network(torch.randn(2, 200, N_BANDS)).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
