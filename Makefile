@@ -58,8 +58,9 @@ bench: setup  ## Measure against what a user would run instead: one row per kind
 bench-align: setup  ## Measure alignment on known edits: tables per kind; FOLDER= KINDS= TRACKS= narrow it
 	@$(PY) -m benchmarks.align $(if $(FOLDER),"$(FOLDER)") $(if $(KINDS),--kinds $(KINDS)) $(if $(TRACKS),--tracks $(TRACKS)) $(OPTIONS)
 
-# FOLDER of .mid files whose tempo maps are right; needs fluidsynth; OPTIONS such as --songs NAME,NAME
-bench-beats: setup  ## Measure beat trackers on MIDI songs, whose beats are exact: FOLDER= of .mid files
+# FOLDER of .mid files whose tempo maps are right (needs fluidsynth) or of recordings and their .beats; OPTIONS such as
+# --songs NAME,NAME
+bench-beats: setup  ## Measure beat trackers on songs of known beats: FOLDER= of .mid files or .beats annotations
 	@$(PY) -c "import pretty_midi" 2>/dev/null || $(VENV)/bin/pip install --quiet --disable-pip-version-check \
 	  --config-settings editable_mode=compat --editable ".[bench]"
 	@$(THREADS) $(PY) -m benchmarks.beats "$(FOLDER)" $(OPTIONS)

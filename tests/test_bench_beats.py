@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,13 @@ from benchmarks.beats.network import (
     RATE_HZ,
     Activations,
     BeatNetwork,
+    activations,
     log_mel,
 )
 from benchmarks.beats.scores import bias_ms, scored
+from benchmarks.beats.trackers import TRACKERS
+from rl_editor.composer import compose_song
+from rl_editor.config import CorpusConfig
 
 
 def heard_at(beats_s: np.ndarray, *, beats_per_bar: int, first_downbeat: int, seconds: float) -> Activations:
@@ -81,7 +86,52 @@ def test_the_network_hears_the_same_at_any_level() -> None:
     np.testing.assert_allclose(log_mel(mono, RATE_HZ), log_mel(mono * 0.01, RATE_HZ), atol=1e-4)
 
 
+def test_silence_is_heard_as_finite() -> None:
+    heard = activations(np.zeros(RATE_HZ * 2, np.float32), RATE_HZ)
+    assert np.isfinite(heard.beat).all()
+    assert (heard.downbeat <= heard.beat).all()
+
+
 def test_gradients_reach_every_weight() -> None:
     network = BeatNetwork()
     network(torch.randn(2, 200, N_BANDS)).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_the_trained_network_hears_a_song_that_it_was_not_trained_on() -> None:
+    song = compose_song(3, config=CorpusConfig(seed=777_777, min_duration_s=40.0, max_duration_s=50.0))
+    beats, position = song.grid.times_s[:-1], song.grid.bar_position
+    found = TRACKERS["network"](song.mix.data.mean(axis=1), song.mix.sample_rate)
+    score = scored(found.beats_s, found.downbeats_s, beats[position >= 0], beats[position == 0])
+    assert score.f_measure > 0.9
+    assert abs(score.bias_ms) < 15.0
+
+
+def test_an_annotation_has_beats_and_perhaps_bars(tmp_path: Path) -> None:
+    pytest.importorskip("pretty_midi", reason="of the extra 'bench'")
+    from benchmarks.beats.recordings import find_recordings, read_annotation, read_recording
+
+    file = tmp_path / "song.beats"
+    file.write_text("0.5 4\n1.0 1\n1.5\t2\n\n", encoding="utf-8")
+    beats, downbeats = read_annotation(file)
+    assert beats.tolist() == [0.5, 1.0, 1.5]
+    assert downbeats.tolist() == [1.0]
+    assert list(find_recordings(tmp_path)) == ["song"]
+    with pytest.raises(SystemExit, match="no audio of that name"):
+        read_recording(file, tmp_path)
+    file.write_text("half past\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="time in seconds"):
+        read_annotation(file)
+
+
+def test_a_song_in_another_time_keeps_its_beats_on_its_notes() -> None:
+    pretty_midi = pytest.importorskip("pretty_midi", reason="of the extra 'bench'")
+    from benchmarks.beats.midi import Song, warped
+
+    notes = pretty_midi.PrettyMIDI()
+    notes.instruments.append(pretty_midi.Instrument(0))
+    notes.instruments[0].notes.append(pretty_midi.Note(100, 60, 1.0, 1.5))
+    song = warped(Song(notes, np.array([0.0, 1.0, 2.0]), np.array([1.0])), np.array([0.0, 2.0]), np.array([3.0, 7.0]))
+    assert song.notes.instruments[0].notes[0].start == 5.0  # 3 + 1 * (7 - 3) / 2
+    assert song.beats_s.tolist() == [3.0, 5.0, 7.0]
+    assert song.downbeats_s.tolist() == [5.0]

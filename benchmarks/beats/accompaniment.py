@@ -63,7 +63,7 @@ def _style(path: Path) -> Style | None:
     elif "fast" in name or "polka" in name or "bebop" in name:
         tempo = (160.0, 215.0)
     else:
-        tempo = (75.0, 175.0)
+        tempo = (70.0, 190.0)
     return Style(path, grooves, int(times.pop()), tempo)
 
 

@@ -30,7 +30,7 @@ def scored(beats_s: Times, downbeats_s: Times | None, true_beats_s: Times, true_
     truth, found = (mir_eval.beat.trim_beats(np.asarray(t, float)) for t in (true_beats_s, beats_s))
     _, cmlt, _, amlt = mir_eval.beat.continuity(truth, found)
     downbeat = float("nan")
-    if downbeats_s is not None:
+    if downbeats_s is not None and len(true_downbeats_s):
         bars = (mir_eval.beat.trim_beats(np.asarray(t, float)) for t in (true_downbeats_s, downbeats_s))
         downbeat = mir_eval.beat.f_measure(*bars, f_measure_threshold=TOLERANCE_S)
     return Score(

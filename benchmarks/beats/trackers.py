@@ -34,7 +34,17 @@ def default_tracker(mono: Float32[np.ndarray, " samples"], rate: int) -> Tracked
     return Tracked(starts[grid.bar_position >= 0], starts[grid.bar_position == 0])
 
 
+def network_tracker(mono: Float32[np.ndarray, " samples"], rate: int) -> Tracked:
+    """The trained network and its decoding, not yet what the pipeline uses."""
+    from benchmarks.beats.decoding import decoded
+    from benchmarks.beats.network import activations
+
+    found = decoded(activations(mono, rate))
+    return Tracked(found.beats_s, found.beats_s[found.position == 0])
+
+
 TRACKERS: dict[str, Callable[[Float32[np.ndarray, " samples"], int], Tracked]] = {
     "librosa": librosa_tracker,
     "default": default_tracker,
+    "network": network_tracker,
 }
