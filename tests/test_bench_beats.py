@@ -16,6 +16,7 @@ from benchmarks.beats.network import (
     activations,
     log_mel,
 )
+from benchmarks.beats.recordings import find_recordings, read_annotation, read_recording
 from benchmarks.beats.scores import bias_ms, scored
 from benchmarks.beats.trackers import TRACKERS
 from rl_editor.composer import compose_song
@@ -108,9 +109,6 @@ def test_the_trained_network_hears_a_song_that_it_was_not_trained_on() -> None:
 
 
 def test_an_annotation_has_beats_and_perhaps_bars(tmp_path: Path) -> None:
-    pytest.importorskip("pretty_midi", reason="of the extra 'bench'")
-    from benchmarks.beats.recordings import find_recordings, read_annotation, read_recording
-
     file = tmp_path / "song.beats"
     file.write_text("0.5 4\n1.0 1\n1.5\t2\n\n", encoding="utf-8")
     beats, downbeats = read_annotation(file)

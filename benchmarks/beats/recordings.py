@@ -12,7 +12,6 @@ import numpy as np
 import soxr
 from jaxtyping import Float32, Float64
 
-from benchmarks.beats.midi import RATE, read_song, rendered_file
 from rl_editor.utils import load_mono
 
 ANALYSIS_RATE = 22_050
@@ -36,6 +35,8 @@ def find_recordings(folder: Path) -> dict[str, Path]:
 def read_recording(path: Path, soundfont: Path) -> Recording:
     """Render a MIDI file, or read an annotation and its audio."""
     if path.suffix == ".mid":
+        from benchmarks.beats.midi import RATE, read_song, rendered_file  # of the extra "bench"
+
         song = read_song(path)
         stereo = rendered_file(path, soundfont)
         mono = soxr.resample(stereo.mean(axis=1), RATE, ANALYSIS_RATE).astype(np.float32)

@@ -23,7 +23,7 @@ from benchmarks.beats.material import Example, make_example, read_example, targe
 from benchmarks.beats.network import FRAME_RATE_HZ, WEIGHTS, BeatNetwork
 
 EXCERPT_FRAMES, BATCH, LEARNING_RATE = 1000, 8, 3e-3
-_POSITIVE_WEIGHT = torch.tensor([5.0, 15.0])  # beats and downbeats are rare
+_POSITIVE_WEIGHT = torch.tensor([2.0, 4.0])  # beats and downbeats are rare
 _HELD_OUT_EVERY = 12
 _AVERAGING = 0.995
 
