@@ -24,6 +24,7 @@ from benchmarks.align.material import composed, concatenated
 from benchmarks.align.methods import METHODS, Method, measured
 from benchmarks.align.scores import Score
 from benchmarks.align.truth import Habits, Piece, random_edit
+from benchmarks.choices import known
 
 T = TypeVar("T")
 
@@ -152,10 +153,7 @@ def main(
     device: Annotated[str, typer.Option(help="cuda adds what is measured on a GPU")] = "cpu",
 ) -> None:
     """Measure the project beside what a user would run instead."""
-    unknown = [name for name in rows or [] if name not in ROWS]
-    if unknown:
-        raise SystemExit(f"{', '.join(unknown)}: no such row; known are {', '.join(ROWS)}")
-    for name in rows or ROWS:
+    for name in known(rows or list(ROWS), ROWS, "row"):
         print(ROWS[name](rounds).text(), flush=True)
     if device != "cpu":
         from benchmarks.ppo.contest import on_device

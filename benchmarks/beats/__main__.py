@@ -15,6 +15,7 @@ import typer
 from benchmarks.beats.recordings import ANALYSIS_RATE, find_recordings, read_recording
 from benchmarks.beats.scores import Score, scored
 from benchmarks.beats.trackers import TRACKERS
+from benchmarks.choices import known
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 
@@ -22,13 +23,13 @@ SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 def main(
     folder: Annotated[Path, typer.Argument(help="Folder of .mid or .beats files", exists=True, file_okay=False)],
     songs: Annotated[str, typer.Option(help="Names to take, by comma; all by default")] = "",
-    soundfont: Annotated[Path, typer.Option(help="What plays them", exists=True)] = SOUNDFONT,
+    soundfont: Annotated[Path, typer.Option(help="What plays .mid files")] = SOUNDFONT,
     trackers: Annotated[str, typer.Option(help="Trackers, by comma")] = ",".join(TRACKERS),
 ) -> None:
     """Print a line per song and tracker, then the means."""
-    chosen = _known(trackers.split(","), list(TRACKERS), "tracker")
+    chosen = known(trackers.split(","), TRACKERS, "tracker")
     files = find_recordings(folder)
-    names = _known(songs.split(","), list(files), "song") if songs else list(files)
+    names = known(songs.split(","), files, "song") if songs else list(files)
     if not names:
         raise SystemExit(f"{folder}: no .mid or .beats files; name a folder that holds some")
     rows: dict[str, list[tuple[Score, float]]] = {tracker: [] for tracker in chosen}
@@ -53,13 +54,6 @@ def _mean(values: tuple[float, ...]) -> float:
     """The mean of those that are known; NaN where none is. The bias' median is put in its place."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")
-
-
-def _known(asked: list[str], known: list[str], what: str) -> list[str]:
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        raise SystemExit(f"{', '.join(unknown)}: no such {what}; known are {', '.join(known)}")
-    return asked
 
 
 def _line(name: str, tracker: str, score: Score, speed: float) -> str:

@@ -85,12 +85,18 @@ def accompanied_song(rng: np.random.Generator, *, seconds: float) -> Song | None
         if done.returncode or not midi.exists():
             return None
         notes = pretty_midi.PrettyMIDI(str(midi))
-    if not any(i.notes for i in notes.instruments):
+    if not _sounds(notes):
         return None
     beats = np.arange(n_bars * style.beats_per_bar) * 60.0 / bpm
     song = Song(notes, beats, beats[:: style.beats_per_bar])
     _vary(song, sections, key, style.beats_per_bar, rng)
+    if not _sounds(notes):
+        return None
     return _bent(song, rng)
+
+
+def _sounds(notes: pretty_midi.PrettyMIDI) -> bool:
+    return any(instrument.notes for instrument in notes.instruments)
 
 
 def _sections(style: Style, n_bars: int, rng: np.random.Generator) -> list[tuple[str, int]]:

@@ -4,7 +4,6 @@ Each example is a function of its seed alone. Songs are accompaniments of mma th
 this package's composer; then the recording is made rougher: EQ, saturation, noise, a low-pass.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from benchmarks.beats.network import FRAME_RATE_HZ, RATE_HZ, log_mel
 from rl_editor.augmentation import AugmentationDraw, augment_mono
 from rl_editor.composer import compose_song
 from rl_editor.config import CorpusConfig
+from rl_editor.files import replacing
 
 SOUNDFONTS = ("sf2/FluidR3_GM.sf2", "sf2/TimGM6mb.sf2", "sf2/sf_GMbank.sf2", "sf3/FluidR3Mono_GM.sf3",
               "sf3/MuseScore_General_Lite.sf3")  # fmt: skip
@@ -47,9 +47,8 @@ def make_example(seed: int, *, folder: Path, seconds: float = 50.0) -> Path | No
     mono, beats, downbeats = found
     heard = log_mel(_rougher(mono, rng), RATE_HZ)
     is_downbeat = np.abs(beats[:, None] - downbeats).min(axis=1) < 1e-3
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as part:
+    with replacing(path) as part:
         np.savez(part, log_mel=heard.astype(np.float16), beats_s=beats, is_downbeat=is_downbeat)
-    Path(part.name).replace(path)
     return path
 
 
@@ -64,7 +63,7 @@ _Found = tuple[Float32[np.ndarray, " samples"], Float64[np.ndarray, " beats"], F
 
 def _accompaniment(rng: np.random.Generator, seconds: float) -> _Found | None:
     song = accompanied_song(rng, seconds=seconds)
-    if song is None or not any(i.notes for i in song.notes.instruments):
+    if song is None:
         return None
     stereo = rendered(song.notes, Path("/usr/share/sounds") / SOUNDFONTS[rng.integers(len(SOUNDFONTS))])
     mono = soxr.resample(stereo.mean(axis=1), RATE, RATE_HZ).astype(np.float32)

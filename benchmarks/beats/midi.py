@@ -60,6 +60,8 @@ def rendered_file(path: Path, soundfont: Path) -> Float32[np.ndarray, "frames 2"
     program = shutil.which("fluidsynth")
     if program is None:
         raise SystemExit("fluidsynth: not on the PATH; install it from your system's packages")
+    if not soundfont.exists():
+        raise SystemExit(f"{soundfont}: no such soundfont; install fluid-soundfont-gm or name another with --soundfont")
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "song.wav"
         options = ["-ni", "-q", "-T", "wav", "-O", "float", "-r", str(RATE), "-g", "0.5"]

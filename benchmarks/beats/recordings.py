@@ -1,8 +1,8 @@
 """What trackers are scored on: MIDI songs, rendered, and recordings with annotated beats.
 
-In a folder, ``name.mid`` is a song whose tempo map is the truth. ``name.beats`` annotates ``name.wav`` (or flac, ogg,
-mp3): a line per beat, its time in seconds and, after white space, its number in the bar from 1, as the field's data
-sets have it.
+In a folder, ``name.mid`` is a song whose tempo map is the truth. ``name.beats`` annotates the recording of that name
+beside it: a line per beat, its time in seconds and, after white space, its number in the bar from 1, as in the field's
+data sets.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,9 @@ import numpy as np
 import soxr
 from jaxtyping import Float32, Float64
 
-from rl_editor.utils import load_mono
+from rl_editor.utils import AUDIO_SUFFIXES, load_mono
 
 ANALYSIS_RATE = 22_050
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +40,9 @@ def read_recording(path: Path, soundfont: Path) -> Recording:
         stereo = rendered_file(path, soundfont)
         mono = soxr.resample(stereo.mean(axis=1), RATE, ANALYSIS_RATE).astype(np.float32)
         return Recording(mono, song.beats_s, song.downbeats_s)
-    audio = next((file for s in AUDIO_SUFFIXES if (file := path.with_suffix(s)).exists()), None)
+    audio = next((file for s in sorted(AUDIO_SUFFIXES) if (file := path.with_suffix(s)).exists()), None)
     if audio is None:
-        raise SystemExit(f"{path}: no audio of that name beside it ({', '.join(AUDIO_SUFFIXES)})")
+        raise SystemExit(f"{path}: no audio of that name beside it ({', '.join(sorted(AUDIO_SUFFIXES))})")
     beats, downbeats = read_annotation(path)
     return Recording(load_mono(audio, ANALYSIS_RATE), beats, downbeats)
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from benchmarks.beats.material import Example, make_example, read_example, targets
 from benchmarks.beats.network import FRAME_RATE_HZ, WEIGHTS, BeatNetwork
+from rl_editor.files import replacing
 
 EXCERPT_FRAMES, BATCH, LEARNING_RATE = 1000, 8, 3e-3
 _POSITIVE_WEIGHT = torch.tensor([2.0, 4.0])  # beats and downbeats are rare
@@ -42,7 +43,8 @@ def main(
     train = [e for index, e in enumerate(examples) if index % _HELD_OUT_EVERY]
     held_out = examples[::_HELD_OUT_EVERY]
     network = trained(train, held_out, minutes=minutes, rng=np.random.default_rng(0))
-    save_file(network.state_dict(), str(WEIGHTS))
+    with replacing(WEIGHTS) as part:
+        save_file(network.state_dict(), str(part))
 
 
 def trained(

@@ -13,6 +13,7 @@ import pandas as pd
 import typer
 import yaml
 
+from benchmarks.choices import known
 from benchmarks.editing import given, songs_of
 from benchmarks.learn.editors import ALL
 from benchmarks.learn.runs import Job, Way, run
@@ -53,17 +54,12 @@ def main(
     csv: Annotated[Path | None, typer.Option(help="Write all rows here")] = None,
 ) -> None:
     """Measure what is learned."""
-    unknown = [name for name in editors.split(",") if name not in ALL]
-    if unknown:
-        raise SystemExit(f"{', '.join(unknown)}: no such editor; known are {', '.join(ALL)}")
+    chosen = known(editors.split(","), ALL, "editor")
     base = settings()
     heard = songs_of(folder, base, n_songs=songs)
     ways = ABLATIONS if ablate else (PLAIN,)
     jobs = [
-        Job(editor, seed, way, train, ppo and not ablate)
-        for way in ways
-        for editor in editors.split(",")
-        for seed in range(seeds)
+        Job(editor, seed, way, train, ppo and not ablate) for way in ways for editor in chosen for seed in range(seeds)
     ]
     tables = given(run_tracks(partial(run, songs=heard, base=base), jobs, workers=0))
     rows = pd.concat(tables, ignore_index=True)
