@@ -8,17 +8,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rl_editor import __version__
 from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, optional_value, read_settings, refuse_overwriting, run_app
-from rl_editor.config import Config
+from rl_editor.config import BeatTracker, Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.exporters import SUFFIXES, ExportFormat
 from rl_editor.files import write_text
+
+if TYPE_CHECKING:
+    from rl_editor.editing import Written
 
 app = typer.Typer(
     help="Learns a person's way of editing music, and edits new recordings the same way.",
@@ -31,10 +34,15 @@ app.add_typer(cache_app, name="cache")
 
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
 MIB = 1 << 20
-DAY_S, MAX_SEED = 86_400.0, (1 << 63) - 1  # more is no piece of music; torch's generators take no more
+MAX_SEED = (1 << 63) - 1  # torch's generators take no more
+MOST_CANDIDATES = 20
+Method = Literal["policy", "dp"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
+AnySource = Annotated[
+    bool, typer.Option("--any-source", help="Cut another file than the edit list was made for: a stem, a format.")
+]
 Out = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
 
 
@@ -93,38 +101,122 @@ def align(
 
 @app.command()
 def edit(
-    song: Annotated[Path, typer.Argument(help="The recording to edit.")],
-    output: Out,
+    song: Annotated[Path, typer.Argument(help="The recording to edit, or a folder of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; with a folder: the folder to write.")],
     checkpoint: Annotated[Path | None, typer.Option(help="Trained policy; default: models/ppo/best.pt.")] = None,
-    edit_list: Annotated[Path | None, typer.Option(help="Write the edit list (JSON) here as well.")] = None,
-    target_duration: Annotated[
-        float | None, typer.Option(help="Length to aim at, in seconds.", min=0.1, max=DAY_S)
+    edit_list: Annotated[
+        Path | None, typer.Option(help="Write the edit list (JSON) here as well; with a folder: a folder.")
     ] = None,
+    target_duration: Annotated[
+        str | None, typer.Option(help="Length to aim at: seconds or m:ss.", metavar="TIME")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Meet the length to the sample.")] = False,
+    allow_stretch: Annotated[
+        bool, typer.Option("--allow-stretch", help="With --exact: play up to 2 % faster or slower for it.")
+    ] = False,
+    keep: Annotated[list[str] | None, typer.Option(help="What has to play, as 0:00-0:12.", metavar="SPAN")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="What must not play.", metavar="SPAN")] = None,
+    anchor: Annotated[
+        list[str] | None, typer.Option(help="1:05=0:45: this moment of the recording at that time.", metavar="A=B")
+    ] = None,
+    no_loop: Annotated[bool, typer.Option("--no-loop", help="Repeat nothing.")] = False,
+    no_reorder: Annotated[bool, typer.Option("--no-reorder", help="Move nothing.")] = False,
+    method: Annotated[Method, typer.Option(help="The trained policy, or the retargeting DP without one.")] = "policy",
     style: Annotated[str | None, typer.Option(help="Whose way of editing.")] = None,
+    candidates: Annotated[
+        int, typer.Option(help="How many different edits; further ones are named _2, _3 ..", min=1, max=MOST_CANDIDATES)
+    ] = 1,
     stochastic: Annotated[bool, typer.Option("--stochastic", help="Draw decisions.")] = False,
     seed: Annotated[int | None, typer.Option(help="Of the draws.", min=0, max=MAX_SEED)] = None,
     params: Params = None,
     as_json: Json = False,
 ) -> None:
-    """Edit a recording with a trained policy."""
+    """Edit a recording with a trained policy, or by the retargeting DP. Exits with 1 if one of a folder failed."""
     from rl_editor.checkpoint import load_policy
-    from rl_editor.infer import edit_file
+    from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder
+    from rl_editor.negotiation.demands import Demands, read_anchor, read_seconds, read_span
 
     for written in (output, edit_list):
         refuse_overwriting(written, song)
-    edited = edit_file(
-        load_policy(checkpoint or _default_checkpoint()),
-        song,
-        output,
-        target_duration_s=target_duration,
-        style=style,
-        deterministic=not stochastic,
-        seed=seed,
-        config=settings(params) if params else None,
+    demands = Demands(
+        duration_s=None if target_duration is None else read_seconds(target_duration, least=0.1),
+        exact=exact,
+        keep=tuple(read_span(text) for text in keep or ()),
+        drop=tuple(read_span(text) for text in drop or ()),
+        anchors=tuple(read_anchor(text) for text in anchor or ()),
     )
-    if edit_list is not None:
-        write_text(edit_list, edited.edit.to_json())
-    _say(_edit_summary(edited.edit, output), as_json=as_json)
+    request = Request(demands, method, style, not no_loop, not no_reorder, candidates, stochastic, seed, allow_stretch)
+    policy = None if method == "dp" else load_policy(checkpoint or _default_checkpoint())
+    config = settings(params) if params else None
+    if not song.is_dir():
+        made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list)
+        _say_edits(made, as_json=as_json)
+        return
+    failed, summaries = [], []
+    for each in edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list):
+        if isinstance(each, Failed):
+            failed.append(each)
+            typer.echo(f"left out: {each.reason}", err=True)
+            continue
+        summaries += [_edit_summary(one.edit, one.output) | {"notes": list(one.notes)} for one in each]
+        if not as_json:
+            for one in each:
+                notes = "".join(f"; {note}" for note in one.notes)
+                typer.echo(
+                    f"{one.output}: {one.edit.duration_s:.1f} s in {len(one.edit.segments)} segments{notes}", err=True
+                )
+    if as_json:
+        _say(
+            {"edits": summaries, "failed": [{"file": str(f.source), "reason": f.reason} for f in failed]}, as_json=True
+        )
+    if failed:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@app.command()
+def revise(
+    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Edit list (JSON) to write.")],
+    source: Annotated[
+        Path | None, typer.Option(help="The recording that it cuts; needed where the cache does not know it.")
+    ] = None,
+    veto_join: Annotated[list[int] | None, typer.Option(help="A join that must go, from 1.", min=1)] = None,
+    pin: Annotated[list[str] | None, typer.Option(help="What has to play, as 0:40-0:55.", metavar="SPAN")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="What must not play.", metavar="SPAN")] = None,
+    anchor: Annotated[
+        list[str] | None, typer.Option(help="1:05=0:45: this moment of the recording at that time.", metavar="A=B")
+    ] = None,
+    target_duration: Annotated[
+        str | None, typer.Option(help="Length to aim at: seconds or m:ss.", metavar="TIME")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Meet the length to the sample; needs --source.")] = False,
+    allow_stretch: Annotated[
+        bool, typer.Option("--allow-stretch", help="With --exact: play up to 2 % faster or slower for it.")
+    ] = False,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Change an edit as little as what is asked demands, and say what each demand costs."""
+    from rl_editor.editing import revise_list
+    from rl_editor.negotiation.demands import Demands, read_anchor, read_seconds, read_span
+    from rl_editor.negotiation.words import screen
+
+    refuse_overwriting(output, *([source] if source else []))
+    found = EditList.load(edits)
+    demands = Demands(
+        duration_s=None if target_duration is None else read_seconds(target_duration, least=0.1),
+        exact=exact,
+        keep=tuple(read_span(text) for text in pin or ()),
+        drop=tuple(read_span(text) for text in drop or ()),
+        anchors=tuple(read_anchor(text) for text in anchor or ()),
+        vetoes=tuple(veto_join or ()),
+    )
+    changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)
+    write_text(output, changed.edit.to_json())
+    if as_json:
+        _say(changed.to_dict() | {"file": str(output), "notes": notes}, as_json=True)
+    else:
+        typer.echo("\n".join([screen(found, changed), *notes]), err=True)
 
 
 @app.command()
@@ -133,9 +225,7 @@ def render(
     source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
     output: Out,
     settle: Annotated[bool, typer.Option(help="Move joins to where they are heard least.")] = False,
-    any_source: Annotated[
-        bool, typer.Option("--any-source", help="Cut another file than the edit list was made for: a stem, a format.")
-    ] = False,
+    any_source: AnySource = False,
     params: Params = None,
     as_json: Json = False,
 ) -> None:
@@ -150,6 +240,49 @@ def render(
         found = settle_joins(found, source, config)
     render_file(found, source, output, config)
     _say(_edit_summary(found, output), as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    picture: Annotated[Path | None, typer.Option(help="Draw waveform and spectrogram around the joins; PNG.")] = None,
+    any_source: AnySource = False,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Judge the joins of an edit: level, spectrum, beat, bar, clicks."""
+    from rl_editor.audition import audition
+    from rl_editor.audition.picture import save_picture
+    from rl_editor.audition.words import screen
+
+    refuse_overwriting(picture, source, edits)
+    found = audition(EditList.load(edits), source, settings(params), any_source=any_source)
+    if picture is not None:
+        save_picture(found, picture)
+    if as_json:
+        _say(found.to_dict(), as_json=True)
+    else:
+        typer.echo(screen(found), err=True)
+
+
+@app.command()
+def preview(
+    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    seconds: Annotated[float, typer.Option(help="To play before and after each join.", min=0.2, max=60.0)] = 4.0,
+    any_source: AnySource = False,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Write a few seconds around every join, and a page to hear and see them."""
+    from rl_editor.audition import audition
+    from rl_editor.audition.pages import write_preview
+
+    found = audition(EditList.load(edits), source, settings(params), any_source=any_source)
+    written = write_preview(found, output, seconds=seconds)
+    _say({"page": str(written[-1]), "joins": len(found.joins), "files": len(written)}, as_json=as_json)
 
 
 @app.command()
@@ -169,6 +302,37 @@ def export(
         raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
     refuse_overwriting(output, edits)
     export_edit(EditList.load(edits), output, kind, media=media, frame_rate=frame_rate)
+
+
+@app.command()
+def grid(
+    song: Annotated[Path, typer.Argument(help="The recording.")],
+    tracker: Annotated[BeatTracker | None, typer.Option(help="Beat tracker; default: the settings'.")] = None,
+    click: Annotated[
+        Path | None, typer.Option(help="Write the recording with a click on every beat, by extension.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw tempo, beats and what is heard; PNG.")] = None,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Say where the beats of a recording are, how sure that is, and what else they could be."""
+    from rl_editor.checkup import check_up, write_click_track
+    from rl_editor.checkup.picture import save_picture
+    from rl_editor.checkup.words import screen
+
+    for written in (click, picture):
+        refuse_overwriting(written, song)
+    config = settings(params)
+    config.beats.tracker = tracker or config.beats.tracker
+    found = check_up(song, config)
+    if click is not None:
+        write_click_track(found, song, click)
+    if picture is not None:
+        save_picture(found, song, picture)
+    if as_json:
+        _say(found.to_dict(), as_json=True)
+    else:
+        typer.echo(screen(found), err=True)
 
 
 @app.command()
@@ -367,6 +531,18 @@ def _edit_summary(found: EditList, path: Path) -> dict[str, Any]:
         "segments": len(found.segments),
         "actions": actions,
     }
+
+
+def _say_edits(made: "Sequence[Written]", *, as_json: bool) -> None:
+    """What was written, candidate by candidate."""
+    summaries = [_edit_summary(each.edit, each.output) | {"notes": list(each.notes)} for each in made]
+    if as_json:
+        further = {"candidates": summaries} if len(summaries) > 1 else {}
+        _say(summaries[0] | further, as_json=True)
+        return
+    for summary, each in zip(summaries, made, strict=True):
+        notes = summary.pop("notes")
+        _say(summary | ({"notes": "; ".join(each.notes)} if notes else {}), as_json=False)
 
 
 def _say(values: Mapping[str, Any], *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
+BeatTracker = Literal["network", "librosa", "beat_this", "auto"]
 FeatureMode = Literal["basic", "enhanced", "full"]
 Split = Literal["train", "validation", "test"]
 
@@ -55,7 +56,8 @@ class BeatOverride:
 class BeatsConfig:
     """Beat tracking."""
 
-    start_bpm: Positive = 120.0  # centre of the tempo prior
+    tracker: BeatTracker = "network"  # auto takes beat_this where it is installed, else network
+    start_bpm: Positive = 120.0  # of a regular grid where no beat is heard
     latency_s: float = 0.0  # added to every tracked beat after the tracker's own bias is removed
     beats_per_bar: Literal[0, 2, 3, 4, 6] = 0  # 0 decides between 3 and 4 from the audio
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # track id -> BeatOverride fields

@@ -11,6 +11,7 @@ Impossible states are ``assert``; they never raise from this tree.
     ├── AlignmentError       a raw and an edit that cannot be compared
     │   └── PairRejectedError    compared, and the edit does not come from the raw
     ├── DatasetError         a folder of recordings that gives nothing to learn from
+    ├── BeatTrackerError     a beat tracker whose package or weights are missing
     ├── StemError            stem separation that cannot run
     │   └── MissingWeightsError  the separation model's weights are not to be had
     ├── CheckpointError      a policy file that is missing, foreign or of another shape
@@ -52,6 +53,10 @@ class PairRejectedError(AlignmentError):
 
 class DatasetError(RlEditorError):
     """A folder of recordings gives nothing to learn from."""
+
+
+class BeatTrackerError(RlEditorError):
+    """A beat tracker's package or weights cannot be had."""
 
 
 class StemError(RlEditorError):

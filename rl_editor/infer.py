@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 import typer
+from jaxtyping import Bool, Int
 
 from rl_editor.command import refuse_overwriting, run
 from rl_editor.config import Config
@@ -42,6 +43,8 @@ REFINEMENTS = 3
 DRAWN_LEANINGS, DRAWS_PER_LEANING = 8, 16  # around the nearest leaning ..
 DRAWN_REACH = 1.5  # .. so far to either side, in logits
 TEMPERATURE = 0.5  # of the draws: near the likeliest decisions
+ALIKE = 0.05  # edits that differ in less of what they play are the same to a listener
+OTHER_DRAWS = 64  # for further candidates without a length
 LENGTH_SPREAD = 0.03  # standard deviation of a length that counts as the one asked for, relative
 
 
@@ -50,6 +53,15 @@ class Edited(NamedTuple):
 
     edit: EditList
     output: Path
+
+
+class Limits(NamedTuple):
+    """What a policy may not decide, per unit and at all."""
+
+    keep: Bool[np.ndarray, " units"]  # these play at their place
+    drop: Bool[np.ndarray, " units"]  # these do not play; ``keep`` comes first
+    loops: bool = True
+    moves: bool = True
 
 
 def edit_recording(
@@ -61,11 +73,35 @@ def edit_recording(
     deterministic: bool = True,
     generator: "torch.Generator | None" = None,
 ) -> EditList:
-    """The edit list that a policy makes of a recording.
+    """The edit list that a policy makes of a recording; arguments and errors as of ``edit_recording_variously``."""
+    return edit_recording_variously(
+        policy,
+        state,
+        target_duration_s=target_duration_s,
+        style=style,
+        deterministic=deterministic,
+        generator=generator,
+    )[0]
+
+
+def edit_recording_variously(
+    policy: "Policy",
+    state: "AudioState",
+    *,
+    n_edits: int = 1,
+    limits: Limits | None = None,
+    target_duration_s: float | None = None,
+    style: str | None = None,
+    deterministic: bool = True,
+    generator: "torch.Generator | None" = None,
+) -> list[EditList]:
+    """The edit lists that a policy makes of a recording, its first choice first; fewer where it has no other idea.
 
     Args:
         policy: a trained policy.
         state: the recording, analysed with the policy's settings.
+        n_edits: how many that differ from each other by more than ``ALIKE`` of what they play.
+        limits: what is decided already.
         target_duration_s: length to aim at; None lets the policy choose.
         style: whose way of editing, one of ``policy.styles``; the first by default.
         deterministic: take the likeliest decision instead of drawing one.
@@ -78,11 +114,16 @@ def edit_recording(
 
     number = style_number(policy, style)
     generator = generator or torch.Generator(device=policy.agent.device).manual_seed(policy.config.training.seed)
-    desk = _Desk(policy, replace(state, style=number), target_duration_s)
+    desk = _Desk(policy, replace(state, style=number), target_duration_s, limits)
     chance = None if deterministic else _Chance(generator, 1.0)
     if target_duration_s is None:
-        return desk.attempts((0.0,), chance)[0].edit
-    return _to_length(desk, chance, _Chance(generator, TEMPERATURE))
+        found = desk.attempts((0.0,), chance)
+        if n_edits > 1:
+            drawn = desk.attempts((0.0,) * OTHER_DRAWS, _Chance(generator, 1.0))
+            found += sorted(drawn, key=lambda attempt: (not attempt.edit.segments, -attempt.log_prob))
+    else:
+        found = _to_length(desk, chance, _Chance(generator, TEMPERATURE))
+    return [attempt.edit for attempt in _different(found, n_edits)]
 
 
 class _Chance(NamedTuple):
@@ -100,10 +141,38 @@ class _Attempt(NamedTuple):
     miss_s: float
 
 
+def _different(attempts: Sequence[_Attempt], n_edits: int) -> list[_Attempt]:
+    """The first, then those that differ enough from all before."""
+    chosen: list[_Attempt] = []
+    for attempt in attempts:
+        if len(chosen) == n_edits:
+            break
+        if all(_shared(attempt.edit, other.edit) < 1.0 - ALIKE for other in chosen):
+            chosen.append(attempt)
+    return chosen
+
+
+def _shared(one: EditList, other: EditList) -> float:
+    """Source time that both play, as a share of what the longer plays; with repeats, to half a second."""
+    rate = one.source.sample_rate
+
+    def plays(edit: EditList) -> Int[np.ndarray, " slots"]:
+        slots = np.zeros(int(2 * edit.source.frames / rate) + 1, int)
+        for segment in edit.segments:
+            if segment.source_start_frame is not None and segment.source_end_frame is not None:
+                slots[2 * segment.source_start_frame // rate : 2 * segment.source_end_frame // rate] += 1
+        return slots
+
+    a, b = plays(one), plays(other)
+    return float(np.minimum(a, b).sum() / max(a.sum(), b.sum(), 1))
+
+
 class _Desk:
     """One recording, encoded once, to be edited many times over."""
 
-    def __init__(self, policy: "Policy", state: "AudioState", target_duration_s: float | None) -> None:
+    def __init__(
+        self, policy: "Policy", state: "AudioState", target_duration_s: float | None, limits: Limits | None
+    ) -> None:
         import torch
 
         self.policy, self.state, self.target_duration_s = policy, state, target_duration_s
@@ -112,6 +181,7 @@ class _Desk:
             self.embeddings = policy.agent.encode(self.batch)
         units = state.grid.units(policy.config.action_space.unit_beats)
         self.unit_s = float(np.median(np.diff(units.times_s)))
+        self.barred = None if limits is None else _barred(policy.config, limits).to(policy.agent.device)
 
     def attempts(self, leanings: Sequence[float], chance: _Chance | None, *, listening: bool = False) -> list[_Attempt]:
         """One edit per leaning, decided in lockstep; likeliest without ``chance``.
@@ -141,9 +211,11 @@ class _Desk:
         n_units = int(self.batch.n_units[0])
         with torch.no_grad():
             observation = env.reset(torch.zeros(len(leanings), dtype=torch.long, device=device), shown)
-            for _ in range(n_units):
+            for unit in range(n_units):
                 seen = forgetful(observation) if listening else observation
                 logits = agent.logits(self.embeddings, seen)
+                if self.barred is not None:
+                    logits = logits.masked_fill(self.barred[unit], -torch.inf)
                 leant = logits + lean
                 if chance is None:
                     action = leant.argmax(1)
@@ -157,24 +229,43 @@ class _Desk:
         return [_Attempt(*each) for each in zip(edits, log_prob.tolist(), misses, strict=True)]
 
 
-def _to_length(desk: _Desk, chance: _Chance | None, draws: _Chance) -> EditList:
-    """The likeliest of many edits near the duration asked for."""
+def _barred(config: Config, limits: Limits) -> "torch.Tensor":
+    """Which decisions are not open at each unit."""
+    import torch
+
+    from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace
+
+    space = ActionSpace(config.action_space)
+    barred = torch.zeros(len(limits.keep), space.n_discrete_actions, dtype=torch.bool)
+    if not limits.loops:
+        barred[:, FIRST_LOOP : space.extend] = True
+    if not limits.moves:
+        barred[:, space.first_reorder :] = True
+    for units, decision in ((limits.drop, CUT), (limits.keep, KEEP)):
+        chosen = torch.from_numpy(units)
+        barred[chosen] = True
+        barred[chosen, decision] = False
+    return barred
+
+
+def _to_length(desk: _Desk, chance: _Chance | None, draws: _Chance) -> list[_Attempt]:
+    """Many edits near the duration asked for, the likeliest first."""
     followed = _aimed(desk, chance, listening=False)
     around = np.linspace(followed.leaning - DRAWN_REACH, followed.leaning + DRAWN_REACH, DRAWN_LEANINGS)
     found = followed.attempts + desk.attempts(np.repeat(around, DRAWS_PER_LEANING).tolist(), draws)
     found += _aimed(desk, chance, listening=True).attempts
     assert desk.target_duration_s is not None
-    return _preferred(found, asked_s=desk.target_duration_s, unit_s=desk.unit_s).edit
+    return _ranked(found, asked_s=desk.target_duration_s, unit_s=desk.unit_s)
 
 
-def _preferred(attempts: Sequence[_Attempt], *, asked_s: float, unit_s: float) -> _Attempt:
+def _ranked(attempts: Sequence[_Attempt], *, asked_s: float, unit_s: float) -> list[_Attempt]:
     """What plays at all, then what is within half a unit of the length, then the likeliest for its miss."""
 
     def rank(attempt: _Attempt) -> tuple[bool, bool, float]:
         off = attempt.miss_s / (LENGTH_SPREAD * asked_s)
         return not attempt.edit.segments, attempt.miss_s > unit_s / 2.0, 0.5 * off**2 - attempt.log_prob
 
-    return min(attempts, key=rank)
+    return sorted(attempts, key=rank)
 
 
 class _Aimed(NamedTuple):

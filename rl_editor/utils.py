@@ -9,13 +9,15 @@ stream, so that memory holds the result and a small block. Writing: libsndfile b
 Sources: librosa 0.11 ``stft``/``melspectrogram``/``power_to_db`` (what the numbers equal); Sun/NeXT .au header.
 """
 
+import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -37,6 +39,7 @@ from rl_editor.files import file_sha256, replacing
 LIBSNDFILE_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"}
 )
+TAGS = ("title", "artist", "album", "date", "genre", "tracknumber", "comment", "copyright", "license")
 FFMPEG_SUFFIXES = frozenset({".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka"})
 AUDIO_SUFFIXES = LIBSNDFILE_SUFFIXES | FFMPEG_SUFFIXES
 
@@ -164,20 +167,34 @@ def check_length(name: str, *, duration_s: float, min_duration_s: float) -> None
         )
 
 
-def save_audio(path: str | Path, samples: Samples, *, subtype: str | None = None) -> None:
+def read_tags(path: str | Path) -> dict[str, str]:
+    """Title, artist and the like, by libsndfile's names (``TAGS``): those that are there and can be read."""
+    path = Path(path)
+    try:
+        with sf.SoundFile(str(path)) as file:
+            found = file.copy_metadata()
+    except sf.LibsndfileError:
+        found = _tags_by_ffmpeg(path)
+    return {name: found[name] for name in TAGS if found.get(name)}
+
+
+def save_audio(
+    path: str | Path, samples: Samples, *, subtype: str | None = None, tags: Mapping[str, str] | None = None
+) -> None:
     """Write a file in the format of its extension, in blocks, whole or not at all.
 
     ``subtype`` is libsndfile's (PCM_16, PCM_24, FLOAT, VORBIS ...); None takes 24 bits where the format has them.
-    Integer subtypes clip at full scale.
+    Integer subtypes clip at full scale. ``tags`` are as ``read_tags`` gives them.
 
     Raises:
         AudioFileError: the format is unknown or does not take this subtype, rate or number of channels.
     """
     path = Path(path)
     if path.suffix.lower() in FFMPEG_SUFFIXES:
-        _save_with_ffmpeg(path, samples)
+        _save_with_ffmpeg(path, samples, tags or {})
         return
-    with open_output(path, sample_rate=samples.sample_rate, channels=samples.channels, subtype=subtype) as file:
+    rate, channels = samples.sample_rate, samples.channels
+    with open_output(path, sample_rate=rate, channels=channels, subtype=subtype, tags=tags) as file:
         for start in range(0, samples.frames, BLOCK_FRAMES):
             file.write(samples.data[start : start + BLOCK_FRAMES])
 
@@ -435,8 +452,16 @@ class open_output:
     Write at most ``BLOCK_FRAMES`` frames at a time. The format is that of the extension.
     """
 
-    def __init__(self, path: str | Path, *, sample_rate: int, channels: int, subtype: str | None = None) -> None:
-        self._path = Path(path)
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        sample_rate: int,
+        channels: int,
+        subtype: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        self._path, self._tags = Path(path), dict(tags or {})
         suffix = self._path.suffix.lower()
         self._format = _FORMATS.get(suffix, suffix.lstrip(".").upper())
         self._subtype = subtype or _DEFAULT_SUBTYPES.get(suffix)
@@ -462,6 +487,9 @@ class open_output:
             self._replacing.__exit__(AudioFileError, fault, None)
             raise fault from None
         _leave_out_peak_chunk(self._file)
+        for name, value in self._tags.items():
+            with contextlib.suppress(sf.LibsndfileError):  # W64 and some others have no place for it
+                setattr(self._file, name, value)
         return self._file
 
     def __exit__(self, *exception: Any) -> None:
@@ -474,14 +502,29 @@ def _leave_out_peak_chunk(file: Any) -> None:
     sf._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, sf._ffi.NULL, 0)
 
 
-def _save_with_ffmpeg(path: Path, samples: Samples) -> None:
+def _tags_by_ffmpeg(path: Path) -> dict[str, str]:
+    """Tags as ffmpeg writes them out, a line each; none where it is not there or cannot read the file."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return {}
+    command = [program, "-v", "error", "-nostdin", "-i", str(path), "-f", "ffmetadata", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = (line.partition("=") for line in done.stdout.splitlines() if "=" in line and not line.startswith(";"))
+    found = {name.lower(): re.sub(r"\\(.)", r"\1", value) for name, _, value in lines}
+    return found | ({"tracknumber": found["track"]} if "track" in found else {})
+
+
+def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str]) -> None:
     program = shutil.which("ffmpeg")
     if program is None:
         raise AudioFileError(f"{path}: {path.suffix} is written by ffmpeg, which is not on the PATH; save as .flac")
     with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
         wav = Path(folder) / "audio.wav"
         save_audio(wav, samples, subtype="FLOAT")
-        command = [program, "-v", "error", "-nostdin", "-y", "-i", str(wav), "-fflags", "+bitexact", str(temporary)]
+        named = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
+        metadata = [part for name, value in named.items() for part in ("-metadata", f"{name}={value}")]
+        command = [program, "-v", "error", "-nostdin", "-y", "-i", str(wav), *metadata]
+        command += ["-fflags", "+bitexact", str(temporary)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise AudioFileError(f"{path}: ffmpeg cannot write it ({done.stderr.strip()[-200:]}); save as .flac")

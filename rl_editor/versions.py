@@ -9,11 +9,12 @@ _PACKAGE = Path(__file__).parent
 
 @cache
 def code_digest(*modules: str) -> str:
-    """SHA-256 (16 digits) of the source of modules or packages of RL Editor."""
+    """SHA-256 (16 digits) of the source of modules or packages of RL Editor, weights beside it included."""
     digest = hashlib.sha256()
     for module in modules:
         folder = _PACKAGE / module
-        files = sorted(folder.glob("**/*.py")) if (folder / "__init__.py").is_file() else [folder.with_suffix(".py")]
+        inside = (file for file in folder.glob("**/*") if file.suffix in (".py", ".safetensors"))
+        files = sorted(inside) if (folder / "__init__.py").is_file() else [folder.with_suffix(".py")]
         for file in files:
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

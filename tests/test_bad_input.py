@@ -315,7 +315,6 @@ class TestCommands:
     @pytest.mark.parametrize(
         "arguments",
         [
-            ("edit", "a.wav", "-o", "b.wav", "--target-duration", "inf"),
             ("edit", "a.wav", "-o", "b.wav", "--seed", str(1 << 70)),
             ("cache", "prune", "--max-mib", "inf"),
         ],

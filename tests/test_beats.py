@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from rl_editor.beats import apply_override, regular_grid, track_beats
-from rl_editor.beats import tempo as tempo_module
 from rl_editor.config import BeatOverride, BeatsConfig, Config
 from rl_editor.grid import PARTIAL, BeatGrid
 
@@ -167,8 +166,3 @@ def test_overrides_are_found_by_track():
     config = Config(beats=BeatsConfig(overrides={"song": {"tempo_multiplier": "half"}}))
     tempo = track_beats(signal, config, track_id="other").tempo_bpm
     assert track_beats(signal, config, track_id="song").tempo_bpm == pytest.approx(tempo / 2, rel=0.01)
-
-
-def test_the_level_weights_cover_every_band_and_multiple():
-    assert np.shape(tempo_module._LEVEL_WEIGHTS) == (3, len(tempo_module._MULTIPLES))
-    assert sum(tempo_module._COMB) == pytest.approx(1.0)

@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.beats.decoding import decoded
-from benchmarks.beats.network import (
+from benchmarks.beats.recordings import find_recordings, read_annotation, read_recording
+from benchmarks.beats.scores import bias_ms, scored
+from benchmarks.beats.trackers import TRACKERS
+from rl_editor.beats.decoding import decoded
+from rl_editor.beats.network import (
     FRAME_RATE_HZ,
     HOP_SAMPLES,
     N_BANDS,
@@ -16,9 +19,6 @@ from benchmarks.beats.network import (
     activations,
     log_mel,
 )
-from benchmarks.beats.recordings import find_recordings, read_annotation, read_recording
-from benchmarks.beats.scores import bias_ms, scored
-from benchmarks.beats.trackers import TRACKERS
 from rl_editor.composer import compose_song
 from rl_editor.config import CorpusConfig
 
@@ -36,7 +36,7 @@ def heard_at(beats_s: np.ndarray, *, beats_per_bar: int, first_downbeat: int, se
 def test_beats_and_bars_are_found_between_frames(bpm: float, beats_per_bar: int) -> None:
     beats = np.arange(0.4, 59.0, 60.0 / bpm)
     heard = heard_at(beats, beats_per_bar=beats_per_bar, first_downbeat=2, seconds=60.0)
-    found = decoded(heard)
+    found = decoded(heard, metres=(3, 4))
     assert found.beats_per_bar == beats_per_bar
     late = found.beats_s[:, None] - beats
     assert np.abs(late).min(axis=0).max() <= 0.02  # a frame lasts 20 ms
@@ -46,13 +46,13 @@ def test_beats_and_bars_are_found_between_frames(bpm: float, beats_per_bar: int)
 
 def test_a_step_in_tempo_is_followed() -> None:
     beats = np.concatenate([np.arange(0.5, 30.0, 0.5), np.arange(30.0, 58.0, 0.45)])
-    found = decoded(heard_at(beats, beats_per_bar=4, first_downbeat=0, seconds=60.0))
+    found = decoded(heard_at(beats, beats_per_bar=4, first_downbeat=0, seconds=60.0), metres=(3, 4))
     assert np.abs(found.beats_s[:, None] - beats).min(axis=0).max() <= 0.03
 
 
 def test_a_missing_beat_is_filled_in() -> None:
     beats = np.arange(0.5, 30.0, 0.5)
-    found = decoded(heard_at(np.delete(beats, 20), beats_per_bar=4, first_downbeat=0, seconds=30.0))
+    found = decoded(heard_at(np.delete(beats, 20), beats_per_bar=4, first_downbeat=0, seconds=30.0), metres=(3, 4))
     assert np.abs(found.beats_s - beats[20]).min() <= 0.02
 
 

@@ -16,7 +16,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
-from rl_editor.infer import _Attempt, _preferred, analysis_settings, edit_file, edit_recording
+from rl_editor.infer import _Attempt, _ranked, analysis_settings, edit_file, edit_recording
 from rl_editor.state import AudioState
 from tests.test_data import RATE, song
 
@@ -105,9 +105,9 @@ class TestEditRecording:
             _Attempt(edits["c"], -8.98, 1.0),  # -8.98 - (1.0 / 3)^2 / 2 = -9.036: the best of the near ones
             _Attempt(edits["d"], -20.0, 0.0),
         ]
-        assert _preferred(attempts, asked_s=100.0, unit_s=2.0).edit.actions == ("c",)
-        assert _preferred(attempts, asked_s=100.0, unit_s=2.2).edit.actions == ("a",)
-        assert _preferred(attempts[:1], asked_s=100.0, unit_s=2.0).edit is nothing
+        assert _ranked(attempts, asked_s=100.0, unit_s=2.0)[0].edit.actions == ("c",)
+        assert _ranked(attempts, asked_s=100.0, unit_s=2.2)[0].edit.actions == ("a",)
+        assert _ranked(attempts[:1], asked_s=100.0, unit_s=2.0)[0].edit is nothing
 
     def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
         with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):

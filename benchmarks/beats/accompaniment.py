@@ -19,7 +19,7 @@ import pretty_midi
 from benchmarks.beats.midi import Song, warped
 
 LIBRARY = Path("/usr/share/mma/lib")
-_PROGRESSIONS = (
+PROGRESSIONS = (
     (0, 5, 7, 0), (0, 9, 5, 7), (0, 7, 9, 5), (9, 5, 0, 7), (0, 2, 7, 0), (2, 7, 0, 9), (0, 0, 5, 0, 7, 5, 0, 7),
     (0, 10, 5, 0), (9, 7, 5, 4), (0, 4, 9, 5), (0, 0, 0, 0), (0, 5, 0, 7), (4, 9, 2, 7), (0, 11, 9, 7),
 )  # fmt: skip
@@ -92,7 +92,7 @@ def accompanied_song(rng: np.random.Generator, *, seconds: float) -> Song | None
     _vary(song, sections, key, style.beats_per_bar, rng)
     if not _sounds(notes):
         return None
-    return _bent(song, rng)
+    return bent(song, rng)
 
 
 def _sounds(notes: pretty_midi.PrettyMIDI) -> bool:
@@ -114,7 +114,7 @@ def _script(style: Style, bpm: float, key: int, sections: list[tuple[str, int]],
     lines = [f"Use {style.path}", f"Tempo {bpm:.0f}", f"TimeSig {style.beats_per_bar} 4"]
     for groove, length in sections:
         lines.append(f"Groove {groove}")
-        progression = _PROGRESSIONS[rng.integers(len(_PROGRESSIONS))]
+        progression = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
         per_bar = int(rng.choice([1, 1, 2])) if style.beats_per_bar == 4 else 1
         for bar in range(length):
             steps = [progression[(bar * per_bar + k) % len(progression)] for k in range(per_bar)]
@@ -140,7 +140,7 @@ def _vary(song: Song, sections: list[tuple[str, int]], key: int, beats_per_bar: 
         for note in instrument.notes:
             note.velocity = int(np.clip(note.velocity * scale, 8, 127))
     if rng.random() < 0.75:
-        instruments.append(_melody(song, key, beats_per_bar, rng))
+        instruments.append(melody(song, key, beats_per_bar, rng))
     spread = float(rng.choice([0.0, 0.004, 0.008, 0.012]))
     for instrument in instruments:
         late = float(rng.normal(0.0, spread / 2))
@@ -149,7 +149,7 @@ def _vary(song: Song, sections: list[tuple[str, int]], key: int, beats_per_bar: 
             note.start, note.end = max(note.start + move, 0.0), max(note.end + move, note.start + move + 0.03)
 
 
-def _melody(song: Song, key: int, beats_per_bar: int, rng: np.random.Generator) -> pretty_midi.Instrument:
+def melody(song: Song, key: int, beats_per_bar: int, rng: np.random.Generator) -> pretty_midi.Instrument:
     """Motifs that come back, on eighths, triplets or sixteenths, more or less syncopated."""
     instrument = pretty_midi.Instrument(int(rng.choice(_MELODY_PROGRAMS)))
     parts = int(rng.choice([1, 2, 2, 2, 3, 4]))
@@ -179,7 +179,7 @@ def _melody(song: Song, key: int, beats_per_bar: int, rng: np.random.Generator) 
     return instrument
 
 
-def _bent(song: Song, rng: np.random.Generator) -> Song:
+def bent(song: Song, rng: np.random.Generator) -> Song:
     """A pause before, and sometimes a tempo that wanders or steps."""
     lead = float(rng.choice([0.0, rng.uniform(0.0, 3.0)]))
     end = max(song.notes.get_end_time(), float(song.beats_s[-1])) + 1.0

@@ -1,7 +1,7 @@
 """Training material: rendered songs as the network hears them, and which frames are beats.
 
-Each example is a function of its seed alone. Songs are accompaniments of mma through a random soundfont, or songs of
-this package's composer; then the recording is made rougher: EQ, saturation, noise, a low-pass.
+Each example is a function of its seed alone. Songs are accompaniments of mma or a band's, through a random soundfont,
+or songs of this package's composer; then the recording is made rougher: EQ, saturation, noise, a low-pass.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,17 @@ import soxr
 from jaxtyping import Bool, Float32, Float64
 
 from benchmarks.beats.accompaniment import accompanied_song
+from benchmarks.beats.band import band_song
 from benchmarks.beats.midi import RATE, rendered
-from benchmarks.beats.network import FRAME_RATE_HZ, RATE_HZ, log_mel
 from rl_editor.augmentation import AugmentationDraw, augment_mono
+from rl_editor.beats.network import FRAME_RATE_HZ, RATE_HZ, log_mel
 from rl_editor.composer import compose_song
 from rl_editor.config import CorpusConfig
 from rl_editor.files import replacing
 
 SOUNDFONTS = ("sf2/FluidR3_GM.sf2", "sf2/TimGM6mb.sf2", "sf2/sf_GMbank.sf2", "sf3/FluidR3Mono_GM.sf3",
               "sf3/MuseScore_General_Lite.sf3")  # fmt: skip
-_SHARES = {"accompaniment": 0.85, "composed": 0.15}
+_SHARES = {"accompaniment": 0.45, "band": 0.45, "composed": 0.1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ def make_example(seed: int, *, folder: Path, seconds: float = 50.0) -> Path | No
         return path
     rng = np.random.default_rng([2026, seed])
     kind = rng.choice(list(_SHARES), p=list(_SHARES.values()))
-    found = _composed(seed, seconds) if kind == "composed" else _accompaniment(rng, seconds)
+    found = _composed(seed, seconds) if kind == "composed" else _played(str(kind), rng, seconds)
     if found is None:
         return None
     mono, beats, downbeats = found
@@ -61,8 +62,8 @@ def read_example(path: Path) -> Example:
 _Found = tuple[Float32[np.ndarray, " samples"], Float64[np.ndarray, " beats"], Float64[np.ndarray, " bars"]]
 
 
-def _accompaniment(rng: np.random.Generator, seconds: float) -> _Found | None:
-    song = accompanied_song(rng, seconds=seconds)
+def _played(kind: str, rng: np.random.Generator, seconds: float) -> _Found | None:
+    song = band_song(rng, seconds=seconds) if kind == "band" else accompanied_song(rng, seconds=seconds)
     if song is None:
         return None
     stereo = rendered(song.notes, Path("/usr/share/sounds") / SOUNDFONTS[rng.integers(len(SOUNDFONTS))])

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from rl_editor.beats import track_beats
-from rl_editor.config import Config
+from rl_editor.config import BeatTracker, Config
 
 
 class Tracked(NamedTuple):
@@ -25,26 +25,21 @@ def librosa_tracker(mono: Float32[np.ndarray, " samples"], rate: int) -> Tracked
     return Tracked(beats, None)
 
 
-def default_tracker(mono: Float32[np.ndarray, " samples"], rate: int) -> Tracked:
-    """What the pipeline and ``rl-editor edit`` use."""
-    config = Config()
-    config.audio.sample_rate = rate
-    grid = track_beats(mono, config)
-    starts = grid.times_s[:-1]
-    return Tracked(starts[grid.bar_position >= 0], starts[grid.bar_position == 0])
+def ours(name: BeatTracker) -> Callable[[Float32[np.ndarray, " samples"], int], Tracked]:
+    """What the pipeline and ``rl-editor edit`` use with ``beats.tracker`` of that name."""
 
+    def track(mono: Float32[np.ndarray, " samples"], rate: int) -> Tracked:
+        config = Config()
+        config.audio.sample_rate, config.beats.tracker = rate, name
+        grid = track_beats(mono, config)
+        starts = grid.times_s[:-1]
+        return Tracked(starts[grid.bar_position >= 0], starts[grid.bar_position == 0])
 
-def network_tracker(mono: Float32[np.ndarray, " samples"], rate: int) -> Tracked:
-    """The trained network and its decoding, not yet what the pipeline uses."""
-    from benchmarks.beats.decoding import decoded
-    from benchmarks.beats.network import activations
-
-    found = decoded(activations(mono, rate))
-    return Tracked(found.beats_s, found.beats_s[found.position == 0])
+    return track
 
 
 TRACKERS: dict[str, Callable[[Float32[np.ndarray, " samples"], int], Tracked]] = {
     "librosa": librosa_tracker,
-    "default": default_tracker,
-    "network": network_tracker,
+    "network": ours("network"),
+    "beat_this": ours("beat_this"),
 }

@@ -20,13 +20,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.beats.material import Example, make_example, read_example, targets
-from benchmarks.beats.network import FRAME_RATE_HZ, WEIGHTS, BeatNetwork
+from rl_editor.beats.network import FRAME_RATE_HZ, WEIGHTS, BeatNetwork
 from rl_editor.files import replacing
 
 EXCERPT_FRAMES, BATCH, LEARNING_RATE = 1000, 8, 3e-3
 _POSITIVE_WEIGHT = torch.tensor([2.0, 4.0])  # beats and downbeats are rare
 _HELD_OUT_EVERY = 12
 _AVERAGING = 0.995
+_SPEED_SPREAD = 0.12  # deviation of the logarithm
 
 
 def main(
@@ -79,12 +80,14 @@ def trained(
 def _batch(
     examples: list[Example], rng: np.random.Generator
 ) -> tuple[Float[Tensor, "batch frames bands"], Float[Tensor, "batch frames 2"]]:
-    """Excerpts at random; bands louder, softer or silent, as other recordings would have them."""
+    """Excerpts at random: faster or slower, higher or lower, bands louder, softer or silent."""
     heard, wanted = [], []
     for index in rng.integers(len(examples), size=BATCH):
-        mel, target = _excerpt(
-            examples[index], int(rng.integers(max(len(examples[index].log_mel) - EXCERPT_FRAMES, 1)))
-        )
+        speed = float(np.exp(rng.normal(0.0, _SPEED_SPREAD))) if rng.random() < 0.5 else 1.0
+        n_frames = len(examples[index].log_mel)
+        start = int(rng.integers(max(n_frames - round(EXCERPT_FRAMES * speed), 1)))
+        mel, target = _excerpt(examples[index], start, speed)
+        mel = np.roll(mel, int(rng.integers(-2, 3)), axis=1)
         tilt = np.interp(np.arange(mel.shape[1]), np.linspace(0, mel.shape[1] - 1, 5), rng.uniform(0.7, 1.3, 5))
         mel = mel * tilt.astype(np.float32)
         if rng.random() < 0.3:
@@ -95,11 +98,16 @@ def _batch(
     return torch.from_numpy(np.stack(heard)), torch.from_numpy(np.stack(wanted))
 
 
-def _excerpt(example: Example, start: int) -> tuple[np.ndarray, np.ndarray]:
-    mel = np.zeros((EXCERPT_FRAMES, example.log_mel.shape[1]), np.float32)
-    part = example.log_mel[start : start + EXCERPT_FRAMES]
-    mel[: len(part)] = part
-    return mel, targets(example, EXCERPT_FRAMES, start / FRAME_RATE_HZ)
+def _excerpt(example: Example, start: int, speed: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """What is heard from a frame on, ``speed`` times as fast, and its beats; silence beyond the end."""
+    at = start + speed * np.arange(EXCERPT_FRAMES)
+    before = np.minimum(at.astype(int), len(example.log_mel) - 1)
+    after = np.minimum(before + 1, len(example.log_mel) - 1)
+    share = (at - before)[:, None].astype(np.float32)
+    mel = (1.0 - share) * example.log_mel[before] + share * example.log_mel[after]
+    mel[at >= len(example.log_mel)] = 0.0
+    faster = Example(example.log_mel, example.beats_s / speed, example.is_downbeat)
+    return mel, targets(faster, EXCERPT_FRAMES, start / speed / FRAME_RATE_HZ)
 
 
 def _loss(

@@ -1,46 +1,51 @@
 """Beat tracking: where beats and downbeats lie, how sure that is, and corrections by hand.
 
-Conventions: times in seconds from the start of the file; a beat time is the perceived onset, so what the frames'
-centring adds (``ONSET_LATENCY_S``) is removed. Periods and lags are in frames unless named ``_s``. A grid tiles the
-file: whole beats between the first and the last sound, a lead-in before and a tail after, marked partial.
+Conventions: times in seconds from the start of the file; a beat time is the perceived onset. A grid tiles the file:
+whole beats between the first and the last sound, a lead-in before and a tail after, marked partial.
 
-Method: onset envelopes of four ranges of frequency; tempo by autocorrelation at a period and its multiples, and a
-choice between its metrical relatives; Ellis' dynamic programming for the beats, smoothed along the track; the attacks'
-exact place from energy at a finer scale; metre and downbeat by where low onsets and changes of harmony accumulate.
+Method: a small network hears how likely each frame is a beat and a downbeat (``network``); the best path through beats
+of changing length and bars of one metre makes beats of that (``decoding``), or another tracker does (``trackers``); the
+attacks' exact place comes from energy at a finer scale (``attacks``). What else the grid could be, and how likely, is
+the doctor's to say (``doctor``).
 
-Sources: Ellis 2007, "Beat tracking by dynamic programming" (equations 4 to 7, as in librosa's ``beat_track``); Moelants
-2002 for the prior's centre; Davies et al. 2009 for the tolerance of 70 ms that the tests use.
+Sources: beside the modules'; Davies et al. 2009 for the tolerance of 70 ms that tests and the confidence use.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float32
 
-from rl_editor.beats.bars import find_metre
-from rl_editor.beats.grids import apply_override, assemble_grid, regular_grid
-from rl_editor.beats.pulse import (
+from rl_editor.beats.attacks import attack_offsets_s
+from rl_editor.beats.doctor import Alternative, alternatives, confidence_of
+from rl_editor.beats.grids import (
     MIN_BEATS,
-    ONSET_LATENCY_S,
-    attack_offsets_s,
-    beat_positions,
-    confidence_of,
+    Metre,
+    apply_override,
+    assemble_grid,
     extended_times,
-    smoothed_times,
-)
-from rl_editor.beats.tempo import (
-    BEAT_BANDS,
-    TEMPO_BANDS,
-    TEMPO_RANGE_BPM,
-    find_period,
+    regular_grid,
     sounding_span_s,
-    weighted_envelope,
 )
+from rl_editor.beats.network import Activations, activations
+from rl_editor.beats.trackers import METRES, TRACKERS, chosen_tracker
 from rl_editor.config import BeatsConfig, Config
 from rl_editor.features import FrameFeatures, extract_frames
 from rl_editor.grid import BeatGrid
 
-__all__ = ["ALGORITHM_VERSION", "apply_override", "regular_grid", "track_beats"]
+__all__ = [
+    "Activations",
+    "Alternative",
+    "activations",
+    "alternatives",
+    "apply_override",
+    "chosen_tracker",
+    "regular_grid",
+    "track_beats",
+]
 
-ALGORITHM_VERSION = 1  # part of cache keys: raise it when a number changes
+_HEARD = 0.05  # mean probability of a frame at beats, below which there is no beat
+_STEADY_DB = 0.1  # onset strength that one frame in twenty must pass: tones and hums that never change have no beat
 
 
 def track_beats(
@@ -50,6 +55,9 @@ def track_beats(
 
     ``frames`` saves computing the frame features where they are known. Without a beat to be found the grid is
     regular at ``config.beats.start_bpm`` and its confidence 0.
+
+    Raises:
+        BeatTrackerError: the tracker that ``config.beats.tracker`` names cannot be had.
     """
     frames = extract_frames(mono, config) if frames is None else frames
     grid = _tracked(mono, frames, config.beats) or regular_grid(frames.duration_s, config.beats)
@@ -58,19 +66,20 @@ def track_beats(
 
 def _tracked(mono: Float32[np.ndarray, " samples"], frames: FrameFeatures, config: BeatsConfig) -> BeatGrid | None:
     """None where there is no beat."""
-    envelope = weighted_envelope(frames, BEAT_BANDS)
     sound = sounding_span_s(frames)
-    if sound is None or not envelope.any() or frames.duration_s < MIN_BEATS * 60.0 / TEMPO_RANGE_BPM[1]:
+    if sound is None or np.percentile(frames.column("onset"), 95.0) < _STEADY_DB:
         return None
-    period = find_period(frames, weighted_envelope(frames, TEMPO_BANDS), config)
-    found = beat_positions(envelope, period)
-    if len(found) < MIN_BEATS:
+    rate = frames.sample_rate
+    heard = activations(mono, rate)
+    metres = (config.beats_per_bar,) if config.beats_per_bar else METRES
+    found = TRACKERS[chosen_tracker(config.tracker)](mono, rate, heard, metres)
+    if len(found.beats_s) < MIN_BEATS or heard.near(found.beats_s).beat.mean() < _HEARD:
         return None
-    strength = np.interp(found, np.arange(len(envelope)), envelope)
-    smooth = smoothed_times(found / frames.frame_rate_hz, strength) - ONSET_LATENCY_S
-    heard = smooth + attack_offsets_s(mono, smooth, sample_rate=frames.sample_rate) + config.latency_s
-    times_s = extended_times(heard, sound, frames.duration_s)
+    exact = found.beats_s + attack_offsets_s(mono, found.beats_s, sample_rate=rate) + config.latency_s
+    times_s = extended_times(exact, sound, frames.duration_s)
     if len(times_s) < MIN_BEATS:
         return None
-    metre = find_metre(frames, times_s, config)
-    return assemble_grid(times_s, frames.duration_s, metre, confidence=confidence_of(frames, envelope, times_s))
+    middle = len(exact) // 2  # beats at the ends may have gone
+    downbeat = int(np.abs(times_s - exact[middle]).argmin()) - int(found.position[middle])
+    grid = assemble_grid(times_s, frames.duration_s, Metre(found.beats_per_bar, downbeat), confidence=0.0)
+    return replace(grid, confidence=confidence_of(heard, grid))

@@ -6,10 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from rl_editor.config import BeatOverride, BeatsConfig
+from rl_editor.features import FrameFeatures
 from rl_editor.grid import PARTIAL, BeatGrid
 
+MIN_BEATS = 4  # fewer are no beat
 FALLBACK_BEATS_PER_BAR = 4
 SNAP_BEATS = 0.15  # a lead-in or tail shorter than this share of a beat joins its neighbour
+_SILENCE_DB = -60.0  # below the loudest frame
 
 
 class Metre(NamedTuple):
@@ -76,3 +79,40 @@ def assemble_grid(
     times_s = np.concatenate([[0.0] if lead else [], inner, [duration_s] if tail else []])
     position = np.concatenate([[PARTIAL] if lead else [], position, [PARTIAL] if tail else []]).astype(np.int64)
     return BeatGrid(times_s, position, metre.beats_per_bar, confidence)
+
+
+class Span(NamedTuple):
+    """A stretch of time in seconds."""
+
+    start: float
+    end: float
+
+
+def sounding_span_s(frames: FrameFeatures) -> Span | None:
+    """From the first to the last frame within 60 dB of the loudest; None in silence."""
+    rms = frames.column("rms")
+    loud = np.flatnonzero(rms > rms.max(initial=0.0) * 10.0 ** (_SILENCE_DB / 20.0))
+    if len(loud) == 0:
+        return None
+    return Span(loud[0] / frames.frame_rate_hz, min((loud[-1] + 1) / frames.frame_rate_hz, frames.duration_s))
+
+
+def extended_times(
+    times_s: Float64[np.ndarray, " beats"], sound: Span, duration_s: float
+) -> Float64[np.ndarray, " bounds"]:
+    """Beat boundaries from the first to the last sound: beats outside dropped, missing ones added regularly."""
+    period_s = float(np.median(np.diff(times_s)))
+    slack = period_s / 2
+    inside = times_s[(times_s >= max(sound.start - slack, -slack)) & (times_s <= sound.end + slack)]
+    inside = inside[np.concatenate([[True], np.diff(inside) > period_s / 4])] if len(inside) else inside
+    if len(inside) < MIN_BEATS:
+        return inside
+    head, tail = _end_period(inside[:9]), _end_period(inside[-9:])
+    n_before = max(int((inside[0] - sound.start) / head + SNAP_BEATS), 0)
+    n_after = max(int((min(sound.end, duration_s) - inside[-1]) / tail + 1 - SNAP_BEATS), 0)
+    before = inside[0] - head * np.arange(n_before, 0, -1)
+    return np.concatenate([before, inside, inside[-1] + tail * np.arange(1, n_after + 1)])
+
+
+def _end_period(times_s: Float64[np.ndarray, " beats"]) -> float:
+    return float(np.median(np.diff(times_s)))

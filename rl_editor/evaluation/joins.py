@@ -4,6 +4,7 @@ Conventions: ``samples`` is the rendered edit; positions in seconds of output; a
 "Natural" places are the beats of the rendered edit at least ``CLEAR_S`` away from every join: the song itself.
 
     level_step_db            |level of the 0.2 s after - level of the 0.2 s before|, RMS over channels
+    level_percentile         share of natural beats with a smaller step
     spectral_percentile      share of natural beats whose spectral distance (0.25 s before to 0.25 s after, 40 bands
                              from 60 Hz up, RMS difference in dB) is lower; 50 is the song's own median
     beat_error_ms            how far the next beat comes from where it was due: with b(t) the beat count at source time
@@ -39,6 +40,7 @@ class JoinDiagnostics(NamedTuple):
     leave_s: float  # source time at which the left side ends
     land_s: float  # source time at which the right side starts
     level_step_db: float
+    level_percentile: float | None
     spectral_percentile: float | None
     beat_error_ms: float
     bar_phase_kept: bool | None
@@ -50,21 +52,25 @@ def join_diagnostics(edit: EditList, samples: Samples, state: AudioState) -> lis
     rate = samples.sample_rate
     merged = edit.merged()
     starts_s = [start / edit.source.sample_rate for start in merged.output_start_frames()]
-    natural = _natural_distances(merged, starts_s, samples, state.grid)
+    natural_s = _natural_places(merged, starts_s, state.grid)
+    places = [round(t * rate) for t in natural_s] if len(natural_s) >= MIN_NATURAL else []
+    natural_steps = [level_step_db(samples, at) for at in places]
+    natural_distances = [spectral_distance(samples, at) for at in places]
     found = []
     for at_s, left, right in zip(starts_s[1:], merged.segments, merged.segments[1:], strict=False):
         if left.source_end_frame is None or right.source_start_frame is None:
             continue
         leave_s, land_s = (f / edit.source.sample_rate for f in (left.source_end_frame, right.source_start_frame))
         at = round(at_s * rate)
-        distance = _spectral_distance(samples, at)
+        step_db = level_step_db(samples, at)
         found.append(
             JoinDiagnostics(
                 at_s,
                 leave_s,
                 land_s,
-                _level_step_db(samples, at),
-                100.0 * float((natural < distance).mean()) if len(natural) >= MIN_NATURAL else None,
+                step_db,
+                _percentile(step_db, natural_steps),
+                _percentile(spectral_distance(samples, at), natural_distances),
                 _beat_error_ms(state.grid, leave_s, land_s),
                 bar_phase_kept(state.grid, leave_s, land_s),
                 _click(samples, at),
@@ -73,13 +79,14 @@ def join_diagnostics(edit: EditList, samples: Samples, state: AudioState) -> lis
     return found
 
 
-def _natural_distances(
-    edit: EditList, starts_s: list[float], samples: Samples, grid: BeatGrid
-) -> Float[np.ndarray, " beats"]:
-    beats_s = output_beats_s(edit, starts_s, grid)
+def _natural_places(edit: EditList, starts_s: list[float], grid: BeatGrid) -> list[float]:
+    """Output times of beats that no join is near."""
     edges = np.array([*starts_s, edit.duration_s])
-    clear = [t for t in beats_s if np.abs(edges - t).min() >= CLEAR_S]
-    return np.array([_spectral_distance(samples, round(t * samples.sample_rate)) for t in clear])
+    return [float(t) for t in output_beats_s(edit, starts_s, grid) if np.abs(edges - t).min() >= CLEAR_S]
+
+
+def _percentile(value: float, natural: list[float]) -> float | None:
+    return 100.0 * float((np.array(natural) < value).mean()) if natural else None
 
 
 def output_beats_s(edit: EditList, starts_s: list[float], grid: BeatGrid) -> Float[np.ndarray, " beats"]:
@@ -94,20 +101,23 @@ def output_beats_s(edit: EditList, starts_s: list[float], grid: BeatGrid) -> Flo
     return np.concatenate(beats) if beats else np.zeros(0)
 
 
-def _level_step_db(samples: Samples, at: int) -> float:
+def level_step_db(samples: Samples, at: int) -> float:
+    """How far the levels of the 0.2 s before and after a frame lie apart."""
     width = round(LEVEL_S * samples.sample_rate)
     power = [float(np.mean(np.square(side, dtype=np.float64))) for side in _sides(samples, at, width)]
     before, after = (10.0 * np.log10(max(p, _FLOOR)) for p in power)
     return float(abs(after - before))
 
 
-def _spectral_distance(samples: Samples, at: int) -> float:
+def spectral_distance(samples: Samples, at: int) -> float:
+    """How far the spectra of the 0.25 s before and after a frame lie apart, in dB, root mean square over bands."""
     width = round(SPECTRUM_S * samples.sample_rate)
-    before, after = (_bands_db(side, samples.sample_rate) for side in _sides(samples, at, width))
+    before, after = (bands_db(side, samples.sample_rate) for side in _sides(samples, at, width))
     return float(np.sqrt(np.mean((after - before) ** 2)))
 
 
-def _bands_db(data: Float[np.ndarray, "frames channels"], rate: int) -> Float[np.ndarray, " bands"]:
+def bands_db(data: Float[np.ndarray, "frames channels"], rate: int) -> Float[np.ndarray, " bands"]:
+    """Mean power of the channels' sum in 40 bands from 60 Hz up, under a Hann window, in dB."""
     mono = data.mean(axis=1, dtype=np.float64)
     power = np.abs(np.fft.rfft(mono * np.hanning(len(mono)))) ** 2 / max(len(mono), 1)
     edges = np.geomspace(_LOWEST_HZ, rate / 2.0, _N_BANDS + 1)

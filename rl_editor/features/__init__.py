@@ -16,7 +16,6 @@ Sources: librosa 0.11 (``feature``, ``onset``, ``pitch_tuning``, ``piptrack``) f
 from rl_editor.features.frames import extract_frames, stem_frames
 from rl_editor.features.names import (
     ALGORITHM_VERSION,
-    ENVELOPE_NAMES,
     FEATURE_NAMES,
     FRAME_NAMES,
     PITCH_CLASSES,
@@ -28,7 +27,6 @@ from rl_editor.features.values import BeatFeatures, FrameFeatures, StemFrames
 
 __all__ = [
     "ALGORITHM_VERSION",
-    "ENVELOPE_NAMES",
     "FEATURE_NAMES",
     "FRAME_NAMES",
     "PITCH_CLASSES",

@@ -19,8 +19,6 @@ from rl_editor.errors import StemError
 from rl_editor.features.names import (
     CHROMA,
     CONTRAST,
-    ENVELOPE_EDGES_HZ,
-    ENVELOPE_NAMES,
     FRAME_NAMES,
     MFCC,
     MFCC_DELTA,
@@ -50,13 +48,12 @@ def extract_frames(mono: Float32[np.ndarray, " samples"], config: Config) -> Fra
     spectral = _spectral_pass(mono, audio, values)
     _level_pass(mono, audio, values)
     mel_db = to_db(spectral.mel)
-    envelopes = _onset_envelopes(mel_db, audio)
     values[:, _at("onset")] = _onset_strength(mel_db, audio)
     values[:, _span(CONTRAST)] = to_db(spectral.peak) - to_db(spectral.valley)
     values[:, _span(MFCC)] = scipy.fft.dct(mel_db, axis=1, type=2, norm="ortho")[:, :N_MFCC]
     values[:, _span(MFCC_DELTA)] = _local_slope(values[:, _span(MFCC)])
     values[:, _span(CHROMA)] = _normalised_chroma(mono, audio, spectral)
-    return FrameFeatures(values, envelopes, audio.sample_rate, audio.hop_length, len(mono))
+    return FrameFeatures(values, audio.sample_rate, audio.hop_length, len(mono))
 
 
 def stem_frames(stems: Mapping[str, Float32[np.ndarray, " samples"]], config: Config) -> StemFrames:
@@ -252,33 +249,13 @@ def _zero_crossing_rate(
     return rate
 
 
-def _flux(mel_db: Float32[np.ndarray, "frames mels"], audio: AudioConfig) -> Float32[np.ndarray, "frames mels"]:
-    """Rise of each band since the frame before, delayed by librosa's centring: 1 + n_fft / (2 hop) frames of zeros."""
-    delay = 1 + audio.n_fft // (2 * audio.hop_length)
-    flux = np.zeros_like(mel_db)
-    rise = np.maximum(mel_db[1:] - mel_db[:-1], 0.0)
-    flux[delay:] = rise[: max(len(mel_db) - delay, 0)]
-    return flux
-
-
 def _onset_strength(mel_db: Float32[np.ndarray, "frames mels"], audio: AudioConfig) -> Float32[np.ndarray, " frames"]:
-    strength: np.ndarray = _flux(mel_db, audio).mean(axis=1)
+    """Mean rise of the bands since the frame before, delayed by librosa's centring: 1 + n_fft / (2 hop) zeros."""
+    delay = 1 + audio.n_fft // (2 * audio.hop_length)
+    strength = np.zeros(len(mel_db), np.float32)
+    rise = np.maximum(mel_db[1:] - mel_db[:-1], 0.0)
+    strength[delay:] = rise[: max(len(mel_db) - delay, 0)].mean(axis=1)
     return strength
-
-
-def _onset_envelopes(mel_db: Float32[np.ndarray, "frames mels"], audio: AudioConfig) -> Float32[np.ndarray, "frames 5"]:
-    """The flux's median over bands and its means over ranges of frequency (``ENVELOPE_NAMES``)."""
-    from librosa import mel_frequencies
-
-    flux = _flux(mel_db, audio)
-    centres = mel_frequencies(n_mels=audio.n_mels + 2, fmin=0.0, fmax=audio.sample_rate / 2)[1:-1]
-    envelopes = np.zeros((len(flux), len(ENVELOPE_NAMES)), np.float32)
-    envelopes[:, 0] = np.median(flux, axis=1)
-    for index, (low, high) in enumerate(pairwise(ENVELOPE_EDGES_HZ), start=1):
-        inside = (centres >= low) & (centres < high)
-        if inside.any():
-            envelopes[:, index] = flux[:, inside].mean(axis=1)
-    return envelopes
 
 
 def _local_slope(values: Float32[np.ndarray, "frames columns"]) -> Float32[np.ndarray, "frames columns"]:

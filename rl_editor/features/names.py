@@ -1,7 +1,5 @@
 """Names of all columns, in the documented order; sums and widths follow from them."""
 
-import numpy as np
-
 from rl_editor.config import FeatureMode
 
 ALGORITHM_VERSION = 1  # part of cache keys: raise it when a number changes
@@ -24,10 +22,6 @@ _DELTA = tuple(f"delta_{name}" for name in FRAME_NAMES)
 _STEM = tuple(f"{stem}_{what}" for stem in STEM_NAMES for what in ("energy", "centroid", "ratio"))
 ENHANCED = FRAME_NAMES + _RHYTHMIC + _DELTA
 FEATURE_NAMES: dict[str, tuple[str, ...]] = {"basic": BASIC, "enhanced": ENHANCED, "full": ENHANCED + _STEM}
-
-# Onset envelopes for beat tracking: flux in dB, median over all mel bands, then means over four ranges of frequency.
-ENVELOPE_EDGES_HZ = (0.0, 150.0, 800.0, 4000.0, np.inf)
-ENVELOPE_NAMES = ("median", "low", "low_mid", "high_mid", "high")
 
 
 def feature_dim(mode: FeatureMode) -> int:

@@ -11,10 +11,9 @@ from rl_editor.features.names import CHROMA, FRAME_NAMES
 
 @dataclass(frozen=True, eq=False)
 class FrameFeatures:
-    """The 52 features of every frame (``FRAME_NAMES``) and the onset envelopes that beats are tracked on."""
+    """The 52 features of every frame (``FRAME_NAMES``)."""
 
     values: Float32[np.ndarray, "frames 52"]
-    envelopes: Float32[np.ndarray, "frames 5"]  # ENVELOPE_NAMES
     sample_rate: int  # Hz
     hop_length: int  # samples
     n_samples: int
@@ -43,13 +42,13 @@ class FrameFeatures:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Arrays without objects, for an npz."""
         sizes = np.array([self.sample_rate, self.hop_length, self.n_samples], np.int64)
-        return {"values": self.values, "envelopes": self.envelopes, "sizes": sizes}
+        return {"values": self.values, "sizes": sizes}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "FrameFeatures":
         """What ``to_arrays`` gave."""
         rate, hop, n_samples = (int(v) for v in arrays["sizes"])
-        return cls(arrays["values"], arrays["envelopes"], rate, hop, n_samples)
+        return cls(arrays["values"], rate, hop, n_samples)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ Source: Wenner et al. 2013, "Scalable Music: Automatic Music Retargeting and Syn
 which place joins by least transient energy and shift one side to the best correlation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -50,8 +50,16 @@ class _Side(NamedTuple):
     at: int
 
 
-def settle_joins(edit: EditList, recording: str | Path | Samples, config: Config) -> EditList:
+def settle_joins(
+    edit: EditList, recording: str | Path | Samples, config: Config, *, only: Collection[int] | None = None
+) -> EditList:
     """The same edit with every join moved to where it is heard least; its length stays.
+
+    Args:
+        edit: what plays.
+        recording: what it cuts.
+        config: reads ``render``.
+        only: numbers of the joins to move, from 1 in output order; all by default.
 
     Raises:
         EditListError: the edit list was made for another recording.
@@ -61,17 +69,21 @@ def settle_joins(edit: EditList, recording: str | Path | Samples, config: Config
     with open_source(recording) as source:
         check_source(edit, source)
         limit = round(config.render.join_search_ms * source.sample_rate / 1000)
-        settled = _settle(segments, source, limit, min(limit, round(MICRO_MS * source.sample_rate / 1000)))
+        chosen = range(1, len(segments)) if only is None else only
+        micro = min(limit, round(MICRO_MS * source.sample_rate / 1000))
+        settled = _settle(segments, source, limit, micro, chosen)
         if sum(s.frames for s in settled) != edit.frames:  # the source ends where the last segment should play on
-            settled = _settle(segments, source, limit, 0)
+            settled = _settle(segments, source, limit, 0, chosen)
     return replace(edit, segments=tuple(settled))
 
 
-def _settle(segments: Sequence[Segment], source: Source, limit: int, micro: int) -> list[Segment]:
+def _settle(
+    segments: Sequence[Segment], source: Source, limit: int, micro: int, chosen: Collection[int]
+) -> list[Segment]:
     settled, drift = list(segments), 0
     for k in range(1, len(settled)):
         left, right = settled[k - 1], settled[k]
-        if not (_is_plain(left) and _is_plain(right)):
+        if k not in chosen or not (_is_plain(left) and _is_plain(right)):
             continue
         shift = _best_position(left, right, source, limit)
         left, right = _moved(left, right, shift)

@@ -37,6 +37,12 @@ class Activations(NamedTuple):
     beat: Float[np.ndarray, " frames"]
     downbeat: Float[np.ndarray, " frames"]  # a downbeat is a beat as well
 
+    def near(self, times_s: Float[np.ndarray, " times"]) -> "Activations":
+        """The largest probabilities within a frame of each time."""
+        at = np.rint(times_s * FRAME_RATE_HZ).astype(int)
+        around = np.clip(at[:, None] + np.arange(-1, 2), 0, len(self.beat) - 1)
+        return Activations(self.beat[around].max(axis=1), self.downbeat[around].max(axis=1))
+
 
 class BeatNetwork(nn.Module):
     """Log-mel frames to logits of beat and downbeat."""

@@ -1,0 +1,101 @@
+"""Joins as pictures: the waveform and the spectrogram around each.
+
+Conventions: seconds before and after the join, which is 0; spectrograms in dB over a logarithmic axis of frequency.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+from jaxtyping import Float32
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rl_editor.audition import Audition, JudgedJoin
+from rl_editor.audition.words import verdict
+from rl_editor.files import replacing
+from rl_editor.utils import Samples
+
+_INK, _FAULT, _SOUND = "#33383f", "#c1121f", "#22577a"
+_SIDE_S = 1.0
+_MOST = 12  # joins on one picture
+_RANGE_DB, _LOWEST_HZ = 80.0, 40.0
+
+
+def save_picture(found: Audition, path: Path) -> None:
+    """The joins on one picture, faulty ones first where there are more than fit; PNG, whole or not at all."""
+    shown = sorted(found.joins, key=lambda join: (not join.faults, join.number))[:_MOST]
+    _save(_sheet(found, sorted(shown, key=lambda join: join.number)), path)
+
+
+def save_join(found: Audition, join: JudgedJoin, path: Path) -> None:
+    """One join as PNG, whole or not at all."""
+    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 1.6))
+    _draw(above, below, found.rendered, join)
+    _save(figure, path)
+
+
+def _sheet(found: Audition, joins: list[JudgedJoin]) -> Figure:
+    columns = min(3, max(len(joins), 1))
+    rows = max(-(-len(joins) // columns), 1)
+    figure = Figure(figsize=(5.2 * columns, 3.2 * rows + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left_out = len(found.joins) - len(joins)
+    more = f"; {left_out} more joins are not drawn" if left_out else ""
+    figure.suptitle(verdict(found) + more, fontsize=12, color=_INK, parse_math=False)
+    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[1.0, 1.6] * rows)
+    for row in axes.flat:
+        row.set_visible(False)
+    for index, join in enumerate(joins):
+        row, column = divmod(index, columns)
+        _draw(axes[2 * row, column], axes[2 * row + 1, column], found.rendered, join)
+    return figure
+
+
+def _draw(above: Axes, below: Axes, rendered: Samples, join: JudgedJoin) -> None:
+    for axes in (above, below):
+        axes.set_visible(True)
+        axes.tick_params(labelsize=7.5, colors="#666666")
+    rate, at = rendered.sample_rate, round(join.found.output_s * rendered.sample_rate)
+    reach = round(_SIDE_S * rate)
+    mono = rendered.data[max(at - reach, 0) : at + reach].mean(axis=1)
+    mono = np.pad(mono, (max(reach - at, 0), max(at + reach - rendered.frames, 0)))
+    colour = _FAULT if join.faults else _SOUND
+    said = f": {', '.join(join.faults)}" if join.faults else ""
+    above.set_title(f"join {join.number}{said}", fontsize=9, color=colour, loc="left")
+    _draw_wave(above, mono)
+    _draw_spectrogram(below, mono, rate)
+    for axes in (above, below):
+        axes.axvline(0.0, color=colour, lw=0.9)
+        axes.set_xlim(-_SIDE_S, _SIDE_S)
+
+
+def _draw_wave(axes: Axes, mono: Float32[np.ndarray, " samples"]) -> None:
+    size = max(len(mono) // 1200, 1)
+    blocks = mono[: len(mono) // size * size].reshape(-1, size)
+    times = np.linspace(-_SIDE_S, _SIDE_S, len(blocks))
+    axes.fill_between(times, blocks.min(axis=1), blocks.max(axis=1), color=_INK, lw=0)
+    axes.set_yticks([])
+    axes.tick_params(axis="x", labelbottom=False)
+
+
+def _draw_spectrogram(axes: Axes, mono: Float32[np.ndarray, " samples"], rate: int) -> None:
+    size = 1 << round(np.log2(0.03 * rate))
+    frequencies, times, power = scipy.signal.spectrogram(mono, rate, nperseg=size, noverlap=size * 7 // 8, mode="psd")
+    level = 10.0 * np.log10(np.maximum(power[1:], 1e-14))
+    axes.pcolormesh(
+        times - _SIDE_S, frequencies[1:], level,
+        cmap="magma", vmin=level.max() - _RANGE_DB, vmax=level.max(), shading="nearest", rasterized=True,
+    )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_ylim(max(_LOWEST_HZ, frequencies[1]), rate / 2.0)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(temporary, format="png", dpi=90, metadata={"Software": None})

@@ -1,0 +1,39 @@
+"""Where the attacks of beats lie exactly, at a finer scale than the frames in which beats are heard."""
+
+import numpy as np
+import scipy.ndimage
+from jaxtyping import Float32, Float64
+
+_ATTACK_HOP_SAMPLES = 128  # 5.8 ms at the default rate
+_ATTACK_REACH_S = 0.07
+_ATTACK_BEATS = 6.0  # deviation of the Gaussian over neighbouring beats
+_ATTACK_COMPRESSION = 10.0  # log1p of this times energy over its mean
+
+
+def attack_offsets_s(
+    mono: Float32[np.ndarray, " samples"], times_s: Float64[np.ndarray, " beats"], *, sample_rate: int
+) -> Float64[np.ndarray, " beats"]:
+    """How far the attacks lie from the beats, from rises of energy at a finer scale, alike for neighbouring beats.
+
+    The frames' 93 ms windows see an attack early by as much as its rise stands out, which differs by instrument.
+    """
+    rise = _energy_rise(mono)
+    rate = sample_rate / _ATTACK_HOP_SAMPLES
+    offsets = np.arange(-_ATTACK_REACH_S, _ATTACK_REACH_S, 1.0 / rate)
+    at = (times_s[:, None] + offsets) * rate  # energy has risen where the louder block begins
+    profile = np.interp(at, np.arange(len(rise)), rise, left=0.0, right=0.0)
+    profile = scipy.ndimage.gaussian_filter(profile, (_ATTACK_BEATS, 1.0), mode=("nearest", "constant"))
+    nearest = profile * np.exp(-0.5 * (offsets / _ATTACK_REACH_S) ** 2)
+    smoothed: np.ndarray = scipy.ndimage.gaussian_filter1d(offsets[nearest.argmax(axis=1)], _ATTACK_BEATS / 2)
+    return smoothed
+
+
+def _energy_rise(mono: Float32[np.ndarray, " samples"]) -> Float64[np.ndarray, " blocks"]:
+    """Rise of log energy from block to block, of the signal and of its difference (which stresses the highs)."""
+    total = 0.0
+    for signal in (mono, np.diff(mono, prepend=np.float32(0.0))):
+        blocks = signal[: len(signal) // _ATTACK_HOP_SAMPLES * _ATTACK_HOP_SAMPLES].reshape(-1, _ATTACK_HOP_SAMPLES)
+        energy = np.einsum("bn,bn->b", blocks, blocks).astype(np.float64)
+        level = np.log1p(_ATTACK_COMPRESSION * energy / max(float(energy.mean()), 1e-12))
+        total = total + np.maximum(np.diff(level, prepend=level[:1]), 0.0)
+    return np.asarray(total)

@@ -1,0 +1,42 @@
+"""A grid in words: what it is, what it could be, and the lines that say so in a settings file."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from rl_editor.checkup import Checkup
+from rl_editor.config import BeatOverride
+
+DOUBTFUL = 0.1  # an alternative at least this likely is worth hearing
+
+
+def screen(found: Checkup) -> str:
+    """All of it on one screen."""
+    grid = found.grid
+    interval = np.diff(found.beats_s)
+    local = 60.0 / interval if len(interval) else np.array([grid.tempo_bpm])
+    slow, fast = np.percentile(local, [5, 95])
+    lines = [
+        f"{found.track_id}: {grid.tempo_bpm:.1f} bpm ({slow:.1f} to {fast:.1f}), {grid.beats_per_bar} in a bar, "
+        f"{len(found.beats_s)} beats, {len(found.downbeats_s)} bars; tracker {found.tracker}",
+        f"expected F-measure of the beats: {grid.confidence:.2f}",
+    ]
+    if found.override != BeatOverride():
+        lines.append(f"corrected by beats.overrides: {_entry(found.override)}")
+    lines += ["", "  likely  grid"]
+    lines += [f"  {a.probability:6.1%}  {a.name}" for a in found.alternatives]
+    doubts = [a for a in found.alternatives if a.override != BeatOverride() and a.probability >= DOUBTFUL]
+    if doubts and found.override == BeatOverride():
+        lines += [
+            "",
+            "If one of these is what you hear, put its line into the settings (params.yaml, or --params FILE):",
+        ]
+        lines += ["", "beats:", "  overrides:"]
+        lines += [f"    {found.track_id}: {_entry(a.override)}  # {a.name}" for a in doubts]
+    return "\n".join(lines)
+
+
+def _entry(override: BeatOverride) -> str:
+    neutral = asdict(BeatOverride())
+    fields = [f"{name}: {value}" for name, value in asdict(override).items() if value != neutral[name]]
+    return "{" + ", ".join(fields) + "}"

@@ -1,0 +1,340 @@
+"""Changing an edit as little as what is asked demands: joins vetoed, passages pinned or dropped, moments anchored.
+
+Conventions: times in seconds, of the source unless named otherwise; joins are counted from 1 in output order. What an
+edit plays already stays in its order, to the sample where nothing changes; new joins lie on beats and keep the count of
+the bar. Nothing is looped or moved that the edit did not loop or move.
+
+    demands    what may be asked, and reading it
+    score      an edit written out beat by beat, with all that it leaves out
+    sound      how alike the two sides of any join sound
+    paths      the cheapest way through it
+    placing    which beat a join lies on
+    exact      the last fraction of a beat, to the sample
+    words      what was done, and what each demand cost
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from rl_editor.baselines import JoinCosts
+from rl_editor.config import Config
+from rl_editor.edits import EditList, Segment
+from rl_editor.errors import EditListError
+from rl_editor.negotiation import paths
+from rl_editor.negotiation.demands import Anchor, Demands, TimeSpan, spoken
+from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
+from rl_editor.negotiation.score import Cut, bar_places, span_places, written_out
+from rl_editor.negotiation.sound import BeatSound
+from rl_editor.state import AudioState
+from rl_editor.state.tables import frame_bounds
+from rl_editor.utils import Samples
+
+__all__ = ["Anchor", "Demands", "NewJoin", "Revised", "TimeSpan", "revise"]
+
+SOUND = 0.6  # weight of a join's sound in its cost c, beside the features of its beats
+_VETO_BEATS = 2  # a vetoed join does not come back this near to where it was, on both sides
+
+
+class NewJoin(NamedTuple):
+    """A join that the edit did not have."""
+
+    number: int  # in the new edit, from 1
+    leave_s: float
+    land_s: float
+    cost: float  # c, in [0, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Revised:
+    """A changed edit and what the change came to.
+
+    Attributes:
+        edit: the new edit; ``new_joins`` are not settled yet.
+        new_joins: in output order.
+        n_joins_kept: joins of the old edit that are still there, to the sample.
+        dropped_s: source spans that no longer play.
+        added_s: source spans that did not play before.
+        price: of each demand, by its name: cost with it less cost without it (``paths``).
+        missed_s: length reached less length asked for; 0 without a wish.
+    """
+
+    edit: EditList
+    new_joins: tuple[NewJoin, ...]
+    n_joins_kept: int
+    dropped_s: tuple[TimeSpan, ...]
+    added_s: tuple[TimeSpan, ...]
+    price: dict[str, float]
+    missed_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "duration_s": round(self.edit.duration_s, 6),
+            "segments": len(self.edit.segments),
+            "n_joins_kept": self.n_joins_kept,
+            "new_joins": [{k: round(v, 4) for k, v in join._asdict().items()} for join in self.new_joins],
+            "dropped_s": [[round(t, 4) for t in span] for span in self.dropped_s],
+            "added_s": [[round(t, 4) for t in span] for span in self.added_s],
+            "price": self.price,
+            "missed_s": round(self.missed_s, 6),
+        }
+
+
+def revise(
+    edit: EditList,
+    state: AudioState,
+    demands: Demands,
+    config: Config,
+    *,
+    recording: Samples | None = None,
+    polish: bool = False,
+    priced: bool = True,
+) -> Revised:
+    """The edit nearest to ``edit`` that meets ``demands``.
+
+    Args:
+        edit: what plays.
+        state: its recording, analysed.
+        demands: what is asked.
+        config: reads ``action_space`` and ``reward``.
+        recording: its sound, so that new joins are weighed by it too; without it by the features of beats alone.
+        polish: weigh the edit's own joins as well, so that bad ones move to better places; else they stay.
+        priced: work out what each demand costs.
+
+    Raises:
+        EditListError: the demands contradict each other, or cannot be met by what the edit plays and leaves out; or
+            the edit plays something else than the recording as it is.
+    """
+    table = _Table(edit, state, config, recording, polish=polish)
+    way = table.solve(demands)
+    if way is None:
+        raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
+    price = {}
+    for name, rest in demands.each() if priced else ():
+        without = table.solve(rest)
+        if without is not None:
+            price[name] = round(max(way.cost - without.cost, 0.0), 4)
+    return table.revised(way, demands, price)
+
+
+class _Table:
+    """One edit over one recording, to be solved many times over."""
+
+    def __init__(
+        self, edit: EditList, state: AudioState, config: Config, recording: Samples | None, *, polish: bool
+    ) -> None:
+        self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
+        self.score = written_out(edit, state.grid)
+        self.costs = JoinCosts(state, config)
+        self.sound = None if recording is None else BeatSound(recording, state.grid.times_s)
+        self.beat_s = np.diff(state.grid.times_s)
+        self.typical_s = 60.0 / state.grid.tempo_bpm
+        self.leave, self.land, self.join = self._new_joins()
+        self.polish = polish
+
+    def _new_joins(self) -> tuple[Int[np.ndarray, " joins"], Int[np.ndarray, " joins"], np.ndarray]:
+        """All joins in order of places that keep the count of the bar, and their costs."""
+        score, metre = self.score, self.grid.beats_per_bar
+        number = bar_places(score, self.grid)
+        leaves, lands = [], []
+        for phase in range(metre):
+            ends, starts = np.flatnonzero(number == phase), np.flatnonzero(number == (phase + 1) % metre)
+            a, b = np.meshgrid(ends, starts, indexing="ij")
+            ahead = (b > a) & (score.beat[b] != score.beat[a] + 1)
+            leaves.append(a[ahead])
+            lands.append(b[ahead])
+        leave, land = np.concatenate(leaves), np.concatenate(lands)
+        cost = self._cost(score.beat[leave] + 1, score.beat[land])
+        order = np.argsort(leave, kind="stable")
+        return leave[order], land[order], cost[order]
+
+    def _cost(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
+        """c of joins between boundaries, half of it by their sound where that is known."""
+        if len(leave) == 0:
+            return np.zeros(0, np.float32)
+        cost: np.ndarray = self.costs.between(leave, land)
+        return cost if self.sound is None else (1.0 - SOUND) * cost + SOUND * self.sound.unlikeness(leave, land)
+
+    def solve(self, demands: Demands) -> Way | None:
+        """The cheapest way; None where there is none."""
+        goal_s = self.edit.duration_s if demands.duration_s is None else demands.duration_s
+        asked = demands.duration_s is not None
+        must, may = self._wanted(demands)
+        if (must & ~may).any():
+            return None
+        longest_s = max(goal_s, self.edit.duration_s) + 4 * self.grid.beats_per_bar * self.typical_s
+        ways = self._ways(demands, must, may, longest_s)
+        terms = self._terms(demands, must, may)
+        per_beat = paths.MISSED_EXACT if demands.exact else paths.MISSED_ASKED if asked else paths.MISSED
+        return cheapest(ways, terms, goal_s=goal_s, per_s=per_beat / self.typical_s, longest_s=longest_s)
+
+    def _wanted(self, demands: Demands) -> tuple[Bool[np.ndarray, " places"], Bool[np.ndarray, " places"]]:
+        """Places that must play, and places that may."""
+        score = self.score
+        must, may = np.zeros(score.n_places, bool), np.ones(score.n_places, bool)
+        for span in demands.drop:
+            may &= ~span_places(score, self.grid, *span)
+        for span in demands.keep:
+            must |= self._once(span_places(score, self.grid, *span), str(span))
+        for anchor in demands.anchors:
+            must[self._anchored(anchor)] = True
+        return must, may
+
+    def _once(self, inside: Bool[np.ndarray, " places"], name: str) -> Bool[np.ndarray, " places"]:
+        """One unbroken run of the places inside: the one of which most plays already."""
+        at = np.flatnonzero(inside)
+        if len(at) == 0:
+            raise EditListError(
+                f"{self.edit.source.name}: {name} lies outside the recording, or where the edit does not pass; it has "
+                f"{spoken(self.grid.duration_s)}"
+            )
+        beats = self.score.beat[at]
+        runs = np.split(at, np.flatnonzero((np.diff(at) != 1) | (np.diff(beats) != 1)) + 1)
+        whole = max(len(run) for run in runs)
+        chosen = max((run for run in runs if len(run) == whole), key=lambda run: int(self.score.played[run].sum()))
+        if whole < len(np.unique(beats)):
+            raise EditListError(
+                f"{self.edit.source.name}: {name} does not play in one piece in this edit, which loops or moves parts "
+                "of it; name a shorter passage"
+            )
+        found = np.zeros(len(inside), bool)
+        found[chosen] = True
+        return found
+
+    def _anchored(self, anchor: Anchor) -> int:
+        """The place of an anchor's moment: one that plays, if there is one."""
+        if anchor.source_s >= self.grid.duration_s:
+            raise EditListError(
+                f"{self.edit.source.name}: anchor {anchor}: the recording ends at {spoken(self.grid.duration_s)}"
+            )
+        beat = int(np.searchsorted(self.grid.times_s, anchor.source_s, "right")) - 1
+        at = np.flatnonzero(self.score.beat == beat)
+        if len(at) == 0:
+            raise EditListError(f"{self.edit.source.name}: anchor {anchor}: the edit does not pass there")
+        playing = at[self.score.played[at]]
+        return int(playing[0] if len(playing) else at[0])
+
+    def _ways(
+        self, demands: Demands, must: Bool[np.ndarray, " places"], may: Bool[np.ndarray, " places"], longest_s: float
+    ) -> Ways:
+        score = self.score
+        last = blocked(must)
+        skipped = np.concatenate([[0], np.cumsum(score.played)])
+        kept = list(score.joins_in_order())
+        vetoed = [kept[number - 1] for number in demands.vetoes]
+        straight = self._straight()
+        old = np.array([join for join in kept if join not in vetoed], int).reshape(-1, 2)
+        leave, land, join = self.leave, self.land, self.join
+        allowed = np.ones(len(leave), bool)
+        for a, b in vetoed:
+            near = np.abs(score.beat[leave] - score.beat[a]) <= _VETO_BEATS
+            allowed &= ~(near & (np.abs(score.beat[land] - score.beat[b]) <= _VETO_BEATS))
+        most = fitting(len(leave), score.n_places, longest_s, self.typical_s)
+        if most * score.n_places < len(leave):
+            order = np.lexsort((join, leave))
+            number_in_row = np.arange(len(leave)) - np.searchsorted(leave[order], leave[order], "left")
+            allowed[order[number_in_row >= most]] = False
+        source = np.concatenate([straight[:, 0], old[:, 0], leave[allowed]])
+        target = np.concatenate([straight[:, 1], old[:, 1], land[allowed]])
+        new = paths.NEW_JOIN + paths.JOIN * join[allowed]
+        own = np.zeros(len(old))
+        if self.polish:
+            own = paths.JOIN * self._cost(score.beat[old[:, 0]] + 1, score.beat[old[:, 1]])
+        cost = np.concatenate([np.zeros(len(straight)), own, new])
+        cost = cost + paths.DROPPED * (skipped[target] - skipped[source + 1])
+        fine = (target <= last[source]) & may[source] & may[target]
+        source, target, cost = source[fine], target[fine], cost[fine]
+        order = np.argsort(source, kind="stable")
+        first = np.searchsorted(source[order], np.arange(score.n_places + 1))
+        return Ways(first, target[order], cost[order])
+
+    def _straight(self) -> Int[np.ndarray, "ways two"]:
+        """Pairs of places whose beats follow each other in the source."""
+        by_beat: dict[int, list[int]] = {}
+        for place, beat in enumerate(self.score.beat.tolist()):
+            by_beat.setdefault(beat, []).append(place)
+        pairs = [
+            (place, after)
+            for place, beat in enumerate(self.score.beat.tolist())
+            for after in by_beat.get(beat + 1, [])
+            if after > place
+        ]
+        return np.array(pairs, int).reshape(-1, 2)
+
+    def _terms(self, demands: Demands, must: Bool[np.ndarray, " places"], may: Bool[np.ndarray, " places"]) -> Terms:
+        score, n_places = self.score, self.score.n_places
+        played = np.concatenate([[0], np.cumsum(score.played)])
+        playing = np.flatnonzero(score.played)
+        place = np.arange(n_places)
+        start = paths.DROPPED * played[:-1] + np.where(place == playing[0], 0.0, paths.EDGE)
+        short = np.where(place < playing[-1], paths.EDGE_BEAT * (played[-1] - played[1:]), paths.EDGE)
+        end = paths.DROPPED * (played[-1] - played[1:]) + np.where(
+            place == playing[-1], 0.0, np.minimum(short, paths.EDGE)
+        )
+        required = np.flatnonzero(must)
+        if len(required):
+            start[required[0] + 1 :] = np.inf
+            end[: required[-1]] = np.inf
+        start[~may], end[~may] = np.inf, np.inf
+        earliest, latest = np.zeros(n_places), np.full(n_places, np.inf)
+        for anchor in demands.anchors:
+            at = self._anchored(anchor)
+            due_s = anchor.output_s - (anchor.source_s - float(self.grid.times_s[score.beat[at]]))
+            earliest[at], latest[at] = due_s - 0.5 * self.typical_s, due_s + 0.5 * self.typical_s
+        length = self.beat_s[score.beat].copy()
+        rate = self.edit.source.sample_rate
+        length[playing[0]] += float(self.grid.times_s[score.beat[playing[0]]]) - score.start_frame / rate
+        length[playing[-1]] += score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
+        return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, earliest, latest)
+
+    def why_not(self, demands: Demands) -> str:
+        """Which demand stands in the way."""
+        alone = [name for name, rest in demands.each() if self.solve(rest) is not None]
+        asked = ", ".join(name for name, _ in demands.each())
+        if alone:
+            return f"{' and '.join(alone)} cannot be met beside the rest ({asked}); take back one of them"
+        return f"no edit meets all of these: {asked}; take some back"
+
+    def revised(self, way: Way, demands: Demands, price: dict[str, float]) -> Revised:
+        """The way as an edit list."""
+        score, rate = self.score, self.edit.source.sample_rate
+        bounds = frame_bounds(self.grid.times_s, rate, self.edit.source.frames)
+        fade_ms = self.config.action_space.default_crossfade_ms
+        playing = np.flatnonzero(score.played)
+        start = score.start_frame if way.places[0] == playing[0] else int(bounds[score.beat[way.places[0]]])
+        segments: list[Segment] = []
+        new_joins: list[NewJoin] = []
+        n_kept, fade = 0, 0.0
+        for a, b in pairwise(way.places):
+            if score.beat[b] == score.beat[a] + 1:
+                continue
+            old = score.joins.get((a, b))
+            cut = old or Cut(int(bounds[score.beat[a] + 1]), int(bounds[score.beat[b]]), fade_ms)
+            segments.append(Segment(start, cut.leave - start, crossfade_in_ms=fade))
+            start, fade = cut.land, cut.crossfade_ms
+            n_kept += old is not None
+            if old is None:
+                cost = float(self._cost(score.beat[[a]] + 1, score.beat[[b]])[0])
+                new_joins.append(NewJoin(len(segments), cut.leave / rate, cut.land / rate, cost))
+        end = score.end_frame if way.places[-1] == playing[-1] else int(bounds[score.beat[way.places[-1]] + 1])
+        segments.append(Segment(start, end - start, crossfade_in_ms=fade))
+        edit = replace(self.edit, segments=tuple(segments), regions=(), actions=())
+        plays = np.zeros(score.n_places, bool)
+        plays[way.places] = True
+        missed_s = 0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s
+        dropped, added = self._spans(score.played & ~plays), self._spans(plays & ~score.played)
+        return Revised(edit, tuple(new_joins), n_kept, dropped, added, price, missed_s)
+
+    def _spans(self, chosen: Bool[np.ndarray, " places"]) -> tuple[TimeSpan, ...]:
+        """Runs of places as spans of the source."""
+        at = np.flatnonzero(chosen)
+        if len(at) == 0:
+            return ()
+        breaks = np.flatnonzero((np.diff(at) != 1) | (np.diff(self.score.beat[at]) != 1)) + 1
+        beats = [self.score.beat[run] for run in np.split(at, breaks)]
+        times = self.grid.times_s
+        return tuple(TimeSpan(float(times[run[0]]), float(times[run[-1] + 1])) for run in beats)

@@ -1,0 +1,126 @@
+"""What a person may ask of an edit, and reading it from the command line.
+
+Conventions: times in seconds; spans and the first time of an anchor are in the *source*, an anchor's second time is in
+the output, joins are counted from 1 in output order.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rl_editor.errors import ConfigError
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+MAX_SECONDS = 86_400.0
+
+
+class TimeSpan(NamedTuple):
+    """A stretch of the source."""
+
+    start_s: float
+    end_s: float
+
+    def __str__(self) -> str:
+        return f"{spoken(self.start_s)}-{spoken(self.end_s)}"
+
+
+class Anchor(NamedTuple):
+    """A moment of the source and when it is to be heard in the output."""
+
+    source_s: float
+    output_s: float
+
+    def __str__(self) -> str:
+        return f"{spoken(self.source_s)}={spoken(self.output_s)}"
+
+
+@dataclass(frozen=True)
+class Demands:
+    """All that is asked; nothing by default.
+
+    Attributes:
+        duration_s: length of the output to aim at.
+        exact: meet the length to the sample.
+        keep: what has to play.
+        drop: what must not play.
+        anchors: what has to play when.
+        vetoes: joins of the edit at hand that must go, from 1.
+    """
+
+    duration_s: float | None = None
+    exact: bool = False
+    keep: tuple[TimeSpan, ...] = ()
+    drop: tuple[TimeSpan, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
+    vetoes: tuple[int, ...] = ()
+
+    def each(self) -> list[tuple[str, "Demands"]]:
+        """Every demand by its name, with what is left when it alone is taken back."""
+        found: list[tuple[str, Demands]] = []
+        for name, value in (("keep", self.keep), ("drop", self.drop), ("anchor", self.anchors)):
+            field = "anchors" if name == "anchor" else name
+            for index, one in enumerate(value):
+                rest = value[:index] + value[index + 1 :]
+                found.append((f"{name} {one}", _replaced(self, field, rest)))
+        for index, join in enumerate(self.vetoes):
+            found.append(
+                (f"veto join {join}", _replaced(self, "vetoes", self.vetoes[:index] + self.vetoes[index + 1 :]))
+            )
+        if self.duration_s is not None:
+            found.append((f"duration {spoken(self.duration_s)}", _replaced(self, "duration_s", None)))
+        return found
+
+
+def _replaced(demands: Demands, field: str, value: object) -> Demands:
+    return Demands(**{**demands.__dict__, field: value})
+
+
+def spoken(seconds: float) -> str:
+    """Seconds as m:ss, with as many decimals as they have, three at most."""
+    minutes, rest = divmod(round(seconds * 1000), 60_000)
+    whole, thousandths = divmod(rest, 1000)
+    text = f"{minutes}:{whole:02}"
+    return f"{text}.{thousandths:03}".rstrip("0") if thousandths else text
+
+
+def read_seconds(text: str, *, least: float = 0.0) -> float:
+    """Seconds from ``95``, ``95.5``, ``1:35.5`` or ``1:02:03``.
+
+    Raises:
+        ConfigError: it is no time, shorter than ``least``, or longer than a day.
+    """
+    found = _CLOCK.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"{text!r}: not a time; write seconds (95.5), m:ss (1:35.5) or h:mm:ss")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    total = 3600.0 * hours + 60.0 * minutes + seconds
+    if not least <= total <= MAX_SECONDS:
+        raise ConfigError(f"{text!r}: a time from {least:g} s to a day is needed")
+    return total
+
+
+def read_span(text: str) -> TimeSpan:
+    """A span from ``0:40-0:55``.
+
+    Raises:
+        ConfigError: it is none, or ends before it starts.
+    """
+    start, dash, end = text.partition("-")
+    if not dash:
+        raise ConfigError(f"{text!r}: not a span; write start-end, as 0:40-0:55")
+    span = TimeSpan(read_seconds(start), read_seconds(end))
+    if span.end_s <= span.start_s:
+        raise ConfigError(f"{text!r}: ends before it starts; write start-end, as 0:40-0:55")
+    return span
+
+
+def read_anchor(text: str) -> Anchor:
+    """An anchor from ``1:05=0:45``: this source moment at that output time.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    source, equals, output = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{text!r}: not an anchor; write source=output, as 1:05=0:45")
+    return Anchor(read_seconds(source), read_seconds(output))

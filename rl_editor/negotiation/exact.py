@@ -1,0 +1,150 @@
+"""The last fraction of a beat: an edit near a length made that long to the sample.
+
+Conventions: positions are frames at the source's rate. What is missing, or too much, is found in this order, and all of
+it is reported:
+
+    stretch   where it is allowed: everything plays up to ``MOST_STRETCH`` faster or slower, pitch with it
+    silence   the recording's own silence at the end of the output is lengthened or shortened
+    joins     right sides start up to ``MOST_NUDGE_MS`` earlier or later, alike at all joins
+    tail      the end fades out earlier, or goes on into what follows in the source, or into silence
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rl_editor.edits import EditList, Segment
+from rl_editor.errors import EditListError
+from rl_editor.negotiation.demands import spoken
+from rl_editor.render.sources import open_source
+from rl_editor.utils import Samples
+
+MOST_STRETCH = 0.02  # less than a third of a semitone
+MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
+MOST_TAIL_S = 1.5
+_FADE_MS = 60.0
+_SILENT_DB = -60.0  # re the recording's loudest second
+
+
+@dataclass(frozen=True)
+class ExactLength:
+    """An edit of exactly the length asked for, and where the difference went; seconds, longer is positive."""
+
+    edit: EditList
+    stretch: float = 0.0  # share by which the output got longer; its pitch is as much lower
+    silence_s: float = 0.0
+    joins_s: float = 0.0
+    tail_s: float = 0.0
+
+
+def to_length(edit: EditList, recording: str | Path | Samples, frames: int, *, allow_stretch: bool) -> ExactLength:
+    """The edit, ``frames`` long.
+
+    Args:
+        edit: an edit near that length.
+        recording: what it cuts.
+        frames: of output.
+        allow_stretch: play everything a little faster or slower instead of touching ends and joins.
+
+    Raises:
+        EditListError: it is further off than the end may give.
+    """
+    rate = edit.source.sample_rate
+    if allow_stretch and abs(edit.frames / frames - 1.0) <= MOST_STRETCH:
+        stretched = _stretched(edit, frames)
+        return ExactLength(stretched, stretch=frames / edit.frames - 1.0)
+    missing = frames - edit.frames
+    edit, silence = _with_silence(edit, recording, missing)
+    edit, joins = _nudged(edit, frames - edit.frames)
+    tail = frames - edit.frames
+    if abs(tail) > MOST_TAIL_S * rate:
+        raise EditListError(
+            f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the nearest edit is "
+            f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for a length near "
+            "that" + ("" if allow_stretch else f", or allow a stretch of up to {MOST_STRETCH:.0%}")
+        )
+    return ExactLength(_with_tail(edit, tail), silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
+
+
+def _stretched(edit: EditList, frames: int) -> EditList:
+    """Every segment at one speed; boundaries are rounded by themselves, so rounding does not add up."""
+    speed = edit.frames / frames
+    bounds = np.rint(np.array([*edit.output_start_frames(), edit.frames]) / speed).astype(int)
+    bounds[-1] = frames
+    segments = []
+    for segment, start, end in zip(edit.segments, bounds[:-1], bounds[1:], strict=True):
+        changed = replace(segment, frames=int(end - start), speed=segment.speed * speed)
+        over = (changed.source_end_frame or 0) - edit.source.frames
+        if over > 0 and segment.source_start_frame is not None:  # a frame of rounding at the recording's end
+            changed = replace(changed, source_start_frame=max(segment.source_start_frame - over, 0))
+        segments.append(changed)
+    return replace(edit, segments=tuple(segments))
+
+
+def _with_silence(edit: EditList, recording: str | Path | Samples, missing: int) -> tuple[EditList, int]:
+    """Silence at the end of the output longer or shorter, as far as it is there."""
+    last = edit.segments[-1]
+    start, end = last.source_start_frame, last.source_end_frame
+    if start is None or end is None or not missing:
+        return edit, 0
+    silent = _silent_tail(recording, start, end)
+    if missing < 0:
+        cut = min(-missing, max(silent - 1, 0), last.frames - 1)
+        return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames - cut))), -cut
+    if silent == 0:
+        return edit, 0
+    return replace(edit, segments=(*edit.segments, Segment(None, missing))), missing
+
+
+def _silent_tail(recording: str | Path | Samples, start: int, end: int) -> int:
+    """How many frames before ``end`` are silent, 10 s at most."""
+    with open_source(recording) as source:
+        rate = source.sample_rate
+        first = max(start, end - 10 * rate)
+        data = np.abs(source.read(first, end - first).astype(np.float64)).max(axis=1)
+        if source.sample_type.dtype.startswith("int"):
+            data = data / np.iinfo(source.sample_type.dtype).max
+    loud = np.flatnonzero(data > 10.0 ** (_SILENT_DB / 20.0) * max(float(data.max(initial=0.0)), 0.05))
+    return len(data) - 1 - int(loud[-1]) if len(loud) else len(data)
+
+
+def _nudged(edit: EditList, missing: int) -> tuple[EditList, int]:
+    """Right sides of joins start earlier (the output gets longer) or later, each by the same share."""
+    plain = [
+        index
+        for index in range(1, len(edit.segments))
+        if edit.segments[index].source_start_frame is not None
+        and edit.segments[index - 1].source_start_frame is not None
+    ]
+    if not plain or not missing:
+        return edit, 0
+    limit = round(MOST_NUDGE_MS * edit.source.sample_rate / 1000)
+    segments, done = list(edit.segments), 0
+    for number, index in enumerate(plain):
+        segment = segments[index]
+        assert segment.source_start_frame is not None
+        share = round((missing - done) / (len(plain) - number))
+        share = int(np.clip(share, -min(limit, segment.frames // 2), min(limit, segment.source_start_frame)))
+        segments[index] = replace(
+            segment, source_start_frame=segment.source_start_frame - share, frames=segment.frames + share
+        )
+        done += share
+    return replace(edit, segments=tuple(segments)), done
+
+
+def _with_tail(edit: EditList, missing: int) -> EditList:
+    """The end earlier, faded; or later, into what follows in the source, else into silence."""
+    if not missing:
+        return edit
+    last, rate = edit.segments[-1], edit.source.sample_rate
+    end = last.source_end_frame
+    room = 0 if end is None else edit.source.frames - end
+    if missing > 0 and 0 < missing <= room:
+        return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames + missing)))
+    quiet = missing if missing > 0 else round(_FADE_MS * rate / 2000)
+    kept = last.frames + missing - quiet
+    if kept <= 0:
+        raise EditListError(f"{edit.source.name}: its last passage is too short to be shortened; ask for more length")
+    ending = Segment(None, quiet, crossfade_in_ms=_FADE_MS)
+    return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=kept), ending))

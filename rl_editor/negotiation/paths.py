@@ -1,0 +1,123 @@
+"""The cheapest way through the places of an edit that meets what is asked.
+
+Conventions: costs have no unit; one is about a bad join. With ``DROPPED`` for a beat of the edit that no longer plays,
+``ADDED`` for one that did not play before, ``NEW_JOIN + JOIN * c`` for a join that was not there (c in [0, 1] as in
+``baselines``), and so much per beat for missing the length, the cost of a way is their sum; the edit itself costs 0.
+
+    C[m, d + l_m] = min over n < m of C[n, d] + cost(n, m) + added(m)
+
+over places m and lengths d, the true length riding along with its bin. Places that must play cannot be jumped over;
+an anchor's place can only be reached at its time. Joins that were not there keep the count of the bar.
+
+Source: the recurrence of Wenner et al. 2013 and radiotool (``baselines``), on the edit's own places instead of the
+whole recording, which is what keeps the rest of an edit as it is.
+"""
+
+from typing import NamedTuple, no_type_check
+
+import numba
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+DROPPED, ADDED = 0.06, 0.06  # per beat
+NEW_JOIN, JOIN = 1.0, 6.0
+OTHER_BAR_PHASE = 1.5  # a new join that breaks the count, where that is allowed at all
+MISSED, MISSED_ASKED, MISSED_EXACT = 0.03, 0.5, 2.0  # per beat of length: the edit's own, one asked for, to the sample
+EDGE = 8.0  # starting or ending elsewhere than the edit: an intro and an outro are rarely given up ..
+EDGE_BEAT = 0.3  # .. but for the last few beats of it, each at this
+_BINS_PER_BEAT = 4
+_MOST_STEPS = 400_000_000  # of the innermost loop: some seconds
+
+
+class Ways(NamedTuple):
+    """From every place the places that may follow, in compressed rows."""
+
+    first: Int[np.ndarray, " places_and_one"]
+    target: Int[np.ndarray, " ways"]
+    cost: Float[np.ndarray, " ways"]
+
+
+class Terms(NamedTuple):
+    """What playing, starting and ending costs at every place, in seconds and costs."""
+
+    length_s: Float[np.ndarray, " places"]
+    cost: Float[np.ndarray, " places"]  # of playing it at all
+    start: Float[np.ndarray, " places"]  # infinite where the output cannot start
+    end: Float[np.ndarray, " places"]
+    earliest_s: Float[np.ndarray, " places"]  # of output, when it may start to play
+    latest_s: Float[np.ndarray, " places"]
+
+
+class Way(NamedTuple):
+    """Places in output order, and what they cost."""
+
+    places: list[int]
+    cost: float
+    length_s: float
+
+
+def cheapest(ways: Ways, terms: Terms, *, goal_s: float, per_s: float, longest_s: float) -> Way | None:
+    """The way of least cost, missing ``goal_s`` counted at ``per_s``; None where there is none."""
+    bin_s = float(np.median(terms.length_s)) / _BINS_PER_BEAT
+    n_bins = int(np.ceil(longest_s / bin_s)) + 2
+    best, length_s, from_place, from_bin = _tables(*ways, *terms, bin_s, n_bins)
+    total = best + terms.end[:, None] + per_s * np.abs(length_s - goal_s)
+    at = int(np.argmin(total))
+    if not np.isfinite(total.flat[at]):
+        return None
+    place, column = divmod(at, n_bins)
+    cost, reached_s = float(total.flat[at]), float(length_s[place, column])
+    places = []
+    while place >= 0:
+        places.append(place)
+        place, column = int(from_place[place, column]), int(from_bin[place, column])
+    return Way(places[::-1], cost, reached_s)
+
+
+def fitting(n_ways: int, n_places: int, longest_s: float, beat_s: float) -> int:
+    """How many ways from each place can be tried in reasonable time; all of them where that is more."""
+    bins = longest_s / beat_s * _BINS_PER_BEAT
+    return max(int(_MOST_STEPS / max(bins * n_places, 1.0)), 16) if n_ways * bins > _MOST_STEPS else n_ways
+
+
+@no_type_check  # compiled, not wrapped by the checkers of tests
+@numba.njit(cache=True)
+def _tables(first, target, cost, dur, play, start, end, earliest, latest, bin_s, n_bins):
+    n_places = len(dur)
+    best = np.full((n_places, n_bins), np.inf, np.float32)
+    length = np.zeros((n_places, n_bins), np.float32)
+    from_place = np.full((n_places, n_bins), -1, np.int32)
+    from_bin = np.full((n_places, n_bins), -1, np.int32)
+    for n in range(n_places):
+        if start[n] < np.inf and earliest[n] <= 0.0:
+            at = min(max(int(dur[n] / bin_s + 0.5), 0), n_bins - 1)
+            value = start[n] + play[n]
+            if value < best[n, at]:
+                best[n, at], length[n, at], from_place[n, at], from_bin[n, at] = value, dur[n], -1, -1
+        for b in range(n_bins):
+            here = best[n, b]
+            if here == np.inf:
+                continue
+            so_far = length[n, b]
+            for k in range(first[n], first[n + 1]):
+                m = target[k]
+                if so_far < earliest[m] or so_far > latest[m]:
+                    continue
+                value = here + cost[k] + play[m]
+                longer = so_far + dur[m]
+                at = int(longer / bin_s + 0.5)
+                if at < n_bins and value < best[m, at]:
+                    best[m, at], length[m, at], from_place[m, at], from_bin[m, at] = value, longer, n, b
+    return best, length, from_place, from_bin
+
+
+def blocked(must: Bool[np.ndarray, " places"]) -> Int[np.ndarray, " places"]:
+    """For every place the last one that may follow it: no place that must play is jumped over."""
+    n_places = len(must)
+    last = np.full(n_places, n_places - 1)
+    following = n_places - 1
+    for place in range(n_places - 1, -1, -1):
+        last[place] = following
+        if must[place]:
+            following = place
+    return last

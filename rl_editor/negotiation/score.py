@@ -1,0 +1,138 @@
+"""An edit written out beat by beat, with all that it leaves out: what a changed edit may play, in which order.
+
+Conventions: a *place* is one chance for a beat to play. Places stand in output order: the beats that the edit plays,
+and at each join the beats that it leaves out there (after a jump ahead: what was skipped; after a jump back: some beats
+that would have gone on, and some before where it lands), before the first what came before it, after the last what
+comes after. A changed edit plays some places in this order, so nothing is looped or moved that was not before.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from rl_editor.edits import EditList, Segment
+from rl_editor.errors import EditListError
+from rl_editor.grid import PARTIAL, BeatGrid
+
+_AROUND_BARS = 4  # how far a join that jumps back may move to either side
+
+
+class Cut(NamedTuple):
+    """A join to the sample: source frames where the output leaves and where it comes back, and its crossfade."""
+
+    leave: int
+    land: int
+    crossfade_ms: float
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Places in output order.
+
+    Attributes:
+        beat: the source's beat of every place.
+        played: whether the edit plays it.
+        joins: the edit's joins: place that is left and place that is come to, with the exact frames, in output order.
+        start_frame: where the first played beat starts, exactly.
+        end_frame: where the last played beat ends, exactly.
+    """
+
+    beat: Int[np.ndarray, " places"]
+    played: Bool[np.ndarray, " places"]
+    joins: dict[tuple[int, int], Cut]
+    start_frame: int
+    end_frame: int
+
+    @property
+    def n_places(self) -> int:
+        """How many there are."""
+        return len(self.beat)
+
+    def joins_in_order(self) -> list[tuple[int, int]]:
+        """The edit's joins as pairs of places."""
+        return sorted(self.joins)
+
+
+class _Run(NamedTuple):
+    start: int  # beats
+    end: int
+    segment: Segment
+
+
+def written_out(edit: EditList, grid: BeatGrid) -> Score:
+    """The places of an edit.
+
+    Raises:
+        EditListError: the edit plays nothing, or plays material that no beat can stand for (from elsewhere, or at
+            another speed or pitch).
+    """
+    runs = _runs(edit, grid)
+    around = _AROUND_BARS * grid.beats_per_bar
+    beats: list[int] = list(range(runs[0].start))
+    played: list[bool] = [False] * len(beats)
+    joins: dict[tuple[int, int], Cut] = {}
+    for index, run in enumerate(runs):
+        if index:
+            before = runs[index - 1]
+            last = len(beats) - 1
+            between = _left_out(before.end, run.start, around, grid.n_beats)
+            beats += between
+            played += [False] * len(between)
+            leave, land = before.segment.source_end_frame, run.segment.source_start_frame
+            assert leave is not None
+            assert land is not None
+            joins[last, len(beats)] = Cut(leave, land, run.segment.crossfade_in_ms)
+        beats += range(run.start, run.end)
+        played += [True] * (run.end - run.start)
+    after = range(runs[-1].end, grid.n_beats)
+    beats += after
+    played += [False] * len(after)
+    first, last_end = runs[0].segment.source_start_frame, runs[-1].segment.source_end_frame
+    assert first is not None
+    assert last_end is not None
+    return Score(np.array(beats), np.array(played), joins, first, last_end)
+
+
+def _left_out(leave: int, land: int, around: int, n_beats: int) -> list[int]:
+    """Beats that could play between two boundaries."""
+    if land >= leave:
+        return list(range(leave, land))
+    return [*range(leave, min(leave + around, n_beats)), *range(max(land - around, 0), land)]
+
+
+def _runs(edit: EditList, grid: BeatGrid) -> list[_Run]:
+    rate = edit.source.sample_rate
+    runs: list[_Run] = []
+    segments = list(edit.merged().segments)
+    while segments and segments[-1].source_start_frame is None:  # silence after the end, added for an exact length
+        segments.pop()
+    for segment in segments:
+        first, last = segment.source_start_frame, segment.source_end_frame
+        if first is None or last is None or segment.speed != 1.0 or segment.pitch_semitones or segment.gain_db:
+            raise EditListError(
+                f"{edit.source.name}: the edit list plays material from elsewhere, or changes speed, pitch or level; "
+                "only edits that play the recording as it is can be revised"
+            )
+        start, end = (int(np.argmin(np.abs(grid.times_s - frame / rate))) for frame in (first, last))
+        if end > start:
+            runs.append(_Run(start, end, segment))
+    if not runs:
+        raise EditListError(f"{edit.source.name}: the edit list plays less than a beat; there is nothing to revise")
+    return runs
+
+
+def span_places(score: Score, grid: BeatGrid, start_s: float, end_s: float) -> Bool[np.ndarray, " places"]:
+    """Places whose beat overlaps a span of the source by more than a tenth of the beat."""
+    starts, ends = grid.times_s[:-1], grid.times_s[1:]
+    overlap = np.minimum(ends, end_s) - np.maximum(starts, start_s)
+    inside = overlap > 0.1 * (ends - starts)
+    found: np.ndarray = inside[score.beat]
+    return found
+
+
+def bar_places(score: Score, grid: BeatGrid) -> Int[np.ndarray, " places"]:
+    """Number in the bar of every place, -1 where the beat is not whole."""
+    position: np.ndarray = grid.bar_position[score.beat]
+    return np.where(position == PARTIAL, -1, position)

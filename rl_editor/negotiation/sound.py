@@ -1,0 +1,62 @@
+"""How alike the two sides of any join between beats sound, measured on the recording itself.
+
+Conventions: boundary b of N + 1 lies at the b-th beat. What plays before a boundary and after it: mean power in 40
+bands from 60 Hz up over 0.25 s, in dB, and the level over 0.2 s, of the mono sum. A join from p to q is compared with
+what the song's own beats do:
+
+    a(p, q) = (D(p, q) / D95 + |L(p, q)| / L95) / 2, at most 1
+
+D is the root mean square difference between before(p) and after(q), L the step of level; D95 and L95 are the 95th
+percentiles of both over the song's beats themselves (p = q).
+"""
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+from rl_editor.evaluation.joins import LEVEL_S, SPECTRUM_S, bands_db
+from rl_editor.utils import Samples
+
+_UNUSUAL = 95.0
+_FLOOR = 1e-10
+_JOINS_AT_A_TIME = 100_000
+
+
+class BeatSound:
+    """What is heard before and after every boundary of a recording."""
+
+    def __init__(self, recording: Samples, bounds_s: Float[np.ndarray, " bounds"]) -> None:
+        mono, rate = recording.data.mean(axis=1), recording.sample_rate
+        at = np.clip(np.rint(bounds_s * rate).astype(np.int64), 0, len(mono))
+        width, reach = round(SPECTRUM_S * rate), round(LEVEL_S * rate)
+        padded = np.pad(mono, width)
+        self._before = np.stack([bands_db(padded[a : a + width, None], rate) for a in at]).astype(np.float32)
+        self._after = np.stack([bands_db(padded[a + width : a + 2 * width, None], rate) for a in at]).astype(np.float32)
+        energy = np.concatenate([[0.0], np.cumsum(np.square(mono, dtype=np.float64))])
+        low, high = np.maximum(at - reach, 0), np.minimum(at + reach, len(mono))
+        self._level_before = 10.0 * np.log10(np.maximum((energy[at] - energy[low]) / reach, _FLOOR))
+        self._level_after = 10.0 * np.log10(np.maximum((energy[high] - energy[at]) / reach, _FLOOR))
+        own = np.arange(1, max(len(at) - 1, 2))
+        self._unusual_distance = max(float(np.percentile(self._distance(own, own), _UNUSUAL)), 1e-3)
+        self._unusual_step = max(float(np.percentile(self._step(own, own), _UNUSUAL)), 1e-3)
+
+    def unlikeness(
+        self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]
+    ) -> Float32[np.ndarray, " joins"]:
+        """a(leave, land) of each pair of boundaries."""
+        a = 0.5 * self._distance(leave, land) / self._unusual_distance
+        a += 0.5 * self._step(leave, land) / self._unusual_step
+        unlike: np.ndarray = np.minimum(a, 1.0).astype(np.float32)
+        return unlike
+
+    def _distance(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
+        """Root mean square difference, in blocks, so that memory stays small."""
+        blocks = []
+        for start in range(0, len(leave), _JOINS_AT_A_TIME):
+            part = slice(start, start + _JOINS_AT_A_TIME)
+            difference = self._before[leave[part]] - self._after[land[part]]
+            blocks.append(np.sqrt(np.einsum("ij,ij->i", difference, difference) / difference.shape[1]))
+        return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+    def _step(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
+        step: np.ndarray = np.abs(self._level_after[land] - self._level_before[leave])
+        return step

@@ -1,0 +1,53 @@
+"""What a revision did, in words."""
+
+import math
+
+from rl_editor.edits import EditList
+from rl_editor.negotiation import Revised
+from rl_editor.negotiation.demands import TimeSpan, spoken
+from rl_editor.negotiation.exact import ExactLength
+
+MOST_NAMED = 6
+NEAR_S = 0.05
+
+
+def screen(before: EditList, found: Revised) -> str:
+    """What changed, and what each demand cost."""
+    edit = found.edit
+    lines = [
+        f"{edit.source.name}: {spoken(before.duration_s)} became {spoken(edit.duration_s)}; "
+        f"{found.n_joins_kept} joins as before, {len(found.new_joins)} new"
+    ]
+    lines += [
+        f"  new join {join.number}: {spoken(join.leave_s)} to {spoken(join.land_s)} (cost {join.cost:.2f} of 1)"
+        for join in found.new_joins[:MOST_NAMED]
+    ]
+    for name, spans in (("no longer plays", found.dropped_s), ("plays as well", found.added_s)):
+        if spans:
+            lines.append(f"  {name}: {_listed(spans)}")
+    if abs(found.missed_s) > NEAR_S:
+        lines.append(f"  off the length asked for by {found.missed_s:+.2f} s: the nearest that can be played")
+    if found.price:
+        lines += ["", "what each demand costs (1 is about a bad join):"]
+        lines += [f"  {price:7.2f}  {name}" for name, price in found.price.items()]
+    return "\n".join(lines)
+
+
+def exact_line(exact: ExactLength) -> str:
+    """Where the last fraction of a beat went."""
+    if exact.stretch:
+        cents = -1200.0 * math.log2(1.0 + exact.stretch)
+        return f"to the sample: everything plays {abs(exact.stretch):.2%} {_pace(exact.stretch)} ({cents:+.0f} cents)"
+    parts = (("silence at the end", exact.silence_s), ("joins", exact.joins_s), ("the end", exact.tail_s))
+    said = ", ".join(f"{name} {value * 1000:+.1f} ms" for name, value in parts if value)
+    return f"to the sample: {said or 'nothing to change'}"
+
+
+def _pace(stretch: float) -> str:
+    return "slower" if stretch > 0 else "faster"
+
+
+def _listed(spans: tuple[TimeSpan, ...]) -> str:
+    named = [str(span) for span in spans[:MOST_NAMED]]
+    more = len(spans) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
