@@ -21,7 +21,7 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import CheckpointError, ConfigError, EditListError, RlEditorError, said
 from rl_editor.files import write_text
-from rl_editor.infer import Limits, analysis_settings, check_audible, edit_recording_variously
+from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
 from rl_editor.negotiation import Demands, Revised, TimeSpan, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Method = Literal["policy", "dp"]
 
 NEAR_UNITS = 0.75  # a length this near counts as met, in decision units
-MOST_CANDIDATES = 20
+_DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,10 @@ def propose(
             raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
         drafts = _by_policy(policy, state, request)
     recording = load_audio(source)
+    found: list[EditList] = []
     for draft in drafts:
+        if len(found) == request.candidates:
+            break
         edit, notes = _negotiated(draft, state, recording, request, config)
         settled = settle_joins(place_joins(edit, recording, frozen=_frozen(demands, state)), recording, config)
         if demands.exact:
@@ -190,7 +193,9 @@ def propose(
             frames = round(demands.duration_s * state.recording.sample_rate)
             exact: ExactLength = to_length(settled, recording, frames, allow_stretch=request.allow_stretch)
             settled, notes = exact.edit, [*notes, exact_line(exact)]
-        yield Proposal(settled, tuple(notes))
+        if all(shared(settled, other) < 1.0 - ALIKE for other in found):
+            found.append(settled)
+            yield Proposal(settled, tuple(notes))
 
 
 def _frozen(demands: Demands, state: AudioState) -> list[TimeSpan]:
@@ -232,7 +237,7 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     drafts = edit_recording_variously(
         policy,
         state,
-        n_edits=request.candidates,
+        n_edits=1 if request.candidates == 1 else _DRAFTS * request.candidates,
         limits=limits,
         target_duration_s=demands.duration_s,
         style=request.style,

@@ -147,12 +147,12 @@ def _different(attempts: Sequence[_Attempt], n_edits: int) -> list[_Attempt]:
     for attempt in attempts:
         if len(chosen) == n_edits:
             break
-        if all(_shared(attempt.edit, other.edit) < 1.0 - ALIKE for other in chosen):
+        if all(shared(attempt.edit, other.edit) < 1.0 - ALIKE for other in chosen):
             chosen.append(attempt)
     return chosen
 
 
-def _shared(one: EditList, other: EditList) -> float:
+def shared(one: EditList, other: EditList) -> float:
     """Source time that both play, as a share of what the longer plays; with repeats, to half a second."""
     rate = one.source.sample_rate
 

@@ -1,0 +1,279 @@
+"""From a recording to files, as the command line has it: demands, candidates, folders, joins judged, grids doubted."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from rl_editor import editing
+from rl_editor.audition import audition
+from rl_editor.audition.words import screen as joins_screen
+from rl_editor.beats import track_beats
+from rl_editor.checkpoint import Policy
+from rl_editor.cli import app
+from rl_editor.composer import compose_song
+from rl_editor.config import Config, CorpusConfig
+from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, numbered, revise_list
+from rl_editor.edits import EditList, Segment
+from rl_editor.errors import BeatTrackerError, CheckpointError, ConfigError, EditListError
+from rl_editor.negotiation import Anchor, Demands, TimeSpan
+from rl_editor.utils import read_tags, save_audio, source_info
+from tests.test_infer import policy as policy  # the fixture
+
+TAGS = {"title": "Übung; eins", "artist": "Ann", "album": "A=B"}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    config = Config()
+    config.data.cache_dir = str(tmp_path_factory.mktemp("cache"))
+    return config
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    composed = compose_song(1, config=CorpusConfig(seed=3, min_duration_s=60.0, max_duration_s=75.0))
+    path = tmp_path_factory.mktemp("song") / "tune.wav"
+    save_audio(path, composed.mix, subtype="PCM_16", tags=TAGS)
+    return path
+
+
+def edited(song: Path, config: Config, tmp_path: Path, name: str = "out.wav", **request: object) -> EditList:
+    made = edit_as_asked(
+        song,
+        tmp_path / name,
+        Request(**{"method": "dp", **request}),  # type: ignore[arg-type]
+        config=config,
+        edit_list=tmp_path / "out.json",
+    )
+    assert len(made) == 1
+    return made[0].edit
+
+
+class TestEdit:
+    def test_to_the_sample_with_tags_and_what_plays_unchanged(self, song: Path, config: Config, tmp_path: Path) -> None:
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0, exact=True))
+        out, rate = sf.read(tmp_path / "out.wav", dtype="int16", always_2d=True)
+        assert len(out) == 40 * rate == edit.frames
+        assert sf.info(tmp_path / "out.wav").subtype == "PCM_16"
+        assert read_tags(tmp_path / "out.wav") == TAGS
+        source = sf.read(song, dtype="int16", always_2d=True)[0]
+        first = edit.segments[0]
+        start = first.source_start_frame or 0
+        np.testing.assert_array_equal(out[: first.frames - rate], source[start : start + first.frames - rate])
+
+    def test_passages_and_a_moment(self, song: Path, config: Config, tmp_path: Path) -> None:
+        demands = Demands(
+            duration_s=40.0, keep=(TimeSpan(30.0, 34.0),), drop=(TimeSpan(12.0, 14.0),), anchors=(Anchor(50.0, 28.0),)
+        )
+        edit = edited(song, config, tmp_path, demands=demands)
+        rate = edit.source.sample_rate
+        spans = [((s.source_start_frame or 0) / rate, (s.source_end_frame or 0) / rate) for s in edit.segments]
+        assert any(a <= 30.05 and b >= 33.95 for a, b in spans)
+        assert not any(a < 13.9 and b > 12.1 for a, b in spans)
+        at = 0.0
+        for a, b in spans:
+            if a <= 50.0 < b:
+                assert abs(at + 50.0 - a - 28.0) < 0.5
+            at += b - a
+
+    def test_longer_repeats_and_is_refused_where_nothing_may_repeat(
+        self, song: Path, config: Config, tmp_path: Path
+    ) -> None:
+        length_s = sf.info(song).duration
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=1.4 * length_s))
+        assert edit.duration_s > 1.3 * length_s
+        with pytest.raises(EditListError, match="longer than it"):
+            edited(song, config, tmp_path, demands=Demands(duration_s=1.4 * length_s), loops=False)
+
+    def test_a_policy_under_limits(self, policy: Policy, song: Path, tmp_path: Path) -> None:
+        demands = Demands(keep=(TimeSpan(20.0, 24.0),), drop=(TimeSpan(40.0, 44.0),))
+        request = Request(demands, loops=False, moves=False, stochastic=True, seed=3)
+        made = edit_as_asked(song, tmp_path / "out.flac", request, policy=policy)[0].edit
+        rate = made.source.sample_rate
+        spans = [((s.source_start_frame or 0) / rate, (s.source_end_frame or 0) / rate) for s in made.segments]
+        assert spans == sorted(spans)  # nothing repeated, nothing moved
+        assert all(b <= c + 1e-9 for (_, b), (c, _) in itertools.pairwise(spans))
+        assert any(a <= 20.05 and b >= 23.95 for a, b in spans)
+        assert not any(a < 43.9 and b > 40.1 for a, b in spans)
+
+    def test_candidates_differ_and_are_numbered(self, policy: Policy, song: Path, tmp_path: Path) -> None:
+        request = Request(Demands(duration_s=35.0), candidates=3, seed=1)
+        made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy, edit_list=tmp_path / "o.json")
+        assert [each.output.name for each in made] == ["o.wav", "o_2.wav", "o_3.wav"][: len(made)]
+        assert len(made) > 1
+        assert len({each.edit.segments for each in made}) == len(made)
+        assert EditList.load(tmp_path / "o_2.json") == made[1].edit
+
+    def test_a_folder_goes_on_after_a_bad_file(self, song: Path, config: Config, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        (folder / "a.wav").write_bytes(b"no audio")
+        (folder / "b.wav").write_bytes(song.read_bytes())
+        (folder / "notes.txt").write_text("not a recording")
+        request = Request(Demands(duration_s=40.0), method="dp")
+        bad, good = edit_folder(folder, tmp_path / "out", request, config=config)
+        assert isinstance(bad, Failed)
+        assert "a.wav" in bad.reason
+        assert not isinstance(good, Failed)
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.wav"]
+        with pytest.raises(ConfigError, match="would overwrite"):
+            next(edit_folder(folder, folder, request, config=config))
+
+    @pytest.mark.parametrize(
+        ("request_", "said"),
+        [
+            ({"demands": Demands(exact=True)}, "without a length"),
+            ({"method": "dp"}, "nothing is asked"),
+            ({"method": "dp", "demands": Demands(duration_s=9.0), "candidates": 2}, "one answer"),
+        ],
+    )
+    def test_requests_that_make_no_sense(self, request_: dict[str, object], said: str) -> None:
+        with pytest.raises(ConfigError, match=said):
+            Request(**request_)  # type: ignore[arg-type]
+
+    def test_contradictions_and_passages_beyond_the_end(self, song: Path, config: Config, tmp_path: Path) -> None:
+        both = Demands(keep=(TimeSpan(10.0, 20.0),), drop=(TimeSpan(15.0, 16.0),))
+        with pytest.raises(EditListError, match="contradict each other"):
+            edited(song, config, tmp_path, demands=both)
+        with pytest.raises(EditListError, match="beyond its end"):
+            edited(song, config, tmp_path, demands=Demands(drop=(TimeSpan(500.0, 501.0),)))
+        assert not list(tmp_path.iterdir())
+
+    def test_a_style_nobody_taught(self, policy: Policy, song: Path, tmp_path: Path) -> None:
+        with pytest.raises(CheckpointError, match="eve"):
+            edit_as_asked(song, tmp_path / "o.wav", Request(style="eve"), policy=policy)
+
+    def test_numbers_go_before_the_suffix(self) -> None:
+        assert [numbered(Path("a/b.c.wav"), k).name for k in (1, 2)] == ["b.c.wav", "b.c_2.wav"]
+
+
+class TestRevise:
+    def test_from_the_cache_alone_and_with_the_recording(self, song: Path, config: Config, tmp_path: Path) -> None:
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        cached, notes = revise_list(edit, Demands(vetoes=(1,)), None, config)
+        settled, none = revise_list(edit, Demands(vetoes=(1,)), song, config)
+        assert cached.new_joins
+        assert "--settle" in notes[0]
+        assert none == []
+        assert settled.edit.duration_s == pytest.approx(edit.duration_s, abs=3.0)
+
+    def test_exact_and_again(self, song: Path, config: Config, tmp_path: Path) -> None:
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0, exact=True))
+        found, _ = revise_list(edit, Demands(duration_s=36.0, exact=True), song, config)
+        assert found.edit.frames == 36 * edit.source.sample_rate
+        assert found.to_dict()["missed_s"] == 0.0
+
+    def test_what_is_refused(self, song: Path, config: Config, tmp_path: Path) -> None:
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        with pytest.raises(ConfigError, match="nothing is asked"):
+            revise_list(edit, Demands(), None, config)
+        with pytest.raises(EditListError, match="no join 9"):
+            revise_list(edit, Demands(vetoes=(9,)), None, config)
+        with pytest.raises(ConfigError, match="needs --source"):
+            revise_list(edit, Demands(duration_s=30.0, exact=True), None, config)
+        elsewhere = Config()
+        elsewhere.data.cache_dir = str(tmp_path / "empty")
+        with pytest.raises(ConfigError, match="not in the cache"):
+            revise_list(edit, Demands(vetoes=(1,)), None, elsewhere)
+
+
+class TestAudition:
+    def test_a_bad_join_is_found_and_a_good_edit_passes(self, song: Path, config: Config, tmp_path: Path) -> None:
+        good = audition(edited(song, config, tmp_path, demands=Demands(duration_s=40.0)), song, config)
+        assert good.joins
+        info = source_info(song)
+        rate = info.sample_rate
+        bad = EditList(info, (Segment(0, round(20.3 * rate)), Segment(round(37.9 * rate), round(20.1 * rate))))
+        found = audition(bad, song, config)
+        assert "beat" in found.joins[0].faults
+        assert found.n_faulty == 1
+        assert "stands out" in joins_screen(found)
+        values = found.to_dict()
+        assert values["joins"][0]["faults"] == list(found.joins[0].faults)
+        json.dumps(values)
+        assert sum("beat" in join.faults for join in good.joins) == 0
+
+    def test_an_edit_without_joins(self, song: Path, config: Config) -> None:
+        whole = EditList(source_info(song), (Segment(0, source_info(song).frames),))
+        assert "no joins" in joins_screen(audition(whole, song, config))
+
+
+class TestCommands:
+    @pytest.fixture
+    def run(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Config):  # type: ignore[no-untyped-def]
+        from typer.testing import CliRunner
+
+        params = tmp_path / "p.yaml"
+        params.write_text(f"data:\n  cache_dir: {config.data.cache_dir}\n")
+
+        def run(*arguments: object) -> tuple[int, str]:
+            result = CliRunner().invoke(app, [*map(str, arguments), "--params", str(params)])
+            return result.exit_code, result.stdout if result.exit_code == 0 else str(result.exception)
+
+        return run
+
+    def test_edit_evaluate_preview_revise(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        edits = tmp_path / "e.json"
+        asked = ("--method", "dp", "--target-duration", "0:40", "--drop", "0:12-0:14", "--edit-list", edits)
+        code, out = run("edit", song, "-o", tmp_path / "e.ogg", *asked, "--json")
+        assert code == 0, out
+        assert json.loads(out)["file"].endswith("e.ogg")
+        code, out = run("evaluate", edits, "--source", song, "--picture", tmp_path / "e.png", "--json")
+        assert code == 0, out
+        assert json.loads(out)["n_joins"] >= 1
+        code, out = run("preview", edits, "--source", song, "-o", tmp_path / "joins", "--seconds", 1.0, "--json")
+        assert code == 0, out
+        page = (tmp_path / "joins" / "index.html").read_text(encoding="utf-8")
+        names = {path.name for path in (tmp_path / "joins").iterdir()}
+        assert {"join_01.wav", "join_01.png", "all_joins.wav", "index.html"} <= names
+        assert "http" not in page
+        assert sf.info(tmp_path / "joins" / "join_01.wav").duration == pytest.approx(2.0, abs=0.01)
+        code, out = run("revise", edits, "--veto-join", 1, "-o", tmp_path / "r.json", "--json")
+        assert code == 0, out
+        assert json.loads(out)["price"]["veto join 1"] > 0
+        assert EditList.load(tmp_path / "r.json").segments != EditList.load(edits).segments
+
+    def test_grid(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        code, out = run(
+            "grid",
+            song,
+            "--click",
+            tmp_path / "c.wav",
+            "--picture",
+            tmp_path / "g.png",
+            "--json",
+            "--tracker",
+            "librosa",
+        )
+        assert code == 0, out
+        found = json.loads(out)
+        assert found["tracker"] == "librosa"
+        assert sum(a["probability"] for a in found["alternatives"]) == pytest.approx(1.0, abs=1e-3)
+        clicks, music = (sf.read(p)[0].mean(axis=1) for p in (tmp_path / "c.wav", song))
+        beat, rate = round(found["beats_s"][10] * sf.info(song).samplerate), sf.info(song).samplerate
+        added = clicks - 0.6 * music * np.abs(clicks).max() / max(np.abs(clicks).max(), 1.0)
+        here, between = (
+            np.abs(added[beat : beat + 400]).mean(),
+            np.abs(added[beat + rate // 8 : beat + rate // 7]).mean(),
+        )
+        assert here > 5 * between
+        assert (tmp_path / "g.png").stat().st_size > 10_000
+
+    def test_missing_tracker_is_an_error_with_its_remedy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from rl_editor.beats import trackers
+
+        monkeypatch.setitem(__import__("sys").modules, "beat_this.inference", None)
+        trackers._beat_this_model.cache_clear()
+        config = Config()
+        config.beats.tracker = "beat_this"
+        noise = 0.1 * np.random.default_rng(0).standard_normal(22050 * 8).astype(np.float32)
+        with pytest.raises(BeatTrackerError, match="install the extra beat_this"):
+            track_beats(noise, config)
+
+
+def test_a_near_length_is_kept_in_units() -> None:
+    assert 0.5 <= editing.NEAR_UNITS <= 1.0

@@ -1,0 +1,252 @@
+"""What is asked is met, the rest stays where it was, and what cannot be met is said."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_editor.config import Config
+from rl_editor.edits import EditList, Segment
+from rl_editor.errors import ConfigError, EditListError
+from rl_editor.negotiation import Anchor, Demands, Revised, TimeSpan, revise
+from rl_editor.negotiation.demands import read_anchor, read_seconds, read_span, spoken
+from rl_editor.negotiation.exact import MOST_STRETCH, to_length
+from rl_editor.negotiation.paths import blocked
+from rl_editor.negotiation.placing import place_joins
+from rl_editor.negotiation.score import written_out
+from rl_editor.negotiation.words import exact_line, screen
+from rl_editor.state import AudioState
+from rl_editor.utils import Samples
+from tests.world_tracks import RATE_HZ, track
+
+BAR = 4
+
+
+@pytest.fixture(scope="module")
+def state() -> AudioState:
+    return track(1)
+
+
+def of_beats(state: AudioState, *runs: tuple[int, int], off: int = 0) -> EditList:
+    """Runs of beats; their joins ``off`` frames beside the beats."""
+    bounds = np.rint(state.grid.times_s * RATE_HZ).astype(int)
+    bounds[-1] = state.recording.frames
+    segments = []
+    for index, (a, b) in enumerate(runs):
+        start = int(bounds[a]) + (off if index else 0)
+        end = int(bounds[b]) + (off if index < len(runs) - 1 else 0)
+        segments.append(Segment(start, end - start, crossfade_in_ms=25.0 if index else 0.0))
+    return EditList(state.recording, tuple(segments), tuple(float(t) for t in state.grid.times_s))
+
+
+def plays(edit: EditList, at_s: float) -> bool:
+    rate = edit.source.sample_rate
+    return any((s.source_start_frame or 0) <= at_s * rate < (s.source_end_frame or 0) for s in edit.segments)
+
+
+def heard_at(edit: EditList, source_s: float) -> float:
+    """When a moment of the source plays first."""
+    rate = edit.source.sample_rate
+    for at, segment in zip(edit.output_start_frames(), edit.segments, strict=True):
+        if (segment.source_start_frame or 0) <= source_s * rate < (segment.source_end_frame or 0):
+            return at / rate + source_s - (segment.source_start_frame or 0) / rate
+    raise AssertionError(source_s)
+
+
+def asked(edit: EditList, state: AudioState, **demands: object) -> Revised:
+    return revise(edit, state, Demands(**demands), Config())  # type: ignore[arg-type]
+
+
+class TestRevise:
+    @pytest.mark.parametrize("runs", [((0, 96), (160, 352)), ((0, 64), (32, 64), (128, 352)), ((16, 300),)])
+    def test_without_a_demand_nothing_changes(self, state: AudioState, runs: tuple[tuple[int, int], ...]) -> None:
+        edit = of_beats(state, *runs, off=137)  # joins beside the beats stay there, to the sample
+        found = asked(edit, state)
+        assert found.edit.segments == edit.segments
+        assert (found.new_joins, found.dropped_s, found.added_s) == ((), (), ())
+
+    def test_a_vetoed_join_goes_and_the_other_stays_to_the_sample(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 64), (96, 192), (256, 352), off=137)
+        found = asked(edit, state, vetoes=(1,))
+        old = {
+            (a.source_end_frame, b.source_start_frame) for a, b in zip(edit.segments, edit.segments[1:], strict=False)
+        }
+        new = [
+            (a.source_end_frame, b.source_start_frame)
+            for a, b in zip(found.edit.segments, found.edit.segments[1:], strict=False)
+        ]
+        assert (edit.segments[0].source_end_frame, edit.segments[1].source_start_frame) not in new
+        assert set(new) & old == {(edit.segments[1].source_end_frame, edit.segments[2].source_start_frame)}
+        assert found.n_joins_kept == 1
+        assert abs(found.edit.duration_s - edit.duration_s) < 4.0
+        assert found.price["veto join 1"] > 0.0
+
+    def test_a_pin_plays_in_one_piece(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 64), (192, 352))
+        span = TimeSpan(45.0, 52.0)
+        found = asked(edit, state, keep=(span,)).edit
+        holds = [
+            s
+            for s in found.segments
+            if (s.source_start_frame or 0) <= span.start_s * RATE_HZ
+            and (s.source_end_frame or 0) >= span.end_s * RATE_HZ
+        ]
+        assert len(holds) == 1
+
+    def test_what_is_dropped_does_not_play(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        found = asked(edit, state, drop=(TimeSpan(10.0, 18.0),)).edit
+        assert not any(plays(found, t) for t in np.arange(10.1, 17.9, 0.25))
+        assert plays(found, 5.0)
+        assert plays(found, 25.0)
+
+    def test_an_anchor_is_heard_at_its_time(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        found = asked(edit, state, anchors=(Anchor(120.0, 60.0),)).edit
+        assert abs(heard_at(found, 120.0) - 60.0) <= 0.5 * 60.0 / state.grid.tempo_bpm + 1e-3
+
+    @pytest.mark.parametrize("goal_s", [60.0, 100.0, 150.0])
+    def test_a_length_is_met_within_half_a_bar_and_both_ends_stay(self, state: AudioState, goal_s: float) -> None:
+        edit = of_beats(state, (0, 352))
+        found = asked(edit, state, duration_s=goal_s)
+        assert abs(found.edit.duration_s - goal_s) <= 0.5 * BAR * 60.0 / state.grid.tempo_bpm + 0.1
+        assert found.edit.segments[0].source_start_frame == 0
+        assert found.edit.segments[-1].source_end_frame == state.recording.frames
+        assert found.missed_s == pytest.approx(found.edit.duration_s - goal_s)
+
+    def test_new_joins_keep_the_count_of_the_bar(self, state: AudioState) -> None:
+        found = asked(of_beats(state, (0, 352)), state, duration_s=90.0, drop=(TimeSpan(21.3, 24.0),))
+        beats = state.grid.times_s
+        for join in found.new_joins:
+            leave, land = (int(np.argmin(np.abs(beats - t))) for t in (join.leave_s, join.land_s))
+            assert leave % BAR == land % BAR
+
+    def test_longer_than_can_be_played_gives_all_there_is(self, state: AudioState) -> None:
+        found = asked(of_beats(state, (0, 64), (128, 352)), state, duration_s=400.0)
+        assert found.edit.frames == state.recording.frames
+        assert found.missed_s < -200.0
+
+    def test_a_loop_stays_a_loop(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (64, 192), (256, 352))
+        found = asked(edit, state, vetoes=(2,)).edit
+        assert found.segments[1].source_start_frame == edit.segments[1].source_start_frame
+
+    def test_contradictions_are_named(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 352))
+        with pytest.raises(EditListError, match=r"keep 0:20-0:30 and drop 0:22-0:24 cannot be met beside the rest"):
+            asked(edit, state, keep=(TimeSpan(20.0, 30.0),), drop=(TimeSpan(22.0, 24.0),))
+        with pytest.raises(EditListError, match=r"anchor 0:20=2:00"):
+            asked(edit, state, anchors=(Anchor(20.0, 120.0),))
+
+    def test_a_passage_outside_is_refused(self, state: AudioState) -> None:
+        with pytest.raises(EditListError, match="lies outside the recording"):
+            asked(of_beats(state, (0, 352)), state, keep=(TimeSpan(500.0, 510.0),))
+
+    def test_material_from_elsewhere_is_refused(self, state: AudioState) -> None:
+        edit = EditList(state.recording, (Segment(None, 1000), Segment(0, RATE_HZ * 20)))
+        with pytest.raises(EditListError, match="material from elsewhere"):
+            asked(edit, state, duration_s=10.0)
+
+    def test_polish_moves_bad_joins_alone(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 66), (161, 352))  # in the middle of sections, out of the bar
+        kept = revise(edit, state, Demands(), Config())
+        moved = revise(edit, state, Demands(), Config(), polish=True)
+        assert kept.edit.segments == edit.segments
+        assert moved.new_joins
+
+    def test_words(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        text = screen(edit, asked(edit, state, vetoes=(1,), duration_s=100.0))
+        assert "what each demand costs" in text
+        assert "veto join 1" in text
+
+
+def test_places_hold_what_is_left_out(state: AudioState) -> None:
+    score = written_out(of_beats(state, (8, 64), (96, 340)), state.grid)
+    np.testing.assert_array_equal(score.beat, np.arange(state.grid.n_beats))
+    np.testing.assert_array_equal(np.flatnonzero(score.played), [*range(8, 64), *range(96, 340)])
+    assert list(score.joins) == [(63, 96)]
+
+
+def test_places_that_must_play_are_not_jumped_over() -> None:
+    np.testing.assert_array_equal(blocked(np.array([False, False, True, False, True, False])), [2, 2, 4, 4, 5, 5])
+
+
+class TestExact:
+    @staticmethod
+    def recording(seconds: float, silent_s: float = 0.0) -> Samples:
+        data = 0.2 * np.random.default_rng(0).standard_normal((round(seconds * RATE_HZ), 2)).astype(np.float32)
+        if silent_s:
+            data[-round(silent_s * RATE_HZ) :] = 0.0
+        return Samples(data, RATE_HZ)
+
+    @pytest.mark.parametrize("missing", [-9000, -40, -1, 0, 1, 40, 9000])
+    @pytest.mark.parametrize("silent_s", [0.0, 2.0])
+    @pytest.mark.parametrize("last", [352, 320])
+    def test_to_the_sample(self, state: AudioState, missing: int, silent_s: float, last: int) -> None:
+        edit = of_beats(state, (0, 96), (160, last))
+        recording = self.recording(state.grid.duration_s, silent_s)
+        found = to_length(edit, recording, edit.frames + missing, allow_stretch=False)
+        assert found.edit.frames == edit.frames + missing
+        moved = found.silence_s + found.joins_s + found.tail_s
+        assert round(moved * RATE_HZ) == missing
+        assert "to the sample" in exact_line(found)
+
+    def test_stretched(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        recording = self.recording(state.grid.duration_s)
+        for share in (-0.9 * MOST_STRETCH, 0.9 * MOST_STRETCH):
+            frames = round(edit.frames * (1.0 + share))
+            found = to_length(edit, recording, frames, allow_stretch=True)
+            assert found.edit.frames == frames
+            assert found.stretch == pytest.approx(share, abs=1e-6)
+            assert all((s.source_end_frame or 0) <= state.recording.frames for s in found.edit.segments)
+
+    def test_too_far_is_refused(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        with pytest.raises(EditListError, match="to the sample cannot be met"):
+            to_length(edit, self.recording(state.grid.duration_s), edit.frames + 4 * RATE_HZ, allow_stretch=False)
+
+
+class TestPlacing:
+    def test_a_join_moves_to_the_beat_where_both_sides_agree(self, state: AudioState) -> None:
+        times, rate = state.grid.times_s, RATE_HZ
+        data = np.zeros((state.recording.frames, 1), np.float32)
+        rng = np.random.default_rng(0)
+        tones = 110.0 * 2 ** (rng.integers(0, 36, state.grid.n_beats) / 12)
+        tones[56:74], tones[152:170] = 110.0, 1000.0
+        tones[65] = tones[162] = 440.0  # the beat before the one place and the beat after the other
+        for beat, tone in enumerate(tones):
+            a, b = round(times[beat] * rate), round(times[beat + 1] * rate)
+            data[a:b, 0] = 0.3 * np.sin(2 * np.pi * tone * np.arange(b - a) / rate)
+        edit = of_beats(state, (0, 64), (160, 352))
+        placed = place_joins(edit, Samples(data, rate))
+        assert placed.frames == edit.frames
+        moved = (placed.segments[0].source_end_frame or 0) - (edit.segments[0].source_end_frame or 0)
+        assert round(moved / rate / 0.5) == 2
+        frozen = place_joins(edit, Samples(data, rate), frozen=[TimeSpan(30.0, 36.0)])
+        assert (frozen.segments[0].source_end_frame or 0) <= (edit.segments[0].source_end_frame or 0)
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        ("text", "seconds"), [("95", 95.0), ("95.5", 95.5), ("1:35.5", 95.5), ("1:02:03", 3723.0), (" 0:07 ", 7.0)]
+    )
+    def test_times(self, text: str, seconds: float) -> None:
+        assert read_seconds(text) == seconds
+
+    @pytest.mark.parametrize("text", ["", "abc", "-5", "1:2:3:4", "inf", "nan", "1e3", "30:00:00"])
+    def test_what_is_no_time(self, text: str) -> None:
+        with pytest.raises(ConfigError, match=r"time|day"):
+            read_seconds(text)
+
+    def test_spans_and_anchors(self) -> None:
+        assert read_span("0:40-0:55.25") == TimeSpan(40.0, 55.25)
+        assert read_anchor("1:05=0:45") == Anchor(65.0, 45.0)
+        for read, text in ((read_span, "0:40"), (read_span, "0:50-0:40"), (read_anchor, "1:05")):
+            with pytest.raises(ConfigError):
+                read(text)
+
+    @given(st.integers(0, 86_399_999))
+    def test_spoken_times_are_read_back(self, milliseconds: int) -> None:
+        assert round(1000 * read_seconds(spoken(milliseconds / 1000))) == milliseconds
