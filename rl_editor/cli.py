@@ -40,6 +40,9 @@ Method = Literal["policy", "dp"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
+AnyEdits = Annotated[
+    Path, typer.Argument(help="Edit list: this program's JSON or CSV, OpenTimelineIO, or Audacity labels.")
+]
 AnySource = Annotated[
     bool, typer.Option("--any-source", help="Cut another file than the edit list was made for: a stem, a format.")
 ]
@@ -221,7 +224,7 @@ def revise(
 
 @app.command()
 def render(
-    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    edits: AnyEdits,
     source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
     output: Out,
     settle: Annotated[bool, typer.Option(help="Move joins to where they are heard least.")] = False,
@@ -233,7 +236,8 @@ def render(
     from rl_editor.render import check_recording, render_file, settle_joins
 
     refuse_overwriting(output, source, edits)
-    config, found = settings(params), EditList.load(edits)
+    config = settings(params)
+    found = _edit_of(edits, source, config)
     if not any_source:
         check_recording(found, source)
     if settle:
@@ -244,7 +248,7 @@ def render(
 
 @app.command()
 def evaluate(
-    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    edits: AnyEdits,
     source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
     picture: Annotated[Path | None, typer.Option(help="Draw waveform and spectrogram around the joins; PNG.")] = None,
     any_source: AnySource = False,
@@ -257,7 +261,8 @@ def evaluate(
     from rl_editor.audition.words import screen
 
     refuse_overwriting(picture, source, edits)
-    found = audition(EditList.load(edits), source, settings(params), any_source=any_source)
+    config = settings(params)
+    found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     if picture is not None:
         save_picture(found, picture)
     if as_json:
@@ -268,7 +273,7 @@ def evaluate(
 
 @app.command()
 def preview(
-    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    edits: AnyEdits,
     source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     seconds: Annotated[float, typer.Option(help="To play before and after each join.", min=0.2, max=60.0)] = 4.0,
@@ -280,7 +285,8 @@ def preview(
     from rl_editor.audition import audition
     from rl_editor.audition.pages import write_preview
 
-    found = audition(EditList.load(edits), source, settings(params), any_source=any_source)
+    config = settings(params)
+    found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     written = write_preview(found, output, seconds=seconds)
     _say({"page": str(written[-1]), "joins": len(found.joins), "files": len(written)}, as_json=as_json)
 
@@ -512,6 +518,16 @@ def _library(path: Path) -> dict[str, Any]:
     found = find_library(path)
     counts = {"pairs": len(found.pairs), "references": len(found.references), "styles": list(found.styles)}
     return {"kind": "recordings", **counts, "problems": [str(problem) for problem in found.problems]}
+
+
+def _edit_of(path: Path, source: Path, config: Config) -> EditList:
+    """An edit list in any format, of that recording."""
+    from rl_editor.importers import read_edit
+    from rl_editor.utils import source_info
+
+    if path.suffix.lower() == ".json":
+        return EditList.load(path)
+    return read_edit(path, source_info(source), default_crossfade_ms=config.action_space.default_crossfade_ms)
 
 
 def _default_checkpoint() -> Path:

@@ -263,7 +263,7 @@ def _audacity(edit: EditList, media: str) -> str:
 
 def _label(segment: Segment, rate: int) -> str:
     start, end = segment.source_start_frame, segment.source_end_frame
-    return "not in source" if start is None or end is None else f"source {start / rate:.3f}-{end / rate:.3f} s"
+    return "not in source" if start is None or end is None else f"source {start / rate:.6f}-{end / rate:.6f} s"
 
 
 def _csv(edit: EditList, media: str) -> str:

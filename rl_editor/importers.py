@@ -1,0 +1,159 @@
+"""Edit lists back from other programs: OpenTimelineIO, Audacity labels, CSV; exports of this package, or made there.
+
+Conventions: times are rounded to frames of the recording. What a format does not say is the default: crossfades of
+labels are ``default_crossfade_ms``, and nobody's confidence is known.
+
+    .otio   clips and gaps of the first track with audio, in order; dissolves, time warps; gain and pitch where this
+            package's metadata say so. Whatever the clips are called, they play the recording that is given
+    .txt    Audacity labels. One whose text is ``source A-B s`` lies over the *output* and plays the recording from A on
+            for as long as the label is; ``not in source`` is silence; any other text marks a passage of the *recording*
+            itself. One file holds one kind. In order of their start
+    .csv    rows of ``exporters``, by their frames, in order of ``index``
+    .json   this package's own
+"""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.errors import EditListError
+
+SUFFIXES = (".json", ".otio", ".txt", ".csv")
+_OVER_OUTPUT = re.compile(r"source (\d+(?:\.\d+)?)-(\d+(?:\.\d+)?) s")
+_SILENCE = "not in source"
+
+
+def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: float) -> EditList:
+    """An edit of ``source`` from a file in any known format; a JSON keeps the source that it names.
+
+    Raises:
+        EditListError: the format is unknown, the file cannot be read, plays nothing, or leaves the recording.
+    """
+    path = Path(path)
+    match path.suffix.lower():
+        case ".json":
+            return EditList.load(path)
+        case ".otio":
+            segments = _from_otio(path, source)
+        case ".txt":
+            segments = _from_labels(path, source, default_crossfade_ms)
+        case ".csv":
+            segments = _from_csv(path)
+        case suffix:
+            raise EditListError(f"{path}: {suffix or 'no extension'} is no edit list; known are {', '.join(SUFFIXES)}")
+    if not segments:
+        raise EditListError(f"{path}: plays nothing; does it hold clips, labels or rows?")
+    try:
+        return EditList(source, tuple(segments))
+    except EditListError as fault:
+        raise EditListError(f"{path}: {fault}") from None
+
+
+def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
+    import opentimelineio as otio
+
+    try:
+        timeline = otio.adapters.read_from_file(str(path))
+        tracks = [t for t in timeline.tracks if t.kind == otio.schema.TrackKind.Audio] or list(timeline.tracks)
+        items = list(tracks[0]) if tracks else []
+    except (otio.exceptions.OTIOError, AttributeError, OSError, ValueError) as fault:
+        raise EditListError(f"{path}: not a readable OpenTimelineIO timeline ({fault})") from None
+    segments: list[Segment] = []
+    fade_ms = 0.0
+    for item in items:
+        if isinstance(item, otio.schema.Transition):
+            fade_ms = 1000.0 * (item.in_offset.to_seconds() + item.out_offset.to_seconds())
+            continue
+        segment = _otio_segment(item, source, fade_ms if segments else 0.0)
+        fade_ms = 0.0
+        if segment.frames > 0:
+            segments.append(segment)
+    return segments
+
+
+def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
+    import opentimelineio as otio
+
+    span, rate = item.trimmed_range(), source.sample_rate
+    frames = round(span.duration.to_seconds() * rate)
+    if isinstance(item, otio.schema.Gap):
+        return Segment(None, frames, crossfade_in_ms=fade_ms)
+    media = item.media_reference
+    origin_s = media.available_range.start_time.to_seconds() if getattr(media, "available_range", None) else 0.0
+    start = round((span.start_time.to_seconds() - origin_s) * rate)
+    speed = 1.0
+    for effect in item.effects:
+        if isinstance(effect, otio.schema.LinearTimeWarp):
+            speed *= effect.time_scalar
+    own = item.metadata.get("rl_editor", {})
+    return Segment(
+        start,
+        frames,
+        crossfade_in_ms=fade_ms,
+        gain_db=float(own.get("gain_db", 0.0)),
+        speed=speed,
+        pitch_semitones=float(own.get("pitch_semitones", 0.0)),
+        confidence=float(own.get("confidence", 1.0)),
+    )
+
+
+def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
+    labels = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if not line.strip() or line.startswith("\\"):  # a label's frequencies, on a line of their own
+            continue
+        fields = line.split("\t")
+        try:
+            labels.append((float(fields[0]), float(fields[1]), fields[2].strip() if len(fields) > 2 else ""))
+        except (ValueError, IndexError):
+            raise EditListError(
+                f"{path}: line {number} is no label: {line[:60]!r}; each is start, end and text, by tabs"
+            ) from None
+    over_output = [bool(_OVER_OUTPUT.fullmatch(text)) or text == _SILENCE for _, _, text in labels]
+    if any(over_output) and not all(over_output):
+        other = next(text for (_, _, text), known in zip(labels, over_output, strict=True) if not known)
+        raise EditListError(
+            f"{path}: some labels say what of the source plays, {other!r} does not; label passages of the recording "
+            "alone, or write 'source A-B s'"
+        )
+    rate = source.sample_rate
+    segments: list[Segment] = []
+    for start_s, end_s, text in sorted(labels):
+        frames = round(end_s * rate) - round(start_s * rate)
+        if frames <= 0:
+            continue
+        named = _OVER_OUTPUT.fullmatch(text)
+        first = None if text == _SILENCE else round(float(named[1] if named else start_s) * rate)
+        segments.append(Segment(first, frames, crossfade_in_ms=fade_ms if segments else 0.0))
+    return segments
+
+
+def _from_csv(path: Path) -> list[Segment]:
+    rows = list(csv.DictReader(_text(path).splitlines()))
+    try:
+        rows.sort(key=lambda row: int(row["index"]))
+        return [
+            Segment(
+                int(row["source_start_frame"]) if row["source_start_frame"] else None,
+                int(row["frames"]),
+                crossfade_in_ms=float(row["crossfade_in_ms"]),
+                gain_db=float(row["gain_db"]),
+                speed=float(row["speed"]),
+                pitch_semitones=float(row["pitch_semitones"]),
+                confidence=float(row["confidence"]),
+            )
+            for row in rows
+        ]
+    except (KeyError, ValueError, TypeError) as fault:
+        raise EditListError(
+            f"{path}: not an edit list as CSV ({type(fault).__name__}: {fault}); 'rl-editor export --to csv' writes one"
+        ) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise EditListError(f"{path}: not readable text ({fault})") from None

@@ -1,0 +1,107 @@
+"""What other programs give back plays the same: exports are read again, and edited ones as their user meant them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.errors import EditListError
+from rl_editor.exporters import SUFFIXES, export_edit
+from rl_editor.importers import read_edit
+
+RATE = 44_100
+SOURCE = SourceInfo("song.wav", "0" * 64, RATE, 2, 60 * RATE)
+EDIT = EditList(
+    SOURCE,
+    (
+        Segment(100, 10 * RATE + 7),
+        Segment(30 * RATE + 1, 5 * RATE, crossfade_in_ms=30.0),
+        Segment(None, RATE // 2, crossfade_in_ms=10.0),
+        Segment(12 * RATE, 3 * RATE, crossfade_in_ms=20.0),
+    ),
+)
+
+
+def read(path: Path, fade_ms: float = 50.0) -> EditList:
+    return read_edit(path, SOURCE, default_crossfade_ms=fade_ms)
+
+
+@pytest.mark.parametrize("to", ["otio", "audacity", "csv"])
+def test_exports_come_back_to_the_sample(tmp_path: Path, to: str) -> None:
+    path = tmp_path / f"edit{SUFFIXES[to]}"
+    export_edit(EDIT, path, to)  # type: ignore[arg-type]
+    found = read(path)
+    assert [(s.source_start_frame, s.frames) for s in found.segments] == [
+        (s.source_start_frame, s.frames) for s in EDIT.segments
+    ]
+    fades = [s.crossfade_in_ms for s in found.segments]
+    if to == "audacity":
+        assert fades == [0.0, 50.0, 50.0, 50.0]  # labels have none
+    else:
+        assert fades == pytest.approx([s.crossfade_in_ms for s in EDIT.segments], abs=0.05)
+
+
+def test_speed_pitch_and_gain_survive_otio_and_csv(tmp_path: Path) -> None:
+    changed = EditList(SOURCE, (Segment(0, RATE, speed=1.25, pitch_semitones=-2.0, gain_db=-3.5),))
+    for to in ("otio", "csv"):
+        path = tmp_path / f"edit{SUFFIXES[to]}"
+        export_edit(changed, path, to)  # type: ignore[arg-type]
+        assert read(path).segments == changed.segments
+
+
+def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
+    import opentimelineio as otio
+
+    path = tmp_path / "edit.otio"
+    export_edit(EDIT, path, "otio")
+    timeline = otio.adapters.read_from_file(str(path))
+    clips = [c for c in timeline.tracks[0] if isinstance(c, otio.schema.Clip)]
+    clips[0].source_range = otio.opentime.TimeRange(
+        otio.opentime.RationalTime(24, 24),
+        otio.opentime.RationalTime(48, 24),  # in video frames: 1 s to 3 s
+    )
+    otio.adapters.write_to_file(timeline, str(path))
+    assert (read(path).segments[0].source_start_frame, read(path).segments[0].frames) == (RATE, 2 * RATE)
+
+
+def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
+    path = tmp_path / "keep.txt"
+    path.write_text("20.0\t30.5\tchorus\n\\\t100\t200\n1.0\t4.0\n", encoding="utf-8")
+    found = read(path)
+    assert [(s.source_start_frame, s.frames) for s in found.segments] == [
+        (RATE, 3 * RATE),
+        (20 * RATE, round(10.5 * RATE)),
+    ]
+
+
+def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
+    path = tmp_path / "edit.txt"
+    path.write_text(
+        "0.0\t2.0\tsource 10.000000-14.000000 s\n4.0\t5.0\tsource 20.000000-21.000000 s\n", encoding="utf-8"
+    )
+    assert [(s.source_start_frame, s.frames) for s in read(path).segments] == [(10 * RATE, 2 * RATE), (20 * RATE, RATE)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.txt", "hello\n", "line 1 is no label"),
+        ("a.txt", "", "plays nothing"),
+        ("a.txt", "0\t1\tsource 1.0-2.0 s\n2\t3\tchorus\n", "some labels say"),
+        ("a.txt", "70.0\t80.0\tbeyond\n", "leave"),
+        ("a.csv", "a,b\n1,2\n", "not an edit list as CSV"),
+        ("a.otio", "{}", "not a readable OpenTimelineIO timeline"),
+        ("a.xml", "<a/>", "is no edit list"),
+    ],
+)
+def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(EditListError, match=said):
+        read(tmp_path / name)
+
+
+def test_json_keeps_its_own_source(tmp_path: Path) -> None:
+    path = tmp_path / "edit.json"
+    path.write_text(EDIT.to_json(), encoding="utf-8")
+    assert read_edit(path, replace(SOURCE, name="other.wav"), default_crossfade_ms=50.0) == EDIT
