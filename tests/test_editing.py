@@ -159,7 +159,7 @@ class TestRevise:
         assert cached.new_joins
         assert "--settle" in notes[0]
         assert none == []
-        assert settled.edit.duration_s == pytest.approx(edit.duration_s, abs=3.0)
+        assert settled.edit.duration_s == pytest.approx(edit.duration_s, abs=5.0)
 
     def test_exact_and_again(self, song: Path, config: Config, tmp_path: Path) -> None:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0, exact=True))

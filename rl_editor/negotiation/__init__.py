@@ -243,7 +243,7 @@ class _Table:
         new = paths.NEW_JOIN + paths.JOIN * join[allowed]
         own = np.zeros(len(old))
         if self.polish:
-            own = paths.JOIN * self._cost(score.beat[old[:, 0]] + 1, score.beat[old[:, 1]])
+            own = paths.NEW_JOIN + paths.JOIN * self._cost(score.beat[old[:, 0]] + 1, score.beat[old[:, 1]])
         cost = np.concatenate([np.zeros(len(straight)), own, new])
         cost = cost + paths.DROPPED * (skipped[target] - skipped[source + 1])
         fine = (target <= last[source]) & may[source] & may[target]
@@ -271,7 +271,8 @@ class _Table:
         playing = np.flatnonzero(score.played)
         place = np.arange(n_places)
         start = paths.DROPPED * played[:-1] + np.where(place == playing[0], 0.0, paths.EDGE)
-        short = np.where(place < playing[-1], paths.EDGE_BEAT * (played[-1] - played[1:]), paths.EDGE)
+        per_beat = paths.EDGE_BEAT if demands.exact else paths.EDGE
+        short = np.where(place < playing[-1], per_beat * (played[-1] - played[1:]), paths.EDGE)
         end = paths.DROPPED * (played[-1] - played[1:]) + np.where(
             place == playing[-1], 0.0, np.minimum(short, paths.EDGE)
         )

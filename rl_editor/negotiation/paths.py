@@ -22,9 +22,9 @@ from jaxtyping import Bool, Float, Int
 DROPPED, ADDED = 0.06, 0.06  # per beat
 NEW_JOIN, JOIN = 1.0, 6.0
 OTHER_BAR_PHASE = 1.5  # a new join that breaks the count, where that is allowed at all
-MISSED, MISSED_ASKED, MISSED_EXACT = 0.03, 0.5, 2.0  # per beat of length: the edit's own, one asked for, to the sample
-EDGE = 8.0  # starting or ending elsewhere than the edit: an intro and an outro are rarely given up ..
-EDGE_BEAT = 0.3  # .. but for the last few beats of it, each at this
+MISSED, MISSED_ASKED, MISSED_EXACT = 0.03, 1.0, 3.0  # per beat of length: the edit's own, one asked for, to the sample
+EDGE = 12.0  # starting or ending elsewhere than the edit: an intro and an outro are rarely given up ..
+EDGE_BEAT = 0.3  # .. but for the last beats where a length is asked to the sample, each at this
 _BINS_PER_BEAT = 4
 _MOST_STEPS = 400_000_000  # of the innermost loop: some seconds
 
