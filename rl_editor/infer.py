@@ -14,7 +14,7 @@ Attempts within half a unit of the duration come before all others. So which pas
 preference, how many is the listener's. The duration is aimed at in whole units, not promised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -23,6 +23,7 @@ import numpy as np
 import typer
 from jaxtyping import Bool, Int
 
+from rl_editor.actions import ActionSpace, output_units
 from rl_editor.command import refuse_overwriting, run
 from rl_editor.config import Config
 from rl_editor.edits import EditList
@@ -120,10 +121,10 @@ def edit_recording_variously(
         found = desk.attempts((0.0,), chance)
         if n_edits > 1:
             drawn = desk.attempts((0.0,) * OTHER_DRAWS, _Chance(generator, 1.0))
-            found += sorted(drawn, key=lambda attempt: (not attempt.edit.segments, -attempt.log_prob))
+            found += sorted(drawn, key=lambda attempt: (not attempt.duration_s, -attempt.log_prob))
     else:
         found = _to_length(desk, chance, _Chance(generator, TEMPERATURE))
-    return [attempt.edit for attempt in _different(found, n_edits)]
+    return _different((desk.edit_list(attempt) for attempt in found), n_edits)
 
 
 class _Chance(NamedTuple):
@@ -134,21 +135,22 @@ class _Chance(NamedTuple):
 
 
 class _Attempt(NamedTuple):
-    """One edit, how likely the policy finds it, and how far its duration is off."""
+    """Decisions, how long what they play is, how likely the policy finds them, and how far that length is off."""
 
-    edit: EditList
+    actions: tuple[int, ...]
+    duration_s: float
     log_prob: float
     miss_s: float
 
 
-def _different(attempts: Sequence[_Attempt], n_edits: int) -> list[_Attempt]:
+def _different(edits: Iterable[EditList], n_edits: int) -> list[EditList]:
     """The first, then those that differ enough from all before."""
-    chosen: list[_Attempt] = []
-    for attempt in attempts:
+    chosen: list[EditList] = []
+    for edit in edits:
+        if all(shared(edit, other) < 1.0 - ALIKE for other in chosen):
+            chosen.append(edit)
         if len(chosen) == n_edits:
             break
-        if all(shared(attempt.edit, other.edit) < 1.0 - ALIKE for other in chosen):
-            chosen.append(attempt)
     return chosen
 
 
@@ -179,8 +181,10 @@ class _Desk:
         self.batch = policy.agent.representation.batch([state]).to(policy.agent.device)
         with torch.no_grad():
             self.embeddings = policy.agent.encode(self.batch)
+        self.space = ActionSpace(policy.config.action_space)
         units = state.grid.units(policy.config.action_space.unit_beats)
-        self.unit_s = float(np.median(np.diff(units.times_s)))
+        self.lengths_s = np.diff(units.times_s)
+        self.unit_s = float(np.median(self.lengths_s))
         self.barred = None if limits is None else _barred(policy.config, limits).to(policy.agent.device)
 
     def attempts(self, leanings: Sequence[float], chance: _Chance | None, *, listening: bool = False) -> list[_Attempt]:
@@ -192,7 +196,6 @@ class _Desk:
 
         from rl_editor.agent import forgetful, sample
         from rl_editor.environment import BatchedEditingEnv
-        from rl_editor.state import EditHistory
 
         agent, config, device = self.policy.agent, self.policy.config, self.policy.agent.device
         asked = float("nan") if self.target_duration_s is None else self.target_duration_s / self.state.grid.duration_s
@@ -223,10 +226,18 @@ class _Desk:
                     action = sample((leant / chance.temperature).log_softmax(1), chance.generator)
                 log_prob += logits.log_softmax(1).gather(1, action[:, None])[:, 0]
                 observation = env.step(action, auto_reset=False).observation
-        edits = [EditHistory(self.state, config, row[:n_units]).edit_list() for row in env.actions.tolist()]
-        goal_s = self.target_duration_s
-        misses = [0.0 if goal_s is None else abs(edit.duration_s - goal_s) for edit in edits]
-        return [_Attempt(*each) for each in zip(edits, log_prob.tolist(), misses, strict=True)]
+        goal_s, found = self.target_duration_s, []
+        for row, likely in zip(env.actions.tolist(), log_prob.tolist(), strict=True):
+            actions = tuple(row[:n_units])
+            duration_s = float(self.lengths_s[output_units(actions, self.space)].sum())
+            found.append(_Attempt(actions, duration_s, likely, 0.0 if goal_s is None else abs(duration_s - goal_s)))
+        return found
+
+    def edit_list(self, attempt: _Attempt) -> EditList:
+        """What its decisions play."""
+        from rl_editor.state import EditHistory
+
+        return EditHistory(self.state, self.policy.config, attempt.actions).edit_list()
 
 
 def _barred(config: Config, limits: Limits) -> "torch.Tensor":
@@ -263,7 +274,7 @@ def _ranked(attempts: Sequence[_Attempt], *, asked_s: float, unit_s: float) -> l
 
     def rank(attempt: _Attempt) -> tuple[bool, bool, float]:
         off = attempt.miss_s / (LENGTH_SPREAD * asked_s)
-        return not attempt.edit.segments, attempt.miss_s > unit_s / 2.0, 0.5 * off**2 - attempt.log_prob
+        return not attempt.duration_s, attempt.miss_s > unit_s / 2.0, 0.5 * off**2 - attempt.log_prob
 
     return sorted(attempts, key=rank)
 
@@ -282,7 +293,7 @@ def _aimed(desk: _Desk, chance: _Chance | None, *, listening: bool) -> _Aimed:
     for _ in range(REFINEMENTS):
         leanings = np.linspace(low, high, SIDE_BY_SIDE).tolist()
         attempts = desk.attempts(leanings, chance, listening=listening)
-        misses = [(not attempt.edit.segments, attempt.miss_s) for attempt in attempts]
+        misses = [(not attempt.duration_s, attempt.miss_s) for attempt in attempts]
         best = misses.index(min(misses))
         found, nearest = found + attempts, leanings[best]
         low, high = leanings[max(best - 1, 0)], leanings[min(best + 1, SIDE_BY_SIDE - 1)]

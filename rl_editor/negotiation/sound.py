@@ -4,10 +4,10 @@ Conventions: boundary b of N + 1 lies at the b-th beat. What plays before a boun
 bands from 60 Hz up over 0.25 s, in dB, and the level over 0.2 s, of the mono sum. A join from p to q is compared with
 what the song's own beats do:
 
-    a(p, q) = (D(p, q) / D95 + |L(p, q)| / L95) / 2, at most 1
+    a(p, q) = (e(D(p, q)) + e(|L(p, q)|)) / 2,    e(x) = (x - x40) / (x95 - x40), from 0 to 1
 
-D is the root mean square difference between before(p) and after(q), L the step of level; D95 and L95 are the 95th
-percentiles of both over the song's beats themselves (p = q).
+D is the root mean square difference between before(p) and after(q), L the step of level; x40 and x95 are percentiles of
+both over the song's beats themselves (p = q). Below x40 nothing is gained: a join smoother than the song is heard, too.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Int
 from rl_editor.evaluation.joins import LEVEL_S, SPECTRUM_S, bands_db
 from rl_editor.utils import Samples
 
-_UNUSUAL = 95.0
+_USUAL, _UNUSUAL = 40.0, 95.0
 _FLOOR = 1e-10
 _JOINS_AT_A_TIME = 100_000
 
@@ -36,16 +36,16 @@ class BeatSound:
         self._level_before = 10.0 * np.log10(np.maximum((energy[at] - energy[low]) / reach, _FLOOR))
         self._level_after = 10.0 * np.log10(np.maximum((energy[high] - energy[at]) / reach, _FLOOR))
         own = np.arange(1, max(len(at) - 1, 2))
-        self._unusual_distance = max(float(np.percentile(self._distance(own, own), _UNUSUAL)), 1e-3)
-        self._unusual_step = max(float(np.percentile(self._step(own, own), _UNUSUAL)), 1e-3)
+        self._natural_distance = np.percentile(self._distance(own, own), (_USUAL, _UNUSUAL))
+        self._natural_step = np.percentile(self._step(own, own), (_USUAL, _UNUSUAL))
 
     def unlikeness(
         self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]
     ) -> Float32[np.ndarray, " joins"]:
         """a(leave, land) of each pair of boundaries."""
-        a = 0.5 * self._distance(leave, land) / self._unusual_distance
-        a += 0.5 * self._step(leave, land) / self._unusual_step
-        unlike: np.ndarray = np.minimum(a, 1.0).astype(np.float32)
+        distance = _excess(self._distance(leave, land), self._natural_distance)
+        step = _excess(self._step(leave, land), self._natural_step)
+        unlike: np.ndarray = (0.5 * (distance + step)).astype(np.float32)
         return unlike
 
     def _distance(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
@@ -60,3 +60,10 @@ class BeatSound:
     def _step(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
         step: np.ndarray = np.abs(self._level_after[land] - self._level_before[leave])
         return step
+
+
+def _excess(values: np.ndarray, natural: np.ndarray) -> np.ndarray:
+    """e of each value, given the two percentiles."""
+    usual, unusual = natural
+    excess: np.ndarray = np.clip((values - usual) / max(unusual - usual, 1e-3), 0.0, 1.0)
+    return excess
