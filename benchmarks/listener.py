@@ -3,10 +3,9 @@
     python -m benchmarks.listener FOLDER [--songs NAME,NAME] [--method dp|policy]
 
 It hears a second around a place (differences of spectra, timbre, harmony and level over windows of 20 to 250 ms before
-and after, and how the middle differs from its surroundings; of a join the beat it lies at), and is trained on other songs
-(grouped cross-validation) to
-tell joins from beats of the same songs that no join is near. AUC 0.5 is inaudible to it. Its own test is the same on
-cuts at random places, crossfaded alike: it has to catch those.
+and after, and how the middle differs from its surroundings; of a join the beat it lies at). It is trained on other
+songs (grouped cross-validation) to tell joins from beats of the same songs that no join is near. AUC 0.5 is inaudible
+to it. Its own test is the same on cuts at random places, crossfaded alike: it has to catch those.
 """
 
 from pathlib import Path
