@@ -9,7 +9,7 @@ STAMP := $(VENV)/.made-from-lock
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 QUIET := DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
 
-.PHONY: help setup repro test test-slow check bench bench-align bench-beats bench-learn mlflow-ui clean
+.PHONY: help setup repro test test-slow check bench bench-align bench-beats bench-joins bench-learn mlflow-ui clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,10 @@ bench-beats: setup  ## Measure beat trackers on songs of known beats: FOLDER= of
 	@$(PY) -c "import pretty_midi" 2>/dev/null || $(VENV)/bin/pip install --quiet --disable-pip-version-check \
 	  --config-settings editable_mode=compat --editable ".[bench]"
 	@$(THREADS) $(PY) -m benchmarks.beats "$(FOLDER)" $(OPTIONS)
+
+# FOLDER of recordings, OPTIONS such as --share 0.6 --songs NAME,NAME; needs models/ppo/best.pt of make repro
+bench-joins: setup  ## Measure the joins of edits of all recordings below FOLDER=, by several ways of choosing them
+	@$(THREADS) $(PY) -m benchmarks.joins "$(FOLDER)" $(OPTIONS)
 
 # FOLDER of recordings (songs are composed without it), OPTIONS such as --seeds 3, --no-ppo, --ablate
 bench-learn: setup  ## Measure what is learned of several editors on held-out songs; FOLDER= narrows it

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32
 
 from rl_editor import edits
 from rl_editor.analysis import analyse
+from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config
 from rl_editor.edits import EditList
@@ -29,7 +30,7 @@ from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.words import exact_line
 from rl_editor.render import check_recording, render_file, settle_joins
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio
+from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, to_mono
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 Method = Literal["policy", "dp"]
 
 NEAR_UNITS = 0.75  # a length this near counts as met, in decision units
+_IN_MEMORY_BYTES = 256 << 20  # 12 minutes of stereo at 48 kHz
+_LISTENING_HZ = 22_050
 _DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
 
 
@@ -181,13 +184,15 @@ def propose(
         if policy is None:
             raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
         drafts = _by_policy(policy, state, request)
-    recording = load_audio(source)
+    recording, sound = _opened(source, state)
     found: list[EditList] = []
     for draft in drafts:
         if len(found) == request.candidates:
             break
-        edit, notes = _negotiated(draft, state, recording, request, config)
-        settled = settle_joins(place_joins(edit, recording, frozen=_frozen(demands, state)), recording, config)
+        edit, notes = _negotiated(draft, state, sound, request, config)
+        if state.grid.confidence < SURE:
+            notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
+        settled = settle_joins(place_joins(edit, sound, frozen=_frozen(demands, state)), recording, config)
         if demands.exact:
             assert demands.duration_s is not None
             frames = round(demands.duration_s * state.recording.sample_rate)
@@ -196,6 +201,15 @@ def propose(
         if all(shared(settled, other) < 1.0 - ALIKE for other in found):
             found.append(settled)
             yield Proposal(settled, tuple(notes))
+
+
+def _opened(source: Path, state: AudioState) -> tuple[Samples | Path, Samples]:
+    """The recording to cut, in memory where it is not too long for that; and its mono sum to listen to."""
+    size = state.recording.frames * state.recording.channels * np.dtype(np.float32).itemsize
+    if size > _IN_MEMORY_BYTES:
+        return source, Samples(load_mono(source, _LISTENING_HZ)[:, None], _LISTENING_HZ)
+    recording = load_audio(source)
+    return recording, Samples(to_mono(recording, _LISTENING_HZ)[:, None], _LISTENING_HZ)
 
 
 def _frozen(demands: Demands, state: AudioState) -> list[TimeSpan]:
@@ -316,19 +330,21 @@ def revise_list(
         raise ConfigError("--exact: needs --source and --target-duration as well")
     if source is not None:
         check_recording(edit, source)
-    n_joins = len(edits.joins(edit))
+    sides = edits.joins(edit)
+    n_joins = sum(a.source_start_frame is not None and b.source_start_frame is not None for a, b in sides)
     for number in demands.vetoes:
         if number > n_joins:
             raise EditListError(f"{edit.source.name}: no join {number}; the edit has {n_joins}")
     state = _known_state(edit, config) if source is None else AudioState.from_file(source, config)
     _check_spans(demands, state)
-    recording = None if source is None else load_audio(source)
-    found = revise(edit, state, demands, config, recording=recording)
-    if source is None or recording is None:
+    if source is None:
+        found = revise(edit, state, demands, config)
         notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
         return found, notes if found.new_joins else []
+    recording, sound = _opened(source, state)
+    found = revise(edit, state, demands, config, recording=sound)
     new = [join.number for join in found.new_joins]
-    placed = place_joins(found.edit, recording, frozen=_frozen(demands, state), only=new)
+    placed = place_joins(found.edit, sound, frozen=_frozen(demands, state), only=new)
     settled = settle_joins(placed, recording, config, only=new)
     found, notes = replace(found, edit=settled), []
     if demands.exact:

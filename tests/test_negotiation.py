@@ -250,3 +250,18 @@ class TestReading:
     @given(st.integers(0, 86_399_999))
     def test_spoken_times_are_read_back(self, milliseconds: int) -> None:
         assert round(1000 * read_seconds(spoken(milliseconds / 1000))) == milliseconds
+
+
+def test_a_passage_shorter_than_a_beat_keeps_the_numbers_of_joins(state: AudioState) -> None:
+    rate = RATE_HZ
+    edit = EditList(
+        state.recording,
+        (
+            Segment(0, 20 * rate),
+            Segment(30 * rate, rate // 10, crossfade_in_ms=10.0),
+            Segment(60 * rate, 50 * rate, crossfade_in_ms=10.0),
+        ),
+        tuple(float(t) for t in state.grid.times_s),
+    )
+    assert asked(edit, state).edit.segments == edit.segments
+    assert len(written_out(edit, state.grid).joins) == 2

@@ -36,6 +36,8 @@ from rl_editor.utils import Samples
 __all__ = ["Anchor", "Demands", "NewJoin", "Revised", "TimeSpan", "revise"]
 
 SOUND = 0.6  # weight of a join's sound in its cost c, beside the features of its beats
+_LONG_PLACES = 2000
+_JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
 _VETO_BEATS = 2  # a vetoed join does not come back this near to where it was, on both sides
 
 
@@ -137,11 +139,11 @@ class _Table:
         self.polish = polish
 
     def _new_joins(self) -> tuple[Int[np.ndarray, " joins"], Int[np.ndarray, " joins"], np.ndarray]:
-        """All joins in order of places that keep the count of the bar, and their costs."""
+        """Joins in order of places that keep the count of the bar, and their costs; long edits join at bars alone."""
         score, metre = self.score, self.grid.beats_per_bar
         number = bar_places(score, self.grid)
         leaves, lands = [], []
-        for phase in range(metre):
+        for phase in range(metre) if score.n_places <= _LONG_PLACES else (metre - 1,):
             ends, starts = np.flatnonzero(number == phase), np.flatnonzero(number == (phase + 1) % metre)
             a, b = np.meshgrid(ends, starts, indexing="ij")
             ahead = (b > a) & (score.beat[b] != score.beat[a] + 1)
@@ -156,7 +158,8 @@ class _Table:
         """c of joins between boundaries, half of it by their sound where that is known."""
         if len(leave) == 0:
             return np.zeros(0, np.float32)
-        cost: np.ndarray = self.costs.between(leave, land)
+        parts = [slice(at, at + _JOINS_AT_A_TIME) for at in range(0, len(leave), _JOINS_AT_A_TIME)]
+        cost: np.ndarray = np.concatenate([self.costs.between(leave[part], land[part]) for part in parts])
         return cost if self.sound is None else (1.0 - SOUND) * cost + SOUND * self.sound.unlikeness(leave, land)
 
     def solve(self, demands: Demands) -> Way | None:

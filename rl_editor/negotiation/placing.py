@@ -42,7 +42,7 @@ def place_joins(
 
     Args:
         edit: what plays, with its beats.
-        recording: what it cuts.
+        recording: what it cuts, at its own rate or another.
         frozen: spans of the source of which nothing changes sides.
         only: numbers of the joins to move, from 1 in output order; all by default.
 
@@ -54,12 +54,13 @@ def place_joins(
         return edit
     samples = recording if isinstance(recording, Samples) else load_audio(recording)
     mono = Samples(samples.data.mean(axis=1, keepdims=True), samples.sample_rate)
-    beats = np.rint(np.array(edit.beat_times_s) * mono.sample_rate).astype(np.int64)
-    natural = _natural_distance(mono, beats)
+    rate = edit.source.sample_rate
+    beats = np.rint(np.array(edit.beat_times_s) * rate).astype(np.int64)
+    natural = _natural_distance(mono, np.rint(np.array(edit.beat_times_s) * mono.sample_rate).astype(np.int64))
     segments = list(merged.segments)
     for k in range(1, len(segments)):
         if only is None or k in only:
-            shift = _best_shift(segments[k - 1], segments[k], mono, beats, natural, frozen)
+            shift = _best_shift(segments[k - 1], segments[k], mono, beats, natural, frozen, rate)
             segments[k - 1] = replace(segments[k - 1], frames=segments[k - 1].frames + shift)
             start = segments[k].source_start_frame
             if shift and start is not None:
@@ -81,9 +82,10 @@ def _best_shift(
     beats: Int[np.ndarray, " beats"],
     natural: float,
     frozen: Sequence[TimeSpan],
+    rate: int,
 ) -> int:
     """How many frames later the join lies; 0 where it cannot be moved."""
-    end, start, rate = left.source_end_frame, right.source_start_frame, mono.sample_rate
+    end, start = left.source_end_frame, right.source_start_frame
     plain = all(s.speed == 1.0 and not s.pitch_semitones for s in (left, right))
     if end is None or start is None or not plain:
         return 0
@@ -98,9 +100,10 @@ def _best_shift(
         shift = int(beats[i + k] - beats[i])
         apart = shift - int(beats[j + k] - beats[j])
         room = left.frames + shift >= min(least, left.frames) and right.frames - shift >= min(least, right.frames)
-        if not room or start + shift < 0 or end + shift > mono.frames or _touches(end, start, shift, frozen, rate):
+        if not room or start + shift < 0 or end + shift > beats[-1] or _touches(end, start, shift, frozen, rate):
             continue
-        cost = _cost(mono, end + shift, start + shift, natural) + abs(apart) / (APART_S * rate) + PER_BEAT * abs(k)
+        leave, land = (round((frame + shift) * mono.sample_rate / rate) for frame in (end, start))
+        cost = _cost(mono, leave, land, natural) + abs(apart) / (APART_S * rate) + PER_BEAT * abs(k)
         if cost < best_cost:
             best, best_cost = shift, cost
     return best

@@ -116,10 +116,10 @@ def _runs(edit: EditList, grid: BeatGrid) -> list[_Run]:
                 "only edits that play the recording as it is can be revised"
             )
         start, end = (int(np.argmin(np.abs(grid.times_s - frame / rate))) for frame in (first, last))
-        if end > start:
-            runs.append(_Run(start, end, segment))
+        start = min(start, grid.n_beats - 1)
+        runs.append(_Run(start, max(end, start + 1), segment))  # what is shorter than a beat stands for one
     if not runs:
-        raise EditListError(f"{edit.source.name}: the edit list plays less than a beat; there is nothing to revise")
+        raise EditListError(f"{edit.source.name}: the edit list plays nothing; there is nothing to revise")
     return runs
 
 

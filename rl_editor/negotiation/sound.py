@@ -27,14 +27,13 @@ class BeatSound:
     def __init__(self, recording: Samples, bounds_s: Float[np.ndarray, " bounds"]) -> None:
         mono, rate = recording.data.mean(axis=1), recording.sample_rate
         at = np.clip(np.rint(bounds_s * rate).astype(np.int64), 0, len(mono))
-        width, reach = round(SPECTRUM_S * rate), round(LEVEL_S * rate)
+        width = round(SPECTRUM_S * rate)
         padded = np.pad(mono, width)
         self._before = np.stack([bands_db(padded[a : a + width, None], rate) for a in at]).astype(np.float32)
         self._after = np.stack([bands_db(padded[a + width : a + 2 * width, None], rate) for a in at]).astype(np.float32)
-        energy = np.concatenate([[0.0], np.cumsum(np.square(mono, dtype=np.float64))])
-        low, high = np.maximum(at - reach, 0), np.minimum(at + reach, len(mono))
-        self._level_before = 10.0 * np.log10(np.maximum((energy[at] - energy[low]) / reach, _FLOOR))
-        self._level_after = 10.0 * np.log10(np.maximum((energy[high] - energy[at]) / reach, _FLOOR))
+        reach = round(LEVEL_S * rate)
+        self._level_before = np.array([_level_db(mono[max(a - reach, 0) : a], reach) for a in at])
+        self._level_after = np.array([_level_db(mono[a : a + reach], reach) for a in at])
         own = np.arange(1, max(len(at) - 1, 2))
         self._natural_distance = np.percentile(self._distance(own, own), (_USUAL, _UNUSUAL))
         self._natural_step = np.percentile(self._step(own, own), (_USUAL, _UNUSUAL))
@@ -60,6 +59,11 @@ class BeatSound:
     def _step(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
         step: np.ndarray = np.abs(self._level_after[land] - self._level_before[leave])
         return step
+
+
+def _level_db(part: Float32[np.ndarray, " samples"], reach: int) -> float:
+    """Level of a stretch as if it were ``reach`` long, silence beyond the recording."""
+    return float(10.0 * np.log10(max(float(np.square(part, dtype=np.float64).sum()) / reach, _FLOOR)))
 
 
 def _excess(values: np.ndarray, natural: np.ndarray) -> np.ndarray:
