@@ -305,7 +305,8 @@ def _negotiated(
     if asked_s is not None and abs(changed.missed_s) > NEAR_UNITS * unit_s and not demands.exact:
         why = "" if request.loops or changed.missed_s > 0 else " without repeating anything"
         notes.append(f"asked for {spoken(asked_s)}; {spoken(changed.edit.duration_s)} is the nearest{why}")
-    return changed.edit, notes
+    same = not (changed.new_joins or changed.dropped_s or changed.added_s)
+    return draft if same and draft.actions else changed.edit, notes
 
 
 def revise_list(
