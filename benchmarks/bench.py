@@ -11,6 +11,7 @@ Rows that need a GPU are left out without one; ``--device cuda`` adds them.
 import statistics
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -100,6 +101,27 @@ def _share(score: Score, ms: int) -> str:
     return f"{score.within[ms]:.4f}"
 
 
+# ---------------------------------------------------------------- features
+
+
+def features_row(rounds: int, *, suffix: str = "") -> Row:
+    """109 columns of a song of four minutes, from samples, or from a file with that suffix."""
+    from benchmarks.features import by_librosa, by_ours, difference, file_of, mono
+
+    minutes = len(mono()) / 22_050 / 60.0
+    with file_of(suffix) if suffix else nullcontext() as path:
+        peers, mine = interleaved(partial(by_librosa, path), partial(by_ours, path), rounds=rounds)
+    worst = difference(peers[-1], mine[-1])
+    against = "" if suffix else f"; frame features within {worst:.1e} of a standard deviation"
+    return Row(
+        f"109 features per beat of {minutes:.1f} minutes, from {suffix or 'samples'}",
+        "librosa, a call per feature,",
+        statistics.median(f.seconds for f in peers),
+        statistics.median(f.seconds for f in mine),
+        f"{statistics.median(f.seconds for f in mine) / minutes:.3f} s per minute{against}",
+    )
+
+
 # ---------------------------------------------------------------- learning
 
 PEER_TRAINS_S, PEER_CHECKS = 120.0, 12
@@ -144,7 +166,14 @@ def ppo_best_row(rounds: int) -> Row:
 
 # ---------------------------------------------------------------- the command
 
-ROWS: dict[str, Callable[[int], Row]] = {"align": align_row, "ppo-same": ppo_same_row, "ppo-best": ppo_best_row}
+ROWS: dict[str, Callable[[int], Row]] = {
+    "features": features_row,
+    "features-wav": partial(features_row, suffix=".wav"),
+    "features-ogg": partial(features_row, suffix=".ogg"),
+    "align": align_row,
+    "ppo-same": ppo_same_row,
+    "ppo-best": ppo_best_row,
+}
 
 
 def main(
