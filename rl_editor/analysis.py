@@ -85,22 +85,22 @@ def analyse(
 
 
 def separated(path: Path, config: Config, *, sha256: str) -> dict[str, Mono]:
-    """The mono stems of a recording, from the cache or separated now."""
-    from rl_editor.stems import STEM_NAMES, separate
-    from rl_editor.utils import save_audio
+    """The mono stems of a recording, from the cache (as FLAC) or separated now; the same bits either way."""
+    from rl_editor.stems import load_stems, save_stems, separate
 
     def make(folder: Path) -> None:
-        for name, samples in separate(load_audio(path), config.stems).items():
-            save_audio(folder / f"{name}.wav", _as_mono(samples, config), subtype="FLOAT")
+        found = separate(load_audio(path), config.stems)
+        save_stems(folder, {name: _as_mono(samples, config) for name, samples in found.items()})
 
     key = {
         "sha256": sha256,
         "stems": asdict(config.stems),
         "rate": config.audio.sample_rate,
+        "stored": "flac",
         "code": code_digest("stems"),
     }
     with get_cache(config).folder("stems", path.stem, key, make) as folder:
-        return {name: load_audio(folder / f"{name}.wav").data[:, 0] for name in STEM_NAMES}
+        return {name: stem.data[:, 0] for name, stem in load_stems(folder).items()}
 
 
 def _as_mono(samples: Samples, config: Config) -> Samples:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from rl_editor.checkpoint import Policy
-    from rl_editor.state import AudioState
+    from rl_editor.state import AudioState, Observation
 
 
 MOST_LEANING = 6.0  # logits; beyond it a policy is too sure to be moved
@@ -187,14 +187,17 @@ class _Desk:
         self.unit_s = float(np.median(self.lengths_s))
         self.barred = None if limits is None else _barred(policy.config, limits).to(policy.agent.device)
 
-    def attempts(self, leanings: Sequence[float], chance: _Chance | None, *, listening: bool = False) -> list[_Attempt]:
+    def attempts(
+        self, leanings: Sequence[float], chance: _Chance | None, *, listening: Sequence[bool] = ()
+    ) -> list[_Attempt]:
         """One edit per leaning, decided in lockstep; likeliest without ``chance``.
 
-        ``listening`` shows the policy neither the target nor its own decisions, so that it goes by what it hears alone.
+        Where it is ``listening`` the policy is shown neither the target nor its own decisions, so that it goes by what
+        it hears alone.
         """
         import torch
 
-        from rl_editor.agent import forgetful, sample
+        from rl_editor.agent import sample
         from rl_editor.environment import BatchedEditingEnv
 
         agent, config, device = self.policy.agent, self.policy.config, self.policy.agent.device
@@ -209,14 +212,14 @@ class _Desk:
             style_names=self.policy.styles,
         )
         lean = _lean(config, leanings, loops=asked > 1.0).to(device)
-        shown = torch.full((len(leanings),), float("nan") if listening else asked, device=device)
+        alone = torch.tensor(list(listening) or [False] * len(leanings), device=device)
+        shown = torch.full((len(leanings),), asked, device=device).masked_fill(alone, float("nan"))
         log_prob = torch.zeros(len(leanings), device=device)
         n_units = int(self.batch.n_units[0])
         with torch.no_grad():
             observation = env.reset(torch.zeros(len(leanings), dtype=torch.long, device=device), shown)
             for unit in range(n_units):
-                seen = forgetful(observation) if listening else observation
-                logits = agent.logits(self.embeddings, seen)
+                logits = agent.logits(self.embeddings, _seen(observation, alone))
                 if self.barred is not None:
                     logits = logits.masked_fill(self.barred[unit], -torch.inf)
                 leant = logits + lean
@@ -261,10 +264,10 @@ def _barred(config: Config, limits: Limits) -> "torch.Tensor":
 
 def _to_length(desk: _Desk, chance: _Chance | None, draws: _Chance) -> list[_Attempt]:
     """Many edits near the duration asked for, the likeliest first."""
-    followed = _aimed(desk, chance, listening=False)
+    followed, heard = _aimed(desk, chance)
     around = np.linspace(followed.leaning - DRAWN_REACH, followed.leaning + DRAWN_REACH, DRAWN_LEANINGS)
     found = followed.attempts + desk.attempts(np.repeat(around, DRAWS_PER_LEANING).tolist(), draws)
-    found += _aimed(desk, chance, listening=True).attempts
+    found += heard.attempts
     assert desk.target_duration_s is not None
     return _ranked(found, asked_s=desk.target_duration_s, unit_s=desk.unit_s)
 
@@ -286,18 +289,51 @@ class _Aimed(NamedTuple):
     leaning: float
 
 
-def _aimed(desk: _Desk, chance: _Chance | None, *, listening: bool) -> _Aimed:
-    """Rounds of leanings side by side, each between the best neighbours of the last."""
-    low, high, nearest = -MOST_LEANING, MOST_LEANING, 0.0
-    found: list[_Attempt] = []
-    for _ in range(REFINEMENTS):
-        leanings = np.linspace(low, high, SIDE_BY_SIDE).tolist()
-        attempts = desk.attempts(leanings, chance, listening=listening)
+class _Range:
+    """Leanings tried side by side, each round between the best neighbours of the last."""
+
+    def __init__(self) -> None:
+        self._low, self._high, self.aimed = -MOST_LEANING, MOST_LEANING, _Aimed([], 0.0)
+
+    def leanings(self) -> list[float]:
+        """What is to be tried next."""
+        tried: list[float] = np.linspace(self._low, self._high, SIDE_BY_SIDE).tolist()
+        return tried
+
+    def narrow(self, attempts: list[_Attempt]) -> None:
+        """Go on around the best of what was tried."""
+        leanings = self.leanings()
         misses = [(not attempt.duration_s, attempt.miss_s) for attempt in attempts]
         best = misses.index(min(misses))
-        found, nearest = found + attempts, leanings[best]
-        low, high = leanings[max(best - 1, 0)], leanings[min(best + 1, SIDE_BY_SIDE - 1)]
-    return _Aimed(found, nearest)
+        self.aimed = _Aimed(self.aimed.attempts + attempts, leanings[best])
+        self._low, self._high = leanings[max(best - 1, 0)], leanings[min(best + 1, SIDE_BY_SIDE - 1)]
+
+
+def _aimed(desk: _Desk, chance: _Chance | None) -> tuple[_Aimed, _Aimed]:
+    """Two searches in lockstep: with regard to the target and to earlier decisions, and listening alone."""
+    ranges = (_Range(), _Range())
+    listening = [False] * SIDE_BY_SIDE + [True] * SIDE_BY_SIDE
+    for _ in range(REFINEMENTS):
+        found = desk.attempts([lean for each in ranges for lean in each.leanings()], chance, listening=listening)
+        for each, attempts in zip(ranges, (found[:SIDE_BY_SIDE], found[SIDE_BY_SIDE:]), strict=True):
+            each.narrow(attempts)
+    return ranges[0].aimed, ranges[1].aimed
+
+
+def _seen(observation: "Observation", alone: "torch.Tensor") -> "Observation":
+    """What each environment shows: all of it, or, where ``alone``, nothing of the decisions before."""
+    import torch
+
+    from rl_editor.agent import forgetful
+
+    if not alone.any():
+        return observation
+    forgotten = forgetful(observation)
+    parts = {
+        name: torch.where(alone.reshape(-1, *[1] * (full.ndim - 1)), getattr(forgotten, name), full)
+        for name, full in (("history", observation.history), ("progress", observation.progress))
+    }
+    return observation._replace(**parts)
 
 
 def _lean(config: Config, leanings: Sequence[float], *, loops: bool) -> "torch.Tensor":
