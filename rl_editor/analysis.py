@@ -97,7 +97,7 @@ def separated(path: Path, config: Config, *, sha256: str) -> dict[str, Mono]:
         "stems": asdict(config.stems),
         "rate": config.audio.sample_rate,
         "stored": "flac",
-        "code": code_digest("stems"),
+        "code": code_digest("stems", "hpss"),
     }
     with get_cache(config).folder("stems", path.stem, key, make) as folder:
         return {name: stem.data[:, 0] for name, stem in load_stems(folder).items()}
@@ -133,7 +133,7 @@ def _cached_grid(
 def _cached_stem_frames(
     shelf: FeatureCache, stems: Callable[[], Mapping[str, Mono]], key: _Key, config: Config, name: str
 ) -> StemFrames:
-    code = code_digest("features", "stems", "utils")
+    code = code_digest("features", "stems", "hpss", "utils")
     full = {**key, "what": "stem frames", "stems": asdict(config.stems), "code": code}
     return StemFrames.from_arrays(
         shelf.get_or_compute("features", f"{name}_stems", full, lambda: stem_frames(stems(), config).to_arrays())

@@ -71,7 +71,7 @@ class BeatsConfig:
 class StemsConfig:
     """Source separation with Demucs."""
 
-    model: str = "htdemucs"
+    model: str = "htdemucs"  # hpss needs no weights: drums, bass and other, coarsely
     repo: str | None = None  # local model folder; null asks Demucs' hub
     overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25  # share of a segment
     segment_s: Positive | None = None  # null is the model's own training length

@@ -1,4 +1,4 @@
-"""Stems: drums, bass, vocals and other, separated by the real Demucs, and kept as FLAC.
+"""Stems: drums, bass, vocals and other, separated by the real Demucs (or, without weights, ``hpss``), kept as FLAC.
 
 Conventions: every stem has the rate, channels and length of the recording; stems add up to the recording as closely as
 the model's do. Channels beyond two are separated in pairs; a single one is played to the model on both sides. The same
@@ -34,9 +34,11 @@ from jaxtyping import Float32
 from rl_editor.config import StemsConfig
 from rl_editor.errors import MissingWeightsError, StemError
 from rl_editor.files import file_sha256, write_json
+from rl_editor.hpss import separate_by_hpss
 from rl_editor.utils import Samples, load_audio, save_audio
 
 STEM_NAMES = ("drums", "bass", "vocals", "other")
+HPSS = "hpss"  # the name of the model that is none
 VERSION = 1  # of what separate computes; a part of cache keys
 
 _MANIFEST = "stems.json"
@@ -62,12 +64,14 @@ class Weights:
 
 
 def separate(samples: Samples, config: StemsConfig, *, device: str = "cpu") -> dict[str, Samples]:
-    """The stems of a recording, in the order of ``STEM_NAMES``.
+    """The stems of a recording, in the order of ``STEM_NAMES``; the model ``hpss`` needs no weights.
 
     Raises:
         MissingWeightsError: the model's weights cannot be had; the message says how to get them.
         StemError: the weights are damaged, or the model gives other stems or takes no such segment.
     """
+    if config.model == HPSS:
+        return separate_by_hpss(samples)
     weights = find_weights(config)
     return separate_with(_load_once(config.model, weights), samples, config, device=device)
 
@@ -92,7 +96,7 @@ def stems_key(source_sha256: str, config: StemsConfig) -> dict[str, Any]:
     return {
         "version": VERSION,
         "source": source_sha256,
-        "weights": find_weights(config).sha256,
+        "weights": HPSS if config.model == HPSS else find_weights(config).sha256,
         "overlap": config.overlap,
         "segment_s": config.segment_s,
     }
@@ -260,6 +264,7 @@ def _missing(name: str, reason: str) -> MissingWeightsError:
         "1. with a network, leave stems.repo null and run once; Demucs' hub is asked for a model such as htdemucs; "
         f"2. put {name}.yaml and its .safetensors (or trusted .th) files into a folder and set stems.repo to it; "
         "3. copy the Hugging Face cache of a machine that has them and set HF_HOME to it. "
+        "Coarser, and without weights: stems.model: hpss. "
         "Without stems: data.use_stems: false and features.feature_mode: enhanced"
     )
 
