@@ -29,7 +29,7 @@ import scipy.fft
 import scipy.signal
 import soundfile as sf
 import soxr
-from jaxtyping import Complex, Float, Float32
+from jaxtyping import Complex, Float, Float32, Shaped
 
 from rl_editor.config import AudioConfig
 from rl_editor.edits import SourceInfo
@@ -187,7 +187,7 @@ def save_audio(
     Integer subtypes clip at full scale. ``tags`` are as ``read_tags`` gives them.
 
     Raises:
-        AudioFileError: the format is unknown or does not take this subtype, rate or number of channels.
+        AudioFileError: the format is unknown or does not take this subtype, rate or channel count; the disk is full.
     """
     path = Path(path)
     if path.suffix.lower() in FFMPEG_SUFFIXES:
@@ -195,8 +195,20 @@ def save_audio(
         return
     rate, channels = samples.sample_rate, samples.channels
     with open_output(path, sample_rate=rate, channels=channels, subtype=subtype, tags=tags) as file:
-        for start in range(0, samples.frames, BLOCK_FRAMES):
-            file.write(samples.data[start : start + BLOCK_FRAMES])
+        write_frames(file, samples.data, path)
+
+
+def write_frames(file: Any, data: Shaped[np.ndarray, "frames channels"], path: Path) -> None:
+    """Write to what ``open_output`` gave, in blocks.
+
+    Raises:
+        AudioFileError: the disk takes no more.
+    """
+    try:
+        for start in range(0, len(data), BLOCK_FRAMES):
+            file.write(data[start : start + BLOCK_FRAMES])
+    except sf.LibsndfileError as error:
+        raise AudioFileError(f"{path}: writing fails ({error}); is the disk full?") from None
 
 
 def source_info(path: str | Path, *, sha256: str | None = None) -> SourceInfo:

@@ -11,8 +11,8 @@ from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, SourceInfo, crossfades, keep_all
 from rl_editor.errors import AudioFileError, EditListError
 from rl_editor.render import crossfade_gains, render_file, render_samples, settle_joins
-from rl_editor.render.mixing import _write, correlation
-from rl_editor.utils import Samples, open_output
+from rl_editor.render.mixing import correlation
+from rl_editor.utils import Samples, open_output, write_frames
 
 RATE = 8000  # Hz
 CONFIG = Config()
@@ -302,7 +302,7 @@ def test_a_cut_off_flac_is_named_and_leaves_no_output(tmp_path):
 
 def test_a_full_disk_is_named(tmp_path):
     with pytest.raises(AudioFileError, match=r"out\.wav: writing fails .*is the disk full"):
-        _write(_FullDisk(), noise(10), tmp_path / "out.wav")
+        write_frames(_FullDisk(), noise(10), tmp_path / "out.wav")
 
 
 class _FullDisk:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile as sf
@@ -24,9 +23,9 @@ from jaxtyping import Float, Shaped
 
 from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
-from rl_editor.errors import AudioFileError, EditListError
+from rl_editor.errors import EditListError
 from rl_editor.render.sources import Source, check_source, open_source
-from rl_editor.utils import BLOCK_FRAMES, FFMPEG_SUFFIXES, Samples, load_audio, open_output, read_tags, save_audio
+from rl_editor.utils import FFMPEG_SUFFIXES, Samples, load_audio, open_output, read_tags, save_audio, write_frames
 
 _FORMATS = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
 _RESAMPLER_MARGIN_FRAMES = 64  # read beyond a resampled span, so that its ends do not ring
@@ -63,15 +62,7 @@ def render_file(edit: EditList, source: Path, output: Path, config: Config) -> N
         rate, channels = recording.sample_rate, recording.channels
         with open_output(output, sample_rate=rate, channels=channels, subtype=subtype, tags=read_tags(source)) as file:
             for block in _render(edit, recording, block_s=config.render.block_s):
-                _write(file, block, output)
-
-
-def _write(file: Any, block: Shaped[np.ndarray, "frames channels"], output: Path) -> None:
-    try:
-        for start in range(0, len(block), BLOCK_FRAMES):
-            file.write(block[start : start + BLOCK_FRAMES])
-    except sf.LibsndfileError as error:
-        raise AudioFileError(f"{output}: writing fails ({error}); is the disk full?") from None
+                write_frames(file, block, output)
 
 
 def crossfade_gains(n_frames: int, *, correlation: float) -> Float[np.ndarray, "two frames"]:
