@@ -59,10 +59,8 @@ def file_of(suffix: str) -> Iterator[Path]:
         yield path
 
 
-def by_librosa(path: Path | None) -> Features:
-    """Every feature by its own call, then means over beats."""
-    start = time.perf_counter()
-    y = mono() if path is None else librosa.load(path, sr=RATE)[0]
+def librosa_frames(y: Mono) -> Float32[np.ndarray, "frames 52"]:
+    """The frame features in our order, each by its own call with the signal."""
     f = librosa.feature
     mfcc = f.mfcc(y=y, sr=RATE, n_mfcc=13)
     parts = [
@@ -71,11 +69,18 @@ def by_librosa(path: Path | None) -> Features:
         f.spectral_flatness(y=y), f.spectral_contrast(y=y, sr=RATE), mfcc, f.delta(mfcc),
         f.chroma_stft(y=y, sr=RATE),
     ]  # fmt: skip
-    frames = np.concatenate(parts)
+    return np.concatenate(parts).T
+
+
+def by_librosa(path: Path | None) -> Features:
+    """Every feature by its own call, then means over beats."""
+    start = time.perf_counter()
+    y = mono() if path is None else librosa.load(path, sr=RATE)[0]
+    frames = librosa_frames(y)
     beats = librosa.time_to_frames(regular_grid(len(y) / RATE, Config().beats).times_s, sr=RATE)
-    pooled = librosa.util.sync(frames, beats)
+    pooled = librosa.util.sync(frames.T, beats)
     np.diff(pooled, axis=1)  # the deltas from beat to beat
-    return Features(time.perf_counter() - start, frames.T)
+    return Features(time.perf_counter() - start, frames)
 
 
 def by_ours(path: Path | None) -> Features:

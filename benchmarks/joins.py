@@ -24,6 +24,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import typer
 
+from benchmarks.align.material import recording_files
 from rl_editor import edits
 from rl_editor.baselines import edit_of_path
 from rl_editor.config import Config
@@ -33,7 +34,7 @@ from rl_editor.negotiation import Demands, revise
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.render import render_samples, settle_joins
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, audio_info, load_audio
+from rl_editor.utils import Samples, load_audio
 
 SHORTEST_S = 60.0  # sound effects lie beside songs
 STEPS = ("on beats", "settled", "placed")
@@ -55,12 +56,8 @@ def main(
     songs: Annotated[str, typer.Option(help="Parts of names to take, by comma; all by default")] = "",
 ) -> None:
     """Measure joins of all ways and steps."""
-    wanted = [part for part in songs.split(",") if part]
-    paths = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES and p.stem != "guitar"]
-    paths = [p for p in paths if not wanted or any(part in str(p) for part in wanted)]
-    paths = [p for p in paths if audio_info(p).duration_s >= SHORTEST_S]
-    if not paths:
-        raise SystemExit(f"{folder}: no recordings; {', '.join(sorted(AUDIO_SUFFIXES))} are read")
+    names = [part for part in songs.split(",") if part]
+    paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude="guitar", names=names)
     rows: list[Row] = []
     for path in paths:
         rows += _measured(path, share, checkpoint)

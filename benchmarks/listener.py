@@ -19,6 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
+from benchmarks.align.material import recording_files
 from rl_editor.config import Config
 from rl_editor.editing import Request, propose
 from rl_editor.edits import EditList, Segment
@@ -27,7 +28,7 @@ from rl_editor.evaluation.joins import output_beats_s
 from rl_editor.negotiation import Demands
 from rl_editor.render import render_samples
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, audio_info, load_audio
+from rl_editor.utils import Samples, load_audio
 
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SHORTEST_S, CLEAR_S, RATE = 60.0, 1.0, 22_050
@@ -50,10 +51,8 @@ def main(
     checkpoint: Annotated[Path, typer.Option(help="Trained policy")] = Path("models/ppo/best.pt"),
 ) -> None:
     """Print both AUCs."""
-    wanted = [part for part in songs.split(",") if part]
-    paths = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES and p.stem != "guitar"]
-    paths = [p for p in paths if not wanted or any(part in str(p) for part in wanted)]
-    paths = [p for p in paths if audio_info(p).duration_s >= SHORTEST_S]
+    names = [part for part in songs.split(",") if part]
+    paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude="guitar", names=names)
     found = [_listened(path, method, checkpoint) for path in paths]
     n_joins = sum(len(places.ours) for places in found)
     print(f"{len(paths)} songs, {n_joins} joins of {method}, {sum(len(p.natural) for p in found)} natural beats")

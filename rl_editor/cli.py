@@ -22,6 +22,7 @@ from rl_editor.files import write_text
 
 if TYPE_CHECKING:
     from rl_editor.editing import Written
+    from rl_editor.negotiation.demands import Demands
 
 app = typer.Typer(
     help="Learns a person's way of editing music, and edits new recordings the same way.",
@@ -47,6 +48,14 @@ AnySource = Annotated[
     bool, typer.Option("--any-source", help="Cut another file than the edit list was made for: a stem, a format.")
 ]
 Out = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
+Drop = Annotated[list[str] | None, typer.Option(help="What must not play.", metavar="SPAN")]
+Anchors = Annotated[
+    list[str] | None, typer.Option(help="1:05=0:45: this moment of the recording at that time.", metavar="A=B")
+]
+TargetDuration = Annotated[str | None, typer.Option(help="Length to aim at: seconds or m:ss.", metavar="TIME")]
+AllowStretch = Annotated[
+    bool, typer.Option("--allow-stretch", help="With --exact: play up to 2 % faster or slower for it.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -110,18 +119,12 @@ def edit(
     edit_list: Annotated[
         Path | None, typer.Option(help="Write the edit list (JSON) here as well; with a folder: a folder.")
     ] = None,
-    target_duration: Annotated[
-        str | None, typer.Option(help="Length to aim at: seconds or m:ss.", metavar="TIME")
-    ] = None,
+    target_duration: TargetDuration = None,
     exact: Annotated[bool, typer.Option("--exact", help="Meet the length to the sample.")] = False,
-    allow_stretch: Annotated[
-        bool, typer.Option("--allow-stretch", help="With --exact: play up to 2 % faster or slower for it.")
-    ] = False,
+    allow_stretch: AllowStretch = False,
     keep: Annotated[list[str] | None, typer.Option(help="What has to play, as 0:00-0:12.", metavar="SPAN")] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="What must not play.", metavar="SPAN")] = None,
-    anchor: Annotated[
-        list[str] | None, typer.Option(help="1:05=0:45: this moment of the recording at that time.", metavar="A=B")
-    ] = None,
+    drop: Drop = None,
+    anchor: Anchors = None,
     no_loop: Annotated[bool, typer.Option("--no-loop", help="Repeat nothing.")] = False,
     no_reorder: Annotated[bool, typer.Option("--no-reorder", help="Move nothing.")] = False,
     method: Annotated[Method, typer.Option(help="The trained policy, or the retargeting DP without one.")] = "policy",
@@ -137,17 +140,10 @@ def edit(
     """Edit a recording with a trained policy, or by the retargeting DP. Exits with 1 if one of a folder failed."""
     from rl_editor.checkpoint import load_policy
     from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder
-    from rl_editor.negotiation.demands import Demands, read_anchor, read_seconds, read_span
 
     for written in (output, edit_list):
         refuse_overwriting(written, song)
-    demands = Demands(
-        duration_s=None if target_duration is None else read_seconds(target_duration, least=0.1),
-        exact=exact,
-        keep=tuple(read_span(text) for text in keep or ()),
-        drop=tuple(read_span(text) for text in drop or ()),
-        anchors=tuple(read_anchor(text) for text in anchor or ()),
-    )
+    demands = _demands(target_duration, exact=exact, keep=keep, drop=drop, anchors=anchor)
     request = Request(demands, method, style, not no_loop, not no_reorder, candidates, stochastic, seed, allow_stretch)
     policy = None if method == "dp" else load_policy(checkpoint or _default_checkpoint())
     config = settings(params) if params else None
@@ -155,23 +151,22 @@ def edit(
         made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list)
         _say_edits(made, as_json=as_json)
         return
-    failed, summaries = [], []
+    failed: list[Failed] = []
+    summaries: list[dict[str, Any]] = []
     for each in edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list):
         if isinstance(each, Failed):
             failed.append(each)
             typer.echo(f"left out: {each.reason}", err=True)
             continue
-        summaries += [_edit_summary(one.edit, one.output) | {"notes": list(one.notes)} for one in each]
-        if not as_json:
-            for one in each:
-                notes = "".join(f"; {note}" for note in one.notes)
-                typer.echo(
-                    f"{one.output}: {one.edit.duration_s:.1f} s in {len(one.edit.segments)} segments{notes}", err=True
-                )
+        for one in each:
+            summaries.append(_written_summary(one))
+            if not as_json:
+                said = "".join(f"; {note}" for note in one.notes)
+                n_segments = len(one.edit.segments)
+                typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments} segments{said}", err=True)
     if as_json:
-        _say(
-            {"edits": summaries, "failed": [{"file": str(f.source), "reason": f.reason} for f in failed]}, as_json=True
-        )
+        left_out = [{"file": str(f.source), "reason": f.reason} for f in failed]
+        _say({"edits": summaries, "failed": left_out}, as_json=True)
     if failed:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -185,35 +180,21 @@ def revise(
     ] = None,
     veto_join: Annotated[list[int] | None, typer.Option(help="A join that must go, from 1.", min=1)] = None,
     pin: Annotated[list[str] | None, typer.Option(help="What has to play, as 0:40-0:55.", metavar="SPAN")] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="What must not play.", metavar="SPAN")] = None,
-    anchor: Annotated[
-        list[str] | None, typer.Option(help="1:05=0:45: this moment of the recording at that time.", metavar="A=B")
-    ] = None,
-    target_duration: Annotated[
-        str | None, typer.Option(help="Length to aim at: seconds or m:ss.", metavar="TIME")
-    ] = None,
+    drop: Drop = None,
+    anchor: Anchors = None,
+    target_duration: TargetDuration = None,
     exact: Annotated[bool, typer.Option("--exact", help="Meet the length to the sample; needs --source.")] = False,
-    allow_stretch: Annotated[
-        bool, typer.Option("--allow-stretch", help="With --exact: play up to 2 % faster or slower for it.")
-    ] = False,
+    allow_stretch: AllowStretch = False,
     params: Params = None,
     as_json: Json = False,
 ) -> None:
     """Change an edit as little as what is asked demands, and say what each demand costs."""
     from rl_editor.editing import revise_list
-    from rl_editor.negotiation.demands import Demands, read_anchor, read_seconds, read_span
     from rl_editor.negotiation.words import screen
 
     refuse_overwriting(output, *([source] if source else []))
     found = EditList.load(edits)
-    demands = Demands(
-        duration_s=None if target_duration is None else read_seconds(target_duration, least=0.1),
-        exact=exact,
-        keep=tuple(read_span(text) for text in pin or ()),
-        drop=tuple(read_span(text) for text in drop or ()),
-        anchors=tuple(read_anchor(text) for text in anchor or ()),
-        vetoes=tuple(veto_join or ()),
-    )
+    demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
     changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)
     write_text(output, changed.edit.to_json())
     if as_json:
@@ -334,7 +315,7 @@ def grid(
     if click is not None:
         write_click_track(found, song, click)
     if picture is not None:
-        save_picture(found, song, picture)
+        save_picture(found, picture)
     if as_json:
         _say(found.to_dict(), as_json=True)
     else:
@@ -520,6 +501,28 @@ def _library(path: Path) -> dict[str, Any]:
     return {"kind": "recordings", **counts, "problems": [str(problem) for problem in found.problems]}
 
 
+def _demands(
+    target_duration: str | None,
+    *,
+    exact: bool,
+    keep: Sequence[str] | None,
+    drop: Sequence[str] | None,
+    anchors: Sequence[str] | None,
+    vetoes: Sequence[int] | None = None,
+) -> "Demands":
+    """What is asked, read from its options."""
+    from rl_editor.negotiation.demands import Demands, read_anchor, read_seconds, read_span
+
+    return Demands(
+        duration_s=None if target_duration is None else read_seconds(target_duration, least=0.1),
+        exact=exact,
+        keep=tuple(read_span(text) for text in keep or ()),
+        drop=tuple(read_span(text) for text in drop or ()),
+        anchors=tuple(read_anchor(text) for text in anchors or ()),
+        vetoes=tuple(vetoes or ()),
+    )
+
+
 def _edit_of(path: Path, source: Path, config: Config) -> EditList:
     """An edit list in any format, of that recording."""
     from rl_editor.importers import read_edit
@@ -549,16 +552,20 @@ def _edit_summary(found: EditList, path: Path) -> dict[str, Any]:
     }
 
 
+def _written_summary(written: "Written") -> dict[str, Any]:
+    return _edit_summary(written.edit, written.output) | {"notes": list(written.notes)}
+
+
 def _say_edits(made: "Sequence[Written]", *, as_json: bool) -> None:
     """What was written, candidate by candidate."""
-    summaries = [_edit_summary(each.edit, each.output) | {"notes": list(each.notes)} for each in made]
+    summaries = [_written_summary(each) for each in made]
     if as_json:
         further = {"candidates": summaries} if len(summaries) > 1 else {}
         _say(summaries[0] | further, as_json=True)
         return
-    for summary, each in zip(summaries, made, strict=True):
+    for summary in summaries:
         notes = summary.pop("notes")
-        _say(summary | ({"notes": "; ".join(each.notes)} if notes else {}), as_json=False)
+        _say(summary | ({"notes": "; ".join(notes)} if notes else {}), as_json=False)
 
 
 def _say(values: Mapping[str, Any], *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
+from benchmarks.features import librosa_frames
 from rl_editor import features
 from rl_editor.config import AudioConfig, Config
 from rl_editor.errors import ConfigError, StemError
@@ -25,18 +26,6 @@ def song(duration_s=8.0, *, seed=0):
         chord = sum(np.sin(2 * np.pi * f * 1.01 * t) for f in (220.0, 277.2, 329.6))
         signal[start : start + len(t)] += 0.3 * np.exp(-t * 12) * drum + 0.05 * chord
     return signal.astype(np.float32)
-
-
-def librosa_frames(y):
-    f = librosa.feature
-    mfcc = f.mfcc(y=y, sr=RATE, n_mfcc=13)
-    parts = [
-        librosa.onset.onset_strength(y=y, sr=RATE)[None], f.rms(y=y), f.spectral_centroid(y=y, sr=RATE),
-        f.zero_crossing_rate(y), f.spectral_rolloff(y=y, sr=RATE), f.spectral_bandwidth(y=y, sr=RATE),
-        f.spectral_flatness(y=y), f.spectral_contrast(y=y, sr=RATE), mfcc, f.delta(mfcc),
-        f.chroma_stft(y=y, sr=RATE),
-    ]  # fmt: skip
-    return np.concatenate(parts).T
 
 
 @pytest.fixture(scope="module")

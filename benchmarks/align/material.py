@@ -4,7 +4,7 @@ Conventions: audio float32 ``[frames, 2]``, peak at most ``PEAK`` so that crossf
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -66,15 +66,25 @@ def recordings(folder: Path, *, tracks: int, seconds: float, exclude: str = "") 
 
 
 def recording_files(
-    folder: Path, *, tracks: int, shortest_s: float, longest_s: float = math.inf, exclude: str = ""
+    folder: Path,
+    *,
+    tracks: int | None,
+    shortest_s: float,
+    longest_s: float = math.inf,
+    exclude: str = "",
+    names: Sequence[str] = (),
 ) -> list[Path]:
-    """Up to ``tracks`` recordings spread over the folder, of more than one length and at most another."""
+    """Up to ``tracks`` recordings (None: all) spread over the folder, of more than one length and at most another.
+
+    ``names`` are parts of paths, of which one has to be there.
+    """
     files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES and p.stem != exclude]
+    files = [p for p in files if not names or any(name in str(p) for name in names)]
     files = [p for p in files if shortest_s < audio_info(p).duration_s <= longest_s]
     if not files:
         most = f" and up to {longest_s:g} s" if math.isfinite(longest_s) else ""
         raise SystemExit(f"{folder}: no recordings longer than {shortest_s:g} s{most}; name another folder")
-    chosen = np.unique(np.linspace(0, len(files) - 1, min(tracks, len(files))).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(files) - 1, min(tracks or len(files), len(files))).round().astype(int))
     return [files[k] for k in chosen]
 
 

@@ -9,7 +9,6 @@ The same edit gives the same bytes.
 Sources: hues after Okabe and Ito (2008), which the colour-blind tell apart; they differ in lightness as well.
 """
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
 from pathlib import Path
@@ -27,7 +26,7 @@ from matplotlib.path import Path as Outline
 from rl_editor.alignment.folding import SLIP_S
 from rl_editor.alignment.summary import Action, AlignmentSummary, Passage
 from rl_editor.archaeology.words import clock, headline, shortened
-from rl_editor.files import replacing
+from rl_editor.publishing import save_png
 from rl_editor.utils import audio_info, read_blocks
 
 COLOURS: Mapping[Action, str] = {
@@ -64,9 +63,7 @@ def save_picture(found: AlignmentSummary, raw: str | Path, edit: str | Path, pat
         AudioFileError: a recording cannot be read.
     """
     figure = picture(found, envelope(raw), envelope(edit), raw_name=Path(raw).name, edit_name=Path(edit).name)
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # names in scripts that the font lacks show as boxes
-        figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+    save_png(figure, path, dpi=_DPI)
 
 
 def envelope(path: str | Path, n_bins: int = N_BINS) -> Float32[np.ndarray, " bins"]:

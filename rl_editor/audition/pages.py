@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rl_editor.archaeology.words import clock
 from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.picture import save_join
 from rl_editor.audition.words import verdict
 from rl_editor.files import write_text
+from rl_editor.publishing import page_templates
 from rl_editor.utils import Samples, save_audio
 
 _SILENCE_S, _FADE_S = 0.6, 0.02
@@ -75,13 +75,8 @@ def _row(join: JudgedJoin) -> dict[str, Any]:
 
 
 def _page(found: Audition, rows: list[dict[str, Any]], seconds: float) -> str:
-    environment = Environment(
-        loader=PackageLoader("rl_editor", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("joins.html.j2").render(
-        title=found.edit.source.name, verdict=verdict(found), rows=rows, seconds=seconds
+    return (
+        page_templates()
+        .get_template("joins.html.j2")
+        .render(title=found.edit.source.name, verdict=verdict(found), rows=rows, seconds=seconds)
     )

@@ -3,7 +3,6 @@
 Conventions: seconds before and after the join, which is 0; spectrograms in dB over a logarithmic axis of frequency.
 """
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,11 @@ from matplotlib.figure import Figure
 
 from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.words import verdict
-from rl_editor.files import replacing
+from rl_editor.publishing import save_png
 from rl_editor.utils import Samples
 
 _INK, _FAULT, _SOUND = "#33383f", "#c1121f", "#22577a"
+_DPI = 90
 _SIDE_S = 1.0
 _MOST = 12  # joins on one picture
 _RANGE_DB, _LOWEST_HZ = 80.0, 40.0
@@ -27,7 +27,7 @@ _RANGE_DB, _LOWEST_HZ = 80.0, 40.0
 def save_picture(found: Audition, path: Path) -> None:
     """The joins on one picture, faulty ones first where there are more than fit; PNG, whole or not at all."""
     shown = sorted(found.joins, key=lambda join: (not join.faults, join.number))[:_MOST]
-    _save(_sheet(found, sorted(shown, key=lambda join: join.number)), path)
+    save_png(_sheet(found, sorted(shown, key=lambda join: join.number)), path, dpi=_DPI)
 
 
 def save_join(found: Audition, join: JudgedJoin, path: Path) -> None:
@@ -36,7 +36,7 @@ def save_join(found: Audition, join: JudgedJoin, path: Path) -> None:
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 1.6))
     _draw(above, below, found.rendered, join)
-    _save(figure, path)
+    save_png(figure, path, dpi=_DPI)
 
 
 def _sheet(found: Audition, joins: list[JudgedJoin]) -> Figure:
@@ -93,9 +93,3 @@ def _draw_spectrogram(axes: Axes, mono: Float32[np.ndarray, " samples"], rate: i
     )  # fmt: skip
     axes.set_yscale("log")
     axes.set_ylim(max(_LOWEST_HZ, frequencies[1]), rate / 2.0)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")
-        figure.savefig(temporary, format="png", dpi=90, metadata={"Software": None})

@@ -31,6 +31,8 @@ class Checkup:
     override: BeatOverride
     alternatives: list[Alternative]  # of the corrected grid, likeliest first
     heard: Activations
+    mono: Float32[np.ndarray, " samples"]  # what was heard
+    sample_rate: int  # of it, Hz
 
     @property
     def beats_s(self) -> Float64[np.ndarray, " beats"]:
@@ -87,6 +89,8 @@ def check_up(path: Path, config: Config, *, track_id: str = "") -> Checkup:
         config.beats.override_for(name),
         alternatives(heard, grid),
         heard,
+        mono,
+        rate,
     )
 
 

@@ -1,35 +1,29 @@
 """A grid as a picture: the tempo along the track, and two close looks at what is heard and where beats were put."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rl_editor.beats.network import FRAME_RATE_HZ, log_mel
 from rl_editor.checkup import Checkup
-from rl_editor.files import replacing
-from rl_editor.utils import load_mono
+from rl_editor.publishing import save_png
 
 _INK, _BEAT, _DOWNBEAT = "#33383f", "#2a78b5", "#c8452e"
 _CLOSE_S = 8.0  # of each close look
-_RATE_HZ = 22_050
+_DPI = 110
 
 
-def save_picture(found: Checkup, source: Path, path: Path) -> None:
+def save_picture(found: Checkup, path: Path) -> None:
     """Draw a grid as PNG, whole or not at all."""
-    mono = load_mono(source, _RATE_HZ)
-    figure = picture(found, log_mel(mono, _RATE_HZ))
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    save_png(picture(found), path, dpi=_DPI)
 
 
-def picture(found: Checkup, spectrum: Float32[np.ndarray, "frames bands"]) -> Figure:
+def picture(found: Checkup) -> Figure:
     """The picture, of the grid and the log-mel spectrum that the network heard."""
+    spectrum = log_mel(found.mono, found.sample_rate)
     figure = Figure(figsize=(13.0, 9.5), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.subplots(5, 1, height_ratios=(1.5, 2.2, 0.9, 2.2, 0.9))

@@ -136,7 +136,12 @@ class _Table:
         self.beat_s = np.diff(state.grid.times_s)
         self.typical_s = 60.0 / state.grid.tempo_bpm
         self.leave, self.land, self.join = self._new_joins()
-        self.polish = polish
+        self.straight = self._straight()
+        self.old = np.array(list(self.score.joins), int).reshape(-1, 2)
+        self.own = np.zeros(len(self.old))
+        if polish:
+            leave, land = self.score.beat[self.old[:, 0]] + 1, self.score.beat[self.old[:, 1]]
+            self.own = paths.NEW_JOIN + paths.JOIN * self._cost(leave, land)
 
     def _new_joins(self) -> tuple[Int[np.ndarray, " joins"], Int[np.ndarray, " joins"], np.ndarray]:
         """Joins in order of places that keep the count of the bar, and their costs; long edits join at bars alone."""
@@ -227,10 +232,9 @@ class _Table:
         score = self.score
         last = blocked(must)
         skipped = np.concatenate([[0], np.cumsum(score.played)])
-        kept = list(score.joins_in_order())
-        vetoed = [kept[number - 1] for number in demands.vetoes]
-        straight = self._straight()
-        old = np.array([join for join in kept if join not in vetoed], int).reshape(-1, 2)
+        vetoed = [list(score.joins)[number - 1] for number in demands.vetoes]
+        stays = np.array([join not in vetoed for join in score.joins], bool)
+        old, straight = self.old[stays], self.straight
         leave, land, join = self.leave, self.land, self.join
         allowed = np.ones(len(leave), bool)
         for a, b in vetoed:
@@ -244,10 +248,7 @@ class _Table:
         source = np.concatenate([straight[:, 0], old[:, 0], leave[allowed]])
         target = np.concatenate([straight[:, 1], old[:, 1], land[allowed]])
         new = paths.NEW_JOIN + paths.JOIN * join[allowed]
-        own = np.zeros(len(old))
-        if self.polish:
-            own = paths.NEW_JOIN + paths.JOIN * self._cost(score.beat[old[:, 0]] + 1, score.beat[old[:, 1]])
-        cost = np.concatenate([np.zeros(len(straight)), own, new])
+        cost = np.concatenate([np.zeros(len(straight)), self.own[stays], new])
         cost = cost + paths.DROPPED * (skipped[target] - skipped[source + 1])
         fine = (target <= last[source]) & may[source] & may[target]
         source, target, cost = source[fine], target[fine], cost[fine]

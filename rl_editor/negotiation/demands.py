@@ -5,13 +5,14 @@ the output, joins are counted from 1 in output order.
 """
 
 import re
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 from rl_editor.errors import ConfigError
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
 MAX_SECONDS = 86_400.0
+_T = TypeVar("_T")
 
 
 class TimeSpan(NamedTuple):
@@ -56,23 +57,19 @@ class Demands:
 
     def each(self) -> list[tuple[str, "Demands"]]:
         """Every demand by its name, with what is left when it alone is taken back."""
-        found: list[tuple[str, Demands]] = []
-        for name, value in (("keep", self.keep), ("drop", self.drop), ("anchor", self.anchors)):
-            field = "anchors" if name == "anchor" else name
-            for index, one in enumerate(value):
-                rest = value[:index] + value[index + 1 :]
-                found.append((f"{name} {one}", _replaced(self, field, rest)))
-        for index, join in enumerate(self.vetoes):
-            found.append(
-                (f"veto join {join}", _replaced(self, "vetoes", self.vetoes[:index] + self.vetoes[index + 1 :]))
-            )
+        found = [(f"keep {span}", replace(self, keep=_without(self.keep, k))) for k, span in enumerate(self.keep)]
+        found += [(f"drop {span}", replace(self, drop=_without(self.drop, k))) for k, span in enumerate(self.drop)]
+        for k, anchor in enumerate(self.anchors):
+            found.append((f"anchor {anchor}", replace(self, anchors=_without(self.anchors, k))))
+        for k, join in enumerate(self.vetoes):
+            found.append((f"veto join {join}", replace(self, vetoes=_without(self.vetoes, k))))
         if self.duration_s is not None:
-            found.append((f"duration {spoken(self.duration_s)}", _replaced(self, "duration_s", None)))
+            found.append((f"duration {spoken(self.duration_s)}", replace(self, duration_s=None)))
         return found
 
 
-def _replaced(demands: Demands, field: str, value: object) -> Demands:
-    return Demands(**{**demands.__dict__, field: value})
+def _without(values: tuple[_T, ...], index: int) -> tuple[_T, ...]:
+    return values[:index] + values[index + 1 :]
 
 
 def spoken(seconds: float) -> str:

@@ -140,7 +140,7 @@ def _with_tail(edit: EditList, missing: int) -> EditList:
     last, rate = edit.segments[-1], edit.source.sample_rate
     end = last.source_end_frame
     room = 0 if end is None else edit.source.frames - end
-    if missing > 0 and 0 < missing <= room:
+    if 0 < missing <= room:
         return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames + missing)))
     quiet = missing if missing > 0 else round(_FADE_MS * rate / 2000)
     kept = last.frames + missing - quiet

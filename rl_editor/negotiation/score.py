@@ -50,10 +50,6 @@ class Score:
         """How many there are."""
         return len(self.beat)
 
-    def joins_in_order(self) -> list[tuple[int, int]]:
-        """The edit's joins as pairs of places."""
-        return sorted(self.joins)
-
 
 class _Run(NamedTuple):
     start: int  # beats

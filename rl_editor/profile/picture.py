@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl_editor.files import replacing
 from rl_editor.profile import Numbers, StyleProfile
+from rl_editor.publishing import save_png
 
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#4d4d4d")
 _LENGTHS = (1, 3, 5, 9, 17, 10_000)  # bars at which a bin begins
@@ -25,9 +25,7 @@ _SIZE_IN, _DPI = (14.0, 7.6), 130
 
 def save_picture(profiles: Sequence[StyleProfile], path: str | Path) -> None:
     """Draw profiles as PNG, whole or not at all."""
-    figure = picture(profiles)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+    save_png(picture(profiles), path, dpi=_DPI)
 
 
 def picture(profiles: Sequence[StyleProfile]) -> Figure:

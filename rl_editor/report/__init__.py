@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rl_editor.config import Config
 from rl_editor.evaluation import METRICS, EvaluationResult
 from rl_editor.evaluation.comparison import FEWEST_SONGS
 from rl_editor.files import replacing, write_text
+from rl_editor.publishing import page_templates
 from rl_editor.report.examples import ExamplePage, example_pages, joins_table
 from rl_editor.report.figures import comparison_figure, histogram_figure, save_figure
 from rl_editor.report.tables import claims, comparison_tables, histogram_rows, ppo_against_bc
@@ -80,13 +80,7 @@ def _write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _page(result: EvaluationResult, pages: list[ExamplePage], config: Config) -> str:
-    environment = Environment(
-        loader=PackageLoader("rl_editor", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     environment.filters |= {"method": method_title, "style": style_title}
     return environment.get_template("report.html.j2").render(
         result=result,

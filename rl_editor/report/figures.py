@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rl_editor.actions import ActionType
 from rl_editor.evaluation import METRICS, EvaluationResult
 from rl_editor.evaluation.comparison import ALL_STYLES, CONDITIONS
-from rl_editor.files import replacing
+from rl_editor.publishing import save_png
 from rl_editor.report.words import ACTION_COLOURS, in_reading_order, method_title
 
 _DPI = 130
@@ -61,9 +61,8 @@ def histogram_figure(result: EvaluationResult) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all, without a trace of who drew it."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
+    """Write a figure as PNG, whole or not at all."""
+    save_png(figure, path, dpi=_DPI)
 
 
 def _figure(*, width: float, height: float) -> Figure:
