@@ -1,0 +1,151 @@
+"""The answers to a listening set as they come in.
+
+``answers.jsonl`` is appended line by line and forced to disk before an answer is acknowledged; nothing in it is ever
+changed. Each line is one event, a JSON object whose ``event`` is one of
+
+    presented  a pair was put before a listener (``Presentation``)
+    judged     the answer (``Judgement``); a second answer to one presentation is the first one sent again, and ignored
+    rated      a whole edit was rated (``Rating``); a later rating of an edit by the same listener takes its place
+    undone     a listener took the latest answer back; its presentation is open again
+
+A last line without its end, left by a kill in the middle of writing, is what was never acknowledged: it is cut off
+when the log is opened for writing, and not read.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rl_editor.errors import DatasetError
+from rl_editor.judgements import Judgement, Presentation, Rating
+from rl_editor.judgements.sets import ANSWERS, ListeningSet, Preferences, judgement_from_dict, rating_from_dict
+
+
+class Answers:
+    """What was asked and answered so far; events change it, in the order of the log."""
+
+    def __init__(self, events: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.judgements: dict[str, Judgement] = {}  # by presentation
+        self.ratings: dict[tuple[str, str], Rating] = {}  # by listener and edit
+        self.open: dict[str, Presentation] = {}  # by listener
+        for event in events:
+            self.take(event)
+
+    def of(self, listener: str) -> list[Judgement]:
+        """One listener's judgements, oldest first."""
+        return [j for j in self.judgements.values() if j.presentation.listener == listener]
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Let one event happen.
+
+        Raises:
+            KeyError: something is missing.
+            TypeError: something is of the wrong type.
+            ValueError: something is unknown.
+        """
+        fields = dict(event)
+        match fields.pop("event"):
+            case "presented":
+                asked = Presentation(**fields)
+                self.open[asked.listener] = asked
+            case "judged":
+                judgement = judgement_from_dict(fields)
+                asked = judgement.presentation
+                self.judgements.setdefault(asked.presentation_id, judgement)
+                if self.open.get(asked.listener) == asked:
+                    del self.open[asked.listener]
+            case "rated":
+                rating = rating_from_dict(fields)
+                self.ratings[rating.listener, rating.edit_id] = rating
+            case "undone":
+                self._undo(fields["listener"])
+            case unknown:
+                raise ValueError(f"event {unknown!r}; known: presented, judged, rated, undone")
+
+    def _undo(self, listener: str) -> None:
+        latest = self.of(listener)[-1:]
+        for judgement in latest:
+            del self.judgements[judgement.presentation.presentation_id]
+            self.open[listener] = judgement.presentation
+
+
+class AnswerLog:
+    """The log of a set's folder, open for appending; one writer at a time.
+
+    Raises:
+        DatasetError: a line breaks the format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ANSWERS
+        lines, whole = _lines(self.path)
+        self.answers = _answers(self.path, lines)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        os.ftruncate(self._file, whole)
+
+    def presented(self, asked: Presentation) -> None:
+        """A pair is about to be put before a listener."""
+        self._append("presented", asdict(asked))
+
+    def judged(self, judgement: Judgement) -> None:
+        """An answer came."""
+        self._append("judged", asdict(judgement))
+
+    def rated(self, rating: Rating) -> None:
+        """A rating came."""
+        self._append("rated", asdict(rating))
+
+    def undone(self, listener: str) -> None:
+        """A listener takes the latest judgement back."""
+        self._append("undone", {"listener": listener})
+
+    def close(self) -> None:
+        """No more answers."""
+        os.close(self._file)
+
+    def _append(self, event: str, fields: dict[str, Any]) -> None:
+        line = json.dumps({"event": event, **fields}, sort_keys=True, ensure_ascii=False) + "\n"
+        data = line.encode()
+        length = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, data) < len(data):
+                raise OSError(28, "no space left on device", str(self.path))
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, length)
+            raise
+        self.answers.take({"event": event, **fields})
+
+
+def read_answers(folder: Path) -> Preferences:
+    """A set and what was answered so far; the server may be running.
+
+    Raises:
+        DatasetError: the folder holds no set, or its log breaks the format.
+    """
+    found = ListeningSet.load(folder)
+    path = folder / ANSWERS
+    answers = _answers(path, _lines(path)[0])
+    return Preferences(found, tuple(answers.judgements.values()), tuple(answers.ratings.values()))
+
+
+def _lines(path: Path) -> tuple[list[bytes], int]:
+    """Whole lines, and how many bytes they are."""
+    data = path.read_bytes() if path.exists() else b""
+    whole = data.rfind(b"\n") + 1
+    return data[:whole].splitlines(), whole
+
+
+def _answers(path: Path, lines: list[bytes]) -> Answers:
+    answers = Answers()
+    for number, line in enumerate(lines, start=1):
+        try:
+            answers.take(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(
+                f"{path}: line {number}: {type(error).__name__}: {error}; repair or delete the line"
+            ) from error
+    return answers
