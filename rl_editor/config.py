@@ -172,6 +172,15 @@ class RewardConfig:
 
 
 @dataclass(config=_STRICT)
+class RewardModelConfig:
+    """The reward learned from listeners' judgements."""
+
+    min_judgements: Annotated[int, Field(ge=60)] = 60  # fewer teach nothing
+    n_members: Annotated[int, Field(ge=2)] = 10  # models of the ensemble, each on resampled judgements
+    doubt: NonNegative = 1.0  # standard deviations of the ensemble that the reward lies below the mean
+
+
+@dataclass(config=_STRICT)
 class AgentConfig:
     """Size of the policy and value networks."""
 
@@ -225,6 +234,8 @@ class PPOConfig:
     kl_coeff: NonNegative = 0.1  # penalty towards the behavioural-cloning policy
     sharpness: Annotated[float, Field(ge=1.0)] = 2.0  # the clone's logits are multiplied by it before PPO starts
     weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8  # kept of the averaged weights per update
+    learned_reward: bool = True  # weigh in what listeners prefer, where the stage reward_model learned it
+    audit_loss: NonNegative = 0.01  # of the reward without it on validation songs, that the policy kept may lose
     agreement_loss: NonNegative = 0.02  # of balanced accuracy on validation songs, that the policy kept may lose
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     gae_lambda: Probability = 0.95
@@ -298,6 +309,7 @@ class Config:
     action_space: ActionSpaceConfig = field(default_factory=_section(ActionSpaceConfig))
     state: StateConfig = field(default_factory=_section(StateConfig))
     reward: RewardConfig = field(default_factory=_section(RewardConfig))
+    reward_model: RewardModelConfig = field(default_factory=_section(RewardModelConfig))
     agent: AgentConfig = field(default_factory=_section(AgentConfig))
     training: TrainingConfig = field(default_factory=_section(TrainingConfig))
     bc: BCConfig = field(default_factory=_section(BCConfig))

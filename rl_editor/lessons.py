@@ -212,6 +212,9 @@ class Greedy(NamedTuple):
 
     terms: Float[Tensor, "songs terms"]
     score: Float[Tensor, " songs"]
+    audited: Float[Tensor, " songs"]  # of the terms alone
+    learned: Float[Tensor, " songs"]  # NaN without a learned reward
+    output_share: Float[Tensor, " songs"]  # of the songs' lengths
     agreed: dict[str, float]
 
 
@@ -249,8 +252,14 @@ def play_greedily(
 
     def greedy(part: slice) -> Greedy:
         actions = env.actions[part, : counts.shape[1]][counts].long()
+        info, lengths_s = result.info, env.batch.reward.duration_s
         return Greedy(
-            result.info.terms[part], result.info.total[part], agreement(actions, songs.actions[counts], kinds)
+            info.terms[part],
+            info.total[part],
+            info.audited[part],
+            info.learned[part],
+            (info.output_s[part] / lengths_s).float(),
+            agreement(actions, songs.actions[counts], kinds),
         )
 
     return Played(greedy(slice(0, n_songs)), greedy(slice(n_songs, None)))

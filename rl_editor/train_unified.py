@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rl_editor.checkpoint import TrainingResult
     from rl_editor.demonstrations import Demonstration
     from rl_editor.logging_utils import TrainingLogger
+    from rl_editor.reward import LearnedReward
     from rl_editor.state import ReferenceStatistics
 
 BEST = "best.pt"
@@ -32,6 +33,7 @@ def fine_tune(
     save_dir: str | Path,
     logger: "TrainingLogger",
     reference: "ReferenceStatistics | None" = None,
+    learned_reward: "LearnedReward | None" = None,
 ) -> "TrainingResult":
     """Train the policy in ``checkpoint`` with PPO and write ``best.pt``.
 
@@ -42,6 +44,7 @@ def fine_tune(
         save_dir: where ``best.pt`` goes.
         logger: gets the numbers of every update.
         reference: statistics of finished music that the reward measures against.
+        learned_reward: what listeners prefer, as a function of summaries of edits.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -50,7 +53,15 @@ def fine_tune(
     from rl_editor.trainer import PPOTrainer
 
     policy = load_policy(checkpoint, device=config.training.device)
-    trainer = PPOTrainer(config, policy.agent, demonstrations, logger=logger, styles=policy.styles, reference=reference)
+    trainer = PPOTrainer(
+        config,
+        policy.agent,
+        demonstrations,
+        logger=logger,
+        styles=policy.styles,
+        reference=reference,
+        learned_reward=learned_reward,
+    )
     result: TrainingResult = trainer.train(config.ppo.total_timesteps)
     save_policy(
         Path(save_dir) / BEST,
@@ -67,20 +78,31 @@ def main(
     checkpoint: Annotated[Path, typer.Option(help="Policy to start from, as written by behavioral_cloning.")],
     total_timesteps: Annotated[int, typer.Option(help="Decisions to train on.", min=1)] = TIMESTEPS,
     save_dir: Annotated[Path, typer.Option(help="Where best.pt goes.")] = Path("./models"),
+    reward_model: Annotated[Path | None, typer.Option(help="A reward learned from judgements, to weigh in.")] = None,
 ) -> None:
     """Fine-tune a policy with PPO."""
     from rl_editor.checkpoint import load_policy
     from rl_editor.data import load_demonstrations, load_references
     from rl_editor.logging_utils import create_logger
+    from rl_editor.reward_model import RewardModel
     from rl_editor.state import ReferenceStatistics
 
+    learned = RewardModel.load(reward_model) if reward_model else None
     config = load_policy(checkpoint).config
     config.training.device = Config().training.device
     config.ppo.total_timesteps = total_timesteps
     demonstrations = load_demonstrations(data_dir, config)
     reference = ReferenceStatistics.of_analyses(load_references(data_dir, config))
     with create_logger(config, run_name="ppo") as logger:
-        result = fine_tune(checkpoint, demonstrations, config, save_dir=save_dir, logger=logger, reference=reference)
+        result = fine_tune(
+            checkpoint,
+            demonstrations,
+            config,
+            save_dir=save_dir,
+            logger=logger,
+            reference=reference,
+            learned_reward=learned,
+        )
     typer.echo(f"{save_dir / BEST}: " + ", ".join(f"{k} {v:.4g}" for k, v in sorted(result.metrics.items())), err=True)
 
 

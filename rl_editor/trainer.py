@@ -17,13 +17,19 @@ approximation by averaging"), since the likeliest decisions jump from update to 
 songs best (greedily, with and without their target) are kept, of those that agree with the editor within
 ``ppo.agreement_loss`` of the clone; these may be the clone's.
 
+A learned reward takes part in the score with ``reward.learned_weight``, if ``ppo.learned_reward``; else it is only
+watched, so that runs with and without it can be compared. Against its being gamed (Gao et al. 2023, "Scaling laws for
+reward model overoptimization"): it is a lower confidence bound, the policy stays close to the clone, weights are kept
+only if the score without it falls by no more than ``ppo.audit_loss``, and both halves, the length and the distance from
+the clone are recorded side by side.
+
 The chance of an update is drawn from the seed and its number alone: a run that was killed goes on to the same result.
 """
 
 import copy
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +68,7 @@ from rl_editor.lessons import (
 )
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
-from rl_editor.reward import TERM_NAMES, LearnedReward
+from rl_editor.reward import SUMMARY_DIM, TERM_NAMES, LearnedReward
 from rl_editor.state import Observation, ReferenceStatistics
 
 LOSSES = ("total", "policy", "value", "entropy", "clone_kl", "approx_kl", "clip_fraction")
@@ -86,6 +92,8 @@ class Rollout(NamedTuple):
     done: Bool[Tensor, "steps envs"]
     terms: Float[Tensor, "steps envs terms"]
     score: Float[Tensor, "steps envs"]
+    audited: Float[Tensor, "steps envs"]
+    learned: Float[Tensor, "steps envs"]
 
 
 class Samples(NamedTuple):
@@ -145,6 +153,8 @@ class PPOTrainer:
         train = in_split(demonstrations, "train")
         if not train:
             raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+        if not config.ppo.learned_reward:
+            config = replace(config, reward=replace(config.reward, learned_weight=0.0))
         self.config, self.styles, self.learned_reward = config, tuple(styles), learned_reward
         self.logger, self.save_dir = logger or TrainingLogger(), Path(save_dir) if save_dir else None
         self.device = resolve_device(config.training.device)
@@ -162,7 +172,7 @@ class PPOTrainer:
         averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.agent, multi_avg_fn=averaging)
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
-        self.fingerprint += str(reference or "")
+        self.fingerprint += str(reference or "") + _taste(learned_reward)
 
     @property
     def horizon(self) -> int:
@@ -231,7 +241,8 @@ class PPOTrainer:
             log_prob = _taken(decision.log_probs, action)
             info = result.info
             decided = (action, log_prob, decision.value)
-            steps.append((observation, *decided, result.reward, result.done, info.terms, info.total))
+            scores = (info.terms, info.total, info.audited, info.learned)
+            steps.append((observation, *decided, result.reward, result.done, *scores))
             observation = result.observation
         end = self._decide(embeddings, observation).value
         seen, *rest = zip(*steps, strict=True)
@@ -333,10 +344,13 @@ class PPOTrainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def _choose(self, standing: Standing, update: int, metrics: dict[str, float]) -> None:
-        """Keep the weights if they score best so far and agree with the editor about as well as the clone."""
+        """Keep the weights if they score best so far, agree with the editor about as well as the clone, and are not
+        worse by the audited reward for being liked by the learned one."""
         score, agreed = metrics["validation/score"], metrics["validation/balanced_accuracy"]
-        clone = standing.history[0]["validation/balanced_accuracy"] if update else agreed
-        if score > standing.best_score and not agreed < clone - self.config.ppo.agreement_loss:
+        before, ppo = standing.history[0] if update else metrics, self.config.ppo
+        agrees = not agreed < before["validation/balanced_accuracy"] - ppo.agreement_loss
+        audited = [numbers.get("validation/audited", 0.0) for numbers in (before, metrics)]
+        if score > standing.best_score and agrees and audited[1] >= audited[0] - ppo.audit_loss:
             standing.best_update, standing.best_score = update, score
             standing.best_weights = {name: t.detach().clone() for name, t in self._judged().state_dict().items()}
 
@@ -403,12 +417,21 @@ def _rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[s
     shares = kinds[rollout.action].flatten().bincount(minlength=len(KINDS)) / rollout.action.numel()
     actions = {f"actions/{kind.value.lower()}": share for kind, share in zip(KINDS, shares.tolist(), strict=True)}
     numbers = {"score": float(rollout.score[done].mean()), "episodes": float(done.sum())} | terms
+    numbers |= _watched(rollout.audited[done], rollout.learned[done])
     return {f"rollout/{name}": value for name, value in numbers.items()} | actions
 
 
 def _greedy_metrics(played: Greedy) -> dict[str, float]:
     terms = dict(zip(TERM_NAMES, played.terms.mean(0).tolist(), strict=True))
-    return played.agreed | terms | {"score": float(played.score.mean())}
+    numbers = {"score": float(played.score.mean()), "output_share": float(played.output_share.mean())}
+    return played.agreed | terms | numbers | _watched(played.audited, played.learned)
+
+
+def _watched(audited: Float[Tensor, " n"], learned: Float[Tensor, " n"]) -> dict[str, float]:
+    """The two halves of a score; nothing where there is no learned reward."""
+    if bool(learned.isnan().any()):
+        return {}
+    return {"audited": float(audited.mean()), "learned": float(learned.mean())}
 
 
 def _taken(log_probs: Float[Tensor, "n actions"], action: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -420,6 +443,14 @@ def _digest(agent: Agent) -> str:
     for name, tensor in sorted(agent.state_dict().items()):
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _taste(learned_reward: LearnedReward | None) -> str:
+    """A name for a learned reward: what it says of fixed summaries."""
+    if learned_reward is None:
+        return ""
+    probe = torch.linspace(0.0, 1.0, 2 * SUMMARY_DIM).reshape(2, SUMMARY_DIM)
+    return str(learned_reward(probe).tolist())
 
 
 def _mean(values: Sequence[float]) -> float:

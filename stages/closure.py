@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-STAGES = ("corpus", "decode", "separate", "features", "align", "bc", "ppo", "evaluate", "export")
+STAGES = ("corpus", "decode", "separate", "features", "align", "bc", "reward_model", "ppo", "evaluate", "export")
 LEFT_OUT = ("rl_editor/__init__.py", "rl_editor/config.py", "stages/__init__.py")
 
 _OURS = ("rl_editor", "stages")

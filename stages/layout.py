@@ -5,6 +5,7 @@
     data/stems/       <track>/<stem>.flac, or an empty index
     data/features/    <track>.npz and, for training songs, <track>.aug0.npz
     data/labels/      <pair>.json (edit list), <pair>.npz (labels)
+    data/preferences/ <set>.json, what listeners said; committed, written by no stage
     models/  metrics/  plots/  reports/
 
 Every stage folder holds ``problems.json``: what was left out, and why.
@@ -27,8 +28,10 @@ DECODED = Path("data/decoded")
 STEMS = Path("data/stems")
 FEATURES = Path("data/features")
 LABELS = Path("data/labels")
+PREFERENCES = Path("data/preferences")
 BC_MODEL = Path("models/bc")
 PPO_MODEL = Path("models/ppo")
+REWARD_MODEL = Path("models/reward_model")
 EXPORT = Path("models/export")
 REPORT = Path("reports/evaluation")
 METRICS = Path("metrics")

@@ -109,12 +109,15 @@ def test_faults_by_hand():
     # level: played -20 before, -18 was due, -14 comes: the smaller of 6 and 4 dB, in steps of 2 dB: x = 2, 4/5
     out = point(before=-20.0, after=-18.0, bar=3.0, heard=1.0)
     into = point(before=-9.0, after=-14.0, bar=5.0, heard=1.5, interval=0.06)
-    tempo, energy, phrase, transition, count = faults(out, into)
+    tempo, energy, phrase, transition, count, backward = faults(out, into)
     assert tempo == pytest.approx(0.5)  # 4 % of tempo: x = 1
     assert energy == pytest.approx(4 / 5)
     assert phrase == pytest.approx(0.3)  # 2 of 4 bars on: the worst jump, at bar lines, in phase
     assert transition == pytest.approx(0.25 / 1.25)  # x = 1/2
-    assert count == 1.0
+    assert (count, backward) == (1.0, 0.0)
+    assert faults(into, out)[-1] == 1.0  # from bar 5 to bar 3
+    assert faults(point(bar=3.0, phase=2.0), point(bar=3.0, phase=1.0))[-1] == 1.0  # a beat back within a bar
+    assert faults(into, into)[-2:] == [0.0, 0.0]  # the source goes on
 
 
 def test_phrase_fault_by_hand():

@@ -79,16 +79,16 @@ def test_too_few_judgements_are_refused() -> None:
 
 
 def test_one_weight_by_hand() -> None:
-    # 40 pairs that differ in transition faults alone, 0 against 1: mean 1/2, deviation 1/2, so a difference of 2 in
-    # standard deviations. With w the taste for fewer faults and ridge 1, the maximum of 40 log sigmoid(2 w) - w^2 / 2
-    # solves 80 (1 - sigmoid(2 w)) = w, and an edit without faults, 1 deviation from the mean, scores sigmoid(w).
+    # 60 pairs that differ in transition faults alone, 0 against 1: mean 1/2, deviation 1/2, so a difference of 2 in
+    # standard deviations. With w the taste for fewer faults and ridge 1, the maximum of 60 log sigmoid(2 w) - w^2 / 2
+    # solves 120 (1 - sigmoid(2 w)) = w, and an edit without faults, 1 deviation from the mean, scores sigmoid(w).
     low, high = np.full(N, 0.5), np.full(N, 0.5)
     low[TRANSITION], high[TRANSITION] = 0.0, 1.0
-    model = RewardModel()
-    model.fit([Preference(low, high, True), Preference(high, low, False)] * 20, np.random.default_rng(0))
+    model = RewardModel(ridge=1.0)
+    model.fit([Preference(low, high, True), Preference(high, low, False)] * 30, np.random.default_rng(0))
     scores = model.score(torch.as_tensor(np.stack([low, (low + high) / 2, high]))).mean
     w = scores[0].logit()
-    assert (80 * (1 - (2 * w).sigmoid())).item() == pytest.approx(w.item(), abs=0.01)
+    assert (120 * (1 - (2 * w).sigmoid())).item() == pytest.approx(w.item(), abs=0.01)
     assert scores[1].item() == pytest.approx(0.5)
     assert scores[0].item() == pytest.approx(1 - scores[2].item())
 

@@ -32,6 +32,8 @@ class StepInfo(NamedTuple):
     action: Int[Tensor, " episodes"]  # what was played
     terms: Float[Tensor, "episodes terms"]  # reward.TERM_NAMES, exact where done
     total: Float[Tensor, " episodes"]  # the score, exact where done
+    audited: Float[Tensor, " episodes"]  # the score of the terms alone
+    learned: Float[Tensor, " episodes"]  # what the learned reward says, whatever its weight; NaN without one
     output_s: Float[Tensor, " episodes"]
     target_s: Float[Tensor, " episodes"]  # NaN where no length is asked
     track: Int[Tensor, " episodes"]
@@ -126,7 +128,7 @@ class BatchedEditingEnv:
         if hidden is not None:
             self._hidden = hidden.to(self.device)
         self._limits = self._asked()
-        self._potential = self._score(self._estimate())
+        self._potential = self._score(self._estimate()).total
         return self._observe()
 
     def step(self, actions: Int[Tensor, " episodes"], *, auto_reset: bool = True) -> StepResult:
@@ -138,17 +140,17 @@ class BatchedEditingEnv:
         self.edits.advance(played)
         result = self._estimate()
         score = self._score(result)
-        reward = (score - self._potential) * active
+        reward = (score.total - self._potential) * active
         done = self.edits.done
         totals = self.edits.totals()
         info = StepInfo(
-            ~legal & active, played, result.terms.float(), score, totals.output_s, self._target_s, self.edits.track
+            ~legal & active, played, result.terms.float(), *score, totals.output_s, self._target_s, self.edits.track
         )
-        self._potential = score
+        self._potential = score.total
         if auto_reset:
             self._restart(done, self._draw_tracks())
             self._limits = self._asked()
-            self._potential = torch.where(done, self._score(self._estimate()), score)
+            self._potential = torch.where(done, self._score(self._estimate()).total, score.total)
         return StepResult(self._observe(), reward, done, info)
 
     def _draw_tracks(self) -> Int[Tensor, " episodes"]:
@@ -176,9 +178,12 @@ class BatchedEditingEnv:
     def _estimate(self) -> Estimate:
         return estimate(self.edits.totals(), self._limits, tolerance=self.config.reward.duration_tolerance)
 
-    def _score(self, result: Estimate) -> Float[Tensor, " episodes"]:
-        learned = None if self.learned_reward is None else self.learned_reward(result.summary)
-        return combined(result.terms, self.config.reward, learned=learned).float()
+    def _score(self, result: Estimate) -> "_Score":
+        audited = combined(result.terms, self.config.reward).float()
+        if self.learned_reward is None:
+            return _Score(audited, audited, torch.full_like(audited, torch.nan))
+        learned = self.learned_reward(result.summary)
+        return _Score(combined(result.terms, self.config.reward, learned=learned).float(), audited, learned.float())
 
     def _observe(self) -> Observation:
         self._mask = self.edits.mask()
@@ -192,6 +197,12 @@ class BatchedEditingEnv:
             self.progress.numbers(self.edits, target_s=shown, loop_limit=self._limits.loop_limit),
             self._mask,
         )
+
+
+class _Score(NamedTuple):
+    total: Float[Tensor, " episodes"]
+    audited: Float[Tensor, " episodes"]
+    learned: Float[Tensor, " episodes"]
 
 
 def _loop_limits(config: Config, style_names: Sequence[str]) -> Float[Tensor, " styles"]:

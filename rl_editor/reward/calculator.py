@@ -174,7 +174,7 @@ class RewardCalculator:
         known = [(a, b) for a, b in pairs if a.source_start_frame is not None and b.source_start_frame is not None]
         faults = torch.zeros(len(pairs), N_FAULTS)
         faults[len(known) :, FAULT_NAMES.index("transition")] = 0.5
-        faults[len(known) :, -1] = 1.0
+        faults[len(known) :, len(FAULT_NAMES)] = 1.0
         if known:
             faults[: len(known)] = _known_faults(known, table, state, self.config.reward.phrase_bars)
         return faults
@@ -232,6 +232,8 @@ def _totals(edit: EditList, table: BeatTable, faults: Float[Tensor, "joins fault
         (sum(end - start for start, end in spans) - _union(spans)) / rate,
         float(played @ table.energy_rank) / rate,
         0.0,
+        float(bool(spans) and edit.segments[0].source_start_frame == spans[0][0] < table.frames[1]),
+        float(bool(spans) and edit.segments[-1].source_end_frame == spans[-1][1] > table.frames[-2]),
     )
     return Totals(faults.double().sum(dim=0)[None], *(torch.tensor([value], dtype=torch.float64) for value in sums))
 

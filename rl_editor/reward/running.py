@@ -53,6 +53,7 @@ class RunningEdits:
         self.region_target = self._numbers(n_edits) + _NOBODY
         self._faults = torch.zeros(n_edits, N_FAULTS, dtype=torch.float64, device=self._device)
         self._sums = torch.zeros(n_edits, 4, dtype=torch.float64, device=self._device)
+        self._first_plays, self._last_plays = (torch.zeros_like(self.region_open) for _ in range(2))  # at their places
 
     @property
     def done(self) -> Bool[Tensor, " edits"]:
@@ -69,7 +70,9 @@ class RunningEdits:
         for flags in (self._inside, self._targeted, self._faults, self._sums):
             flags.masked_fill_(row, 0)
         self.unit = self.unit.masked_fill(which, 0)
-        self.region_open = self.region_open & ~which
+        self.region_open, self._first_plays, self._last_plays = (
+            flags & ~which for flags in (self.region_open, self._first_plays, self._last_plays)
+        )
         self.region_target = self.region_target.masked_fill(which, _NOBODY)
 
     def mask(self) -> Bool[Tensor, "edits actions"]:
@@ -99,6 +102,9 @@ class RunningEdits:
         self._join(slot, unit, start, times, opens=opens, extends=extends)
         self._place(slot, unit, plays)
         self._count(unit, times, plays, active)
+        in_place = plays & (slot % 2 == 1)
+        self._first_plays = self._first_plays | (in_place & (self.unit == 0))
+        self._last_plays = self._last_plays | (in_place & (self.unit == self.n_units - 1))
         self._remember(unit, target, extends=extends, moves=moves)
         self.region_slot, self.region_start, self.region_times = slot, start, times
         held = extends & self.region_open
@@ -111,7 +117,10 @@ class RunningEdits:
         """What the output so far adds up to."""
         output, replayed, energy, decided = self._sums.unbind(1)
         remaining = (self.tables.duration_s[self.track] - decided).clamp(min=0.0)
-        return Totals(self._faults, output, replayed, energy, remaining.masked_fill(self.done, 0.0))
+        opening = self._first_plays & ~self._targeted[:, 0]
+        ending = self._last_plays & ~self._targeted.gather(1, self.n_units[:, None])[:, 0]
+        remaining = remaining.masked_fill(self.done, 0.0)
+        return Totals(self._faults, output, replayed, energy, remaining, opening.double(), ending.double())
 
     def _numbers(self, n: int) -> Int[Tensor, " edits"]:
         return torch.zeros(n, dtype=torch.long, device=self._device)

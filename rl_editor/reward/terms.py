@@ -45,18 +45,21 @@ from rl_editor.state.tables import (
 
 TERM_NAMES = ("tempo", "energy", "phrase", "transition", "loop", "duration")
 FAULT_NAMES = ("tempo", "energy", "phrase", "transition")
-N_FAULTS = len(FAULT_NAMES) + 1  # and the count of joins
+N_FAULTS = len(FAULT_NAMES) + 2  # and the counts of joins and of those that lead back
 SUMMARY_NAMES = (
     "tempo_faults",  # sums of faults over the allowance
     "energy_faults",
     "phrase_faults",
     "transition_faults",
     "joins",  # over the allowance
+    "backward",  # joins that lead back in the source, over the allowance
     "output_share",  # of the source's length
     "replayed",  # share of the output that is heard again
     "energy_rank",  # mean over the output
     "duration_error",  # relative to the target, 0 without one
     "has_target",
+    "opening",  # 1 where the output begins as the source does
+    "ending",  # and where it ends as the source does
 )
 SUMMARY_DIM = len(SUMMARY_NAMES)
 
@@ -83,11 +86,13 @@ class Offsets(NamedTuple):
 class Totals(NamedTuple):
     """What an edit adds up to."""
 
-    faults: Float[Tensor, "edits faults"]  # sums over joins of FAULT_NAMES, and their count
+    faults: Float[Tensor, "edits faults"]  # sums over joins of FAULT_NAMES, and the counts of N_FAULTS
     output_s: Float[Tensor, " edits"]
     replayed_s: Float[Tensor, " edits"]  # output beyond the first time
     energy_s: Float[Tensor, " edits"]  # energy rank integrated over the output
     remaining_s: Float[Tensor, " edits"]  # source not yet decided
+    opening: Float[Tensor, " edits"]  # 1 where the output begins as the source does
+    ending: Float[Tensor, " edits"]  # and ends so
 
 
 class Brief(NamedTuple):
@@ -142,7 +147,7 @@ def join_faults(
     phrase_bars: int,
     offsets: Offsets | None = None,
 ) -> Float[Tensor, "edits joins faults"]:
-    """The four faults of each join, and 1 for the count; zeros where the source simply goes on."""
+    """The four faults of each join, and 1 for the count and if it leads back; zeros where the source simply goes on."""
     tempo = ((into[..., LOG2_INTERVAL] - out[..., LOG2_INTERVAL]) / TEMPO_OCTAVES).square()
     step = into[..., LEVEL_AFTER] - out[..., LEVEL_BEFORE]
     excess = into[..., LEVEL_AFTER] - out[..., LEVEL_AFTER]
@@ -159,6 +164,7 @@ def join_faults(
         (_phrase(out, into, beats_per_bar, phrase_bars) + off_beat).clamp(max=1.0) * moved,
         _saturated(distance) * moved,
         (moved | gained).to(tempo.dtype),
+        (_place(into, beats_per_bar) < _place(out, beats_per_bar)).to(tempo.dtype) * moved,
     ]
     return torch.stack(faults, dim=-1)
 
@@ -196,6 +202,11 @@ def combined(
         if extra is not None:
             total, weight = total + share * extra, weight + share
     return torch.where(empty, torch.zeros_like(total), total / max(weight, _TINY))
+
+
+def _place(points: Tensor, beats_per_bar: Tensor) -> Tensor:
+    """Where a boundary lies, in beats."""
+    return points[..., BAR] * beats_per_bar + points[..., BAR_PHASE]
 
 
 def _saturated(squared: Tensor) -> Tensor:
@@ -240,5 +251,5 @@ def _summary(totals: Totals, asked: Brief, faults: Tensor, projected: Tensor, re
     has_target = ~asked.target_s.isnan()
     error = torch.where(has_target, projected / asked.target_s - 1.0, torch.zeros_like(projected))
     energy = totals.energy_s / totals.output_s.clamp(min=_TINY)
-    rest = [projected / asked.source_s, replayed, energy, error, has_target.to(faults.dtype)]
-    return torch.cat([faults, torch.stack(rest, dim=1)], dim=1).float()
+    rest = [projected / asked.source_s, replayed, energy, error, has_target, totals.opening, totals.ending]
+    return torch.cat([faults, torch.stack([part.to(faults.dtype) for part in rest], dim=1)], dim=1).float()

@@ -1,0 +1,254 @@
+"""A listening set: pairs of excerpts that differ in taste and in little else, with anchors, and whole edits to rate.
+
+Of every song some edits of one length are drafted (``drafts``), two and two cut down to where they differ
+(``excerpts``), and of these the pairs taken that tell most of what is not known yet. Both sides are equally loud
+(``loudness``). Anchors set a good excerpt against itself with its bars broken and its level jumping. Audio files have
+names of chance.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from rl_editor.checkpoint import Policy
+from rl_editor.config import Config
+from rl_editor.edits import EditList
+from rl_editor.errors import ConfigError, DatasetError, RlEditorError, said
+from rl_editor.infer import analysis_settings, check_audible, shared
+from rl_editor.judgements import Heard, Kind, Pair
+from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE, ListeningSet
+from rl_editor.library import Problem
+from rl_editor.preferences.drafts import Draft, drafts
+from rl_editor.preferences.excerpts import Excerpt, clip, excerpts
+from rl_editor.preferences.loudness import Matched, faded, matched
+from rl_editor.render import render_samples
+from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
+from rl_editor.reward.audit import AuditCase, level_broken
+from rl_editor.reward_model.choosing import most_telling
+from rl_editor.state import AudioState
+from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, save_audio
+
+SHARE = 0.6  # of a song's length, where no length is asked for
+PAIRS_PER_ANCHOR = 8
+_SUBTYPE = "PCM_16"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a listening set is to hold.
+
+    Attributes:
+        n_pairs: over all songs; anchors come on top.
+        n_rated: whole edits to rate, of each song.
+        target_duration_s: length of the edits; None takes ``SHARE`` of each song.
+        style: whose way of editing.
+        seed: of all chance.
+    """
+
+    n_pairs: int = 60
+    n_rated: int = 2
+    target_duration_s: float | None = None
+    style: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Made:
+    """A listening set and the songs that gave nothing to it."""
+
+    listening_set: ListeningSet
+    problems: tuple[Problem, ...]
+
+
+def make_set(
+    songs: Sequence[Path],
+    folder: Path,
+    policies: Mapping[str, Policy],
+    plan: Plan,
+    *,
+    config: Config | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Made:
+    """Write a listening set of some songs; one that fails does not stop the others. ``set.json`` is written last.
+
+    Args:
+        songs: recordings.
+        folder: where the set goes.
+        policies: by name; the first one's settings analyse the songs.
+        plan: what it is to hold.
+        config: settings of cache, beats and rendering; the policy's own by default.
+        tell: is told of every song.
+
+    Raises:
+        ConfigError: the folder holds a set already, two songs share a name, or there is no policy.
+        DatasetError: no song gave a pair.
+    """
+    if not policies:
+        raise ConfigError("no policy to make edits with; train one with 'make repro', or give --checkpoint")
+    for held in (SET_FILE, ANSWERS):
+        if (folder / held).exists():
+            raise ConfigError(f"{folder / held}: a listening set is there already; name another folder")
+    names = [song.stem for song in songs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two recordings are named {name!r}; their edits could not be told apart, rename one")
+    settings = analysis_settings(next(iter(policies.values())), config)
+    share = -(-plan.n_pairs // max(len(songs), 1))
+    pairs: list[Pair] = []
+    whole: list[Heard] = []
+    problems: list[Problem] = []
+    for number, song in enumerate(songs):
+        try:
+            studio = _Studio(song, folder, policies, plan, settings)
+            found = studio.pairs(min(share, plan.n_pairs - sum(p.kind == "pair" for p in pairs)))
+            pairs += found
+            whole += studio.whole(plan.n_rated) if found else []
+            tell(f"{song.name} ({number + 1} of {len(songs)}): {sum(p.kind == 'pair' for p in found)} pairs")
+        except (RlEditorError, OSError) as error:
+            problems.append(Problem(song.name, said(error)))
+    if not any(pair.kind == "pair" for pair in pairs):
+        reasons = "; ".join(str(problem) for problem in problems[:3])
+        raise DatasetError(f"no pair to judge from {len(songs)} recordings: {reasons or 'their edits do not differ'}")
+    made = ListeningSet(folder.resolve().name, plan.seed, SUMMARY_NAMES, tuple(pairs), tuple(whole))
+    made.save(folder)
+    return Made(made, tuple(problems))
+
+
+def find_songs(paths: Sequence[Path]) -> list[Path]:
+    """Recordings, those of folders in order of their names.
+
+    Raises:
+        ConfigError: a folder holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES) if path.is_dir() else [path]
+        if not inside:
+            raise ConfigError(f"{path}: holds no recordings; known extensions: {', '.join(sorted(AUDIO_SUFFIXES))}")
+        found += inside
+    return found
+
+
+class _Studio:
+    """One song: its edits, excerpts of them, and their sound."""
+
+    def __init__(self, song: Path, folder: Path, policies: Mapping[str, Policy], plan: Plan, settings: Config) -> None:
+        self.song, self.folder, self.plan, self.settings = song.stem, folder, plan, settings
+        self.state = AudioState.from_file(song, settings)
+        check_audible(self.state)
+        self.recording = load_audio(song)
+        self.calculator = RewardCalculator(settings)
+        self.seed = int.from_bytes(hashlib.sha256(f"{plan.seed}\0{self.song}".encode()).digest()[:6])
+        self.rng = np.random.default_rng(self.seed)
+        asked_s = plan.target_duration_s or SHARE * self.state.grid.duration_s
+        self.drafts = drafts(
+            song,
+            self.recording,
+            self.state,
+            policies,
+            settings,
+            target_duration_s=asked_s,
+            style=plan.style,
+            seed=self.seed,
+        )
+
+    def pairs(self, n: int) -> list[Pair]:
+        """The most telling pairs, then the anchors."""
+        bar_s = self.state.grid.beats_per_bar * 60.0 / self.state.grid.tempo_bpm
+        cut: list[tuple[Draft, Draft, Excerpt, Excerpt]] = []
+        for one, two in combinations(self.drafts, 2):
+            if abs(one.edit.duration_s - two.edit.duration_s) > bar_s:
+                continue
+            sides = excerpts(one.edit, two.edit, self.state.grid)
+            if sides is not None:
+                cut.append((one, two, *sides))
+        if not cut:
+            return []
+        first, second = (np.array([self._summary(c[side].edit) for c in cut]) for side in (2, 3))
+        chosen = [cut[index] for index in most_telling(first, second, min(n, len(cut)))]
+        made = [self._pair("pair", f"{number:03}", *each) for number, each in enumerate(chosen)]
+        return made + self._anchors([each[2] for each in chosen])
+
+    def whole(self, n: int) -> list[Heard]:
+        """Whole edits to rate: the first way's, then those that share least with what was taken."""
+        chosen = self.drafts[:1]
+        while len(chosen) < min(n, len(self.drafts)):
+            rest = [draft for draft in self.drafts if draft not in chosen]
+            chosen.append(min(rest, key=lambda draft: max(_shared(draft, other) for other in chosen)))
+        return [self._heard(draft.way, draft.edit, clip(draft.edit, 0, draft.edit.frames)) for draft in chosen[:n]]
+
+    def _anchors(self, good: Sequence[Excerpt]) -> list[Pair]:
+        """Excerpts against themselves broken, one in ``PAIRS_PER_ANCHOR``, at least one; fewer where nothing breaks."""
+        made: list[Pair] = []
+        for excerpt in good:
+            if len(made) >= max(len(good) // PAIRS_PER_ANCHOR, 1):
+                break
+            sides = self._broken(excerpt)
+            if sides is not None:
+                ways = (Draft("good", sides[0].edit), Draft("bars and level broken", sides[1].edit))
+                made.append(self._pair("anchor", f"anchor_{len(made)}", *ways, *sides))
+        return made
+
+    def _broken(self, good: Excerpt) -> tuple[Excerpt, Excerpt] | None:
+        """Every second passage a beat off, so that the bar is lost at its joins, and one passage too loud or too soft."""
+        edit, beat_s = good.edit.merged(), 60.0 / self.state.grid.tempo_bpm
+        segments, rate = list(edit.segments), edit.source.sample_rate
+        spans: list[tuple[float, float]] = []
+        for number, at in list(enumerate(edit.output_start_frames()))[1::2]:
+            segment, beat = segments[number], round(beat_s * rate)
+            begin, end = segment.source_start_frame, segment.source_end_frame
+            if begin is None or end is None:
+                continue
+            shift = beat if end + beat <= edit.source.frames else -beat
+            if begin + shift >= 0:
+                segments[number] = replace(segment, source_start_frame=begin + shift)
+                spans.append((at / rate, (at + segment.frames) / rate))
+        broken = level_broken(AuditCase(self.state, replace(edit, segments=tuple(segments))), 0.0, self.rng)
+        if not spans or broken is None:
+            return None
+        return good._replace(differs_s=tuple(spans)), Excerpt(broken, good.beats_s, tuple(spans))
+
+    def _pair(self, kind: Kind, name: str, one: Draft, two: Draft, a: Excerpt, b: Excerpt) -> Pair:
+        heard = [self._render(excerpt.edit) for excerpt in (a, b)]
+        sides = [
+            Heard(
+                _edit_id(self.song, draft.edit),
+                self.song,
+                draft.way,
+                excerpt.edit,
+                tuple(self._summary(excerpt.edit)),
+                beats_s=excerpt.beats_s,
+                differs_s=excerpt.differs_s,
+            )
+            for draft, excerpt in ((one, a), (two, b))
+        ]
+        found = [self._written(side, each) for side, each in zip(sides, matched(*heard), strict=True)]
+        return Pair(f"{self.song}_{name}", kind, *found)
+
+    def _heard(self, way: str, edit: EditList, played: EditList) -> Heard:
+        bare = Heard(_edit_id(self.song, edit), self.song, way, played, tuple(self._summary(played)))
+        return self._written(bare, matched(self._render(played))[0])
+
+    def _written(self, heard: Heard, sound: Matched) -> Heard:
+        name = hashlib.sha256(f"{self.seed}\0{heard.edit.to_json()}".encode()).hexdigest()[:20] + ".flac"
+        save_audio(self.folder / AUDIO / name, sound.samples, subtype=_SUBTYPE)
+        return replace(heard, loudness_lufs=sound.loudness_lufs, audio=name)
+
+    def _render(self, edit: EditList) -> Samples:
+        return faded(render_samples(edit, self.recording, self.settings))
+
+    def _summary(self, edit: EditList) -> Float[np.ndarray, " summary"]:
+        return self.calculator.summary(edit, self.state).numpy().astype(np.float64)
+
+
+def _edit_id(song: str, edit: EditList) -> str:
+    return f"{song}_{hashlib.sha256(edit.to_json().encode()).hexdigest()[:10]}"
+
+
+def _shared(one: Draft, two: Draft) -> float:
+    return shared(one.edit, two.edit)

@@ -1,0 +1,106 @@
+"""From answers to a learned reward, or to the reason why there is none.
+
+A model is learned only from enough judgements, and used only if it predicts held-out judgements better than a coin:
+answers by chance, or by habits such as "the longer one", leave no reward behind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rl_editor.config import RewardModelConfig
+from rl_editor.errors import CheckpointError
+from rl_editor.files import write_json
+from rl_editor.judgements.sets import Preferences
+from rl_editor.reward_model.model import RewardModel
+from rl_editor.reward_model.opinions import opinions
+from rl_editor.reward_model.trials import Trial, held_out_trial
+
+Status = Literal["none", "too few", "no taste", "learned"]
+STATUS_FILE, MODEL_FILE = "status.json", "reward_model.json"
+LEAST_SLOPE, MOST_SLOPE = 0.1, 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What came of the answers.
+
+    Attributes:
+        status: ``none`` without answers; ``too few`` of them; ``no taste`` that predicts anything; or ``learned``.
+        reason: in words.
+        n_judgements: comparisons that say something, ratings weighed in.
+        model: where it was learned.
+        trial: where there were enough answers to hold some out.
+    """
+
+    status: Status
+    reason: str
+    n_judgements: float
+    model: RewardModel | None = None
+    trial: Trial | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers, for trackers."""
+        numbers = {"judgements": self.n_judgements, "learned": float(self.status == "learned")}
+        if self.trial is not None:
+            names = ("accuracy", "low", "high", "calibration_error", "slope")
+            numbers |= {f"held_out/{name}": float(getattr(self.trial, name)) for name in names}
+            numbers["held_out/n"] = float(self.trial.n)
+        if self.model is not None:
+            numbers |= {f"weights/{name}": weight for name, (weight, _) in self.model.weights.items()}
+        return numbers
+
+    def save(self, folder: Path) -> None:
+        """Write ``status.json`` and, where a model was learned, ``reward_model.json``."""
+        write_json(folder / STATUS_FILE, {"status": self.status, "reason": self.reason, "metrics": self.metrics()})
+        if self.model is not None:
+            self.model.save(folder / MODEL_FILE)
+
+
+def learn(collected: Sequence[Preferences], config: RewardModelConfig, generator: np.random.Generator) -> Learned:
+    """Learn a reward from collected answers.
+
+    Args:
+        collected: sets and the answers to them.
+        config: how many judgements are needed, and the ensemble.
+        generator: resamples.
+
+    Raises:
+        DatasetError: a set was described by another version.
+    """
+    found = opinions(collected)
+    total = float(sum(p.weight for p in found))
+    if not found:
+        return Learned("none", "no judgements were collected", 0.0)
+    if total < config.min_judgements:
+        needed = f"{total:g} judgements, at least {config.min_judgements} are needed (reward_model.min_judgements)"
+        return Learned("too few", f"{needed}; judge more pairs", total)
+    trial = held_out_trial(found, generator)
+    if trial is None:
+        return Learned("too few", f"{total:g} judgements are too few to hold some out; judge more pairs", total)
+    said = f"predicts {_share(trial.accuracy)} ({_share(trial.low)} to {_share(trial.high)}) of held-out judgements"
+    if not trial.beats_chance:
+        return Learned("no taste", f"{said}, which is no better than a coin: no reward is learned", total, trial=trial)
+    model = RewardModel(n_members=config.n_members, doubt=config.doubt)
+    model.fit(found, generator)
+    model.calibrate(float(np.clip(trial.slope, LEAST_SLOPE, MOST_SLOPE)))
+    return Learned("learned", said, total, model, trial)
+
+
+def load_learned(folder: str | Path) -> RewardModel | None:
+    """The model that ``Learned.save`` wrote; None where none was learned.
+
+    Raises:
+        CheckpointError: the folder holds no result.
+    """
+    if not (Path(folder) / STATUS_FILE).is_file():
+        raise CheckpointError(f"{folder}: no {STATUS_FILE}; run the stage reward_model")
+    path = Path(folder) / MODEL_FILE
+    return RewardModel.load(path) if path.is_file() else None
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.0f} %"

@@ -1,0 +1,313 @@
+"""The learned reward itself: an ensemble of Bradley-Terry models over summaries of edits.
+
+Conventions: an edit is its summary (``rl_editor.reward.SUMMARY_NAMES``, S numbers); its utility is ``w . features``.
+
+Guards, because preference data is small and listeners have habits. What ought not to matter: order, length and loudness
+take part in the fit, listener by listener, but not in the score; and every feature is reduced to what length does not
+explain, so that "shorter is better" cannot be learned by another name. Doubt: several members are fitted on resampled
+judgements, and the reward is the utility minus a multiple of their spread (a lower confidence bound), so that a policy
+gains nothing where the judges said nothing. Shrinkage: the ridge is the one that predicts best what it was not fitted
+on, so that answers without a taste behind them make weights near 0.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.files import write_json
+from rl_editor.reward import SUMMARY_NAMES
+from rl_editor.reward_model.bradley_terry import Comparisons, fit, sigmoid
+
+FORMAT = "rl-editor/reward-model"
+MIN_JUDGEMENTS_PER_WEIGHT = 5  # half of the ten events per variable of Peduzzi et al. 1996, as the fit is ridged
+_LENGTH = SUMMARY_NAMES.index("output_share")
+_NOT_HEARD = ("output_share", "duration_error", "has_target")  # length, and what was asked of it
+FEATURES = tuple(name for name in SUMMARY_NAMES if name not in _NOT_HEARD)
+MIN_JUDGEMENTS = MIN_JUDGEMENTS_PER_WEIGHT * (len(FEATURES) + 1)  # and one weight for length
+RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+FOLDS = 5
+LOUDNESS_UNIT_DB = 1.0
+_COLUMNS = [SUMMARY_NAMES.index(name) for name in FEATURES]
+_EPSILON = 1e-9
+_MIN_SHARE = 1e-3  # of an empty edit, whose length has no logarithm
+
+
+class Preference(NamedTuple):
+    """One comparison of two edits, each given by its summary.
+
+    ``first_preferred`` is None for a tie. ``louder_db`` is by how much the first was louder as heard. Comparisons of
+    one ``group`` (a song) never are on both sides of a split. A comparison without an order, as of two ratings, is not
+    ``ordered``.
+    """
+
+    first: Float[np.ndarray, " summary"]
+    second: Float[np.ndarray, " summary"]
+    first_preferred: bool | None
+    listener: str = ""
+    louder_db: float = 0.0
+    group: str = ""
+    weight: float = 1.0
+    ordered: bool = True
+
+
+class Scores(NamedTuple):
+    """One number per edit, in [0, 1]; 0.5 is the average edit that was judged."""
+
+    mean: Float[Tensor, " edits"]
+    lower_bound: Float[Tensor, " edits"]
+
+
+class Habit(NamedTuple):
+    """What a listener minds that ought not to matter, in log odds, and how far the common taste explains answers."""
+
+    order: float  # for what comes first
+    length: float  # per standard deviation of the difference in log length
+    loudness: float  # per dB
+    trust: float
+
+
+class RewardModel:
+    """An ensemble of Bradley-Terry models; called with summaries it is the learned reward of an environment.
+
+    Args:
+        n_members: models, each on its own resampling of the judgements.
+        doubt: how many standard deviations of the ensemble the lower bound lies below the mean.
+        ridge: L2 penalty on standardised weights; None takes the one of ``RIDGES`` that predicts best across ``FOLDS``.
+    """
+
+    def __init__(self, *, n_members: int = 5, doubt: float = 1.0, ridge: float | None = None) -> None:
+        self.n_members, self.doubt, self.ridge = n_members, doubt, ridge
+        self._fitted: _Fitted | None = None
+
+    def fit(self, preferences: Sequence[Preference], generator: np.random.Generator) -> None:
+        """Learn from comparisons.
+
+        Raises:
+            DatasetError: fewer than ``MIN_JUDGEMENTS``.
+        """
+        require_enough(len(preferences))
+        scale = _scale_of(preferences)
+        data, listeners = _comparisons(preferences, scale), _listeners(preferences)
+        if self.ridge is None:
+            self.ridge = best_ridge(data, [p.group or str(i) for i, p in enumerate(preferences)], len(listeners))
+        whole = fit(data, ridge=self.ridge, n_listeners=len(listeners))
+        draws = _resampled([p.group or str(i) for i, p in enumerate(preferences)], self.n_members, generator)
+        members = [fit(data.of(d), ridge=self.ridge, n_listeners=len(listeners)).taste for d in draws]
+        habits = {
+            name: Habit._make([*whole.habits[i].tolist(), float(whole.trust[i])]) for i, name in enumerate(listeners)
+        }
+        self._fitted = _Fitted(whole.taste, np.array(members), scale, habits)
+
+    def calibrate(self, slope: float) -> None:
+        """Multiply utilities by ``slope``: below 1 where the fit was too sure of itself."""
+        known = self._known()
+        self._fitted = known._replace(taste=slope * known.taste, members=slope * known.members)
+
+    def score(self, summaries: Float[Tensor, "edits summary"]) -> Scores:
+        """How likely each edit is preferred to the average judged one."""
+        known = self._known()
+        offset, matrix = _as_linear(np.vstack([known.taste, known.members]), known.scale)
+        x = torch.cat([summaries[:, _COLUMNS], summaries[:, _LENGTH, None].clamp(min=_MIN_SHARE).log()], dim=1)
+        utilities = x.double() @ matrix.to(summaries.device) + offset.to(summaries.device)
+        mean, spread = utilities[:, 0], utilities[:, 1:].std(1, unbiased=False)
+        bound = mean - self.doubt * spread
+        return Scores(mean.sigmoid().to(summaries), bound.sigmoid().to(summaries))
+
+    def __call__(self, summaries: Float[Tensor, "edits summary"]) -> Float[Tensor, " edits"]:
+        """The lower confidence bound: the learned reward."""
+        return self.score(summaries).lower_bound
+
+    def predict(self, preferences: Sequence[Preference]) -> Float[np.ndarray, " n"]:
+        """Chance that the first edit is preferred, by taste alone: no order, length or loudness."""
+        known = self._known()
+        return sigmoid(_comparisons(preferences, known.scale).x @ known.taste)
+
+    @property
+    def weights(self) -> dict[str, tuple[float, float]]:
+        """Feature -> its weight, per standard deviation of the feature, and the members' spread."""
+        known = self._known()
+        pairs = zip(known.taste.tolist(), known.members.std(0).tolist(), strict=True)
+        return dict(zip(FEATURES, pairs, strict=True))
+
+    @property
+    def habits(self) -> dict[str, Habit]:
+        """What each listener minds beside the taste."""
+        return dict(self._known().habits)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model as JSON."""
+        known = self._known()
+        settings = {"n_members": self.n_members, "doubt": self.doubt, "ridge": self.ridge}
+        values = {
+            "format": FORMAT,
+            "features": FEATURES,
+            "scale": {name: np.asarray(value).tolist() for name, value in known.scale._asdict().items()},
+            "settings": settings,
+            "habits": {name: habit._asdict() for name, habit in known.habits.items()},
+        }
+        write_json(path, values | {"taste": known.taste.tolist(), "members": known.members.tolist()})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "RewardModel":
+        """Read what ``save`` wrote.
+
+        Raises:
+            CheckpointError: the file is missing, or no reward model over these features.
+        """
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            if values["format"] != FORMAT or values["features"] != list(FEATURES):
+                raise ValueError(f"features {values['features']}")
+            model = cls(**values["settings"])
+            scale = {name: np.array(value) for name, value in values["scale"].items()}
+            habits = {name: Habit(**habit) for name, habit in values["habits"].items()}
+            taste, members = np.array(values["taste"]), np.array(values["members"])
+            model._fitted = _Fitted(taste, members, _Scale(**scale), habits)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{path}: no reward model ({error}); write one with RewardModel.save") from None
+        return model
+
+    def _known(self) -> "_Fitted":
+        assert self._fitted is not None, "fit or load a reward model before asking it"
+        return self._fitted
+
+
+class _Scale(NamedTuple):
+    """Standardisation, and the part of every feature that log length explains."""
+
+    mean: Float[np.ndarray, " features"]
+    deviation: Float[np.ndarray, " features"]
+    slope: Float[np.ndarray, " features"]  # of the standardised features on centred log length
+    length: Float[np.ndarray, ""]  # mean log length
+    longer: Float[np.ndarray, ""]  # standard deviation of the difference in log length of two edits
+
+
+class _Fitted(NamedTuple):
+    taste: Float[np.ndarray, " features"]  # on all judgements
+    members: Float[np.ndarray, "members features"]  # on resampled ones
+    scale: _Scale
+    habits: dict[str, Habit]
+
+
+def require_enough(n_judgements: int) -> None:
+    """Refuse to learn from less than can be learned from.
+
+    Raises:
+        DatasetError: fewer than ``MIN_JUDGEMENTS``.
+    """
+    if n_judgements < MIN_JUDGEMENTS:
+        raise DatasetError(
+            f"preferences: {n_judgements} judgements, at least {MIN_JUDGEMENTS} are needed "
+            f"({MIN_JUDGEMENTS_PER_WEIGHT} for each of {len(FEATURES) + 1} weights); judge more pairs"
+        )
+
+
+def best_ridge(data: Comparisons, groups: Sequence[str], n_listeners: int) -> float:
+    """The ridge under which judgements of groups left out are likeliest."""
+    folds = folds_of(groups)
+    losses = np.zeros(len(RIDGES))
+    for fold in range(FOLDS):
+        held, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        if not len(held) or not len(rest):
+            continue
+        for index, ridge in enumerate(RIDGES):
+            p = sigmoid(fit(data.of(rest), ridge=ridge, n_listeners=n_listeners).logits(data.of(held)))
+            y = data.outcome[held]
+            losses[index] -= data.weight[held] @ (y * np.log(p + _EPSILON) + (1 - y) * np.log(1 - p + _EPSILON))
+    return RIDGES[int(losses.argmin())]
+
+
+def folds_of(groups: Sequence[str], n_folds: int = FOLDS) -> Int[np.ndarray, " n"]:
+    """A fold for every comparison, the same within a group; groups are dealt out by size, so folds are about equal."""
+    names, counts = np.unique(np.array(groups), return_counts=True)
+    sizes, fold_of = np.zeros(n_folds), {}
+    for index in np.argsort(-counts, kind="stable"):
+        fold_of[str(names[index])] = int(sizes.argmin())
+        sizes[sizes.argmin()] += counts[index]
+    return np.array([fold_of[group] for group in groups], np.int64)
+
+
+def feature_differences(
+    first: Float[np.ndarray, "n summary"], second: Float[np.ndarray, "n summary"]
+) -> Float[np.ndarray, "n features"]:
+    """Standardised features of the first less those of the second, less what length explains."""
+    scale = _scale(first, second)
+    return np.asarray(_features(first, scale) - _features(second, scale))
+
+
+def _resampled(groups: Sequence[str], n: int, generator: np.random.Generator) -> list[Int[np.ndarray, " chosen"]]:
+    """n draws of groups with replacement, as numbers of comparisons."""
+    names, members = np.unique(np.array(groups), return_inverse=True)
+    within = [np.flatnonzero(members == index) for index in range(len(names))]
+    return [
+        np.concatenate([within[index] for index in generator.integers(len(names), size=len(names))]) for _ in range(n)
+    ]
+
+
+def _listeners(preferences: Sequence[Preference]) -> list[str]:
+    return sorted({p.listener for p in preferences})
+
+
+def _sides(preferences: Sequence[Preference]) -> tuple[np.ndarray, np.ndarray]:
+    first, second = (np.array([getattr(p, side) for p in preferences], np.float64) for side in ("first", "second"))
+    return first, second
+
+
+def _comparisons(preferences: Sequence[Preference], scale: _Scale) -> Comparisons:
+    first, second = _sides(preferences)
+    longer = (_log_length(first) - _log_length(second)) / scale.longer
+    ordered = np.array([float(p.ordered) for p in preferences])
+    louder = np.array([p.louder_db for p in preferences]) / LOUDNESS_UNIT_DB
+    names = _listeners(preferences)
+    return Comparisons(
+        _features(first, scale) - _features(second, scale),
+        np.stack([ordered, longer, louder], axis=1),
+        np.array([0.5 if p.first_preferred is None else float(p.first_preferred) for p in preferences]),
+        np.array([names.index(p.listener) for p in preferences], np.int64),
+        np.array([p.weight for p in preferences], np.float64),
+    )
+
+
+def _log_length(summaries: Float[np.ndarray, "edits summary"]) -> Float[np.ndarray, " edits"]:
+    return np.asarray(np.log(np.maximum(summaries[:, _LENGTH], _MIN_SHARE)))
+
+
+def _scale_of(preferences: Sequence[Preference]) -> _Scale:
+    return _scale(*_sides(preferences))
+
+
+def _scale(first: Float[np.ndarray, "n summary"], second: Float[np.ndarray, "n summary"]) -> _Scale:
+    summaries = np.concatenate([first, second])
+    raw, lengths = summaries[:, _COLUMNS], _log_length(summaries)
+    mean, deviation = raw.mean(0), raw.std(0)
+    deviation = np.where(deviation > _EPSILON, deviation, 1.0)
+    centred = lengths - lengths.mean()
+    slope = centred @ ((raw - mean) / deviation) / (centred @ centred + _EPSILON)
+    longer = max(float((_log_length(first) - _log_length(second)).std()), _EPSILON)
+    return _Scale(mean, deviation, slope, np.array(lengths.mean()), np.array(longer))
+
+
+def _features(summaries: Float[np.ndarray, "edits summary"], scale: _Scale) -> Float[np.ndarray, "edits features"]:
+    """Standardised, less what length explains."""
+    length = _log_length(summaries)[:, None] - scale.length
+    return np.asarray((summaries[:, _COLUMNS] - scale.mean) / scale.deviation - length * scale.slope)
+
+
+def _as_linear(weights: Float[np.ndarray, "members features"], scale: _Scale) -> "_Linear":
+    """``_features(.) @ weights.T`` as one matrix on raw features and log length, which can stay on the device."""
+    raw = (weights / scale.deviation).T
+    length = -(weights @ scale.slope)[None]
+    offset = -(scale.mean / scale.deviation) @ weights.T + scale.length * (weights @ scale.slope)
+    return _Linear(torch.as_tensor(offset), torch.as_tensor(np.concatenate([raw, length])))
+
+
+class _Linear(NamedTuple):
+    offset: Float[Tensor, " members"]
+    matrix: Float[Tensor, "features_and_length members"]

@@ -1,0 +1,112 @@
+"""Judgements and ratings as comparisons of summaries.
+
+A judgement of a pair counts once, a tie as half a win for each; "can't tell" says nothing, and anchors only tell of the
+listener. Ratings by one listener of edits of one song become comparisons of every two that differ; each counts
+1 / (ratings - 1), so that n ratings weigh about as much as n / 2 judgements.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float
+
+from rl_editor.errors import DatasetError
+from rl_editor.judgements import Heard, Judgement, Pair
+from rl_editor.judgements.sets import Preferences
+from rl_editor.reward import SUMMARY_NAMES
+from rl_editor.reward_model.model import Preference
+
+
+def opinions(collected: Iterable[Preferences]) -> list[Preference]:
+    """Every comparison that the answers hold, judgements before ratings within each set.
+
+    Raises:
+        DatasetError: a set knows less of its edits than the reward model needs.
+    """
+    found = []
+    for each in collected:
+        found += judged(each) + rated(each)
+    return found
+
+
+def judged(collected: Preferences) -> list[Preference]:
+    """Judgements of pairs."""
+    columns = columns_of(collected)
+    pairs = {pair.pair_id: pair for pair in collected.listening_set.pairs}
+    return [
+        comparison(pairs[j.presentation.pair_id], j, columns)
+        for j in collected.judgements
+        if j.choice != "unsure" and pairs[j.presentation.pair_id].kind == "pair"
+    ]
+
+
+def rated(collected: Preferences) -> list[Preference]:
+    """Ratings of whole edits, two and two."""
+    columns = columns_of(collected)
+    edits = {heard.edit_id: heard for heard in collected.listening_set.whole}
+    together = defaultdict(list)
+    for rating in collected.ratings:
+        together[rating.listener, edits[rating.edit_id].song].append(rating)
+    found = []
+    for (listener, song), ratings in together.items():
+        for one, two in combinations(ratings, 2):
+            if one.rating == two.rating:
+                continue
+            a, b = edits[one.edit_id], edits[two.edit_id]
+            found.append(
+                Preference(
+                    _summary(a, columns),
+                    _summary(b, columns),
+                    one.rating > two.rating,
+                    listener=listener,
+                    louder_db=louder_db(a, b),
+                    group=song,
+                    weight=1.0 / (len(ratings) - 1),
+                    ordered=False,
+                )
+            )
+    return found
+
+
+def comparison(pair: Pair, judgement: Judgement, columns: Sequence[int]) -> Preference:
+    """One judgement, in the order in which the sides were presented."""
+    asked = judgement.presentation
+    first, second = pair.side(asked.first), pair.side(asked.second)
+    chosen = None if judgement.preferred is None else judgement.preferred == asked.first
+    return Preference(
+        _summary(first, columns),
+        _summary(second, columns),
+        chosen,
+        listener=asked.listener,
+        louder_db=louder_db(first, second),
+        group=pair.song,
+    )
+
+
+def louder_db(one: Heard, other: Heard) -> float:
+    """By how much one was louder as heard; 0 where it was not measured."""
+    if one.loudness_lufs is None or other.loudness_lufs is None:
+        return 0.0
+    return one.loudness_lufs - other.loudness_lufs
+
+
+def columns_of(collected: Preferences) -> list[int]:
+    """Where the reward's summary lies in a set's summaries.
+
+    Raises:
+        DatasetError: something is missing there.
+    """
+    names = collected.listening_set.summary_names
+    missing = [name for name in SUMMARY_NAMES if name not in names]
+    if missing:
+        raise DatasetError(
+            f"{collected.listening_set.name}: its summaries lack {', '.join(missing)}; they were made by another "
+            "version: describe its edits anew with rl-editor preferences collect --source FOLDER"
+        )
+    return [names.index(name) for name in SUMMARY_NAMES]
+
+
+def _summary(heard: Heard, columns: Sequence[int]) -> Float[np.ndarray, " summary"]:
+    return np.array([heard.summary[column] for column in columns], np.float64)

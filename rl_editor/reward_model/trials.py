@@ -1,0 +1,118 @@
+"""How well a reward model predicts judgements that took no part in its fit.
+
+Songs are dealt into folds; each fold's judgements are predicted by a model fitted on the others, ridge included. A
+prediction is right where the edit of the higher utility was chosen; ties and ratings take no part. Taste alone
+predicts: order, length and loudness are left out, so a listener of habits is not predicted. Intervals are percentiles
+over songs drawn with replacement (over judgements where there are fewer than ``FEW_SONGS``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from rl_editor.reward_model.bradley_terry import ridged_logistic
+from rl_editor.reward_model.model import FOLDS, MIN_JUDGEMENTS, Preference, RewardModel, folds_of
+
+FEW_SONGS = 8
+DRAWS = 1000
+LEVEL = 0.95
+BINS = 5
+
+
+class Reliability(NamedTuple):
+    """Judgements of similar predicted chance: what was predicted of the likelier side, and what came of it."""
+
+    predicted: float
+    chosen: float
+    n: int
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What held-out judgements say.
+
+    Attributes:
+        n: how many were predicted.
+        accuracy: share predicted right.
+        low: lower end of its interval.
+        high: upper end.
+        calibration_error: mean gap between chance and outcome, weighted by the bins' sizes.
+        slope: by which utilities must be multiplied to be calibrated.
+        reliability: the bins.
+    """
+
+    n: int
+    accuracy: float
+    low: float
+    high: float
+    calibration_error: float
+    slope: float
+    reliability: tuple[Reliability, ...]
+
+    @property
+    def beats_chance(self) -> bool:
+        """The whole interval is above a coin's."""
+        return self.low > 0.5
+
+
+def held_out_trial(preferences: Sequence[Preference], generator: np.random.Generator) -> Trial | None:
+    """Predict every judgement from those of other songs; None where too few are left to learn from.
+
+    Args:
+        preferences: judgements and ratings.
+        generator: draws the interval.
+    """
+    groups = [p.group or str(i) for i, p in enumerate(preferences)]
+    few = len(set(groups)) < FEW_SONGS
+    folds = folds_of([str(i) for i in range(len(preferences))] if few else groups)
+    chances = np.full(len(preferences), np.nan)
+    for fold in range(FOLDS):
+        rest = [p for p, f in zip(preferences, folds, strict=True) if f != fold]
+        held = np.flatnonzero(folds == fold)
+        if len(rest) < MIN_JUDGEMENTS or not len(held):
+            return None
+        model = RewardModel(n_members=1)
+        model.fit(rest, np.random.default_rng(fold))
+        chances[held] = model.predict([p for p, f in zip(preferences, folds, strict=True) if f == fold])
+    said = np.array([p.ordered and p.first_preferred is not None for p in preferences])
+    if not said.any():
+        return None
+    outcome = np.array([bool(p.first_preferred) for p in preferences])[said]
+    units = np.arange(said.sum()) if few else np.unique(np.array(groups)[said], return_inverse=True)[1]
+    return _trial(chances[said], outcome, units, generator)
+
+
+def noise_ceiling(consistency: float) -> float:
+    """The best share that can be predicted of a listener who repeats an answer with this chance.
+
+    With q the chance of answering by taste, both answers agree with chance ``q^2 + (1 - q)^2``.
+    """
+    return float(0.5 * (1.0 + np.sqrt(max(2.0 * consistency - 1.0, 0.0))))
+
+
+def _trial(
+    chance: Float[np.ndarray, " n"],
+    outcome: Bool[np.ndarray, " n"],
+    units: np.ndarray,
+    generator: np.random.Generator,
+) -> Trial:
+    right = np.where(chance == 0.5, 0.5, ((chance > 0.5) == outcome).astype(float))
+    per_unit = np.stack([np.bincount(units, right), np.bincount(units)], axis=1)
+    draws = per_unit[generator.integers(len(per_unit), size=(DRAWS, len(per_unit)))].sum(axis=1)
+    low, high = np.quantile(draws[:, 0] / draws[:, 1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    logits = np.log(chance) - np.log1p(-chance)
+    slope = ridged_logistic(logits[:, None], outcome.astype(float), penalty=np.array([1.0]))[0] if logits.any() else 0.0
+    bins = _reliability(chance, outcome)
+    error = sum(abs(b.predicted - b.chosen) * b.n for b in bins) / len(outcome)
+    return Trial(len(outcome), float(right.mean()), float(low), float(high), float(error), float(slope), bins)
+
+
+def _reliability(chance: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> tuple[Reliability, ...]:
+    likelier = np.maximum(chance, 1.0 - chance)
+    chosen = np.where(chance >= 0.5, outcome, ~outcome)
+    order = np.argsort(likelier, kind="stable")
+    parts = [part for part in np.array_split(order, BINS) if len(part)]
+    return tuple(Reliability(float(likelier[p].mean()), float(chosen[p].mean()), len(p)) for p in parts)
