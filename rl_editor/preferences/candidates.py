@@ -195,7 +195,7 @@ class _Studio:
         return made
 
     def _broken(self, good: Excerpt) -> tuple[Excerpt, Excerpt] | None:
-        """Every second passage a beat off, so that the bar is lost at its joins, and one passage too loud or too soft."""
+        """Every second passage a beat off, so that the bar is lost at its joins, and one passage too loud or soft."""
         edit, beat_s = good.edit.merged(), 60.0 / self.state.grid.tempo_bpm
         segments, rate = list(edit.segments), edit.source.sample_rate
         spans: list[tuple[float, float]] = []

@@ -23,7 +23,7 @@ from rl_editor.render import settle_joins
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
 
-TEMPERATURES = (1.0, 2.0)
+TEMPERATURES = (1.0, 1.5)
 LIKELY_EDITS, DRAWN_EDITS = 3, 2  # of each policy, and at each temperature
 
 

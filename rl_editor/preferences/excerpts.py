@@ -5,7 +5,7 @@ beat that plays in part is there if its middle plays. Two such rows are aligned 
 begins and ends at a *tie*: a place in both rows where the same bar of the source begins, or where both edits begin or
 end. Of all windows whose two lengths differ by at most a bar the one is taken that shows most in the shortest time:
 
-    worth = min(seconds that differ, ENOUGH_S) - COST * seconds
+    worth = min(seconds that differ, ENOUGH_S) - COST * seconds - UNEVEN_COST * difference of the two lengths
 
 and a little of what is common is put around it. Where two edits do not come together again within the longest
 window, both are cut off there at bar lines.
@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from rl_editor.edits import EditList, Segment
 from rl_editor.grid import BeatGrid
 
-ENOUGH_S, COST = 12.0, 0.4
+ENOUGH_S, COST, UNEVEN_COST = 12.0, 0.4, 1.0
 FRAME_BARS = 2  # of what is common, at least so much before and after what differs, where there is as much
 SHORTEST_S, LONGEST_S = 4.0, 40.0
 
@@ -149,7 +149,8 @@ def _best(
         differs = sum(total[first + 1 :] - total[first] for total in differing) / 2.0
         fits = (np.abs(lengths[0] - lengths[1]) <= bar_s) & (np.maximum(*lengths) <= LONGEST_S)
         fits &= (np.minimum(*lengths) >= SHORTEST_S) & (differs > 0)
-        worths = np.where(fits, np.minimum(differs, ENOUGH_S) - COST * (lengths[0] + lengths[1]) / 2.0, -np.inf)
+        cost = COST * (lengths[0] + lengths[1]) / 2.0 + UNEVEN_COST * np.abs(lengths[0] - lengths[1])
+        worths = np.where(fits, np.minimum(differs, ENOUGH_S) - cost, -np.inf)
         if fits.any() and worths.max() > worth:
             last = first + 1 + int(worths.argmax())
             best, worth = (first, last), float(worths.max())

@@ -1,0 +1,129 @@
+"""What is learned of simulated listeners: ``python -m benchmarks.preferences SET [--seeds 5] [--only accuracy,...]``
+
+SET is a listening set of many pairs, as ``rl-editor candidates data/corpus/input -o SET --pairs 600`` makes it. A
+quarter of its songs is held out: their pairs are never judged.
+
+    accuracy   share of held-out answers predicted, over the share that perfect knowledge of the taste predicts
+    habits     the same with a habit of order or of length beside the taste; and listeners of habits alone
+    active     judgements that active selection needs, over those that pairs in an order of chance need
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+
+from benchmarks.preferences.listeners import TASTES, Listener, differences, scale_of, session, sharpened
+from rl_editor.config import RewardModelConfig
+from rl_editor.judgements.sets import ListeningSet, Preferences
+from rl_editor.reward_model import RewardModel
+from rl_editor.reward_model.bradley_terry import sigmoid
+from rl_editor.reward_model.choosing import ActiveChooser
+from rl_editor.reward_model.learning import Learned, learn
+from rl_editor.reward_model.model import Preference
+from rl_editor.reward_model.opinions import columns_of, opinions
+
+JUDGEMENTS = 200
+COUNTS = (60, 80, 100, 120, 150, 200, 250, 300)
+HABITS = {"order": Listener("order", order=1.0), "length": Listener("length", length=1.5)}
+
+
+def main(
+    listening_set: Annotated[Path, typer.Argument(metavar="SET", help="Listening set with many pairs.")],
+    seeds: Annotated[int, typer.Option(help="Sessions of every listener.", min=1)] = 5,
+    only: Annotated[str, typer.Option(help="Parts to run, by comma.")] = "accuracy,habits,active",
+) -> None:
+    """Print a table per part."""
+    judged, held = split(ListeningSet.load(listening_set))
+    print(f"{len(judged.pairs)} pairs to judge, {len(held.pairs)} of other songs held out\n")
+    parts: dict[str, Callable[[ListeningSet, ListeningSet, int], pd.DataFrame]] = {
+        "accuracy": accuracy_table,
+        "habits": habits_table,
+        "active": active_table,
+    }
+    for name in only.split(","):
+        print(f"{name}\n{parts[name](judged, held, seeds).to_string(index=False, float_format='%.3f')}\n", flush=True)
+
+
+def split(found: ListeningSet) -> tuple[ListeningSet, ListeningSet]:
+    """Three quarters of the songs to judge, one quarter held out (pairs only, no anchors)."""
+    songs = sorted({pair.song for pair in found.pairs})
+    held = set(songs[::4])
+    judged = replace(found, pairs=tuple(p for p in found.pairs if p.song not in held))
+    return judged, replace(found, pairs=tuple(p for p in found.pairs if p.song in held and p.kind == "pair"))
+
+
+def accuracy_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.DataFrame:
+    """Every taste, from ``JUDGEMENTS`` judgements."""
+    rows = []
+    for taste in TASTES:
+        listener = sharpened(taste, judged)
+        found = [share_of_ceiling(listener, judged, held, seed) for seed in range(seeds)]
+        rows.append({"taste": taste.name, "share of ceiling": np.mean(found), "worst": np.min(found)})
+    return pd.DataFrame(rows)
+
+
+def habits_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.DataFrame:
+    """Tastes with habits, half of the listeners or all of them; and habits without a taste."""
+    rows = []
+    for name, habit in HABITS.items():
+        alone = [_learned(judged, [habit], seed) for seed in range(seeds)]
+        learned = np.mean([each.status == "learned" for each in alone])
+        rows.append({"listeners": f"{name} alone", "learned": learned, "share of ceiling": np.nan})
+        for taste in (TASTES[0], TASTES[2], TASTES[5]):
+            plain = sharpened(taste, judged)
+            both = replace(plain, name="both", order=habit.order, length=habit.length)
+            mixes = {f"{taste.name} with {name}": [both], f"{taste.name} and one of {name}": [plain, habit]}
+            for said, listeners in mixes.items():
+                found = [share_of_ceiling(plain, judged, held, seed, listeners=listeners) for seed in range(seeds)]
+                rows.append({"listeners": said, "learned": 1.0, "share of ceiling": np.mean(found)})
+    return pd.DataFrame(rows)
+
+
+def active_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.DataFrame:
+    """Share of the ceiling by number of judgements, both ways of choosing, and what the active way saves."""
+    curves: dict[str, list[list[float]]] = {"chance": [], "active": []}
+    for taste in TASTES:
+        listener = sharpened(taste, judged)
+        for seed in range(seeds):
+            for way, curve in curves.items():
+                choose = ActiveChooser(judged) if way == "active" else None
+                answers = session(judged, [listener], max(COUNTS), np.random.default_rng(seed), choose=choose)
+                curve.append([_share(answers, n, listener, held, judged, seed) for n in COUNTS])
+    means = {way: np.mean(curve, axis=0) for way, curve in curves.items()}
+    needed = [float(np.interp(level, means["active"], COUNTS)) for level in means["chance"]]
+    return pd.DataFrame({"judgements": COUNTS, **means, "active needs": needed, "ratio": np.array(needed) / COUNTS})
+
+
+def share_of_ceiling(
+    listener: Listener, judged: ListeningSet, held: ListeningSet, seed: int, *, listeners: list[Listener] | None = None
+) -> float:
+    """What a model learned from ``listeners`` predicts of ``listener``, over what perfect knowledge would."""
+    rng = np.random.default_rng(seed)
+    answers = session(judged, listeners or [listener], JUDGEMENTS * len(listeners or [listener]), rng)
+    return _share(answers, len(answers.judgements), listener, held, judged, seed)
+
+
+def _share(
+    answers: Preferences, n: int, listener: Listener, held: ListeningSet, judged: ListeningSet, seed: int
+) -> float:
+    model = RewardModel()
+    model.fit(opinions([answers])[:n], np.random.default_rng(seed))
+    columns = columns_of(Preferences(held))
+    sides = [np.array([[pair.side(s).summary[c] for c in columns] for pair in held.pairs]) for s in ("a", "b")]
+    predicted = model.predict([Preference(a, b, None) for a, b in zip(*sides, strict=True)]) > 0.5
+    p = sigmoid(differences(listener, held, scale_of(judged)))
+    return float(np.where(predicted, p, 1.0 - p).mean() / np.maximum(p, 1.0 - p).mean())
+
+
+def _learned(judged: ListeningSet, listeners: list[Listener], seed: int) -> Learned:
+    rng = np.random.default_rng(seed)
+    return learn([session(judged, listeners, JUDGEMENTS, rng)], RewardModelConfig(), rng)
+
+
+if __name__ == "__main__":
+    typer.run(main)

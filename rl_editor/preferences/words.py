@@ -1,0 +1,136 @@
+"""A report on preferences in plain words: of each listener, of the ways of editing, of what may be learned."""
+
+from math import isfinite
+
+from rl_editor.preferences.report import ListenerReport, PreferencesReport, Share, Way
+from rl_editor.reward_model.bradley_terry import HABITS
+
+FEW = 5  # answers that say nothing yet
+CONSISTENT, ATTENTIVE = 0.75, 0.8  # shares of repeats and of anchors below which somebody is worth a look
+_HABIT_SAID = {
+    "order": ("answers for what comes first", "answers for what comes second"),
+    "length": ("answers for the longer one", "answers for the shorter one"),
+    "loudness": ("answers for the louder one", "answers for the softer one"),
+}
+FEATURES_SAID = {
+    "tempo_faults": "joins off the beat",
+    "energy_faults": "jumps of level at joins",
+    "phrase_faults": "broken phrases",
+    "transition_faults": "joins that sound unlike a continuation",
+    "joins": "joins",
+    "backward": "jumps back",
+    "replayed": "repeated music",
+    "energy_rank": "strong passages",
+    "opening": "beginning as the song does",
+    "ending": "ending as the song does",
+}
+_SPREADS = 2.0  # of the ensemble, from 0
+
+
+def screen(found: PreferencesReport) -> str:
+    """All of it, on one screen where there are few listeners."""
+    lines = [summary(found)]
+    if not found.n_judgements:
+        return lines[0]
+    for listener in found.listeners:
+        lines += ["", f"{listener.name}:", *(f"  {line}" for line in about(listener))]
+    if found.ways:
+        lines += ["", "ways of editing, by how often they would be preferred to the average one:"]
+        width = max(len(way.name) for way in found.ways)
+        lines += [f"  {way.name:<{width}}  {way_line(way)}" for way in found.ways]
+    lines += ["", *reward_lines(found), *missing_lines(found)]
+    return "\n".join(lines)
+
+
+def summary(found: PreferencesReport) -> str:
+    """One sentence."""
+    if not found.n_judgements:
+        return "no judgements yet; rl-editor listen SET collects them"
+    n = len(found.listeners)
+    return f"{counted(found.n_judgements, 'judgement')} by {counted(n, 'listener')}"
+
+
+def about(listener: ListenerReport) -> list[str]:
+    """What may be said of a listener, with what to do about it."""
+    hurry = f"; {listener.median_s:.0f} s each" if isfinite(listener.median_s) else ""
+    n = counted(listener.n, "judgement")
+    said = [
+        f"{n}, {listener.n_same} of them 'no difference', {listener.n_unsure} 'can't tell'{hurry}",
+        f"same answer to a repeated pair: {spoken(listener.repeats)}{_below(listener.repeats, CONSISTENT)}",
+        f"good side of an anchor chosen: {spoken(listener.anchors)}{_below(listener.anchors, ATTENTIVE)}",
+        f"chose what came first: {spoken(listener.first)}; the longer one: {spoken(listener.longer)}; "
+        f"the louder one: {spoken(listener.louder)}",
+    ]
+    return said + warnings(listener)
+
+
+def warnings(listener: ListenerReport) -> list[str]:
+    """Habits that are sure, and what becomes of them."""
+    found = []
+    for name in HABITS:
+        effect = listener.habits[name]
+        if effect.sure:
+            said = _HABIT_SAID[name][effect.weight < 0]
+            found.append(
+                f"! {said} ({effect.weight:+.1f} +- {effect.error:.1f} in log odds): the habit is fitted beside the "
+                "taste and rewards nothing"
+            )
+    return found
+
+
+def way_line(way: Way) -> str:
+    """How a way fares."""
+    middle, low, high = way.wins
+    return f"{percent(middle)} ({percent(low)} to {percent(high)}), {way.n} times judged"
+
+
+def reward_lines(found: PreferencesReport) -> list[str]:
+    """Whether a reward can be learned, and what it would like."""
+    learned = found.learned
+    lines = [f"learned reward: {learned.status}: {learned.reason}"]
+    if learned.model is not None:
+        sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > _SPREADS * spread}
+        likes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: -sure[name]) if sure[name] > 0]
+        dislikes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: sure[name]) if sure[name] < 0]
+        for verb, things in (("likes", likes), ("dislikes", dislikes)):
+            if things:
+                lines.append(f"  it {verb} {', '.join(things)}")
+        assert learned.trial is not None
+        lines.append(f"  its chances are off by {percent(learned.trial.calibration_error)} on average")
+    return lines
+
+
+def missing_lines(found: PreferencesReport) -> list[str]:
+    """How many more judgements are needed, and for what."""
+    lines = []
+    for purpose, n in found.n_missing.items():
+        if n < 0:
+            lines.append(f"{purpose}: so far there is nothing to tell; more judgements may not change that")
+        elif n:
+            lines.append(f"{purpose}: about {n} more")
+    return lines
+
+
+def spoken(share: Share) -> str:
+    """A share, with its interval."""
+    if not share.n:
+        return "never asked"
+    low, high = share.interval
+    return f"{share.k} of {share.n} ({percent(low)} to {percent(high)})"
+
+
+def percent(value: float) -> str:
+    """A share in per cent."""
+    return f"{100 * value:.0f} %"
+
+
+def counted(n: int, thing: str) -> str:
+    """So many of a thing."""
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
+def _below(share: Share, least: float) -> str:
+    """A hint where a share is low and there are answers enough to say so."""
+    if share.n < FEW or share.value >= least:
+        return ""
+    return "  ! little more than chance" if share.interval[0] <= 0.5 else "  ! low"
