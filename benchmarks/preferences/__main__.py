@@ -11,7 +11,7 @@ quarter of its songs is held out: their pairs are never judged.
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from rl_editor.reward_model.opinions import columns_of, opinions
 
 JUDGEMENTS = 200
 COUNTS = (60, 80, 100, 120, 150, 200, 250, 300)
+NOISY = 0.75  # ceiling of the listeners of whom few judgements tell little
 HABITS = {"order": Listener("order", order=1.0), "length": Listener("length", length=1.5)}
 
 
@@ -85,18 +86,25 @@ def habits_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.Dat
 
 
 def active_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.DataFrame:
-    """Share of the ceiling by number of judgements, both ways of choosing, and what the active way saves."""
+    """Held-out pairs ranked as the taste ranks them, from answers of noisy listeners; what the active way saves."""
     curves: dict[str, list[list[float]]] = {"chance": [], "active": []}
     for taste in TASTES:
-        listener = sharpened(taste, judged)
+        listener = sharpened(taste, judged, NOISY)
         for seed in range(seeds):
             for way, curve in curves.items():
                 choose = ActiveChooser(judged) if way == "active" else None
                 answers = session(judged, [listener], max(COUNTS), np.random.default_rng(seed), choose=choose)
-                curve.append([_share(answers, n, listener, held, judged, seed) for n in COUNTS])
+                curve.append([_answered(answers, n, listener, held, judged, seed).ranked for n in COUNTS])
     means = {way: np.mean(curve, axis=0) for way, curve in curves.items()}
     needed = [float(np.interp(level, means["active"], COUNTS)) for level in means["chance"]]
     return pd.DataFrame({"judgements": COUNTS, **means, "active needs": needed, "ratio": np.array(needed) / COUNTS})
+
+
+class Found(NamedTuple):
+    """How held-out pairs are predicted."""
+
+    share_of_ceiling: float  # answers predicted, over what perfect knowledge of the taste predicts
+    ranked: float  # pairs in the order of the taste, noise left out
 
 
 def share_of_ceiling(
@@ -105,19 +113,21 @@ def share_of_ceiling(
     """What a model learned from ``listeners`` predicts of ``listener``, over what perfect knowledge would."""
     rng = np.random.default_rng(seed)
     answers = session(judged, listeners or [listener], JUDGEMENTS * len(listeners or [listener]), rng)
-    return _share(answers, len(answers.judgements), listener, held, judged, seed)
+    return _answered(answers, len(answers.judgements), listener, held, judged, seed).share_of_ceiling
 
 
-def _share(
+def _answered(
     answers: Preferences, n: int, listener: Listener, held: ListeningSet, judged: ListeningSet, seed: int
-) -> float:
+) -> Found:
     model = RewardModel()
     model.fit(opinions([answers])[:n], np.random.default_rng(seed))
     columns = columns_of(Preferences(held))
     sides = [np.array([[pair.side(s).summary[c] for c in columns] for pair in held.pairs]) for s in ("a", "b")]
     predicted = model.predict([Preference(a, b, None) for a, b in zip(*sides, strict=True)]) > 0.5
-    p = sigmoid(differences(listener, held, scale_of(judged)))
-    return float(np.where(predicted, p, 1.0 - p).mean() / np.maximum(p, 1.0 - p).mean())
+    liked = differences(listener, held, scale_of(judged))
+    p = sigmoid(liked)
+    share = np.where(predicted, p, 1.0 - p).mean() / np.maximum(p, 1.0 - p).mean()
+    return Found(float(share), float((predicted == (liked > 0))[liked != 0].mean()))
 
 
 def _learned(judged: ListeningSet, listeners: list[Listener], seed: int) -> Learned:

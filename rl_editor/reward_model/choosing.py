@@ -1,13 +1,12 @@
 """Which pair would tell most: active selection for Bradley-Terry models.
 
-A pair's difference of features x is answered with chance p = sigmoid(w . x). An answer adds p (1 - p) x x' to what is
-known of w, whose covariance then is S = (prior + sum p (1 - p) x x')^-1 (Laplace). Asked next is the pair after which
-the utilities of all pairs are known best, that is for which the mean variance x' S x over the pool falls most:
+A pair's difference of features x is answered with chance p = sigmoid(w . x). An answer adds h x x', h = p (1 - p), to
+what is known of w, whose covariance then is S = (prior + sum h x x')^-1 (Laplace). Asked next is the pair whose answer
+makes the volume of S shrink most (D-optimality; Chaloner & Verdinelli 1995, "Bayesian experimental design: a review"):
 
-    gain(x) = h x' S C S x / (1 + h x' S x),   h = p (1 - p),  C = mean over the pool of x x'
+    gain(x) = log(1 + h x' S x)
 
-(V-optimality; Chaloner and Verdinelli 1995, "Bayesian experimental design: a review"). Sure answers tell little, and
-so do differences that were asked about before.
+Sure answers tell little, and so do differences that were asked about before.
 """
 
 from collections.abc import Sequence
@@ -78,10 +77,7 @@ def _gains(
     covariance: Float[np.ndarray, "features features"],
     h: Float[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, " pairs"]:
-    reached = x @ covariance
-    pool = x.T @ x / len(x)
-    own = np.einsum("nf,nf->n", reached, x)
-    return np.asarray(h * np.einsum("nf,fg,ng->n", reached, pool, reached) / (1.0 + h * own))
+    return np.asarray(np.log1p(h * np.einsum("nf,nf->n", x @ covariance, x)))
 
 
 def _standardised(x: Float[np.ndarray, "pairs features"]) -> Float[np.ndarray, "pairs features"]:
