@@ -19,6 +19,7 @@ from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.exporters import SUFFIXES, ExportFormat
 from rl_editor.files import write_text
+from rl_editor.preferences.commands import app as preferences_app
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(help="The side cache of features, stems and labels.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
+app.add_typer(preferences_app, name="preferences")
 
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
 PIPELINE_POLICIES: Mapping[str, Path] = {"ppo": Path("models/ppo/best.pt"), "bc": Path("models/bc/bc_best.pt")}
@@ -411,6 +413,22 @@ def profile(
         _say({each.style: to_dict(each) for each in found}, as_json=True)
     else:
         typer.echo(table(found), err=True)
+
+
+@app.command()
+def listen(
+    folder: Annotated[Path, typer.Argument(metavar="SET", help="Folder of a listening set.")],
+    port: Annotated[
+        int, typer.Option(help="To listen at, on this machine only; 0 takes a free one.", min=0, max=65535)
+    ] = 8765,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Serve a page where people judge the pairs of a listening set, by ear and blind. Ctrl-C ends it."""
+    from rl_editor.judgements.sets import ListeningSet
+    from rl_editor.reward_model.choosing import ActiveChooser
+    from rl_editor.server import serve
+
+    serve(folder, port=port, open_page=open_page, choose=ActiveChooser(ListeningSet.load(folder)))
 
 
 @app.command()

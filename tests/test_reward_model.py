@@ -5,10 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from opinion_sets import heard, random_set
 
+from benchmarks.preferences.listeners import Listener, certainty, differences, scale_of, session
+from rl_editor.config import RewardModelConfig
 from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.judgements import Judgement, Presentation, Rating
+from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model import FEATURES, Preference, RewardModel
+from rl_editor.reward_model.bradley_terry import Comparisons, fit
+from rl_editor.reward_model.choosing import ActiveChooser, most_telling
+from rl_editor.reward_model.learning import learn, load_learned
+from rl_editor.reward_model.model import folds_of
+from rl_editor.reward_model.opinions import columns_of, opinions, rated
+from rl_editor.reward_model.opinions import judged as judged_pairs
 
 N = len(SUMMARY_NAMES)
 TRANSITION, LENGTH = SUMMARY_NAMES.index("transition_faults"), SUMMARY_NAMES.index("output_share")
@@ -102,3 +113,160 @@ def test_saved_and_loaded_it_scores_the_same(tmp_path: Path) -> None:
     for name in ("other.json", "missing.json"):
         with pytest.raises(CheckpointError, match="no reward model"):
             RewardModel.load(tmp_path / name)
+
+
+class TestHabits:
+    """Listeners who mind order or length, alone or beside a taste."""
+
+    def test_two_weights_by_hand(self) -> None:
+        # Without features, a listener who chose the first in 30 of 40 answers: with the penalty of the habit, 0.3, the
+        # order's weight v solves 30 - 40 sigmoid(v) = 0.3 v, a little below log 3.
+        data = Comparisons(
+            np.zeros((40, 1)), np.tile([1.0, 0.0, 0.0], (40, 1)), np.repeat([1.0, 0.0], [30, 10]),
+            np.zeros(40, np.int64), np.ones(40),
+        )  # fmt: skip
+        (v, length, loudness), *_ = fit(data, ridge=1.0, n_listeners=1).habits
+        assert 30 - 40 / (1 + np.exp(-v)) == pytest.approx(0.3 * v, abs=1e-6)
+        assert (length, loudness) == (0.0, 0.0)
+
+    def test_who_answers_at_random_is_trusted_less(self) -> None:
+        found = random_set()
+        sure, random = Listener("sure", {"joins": -2.0}), Listener("random")
+        model = RewardModel()
+        model.fit(opinions([session(found, [sure, random], 300, np.random.default_rng(0))]), np.random.default_rng(0))
+        assert model.habits["sure"].trust > 1.0 > 0.5 > model.habits["random"].trust >= 0.0
+
+    @pytest.mark.parametrize("habit", [{"order": 1.5}, {"length": 2.0}])
+    def test_a_habit_beside_a_taste_is_told_from_it(self, habit: dict[str, float]) -> None:
+        found = random_set()
+        listener = Listener("Bo", {"energy_rank": 1.5}, **habit)
+        model = RewardModel()
+        model.fit(opinions([session(found, [listener], 250, np.random.default_rng(1))]), np.random.default_rng(1))
+        weights = {name: weight for name, (weight, _) in model.weights.items()}
+        assert max(weights, key=lambda name: abs(weights[name])) == "energy_rank"
+        assert weights["energy_rank"] > 2 * max(abs(w) for name, w in weights.items() if name != "energy_rank")
+        assert getattr(model.habits["Bo"], next(iter(habit))) > 0.5
+
+    @pytest.mark.parametrize("habit", [{"order": 2.0}, {"length": 2.0}, {}])
+    def test_habits_without_a_taste_leave_no_reward(self, habit: dict[str, float]) -> None:
+        found = random_set()
+        statuses = []
+        for seed in range(4):
+            answers = session(found, [Listener("Cy", **habit)], 200, np.random.default_rng(seed))
+            learned = learn([answers], RewardModelConfig(), np.random.default_rng(seed))
+            statuses.append(learned.status)
+            assert (learned.model is None) == (learned.status != "learned")
+        assert statuses.count("no taste") >= 3  # a coin looks like a taste in one of 40 sessions
+
+
+class TestLearn:
+    """From answers to a model, or none."""
+
+    def test_no_answers_are_none(self, tmp_path: Path) -> None:
+        learned = learn([], RewardModelConfig(), np.random.default_rng(0))
+        assert (learned.status, learned.metrics()) == ("none", {"judgements": 0.0, "learned": 0.0})
+        learned.save(tmp_path)
+        assert load_learned(tmp_path) is None
+        with pytest.raises(CheckpointError, match="run the stage reward_model"):
+            load_learned(tmp_path / "elsewhere")
+
+    def test_too_few_are_refused_with_the_number(self) -> None:
+        answers = session(random_set(), [Listener("Ann", {"joins": -2.0})], 60, np.random.default_rng(0))
+        told = [
+            j for j in answers.judgements if j.choice != "unsure" and not j.presentation.pair_id.startswith("anchor")
+        ]
+        few = Preferences(answers.listening_set, tuple(told[:59]))
+        learned = learn([few], RewardModelConfig(), np.random.default_rng(0))
+        assert learned.status == "too few"
+        assert "59 judgements, at least 60 are needed" in learned.reason
+        enough = Preferences(answers.listening_set, tuple(told[:60]))
+        assert learn([enough], RewardModelConfig(), np.random.default_rng(0)).status == "learned"
+
+    def test_enough_are_learned_and_predict_held_out_answers(self, tmp_path: Path) -> None:
+        found = random_set()
+        listener = Listener("Ann", {"joins": -1.0, "energy_rank": 1.0})
+        learned = learn(
+            [session(found, [listener], 200, np.random.default_rng(0))], RewardModelConfig(), np.random.default_rng(0)
+        )
+        assert learned.trial is not None
+        assert learned.status == "learned"
+        assert learned.trial.low > 0.5
+        assert learned.trial.accuracy == pytest.approx(certainty(listener, found), abs=0.07)
+        assert learned.trial.calibration_error < 0.1
+        learned.save(tmp_path)
+        model = load_learned(tmp_path)
+        assert model is not None
+        assert model.weights == learned.model.weights
+
+    def test_songs_are_never_on_both_sides_of_a_split(self) -> None:
+        groups = ["a"] * 5 + ["b"] * 4 + ["c"] * 3 + ["d"] * 2 + ["e"] + ["f"]
+        folds = folds_of(groups, 3)
+        assert all(len({f for g, f in zip(groups, folds, strict=True) if g == name}) == 1 for name in set(groups))
+        assert sorted(np.bincount(folds).tolist()) == [5, 5, 6]  # 16, dealt out by size
+
+
+class TestOpinions:
+    """Answers as comparisons."""
+
+    def test_sides_ties_and_silence(self) -> None:
+        found = random_set(1, 4, n_anchors=1)
+        first = found.pairs[0]
+        asked = [Presentation(str(i), "Ann", p.pair_id, "b", False) for i, p in enumerate(found.pairs)]
+        choices = ("first", "second", "same", "unsure", "first")
+        answers = tuple(Judgement(a, c) for a, c in zip(asked, choices, strict=True))  # type: ignore[arg-type]
+        told = judged_pairs(Preferences(found, answers))
+        assert [p.first_preferred for p in told] == [True, False, None]  # "can't tell" and the anchor say nothing here
+        assert np.array_equal(told[0].first, first.b.summary)
+        assert np.array_equal(told[0].second, first.a.summary)
+        assert {p.group for p in told} == {"song 0"}
+
+    def test_ratings_of_one_song_by_one_listener_are_compared(self) -> None:
+        edits = [heard(song, f"{song}{i}", np.full(len(SUMMARY_NAMES), 0.5)) for song in "xy" for i in range(3)]
+        found = ListeningSet("rated", 0, SUMMARY_NAMES, (), tuple(edits))
+        given = [("Ann", "x0", 8), ("Ann", "x1", 3), ("Ann", "x2", 3), ("Ann", "y0", 9), ("Bo", "x1", 10)]
+        ratings = tuple(Rating(str(i), *each) for i, each in enumerate(given))
+        told = rated(Preferences(found, (), ratings))
+        assert [(p.listener, p.first_preferred, p.weight, p.ordered) for p in told] == [
+            ("Ann", True, 0.5, False),  # 8 against 3
+            ("Ann", True, 0.5, False),  # and against the other 3; 3 against 3 says nothing, nor do y0 and Bo's alone
+        ]
+
+    def test_a_set_of_another_version_is_refused(self) -> None:
+        found = ListeningSet("old", 0, ("joins",), ())
+        with pytest.raises(DatasetError, match="its summaries lack tempo_faults"):
+            columns_of(Preferences(found))
+
+
+class TestChoosing:
+    """Active selection."""
+
+    def test_the_most_telling_first(self) -> None:
+        first = np.zeros((3, N))
+        second = np.zeros((3, N))
+        first[0, TRANSITION], first[1, TRANSITION] = 0.1, 5.0  # a small and a large difference of one kind
+        first[2, SUMMARY_NAMES.index("joins")] = 2.0  # and one of another
+        assert sorted(most_telling(first, second, 2)) == [1, 2]
+
+    def test_it_does_not_ask_again_what_it_knows(self) -> None:
+        found = random_set(2, 40)
+        answers = session(
+            found, [Listener("Ann", {"joins": -1.0})], 30, np.random.default_rng(0), choose=ActiveChooser(found)
+        )
+        asked = [j.presentation.pair_id for j in answers.judgements if not j.presentation.repeat]
+        assert len(set(asked)) == len(asked)
+
+    def test_fewer_judgements_are_enough(self) -> None:
+        judged_set, other = random_set(12, 40, seed=1), random_set(12, 40, seed=2)
+        listener = Listener("Ann", {"joins": -1.0, "energy_rank": 1.0, "replayed": -0.6})
+        truth = differences(listener, other, scale_of(other)) > 0
+        pairs = [Preference(np.array(p.a.summary), np.array(p.b.summary), None) for p in other.pairs]
+
+        def ranked(n: int, seed: int, choose: ActiveChooser | None) -> float:
+            answers = session(judged_set, [listener], n, np.random.default_rng(seed), choose=choose)
+            model = RewardModel(ridge=3.0)
+            model.fit(opinions([answers]), np.random.default_rng(seed))
+            return float(((model.predict(pairs) > 0.5) == truth).mean())
+
+        active = np.mean([ranked(90, seed, ActiveChooser(judged_set)) for seed in range(4)])
+        chance = np.mean([ranked(150, seed, None) for seed in range(4)])
+        assert active > chance  # with 60 % of the judgements

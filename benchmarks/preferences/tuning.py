@@ -1,7 +1,8 @@
 """PPO with and without a reward learned from a simulated listener: whose edits does the listener prefer?
 
 Reads what ``make repro`` left (``data``, ``models/bc``). The listener judges pairs of songs that are not held out; the
-policies edit the held-out ones to the editor's length; the listener compares whole edits, and excerpts where they differ.
+policies edit the held-out ones to the editor's length; the listener compares whole edits, and excerpts where they
+differ.
 """
 
 from collections.abc import Mapping
@@ -103,9 +104,7 @@ def _means(result: EvaluationResult) -> Mapping[str, float]:
     return by_song.groupby("method").mean().to_dict()
 
 
-def _liked(
-    result: EvaluationResult, method: str, listener: Listener, scale: np.ndarray, config: Config
-) -> Liked:
+def _liked(result: EvaluationResult, method: str, listener: Listener, scale: np.ndarray, config: Config) -> Liked:
     calculator = RewardCalculator(config)
     whole, cut, differ = [], [], []
     for example in result.examples:

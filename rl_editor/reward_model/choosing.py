@@ -1,12 +1,13 @@
 """Which pair would tell most: active selection for Bradley-Terry models.
 
 A pair's difference of features x is answered with chance p = sigmoid(w . x). An answer adds h x x', h = p (1 - p), to
-what is known of w, whose covariance then is S = (prior + sum h x x')^-1 (Laplace). Asked next is the pair whose answer
-makes the volume of S shrink most (D-optimality; Chaloner & Verdinelli 1995, "Bayesian experimental design: a review"):
+what is known of w, whose covariance then is S = (prior + sum h x x')^-1 (Laplace). Asked next is the pair after which
+the utilities of all pairs are known best, that is for which the mean variance x' S x over the pool falls most:
 
-    gain(x) = log(1 + h x' S x)
+    gain(x) = h x' S C S x / (1 + h x' S x),   C = mean over the pool of x x'
 
-Sure answers tell little, and so do differences that were asked about before.
+(V-optimality; Chaloner & Verdinelli 1995, "Bayesian experimental design: a review"). Sure answers tell little, and so
+do differences that were asked about before.
 """
 
 from collections.abc import Sequence
@@ -77,7 +78,9 @@ def _gains(
     covariance: Float[np.ndarray, "features features"],
     h: Float[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, " pairs"]:
-    return np.asarray(np.log1p(h * np.einsum("nf,nf->n", x @ covariance, x)))
+    reached, pool = x @ covariance, x.T @ x / len(x)
+    own = np.einsum("nf,nf->n", reached, x)
+    return np.asarray(h * np.einsum("nf,fg,ng->n", reached, pool, reached) / (1.0 + h * own))
 
 
 def _standardised(x: Float[np.ndarray, "pairs features"]) -> Float[np.ndarray, "pairs features"]:

@@ -86,13 +86,20 @@ class RewardModel:
         self.n_members, self.doubt, self.ridge = n_members, doubt, ridge
         self._fitted: _Fitted | None = None
 
-    def fit(self, preferences: Sequence[Preference], generator: np.random.Generator) -> None:
+    def fit(
+        self, preferences: Sequence[Preference], generator: np.random.Generator, *, least: int = MIN_JUDGEMENTS
+    ) -> None:
         """Learn from comparisons.
 
+        Args:
+            preferences: what was said.
+            generator: resamples.
+            least: fewer comparisons are refused.
+
         Raises:
-            DatasetError: fewer than ``MIN_JUDGEMENTS``.
+            DatasetError: there are fewer.
         """
-        require_enough(len(preferences))
+        _require(len(preferences), least)
         scale = _scale_of(preferences)
         data, listeners = _comparisons(preferences, scale), _listeners(preferences)
         if self.ridge is None:
@@ -196,15 +203,10 @@ class _Fitted(NamedTuple):
     habits: dict[str, Habit]
 
 
-def require_enough(n_judgements: int) -> None:
-    """Refuse to learn from less than can be learned from.
-
-    Raises:
-        DatasetError: fewer than ``MIN_JUDGEMENTS``.
-    """
-    if n_judgements < MIN_JUDGEMENTS:
+def _require(n_judgements: int, least: int) -> None:
+    if n_judgements < least:
         raise DatasetError(
-            f"preferences: {n_judgements} judgements, at least {MIN_JUDGEMENTS} are needed "
+            f"preferences: {n_judgements} judgements, at least {least} are needed "
             f"({MIN_JUDGEMENTS_PER_WEIGHT} for each of {len(FEATURES) + 1} weights); judge more pairs"
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rl_editor.reward_model.bradley_terry import ridged_logistic
-from rl_editor.reward_model.model import FOLDS, MIN_JUDGEMENTS, Preference, RewardModel, folds_of
+from rl_editor.reward_model.model import FOLDS, Preference, RewardModel, folds_of
 
 FEW_SONGS = 8
 DRAWS = 1000
@@ -72,10 +72,10 @@ def held_out_trial(preferences: Sequence[Preference], generator: np.random.Gener
     for fold in range(FOLDS):
         rest = [p for p, f in zip(preferences, folds, strict=True) if f != fold]
         held = np.flatnonzero(folds == fold)
-        if len(rest) < MIN_JUDGEMENTS or not len(held):
+        if not rest or not len(held):
             return None
         model = RewardModel(n_members=1)
-        model.fit(rest, np.random.default_rng(fold))
+        model.fit(rest, np.random.default_rng(fold), least=1)
         chances[held] = model.predict([p for p, f in zip(preferences, folds, strict=True) if f == fold])
     said = np.array([p.ordered and p.first_preferred is not None for p in preferences])
     if not said.any():

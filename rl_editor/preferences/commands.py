@@ -1,0 +1,118 @@
+"""``rl-editor preferences``: what listeners answered, taken out of a listening set, and what it means."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rl_editor.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rl_editor.judgements.sets import Preferences
+
+app = typer.Typer(help="What listeners answered.", no_args_is_help=True)
+
+COLLECTED = Path("data/preferences")
+Set = Annotated[Path, typer.Argument(metavar="SET", help="Folder of the listening set; its page may be open.")]
+
+
+@app.command()
+def export(
+    folder: Set,
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")],
+    ratings: Annotated[bool, typer.Option("--ratings", help="The ratings of whole edits instead.")] = False,
+) -> None:
+    """Write answers as CSV, one row each, with how both sides were made."""
+    from rl_editor.files import write_text
+    from rl_editor.judgements.log import read_answers
+    from rl_editor.preferences.tables import judgements_table, ratings_table, to_csv
+
+    found = read_answers(folder)
+    table = ratings_table(found) if ratings else judgements_table(found)
+    write_text(output, to_csv(table))
+    typer.echo(f"{output}: {len(table)} {'ratings' if ratings else 'judgements'}", err=True)
+
+
+@app.command()
+def collect(
+    folder: Set,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="JSON to write; default: data/preferences/NAME.json.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Keep the answers and what they are about, without audio, to learn from."""
+    from rl_editor.judgements.log import read_answers
+
+    found = read_answers(folder)
+    name = found.listening_set.name
+    if output is None and (Path(name).name != name or not name):
+        raise ConfigError(f"{folder}: the set's name {name!r} is no name of a file; say with -o where to write")
+    path = output or COLLECTED / f"{name}.json"
+    found.save(path)
+    choices = Counter[str](judgement.choice for judgement in found.judgements)
+    listeners = {j.presentation.listener for j in found.judgements} | {r.listener for r in found.ratings}
+    counts: dict[str, int] = {"listeners": len(listeners), "judgements": len(found.judgements)}
+    counts |= choices
+    counts["ratings"] = len(found.ratings)
+    if as_json:
+        typer.echo(json.dumps({"file": str(path), **counts}, sort_keys=True, ensure_ascii=False))
+    else:
+        said = ", ".join(f"{count} {what}" for what, count in counts.items())
+        typer.echo(f"{path}: {said}", err=True)
+
+
+@app.command()
+def report(
+    answers: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SET|FILE]...", help="Listening sets, or files of collected answers; default: data/preferences."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write a page, its picture and numbers to.")
+    ] = None,
+    params: Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Say how far listeners can be trusted, which ways of editing they prefer, and what may be learned."""
+    import numpy as np
+
+    from rl_editor.command import read_settings
+    from rl_editor.config import Config
+    from rl_editor.preferences.pages import write_report
+    from rl_editor.preferences.report import report as report_on
+    from rl_editor.preferences.words import screen
+
+    config = Config.from_dict(read_settings(params)) if params else Config()
+    collected = [found for path in answers or (COLLECTED,) for found in _answers(path)]
+    found = report_on(collected, config.reward_model, np.random.default_rng(config.training.seed))
+    if output is not None:
+        page = write_report(found, output)
+        typer.echo(f"{page}: written", err=True)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), sort_keys=True, ensure_ascii=False))
+    else:
+        typer.echo(screen(found), err=True)
+
+
+def _answers(path: Path) -> "list[Preferences]":
+    """Answers in a file, a listening set, or a folder of files.
+
+    Raises:
+        DatasetError: a file is no such file.
+        ConfigError: there is nothing there.
+    """
+    from rl_editor.judgements.log import read_answers
+    from rl_editor.judgements.sets import SET_FILE, Preferences, load_folder
+
+    if path.is_file():
+        return [Preferences.load(path)]
+    if (path / SET_FILE).is_file():
+        return [read_answers(path)]
+    if not path.is_dir():
+        raise ConfigError(f"{path}: no such file or folder; name a listening set, or a file of collected answers")
+    return load_folder(path)

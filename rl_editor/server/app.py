@@ -1,0 +1,148 @@
+"""The paths of the server; docs/listening.md lists them.
+
+Handlers do their work between two awaits at most: reading the body, then one event at a time, forced to disk before
+the answer goes out.
+"""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from rl_editor.errors import said
+from rl_editor.preferences.tables import judgements_table, ratings_table, to_csv
+from rl_editor.server.guards import HEADERS, Guards
+from rl_editor.server.opening import MEDIA_TYPES
+from rl_editor.server.study import Refused, Study
+from rl_editor.server.wire import MOST_BODY_BYTES, Answer, Asking, Rate, Sent, Undo, read
+
+PAGE = "index.html"
+STATIC = {
+    "app.js": "text/javascript",
+    "api.js": "text/javascript",
+    "compare.js": "text/javascript",
+    "deck.js": "text/javascript",
+    "moments.js": "text/javascript",
+    "player.js": "text/javascript",
+    "rate.js": "text/javascript",
+    "waves.js": "text/javascript",
+    "wavesurfer.esm.js": "text/javascript",
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+"""Every static file that is served, and its type."""
+
+_LOG = logging.getLogger(__name__)
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(study: Study) -> ASGIApp:
+    """The application; one process, one event loop."""
+    folder = files("rl_editor.server") / "static"
+    page = (folder / PAGE).read_text(encoding="utf-8")
+    static = {name: (folder / name).read_bytes() for name in STATIC}
+
+    async def index(_: Request) -> Response:
+        nonce = secrets.token_urlsafe(16)  # for the styles that wavesurfer.js makes
+        policy = f"{HEADERS['Content-Security-Policy']}; style-src 'self' 'nonce-{nonce}'"
+        headers = {"Content-Security-Policy": policy}
+        return Response(page.replace("{{ nonce }}", nonce), headers=headers, media_type="text/html")
+
+    async def static_file(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in STATIC:
+            return Response("Not Found", 404, media_type="text/plain")
+        return Response(static[name], media_type=STATIC[name])
+
+    async def about(_: Request) -> Response:
+        return JSONResponse(study.about())
+
+    async def ask(request: Request) -> Response:
+        return JSONResponse(study.asked((await _sent(request, Asking)).listener))
+
+    async def answer(request: Request) -> Response:
+        given = await _sent(request, Answer)
+        study.answer(given)
+        return JSONResponse(study.asked(given.listener))
+
+    async def undo(request: Request) -> Response:
+        given = await _sent(request, Undo)
+        study.undo(given.listener, given.presentation_id)
+        return JSONResponse(study.asked(given.listener))
+
+    async def ratings(request: Request) -> Response:
+        return JSONResponse(study.ratings((await _sent(request, Asking)).listener))
+
+    async def rate(request: Request) -> Response:
+        given = await _sent(request, Rate)
+        study.rate(given)
+        return JSONResponse(study.ratings(given.listener))
+
+    async def audio(request: Request) -> Response:
+        path = study.audio(request.path_params["key"])
+        return Response(path.read_bytes(), media_type=MEDIA_TYPES[path.suffix.lower()])
+
+    async def answers_csv(_: Request) -> Response:
+        return _csv(to_csv(judgements_table(study.preferences())), "answers.csv")
+
+    async def ratings_csv(_: Request) -> Response:
+        return _csv(to_csv(ratings_table(study.preferences())), "ratings.csv")
+
+    get: dict[str, Handler] = {
+        "/": index,
+        "/static/{name}": static_file,
+        "/audio/{key}": audio,
+        "/api/set": about,
+        "/answers.csv": answers_csv,
+        "/ratings.csv": ratings_csv,
+    }
+    post: dict[str, Handler] = {
+        "/api/next": ask,
+        "/api/answer": answer,
+        "/api/undo": undo,
+        "/api/ratings": ratings,
+        "/api/rate": rate,
+    }
+    app = Starlette(
+        routes=[Route(path, handler, methods=["GET"]) for path, handler in get.items()]
+        + [Route(path, handler, methods=["POST"]) for path, handler in post.items()],
+        exception_handlers={Refused: _refused, OSError: _disk, Exception: _fault},
+    )
+    app.router.redirect_slashes = False
+    return Guards(app)
+
+
+async def _sent(request: Request, kind: type[Sent]) -> Sent:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BODY_BYTES:
+            raise Refused(413, f"more than {MOST_BODY_BYTES} bytes; that is no answer")
+    return read(kind, bytes(body))
+
+
+def _csv(text: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text, headers=headers, media_type="text/csv")
+
+
+async def _refused(_: Request, error: Any) -> Response:
+    return JSONResponse({"error": str(error)}, error.status)
+
+
+async def _disk(_: Request, error: Any) -> Response:
+    _LOG.error("%s", said(error))
+    words = f"the server cannot use its files: {error.strerror or error}".lower()  # without the name of the file
+    return JSONResponse({"error": words}, 503)
+
+
+async def _fault(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "a fault of the server; what it was is in its log"}, 500)

@@ -1,0 +1,105 @@
+// Talks to the server. What a listener said is kept in this browser until the server has it on disk.
+
+import { audioContext } from "./player.js";
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 4000;
+const TIMEOUT_MS = 15000;
+
+let prefix = "";
+
+/** The server understood, and refuses. */
+export class Refused extends Error {}
+
+/** Show a notice, or none. */
+export function notice(words = "", { trouble = false } = {}) {
+  const element = document.getElementById("notice");
+  element.textContent = words;
+  element.classList.toggle("trouble", trouble);
+}
+
+/** Keep unsent answers apart from those to other sets at the same address. */
+export function useSet(key) {
+  prefix = `rl-editor/${key}/unsent/`;
+}
+
+/** Ask the server; tries again until it answers. Throws Refused. */
+export async function post(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return (await persist(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+}
+
+export async function get(path) {
+  return (await persist(path, {})).json();
+}
+
+/** An audio file, decoded. */
+export async function fetchAudio(path) {
+  const response = await persist(path, {});
+  return audioContext().decodeAudioData(await response.arrayBuffer());
+}
+
+/** Send what must not be lost: kept here under `id` until it is acknowledged or refused. */
+export async function send(id, path, body) {
+  localStorage.setItem(prefix + id, JSON.stringify({ path, body }));
+  return settle(id, path, body);
+}
+
+/** Send what an earlier visit could not. */
+export async function sendKept() {
+  const ids = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
+  for (const key of ids) {
+    const { path, body } = JSON.parse(localStorage.getItem(key));
+    try {
+      await settle(key.slice(prefix.length), path, body);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      notice(`An earlier answer was not taken: ${error.message}.`, { trouble: true });
+    }
+  }
+}
+
+async function settle(id, path, body) {
+  try {
+    const answer = await post(path, body);
+    localStorage.removeItem(prefix + id);
+    return answer;
+  } catch (error) {
+    if (error instanceof Refused) localStorage.removeItem(prefix + id);
+    throw error;
+  }
+}
+
+async function persist(path, options) {
+  let troubled = false;
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+    const { response, problem } = await attempt(path, options);
+    if (response) {
+      if (troubled) notice();
+      if (response.ok) return response;
+      throw new Refused(await reason(response));
+    }
+    troubled = true;
+    notice(`${problem} Nothing is lost; trying again …`, { trouble: true });
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}
+
+async function attempt(path, options) {
+  try {
+    const response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (response.status < 500) return { response };
+    return { problem: `The server has a problem: ${await reason(response)}.` };
+  } catch {
+    return { problem: "The server is not reachable." };
+  }
+}
+
+async function reason(response) {
+  const text = await response.text();
+  try {
+    return JSON.parse(text).error ?? text;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,82 @@
+// The page: who listens, which of the two views is shown, and keys.
+
+import { Refused, get, sendKept, useSet } from "./api.js";
+import { Compare } from "./compare.js";
+import { Rate } from "./rate.js";
+
+const NAME = "rl-editor/listener";
+const views = {
+  compare: new Compare(document.getElementById("compare")),
+  rate: new Rate(document.getElementById("rate")),
+};
+const welcome = document.getElementById("welcome");
+const form = welcome.querySelector("form");
+const field = form.querySelector("input");
+let about;
+let current = null;
+
+async function enter(name) {
+  try {
+    await sendKept();
+    await show(name);
+    localStorage.setItem(NAME, name);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    leave();
+    form.querySelector(".fault").textContent = error.message;
+  }
+}
+
+function leave() {
+  current?.hide();
+  current = null;
+  localStorage.removeItem(NAME);
+  document.body.classList.remove("entered");
+  for (const view of Object.values(views)) view.element.hidden = true;
+  welcome.hidden = false;
+  field.focus();
+}
+
+async function show(name) {
+  const wanted = location.hash === "#rate" && about.n_whole ? "rate" : "compare";
+  current?.hide();
+  current = views[wanted];
+  welcome.hidden = true;
+  document.body.classList.add("entered");
+  document.getElementById("who").textContent = name;
+  for (const [which, view] of Object.entries(views)) view.element.hidden = which !== wanted;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#${wanted}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  await current.show(name);
+}
+
+function pressed(event) {
+  if (!current || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("textarea, input")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (event.repeat && !event.key.startsWith("Arrow")) return;
+  if (event.key === " " && event.target.matches("button, a, summary")) return; // a key on what has the focus
+  if (current.key(event)) event.preventDefault();
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  form.querySelector(".fault").textContent = "";
+  enter(field.value.trim());
+});
+document.getElementById("leave").addEventListener("click", leave);
+document.addEventListener("keydown", pressed);
+// After a click the space bar plays again, instead of pressing the same button once more.
+document.addEventListener("click", (event) => event.detail && event.target.closest("button, summary")?.blur());
+addEventListener("hashchange", () => current && show(document.getElementById("who").textContent));
+
+about = await get("/api/set");
+useSet(about.set);
+document.body.classList.toggle("rates", about.n_whole > 0);
+field.value = localStorage.getItem(NAME) ?? "";
+if (field.value) await enter(field.value);
+else leave();

@@ -1,0 +1,148 @@
+// The pairs: hear both, choose, go on.
+
+import { Refused, notice, post, send } from "./api.js";
+import { Deck, enough } from "./deck.js";
+
+const LEAST_HEARD_S = 1;
+const LETTERS = ["A", "B"];
+const PLACES = ["first", "second"];
+const WORDS = { first: "A is better", second: "B is better", same: "no difference", unsure: "can’t tell" };
+const KEYS = { n: "same", c: "unsure" };
+
+export class Compare {
+  constructor(element) {
+    this.element = element;
+    this.find = (selector) => element.querySelector(selector);
+    this.deck = new Deck(this.find(".deck"), () => this.#refresh());
+    this.comment = this.find("textarea");
+    this.buttons = [...element.querySelectorAll("[data-choice]")];
+    for (const button of this.buttons) button.addEventListener("click", () => this.choose(button.dataset.choice));
+    this.find(".undo").addEventListener("click", () => this.undo());
+    this.state = null;
+    this.busy = false;
+    this.last = null; // what was said last, so that an undo gives its comment back
+  }
+
+  /** Show what comes next for a listener. Throws Refused. */
+  async show(listener) {
+    this.listener = listener;
+    this.last = null;
+    await this.#turn(() => post("/api/next", { listener }));
+  }
+
+  hide() {
+    this.listener = null;
+    this.deck.close();
+  }
+
+  key(event) {
+    if (!this.state?.presentation) {
+      if (event.key === "u") this.undo();
+      return event.key === "u";
+    }
+    const letter = event.key.toLowerCase();
+    const side = ["a", "b"].indexOf(letter);
+    if (side >= 0 && event.shiftKey) this.choose(PLACES[side]);
+    else if (side >= 0 || letter === "1" || letter === "2") this.#hear(side >= 0 ? side : Number(letter) - 1);
+    else if (letter in KEYS) this.choose(KEYS[letter]);
+    else if (letter === "u") this.undo();
+    else return this.deck.key(event.key.length === 1 ? letter : event.key);
+    return true;
+  }
+
+  async choose(choice) {
+    const missing = this.#unheard();
+    if (this.busy || !this.deck.player) return;
+    if (missing.length) {
+      this.#say(`First hear ${missing.join(" and ")} for at least a second.`);
+      return;
+    }
+    const { player } = this.deck;
+    const { presentation_id } = this.state.presentation;
+    const body = {
+      listener: this.listener,
+      presentation_id,
+      choice,
+      played_first: player.playedFirst === null ? null : PLACES[player.playedFirst],
+      n_switches: player.nSwitches,
+      seconds: Math.round(performance.now() - this.shownAt) / 1000,
+      comment: this.comment.value.trim(),
+    };
+    player.pause();
+    this.last = body;
+    await this.#turn(() => send(presentation_id, "/api/answer", body), {
+      chosen: choice,
+      words: `Saved: ${WORDS[choice]}.`,
+    });
+  }
+
+  async undo() {
+    if (this.busy || !this.state?.undo) return;
+    const taken = this.state.undo;
+    await this.#turn(() => post("/api/undo", { listener: this.listener, presentation_id: taken }), {
+      words: "Your last answer was taken back; this is that pair again.",
+      comment: this.last?.presentation_id === taken ? this.last.comment : "",
+    });
+  }
+
+  /** One exchange with the server, and what it leads to. */
+  async #turn(exchange, { chosen = null, words = "", comment = "" } = {}) {
+    const { listener } = this;
+    this.busy = true;
+    this.#refresh(chosen);
+    let shown;
+    try {
+      shown = { state: await exchange(), words, comment };
+    } catch (error) {
+      if (!(error instanceof Refused) || !this.state) throw error;
+      notice(`Not taken: ${error.message}.`, { trouble: true });
+      shown = { state: await post("/api/next", { listener }), words: "", comment };
+    } finally {
+      this.busy = false;
+    }
+    if (this.listener === listener) await this.#render(shown);
+  }
+
+  async #render({ state, words, comment }) {
+    this.state = state;
+    const { n_done, n_planned } = state.progress;
+    this.find("progress").max = Math.max(n_planned, 1);
+    this.find("progress").value = n_done;
+    this.find(".count").textContent = `${n_done} of ${n_planned} done`;
+    this.find(".undo").hidden = !state.undo;
+    this.find(".question").hidden = !state.presentation;
+    this.find(".finished").hidden = Boolean(state.presentation);
+    this.comment.value = comment;
+    this.deck.close();
+    this.#say(words);
+    this.#refresh();
+    if (!state.presentation) return;
+    const sides = PLACES.map((place, i) => ({ ...state.presentation[place], letter: LETTERS[i] }));
+    if (await this.deck.load(sides)) this.shownAt = performance.now();
+    this.#refresh();
+  }
+
+  #hear(side) {
+    if (this.deck.player) this.deck.hear(side);
+  }
+
+  #unheard() {
+    const { player } = this.deck;
+    return player ? LETTERS.filter((_, side) => !enough(player, side, LEAST_HEARD_S)) : LETTERS;
+  }
+
+  #refresh(chosen = null) {
+    const missing = this.#unheard();
+    const open = !this.busy && missing.length === 0;
+    for (const button of this.buttons) {
+      button.setAttribute("aria-disabled", !open);
+      if (!this.busy || chosen) button.classList.toggle("chosen", button.dataset.choice === chosen);
+    }
+    const still = missing.length === 2 ? "Hear both" : `Hear ${missing[0]}`;
+    this.find(".gate").textContent = missing.length ? `${still} for at least a second, then choose.` : "Your choice:";
+  }
+
+  #say(words) {
+    this.find(".said").textContent = words;
+  }
+}

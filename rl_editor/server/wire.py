@@ -1,0 +1,86 @@
+"""What clients send, checked field by field; nothing is converted, nothing unknown is taken."""
+
+import re
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from rl_editor.errors import DatasetError
+from rl_editor.judgements import MOST_COMMENT, RATINGS, Choice, listener_name
+from rl_editor.server.study import Refused
+
+MOST_BODY_BYTES = 1 << 16
+"""A comment of ``MOST_COMMENT`` characters takes 12 bytes for each at most, written as JSON escapes."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _listener(name: str) -> str:
+    try:
+        return listener_name(name)
+    except DatasetError as error:
+        raise ValueError(str(error)) from None
+
+
+def _legible(comment: str) -> str:
+    return _CONTROL.sub(" ", comment.replace("\r\n", "\n")).strip()
+
+
+Listener = Annotated[str, AfterValidator(_listener)]
+Comment = Annotated[str, Field(max_length=MOST_COMMENT), AfterValidator(_legible)]
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Asking(_Sent):
+    """A listener asks for what comes next."""
+
+    listener: Listener
+
+
+class Answer(_Sent):
+    """A listener answers; ``seconds`` from presentation to answer."""
+
+    listener: Listener
+    presentation_id: Key
+    choice: Choice
+    played_first: Literal["first", "second"] | None = None
+    n_switches: int = Field(default=0, ge=0, le=1_000_000)
+    seconds: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    comment: Comment = ""
+
+
+class Undo(_Sent):
+    """A listener takes the latest answer back, which is this one."""
+
+    listener: Listener
+    presentation_id: Key
+
+
+class Rate(_Sent):
+    """A listener rates a whole edit; ``rating_id`` is drawn by the client and the same when it is sent again."""
+
+    listener: Listener
+    rating_id: Key
+    edit: Key
+    rating: int = Field(ge=RATINGS[0], le=RATINGS[-1])
+    comment: Comment = ""
+
+
+Sent = TypeVar("Sent", bound=_Sent)
+
+
+def read(kind: type[Sent], body: bytes) -> Sent:
+    """What was sent, as a value.
+
+    Raises:
+        Refused: it is no JSON, a field is missing, unknown, of the wrong type or out of bounds.
+    """
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        faults = [(".".join(map(str, each["loc"])) or "body", each["msg"]) for each in error.errors()]
+        raise Refused(400, "; ".join(f"{where}: {words}" for where, words in faults)) from None

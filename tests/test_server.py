@@ -1,0 +1,430 @@
+"""The server of the listening page: its API, what it does not tell, what it refuses, what survives."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from listening_sets import SECRETS, make_set
+
+pytest.importorskip("starlette", reason="the extra `listen` is not installed")
+
+from starlette.testclient import TestClient
+
+from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.judgements.log import read_answers
+from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE
+from rl_editor.server.app import STATIC, create_app
+from rl_editor.server.opening import opened
+from rl_editor.server.running import loopback_sockets
+from rl_editor.server.wire import MOST_BODY_BYTES
+
+BASE = "http://127.0.0.1:8765"
+
+
+@contextmanager
+def client_of(folder: Path, **options: Any) -> Iterator[TestClient]:
+    with opened(folder, **options) as study:
+        yield TestClient(create_app(study), base_url=BASE, raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("original")
+    make_set(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "set"))
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[TestClient]:
+    with client_of(folder) as client:
+        yield client
+
+
+def ask(client: TestClient, listener: str = "Ann") -> dict[str, Any]:
+    response = client.post("/api/next", json={"listener": listener})
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+def answer_to(state: dict[str, Any], choice: str = "first", **fields: Any) -> dict[str, Any]:
+    shown = {"listener": state["listener"], "presentation_id": state["presentation"]["presentation_id"]}
+    return {**shown, "choice": choice, "played_first": "second", "n_switches": 3, "seconds": 12.5, **fields}
+
+
+def events(folder: Path) -> list[str]:
+    return [json.loads(line)["event"] for line in (folder / ANSWERS).read_text(encoding="utf-8").splitlines()]
+
+
+class TestSession:
+    def test_an_answer_is_kept_with_the_side_that_it_means(self, client: TestClient, folder: Path) -> None:
+        state = ask(client)
+        assert state["progress"] == {"n_done": 0, "n_planned": 5}  # 4 pairs, 1 anchor; too few for repeats
+        after = client.post("/api/answer", json=answer_to(state, comment=" louder\r\nmiddle\x00 ")).json()
+        assert (after["progress"]["n_done"], after["undo"]) == (1, state["presentation"]["presentation_id"])
+        assert after["presentation"]["presentation_id"] != state["presentation"]["presentation_id"]
+        (judgement,) = read_answers(folder).judgements
+        assert judgement.preferred == judgement.presentation.first
+        assert judgement.played_first == judgement.presentation.second
+        assert (judgement.n_switches, judgement.seconds, judgement.comment) == (3, 12.5, "louder\nmiddle")
+        assert judgement.at.endswith("+00:00")
+
+    def test_a_pair_is_logged_as_presented_once(self, client: TestClient, folder: Path) -> None:
+        assert ask(client) == ask(client)
+        assert events(folder) == ["presented"]
+
+    def test_a_whole_set_ends(self, client: TestClient) -> None:
+        state = ask(client)
+        for choice in ("first", "second", "same", "unsure", "first"):
+            state = client.post("/api/answer", json=answer_to(state, choice)).json()
+        assert state["presentation"] is None
+        assert state["progress"] == {"n_done": 5, "n_planned": 5}
+
+    def test_an_answer_sent_again_counts_once(self, client: TestClient, folder: Path) -> None:
+        answer = answer_to(ask(client))
+        first, again = (client.post("/api/answer", json=answer) for _ in range(2))
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert first.json() == again.json()
+        assert events(folder) == ["presented", "judged", "presented"]
+        other = client.post("/api/answer", json=answer | {"choice": "second"})
+        assert other.status_code == 409
+        assert "answered before" in other.json()["error"]
+
+    def test_undo_opens_the_latest_again(self, client: TestClient, folder: Path) -> None:
+        state = ask(client)
+        after = client.post("/api/answer", json=answer_to(state)).json()
+        undo = {"listener": "Ann", "presentation_id": after["undo"]}
+        undone, again = (client.post("/api/undo", json=undo).json() for _ in range(2))
+        assert undone == again == state  # taking back twice is taking back once
+        assert events(folder)[-1] == "undone"
+        client.post("/api/answer", json=answer_to(state, "second"))
+        assert [j.choice for j in read_answers(folder).judgements] == ["second"]
+
+    def test_only_the_latest_is_taken_back(self, client: TestClient) -> None:
+        first = ask(client)
+        client.post("/api/answer", json=answer_to(client.post("/api/answer", json=answer_to(first)).json()))
+        old = {"listener": "Ann", "presentation_id": first["presentation"]["presentation_id"]}
+        assert client.post("/api/undo", json=old).status_code == 409
+
+    def test_listeners_do_not_meet(self, client: TestClient, folder: Path) -> None:
+        ann, bob = ask(client, "Ann"), ask(client, "Bob")
+        stolen = client.post("/api/answer", json=answer_to(ann) | {"listener": "Bob"})
+        assert (stolen.status_code, stolen.json()["error"]) == (409, "this pair was put before another listener")
+        client.post("/api/answer", json=answer_to(ann))
+        assert client.post("/api/answer", json=answer_to(ann) | {"listener": "Bob"}).status_code == 409
+        assert ask(client, "Bob") == bob
+        assert [j.presentation.listener for j in read_answers(folder).judgements] == ["Ann"]
+
+    def test_the_chooser_chooses(self, folder: Path) -> None:
+        with client_of(folder, choose=lambda pairs, _: max(pairs, key=lambda pair: pair.pair_id)) as client:
+            ask(client)
+        assert json.loads((folder / ANSWERS).read_text(encoding="utf-8"))["pair_id"] == "pair-id-pair3"
+
+
+class TestRatings:
+    def test_a_rating_is_kept_shown_and_changed(self, client: TestClient, folder: Path) -> None:
+        edits = client.post("/api/ratings", json={"listener": "Ann"}).json()["edits"]
+        assert [each["rating"] for each in edits] == [None, None]
+        sent = {"listener": "Ann", "edit": edits[1]["edit"], "rating": 7, "rating_id": "a" * 16}
+        client.post("/api/rate", json=sent)
+        shown = client.post("/api/rate", json=sent).json()["edits"]
+        assert [(each["edit"], each["rating"]) for each in shown] == [(edits[0]["edit"], None), (edits[1]["edit"], 7)]
+        client.post("/api/rate", json=sent | {"rating": 10, "rating_id": "b" * 16, "comment": "at last"})
+        assert events(folder) == ["rated", "rated"]
+        (rating,) = read_answers(folder).ratings
+        assert (rating.rating, rating.comment) == (10, "at last")
+
+    def test_another_listener_has_an_order_and_ratings_of_their_own(self, tmp_path: Path) -> None:
+        make_set(tmp_path, n_whole=6)
+        with client_of(tmp_path) as client:
+            orders = {
+                name: [e["edit"] for e in client.post("/api/ratings", json={"listener": name}).json()["edits"]]
+                for name in ("Ann", "Bob", "Cat")
+            }
+        assert len({tuple(order) for order in orders.values()}) > 1
+        assert len({frozenset(order) for order in orders.values()}) == 1
+
+    def test_what_cannot_be(self, client: TestClient) -> None:
+        edit = client.post("/api/ratings", json={"listener": "Ann"}).json()["edits"][0]["edit"]
+        sent = {"listener": "Ann", "edit": edit, "rating": 7, "rating_id": "a" * 16}
+        for wrong in (0, 11, 7.5, "7", True, None):
+            assert client.post("/api/rate", json=sent | {"rating": wrong}).status_code == 400, wrong
+        assert client.post("/api/rate", json=sent | {"edit": "f" * 32}).status_code == 404
+
+
+class TestBlindness:
+    def test_nothing_that_a_listener_gets_tells_how_an_edit_was_made(self, tmp_path: Path) -> None:
+        make_set(tmp_path, n_pairs=14, n_anchors=2, n_whole=3)
+        got: list[str] = []
+        repeats = 0
+        with client_of(tmp_path) as client:
+            responses = [client.get("/api/set"), client.get("/"), *(client.get(f"/static/{name}") for name in STATIC)]
+            got += [f"{r.headers}" for r in responses] + [responses[0].text]
+            state = ask(client)
+            while state["presentation"] is not None:
+                for side in ("first", "second"):
+                    response = client.get(state["presentation"][side]["audio"])
+                    assert response.content.startswith(b"fLaC")
+                    assert not {"etag", "last-modified", "content-disposition"} & set(response.headers)
+                    got += [f"{response.headers} {response.url}"]
+                response = client.post("/api/answer", json=answer_to(state))
+                got += [f"{response.headers} {response.text}"]
+                state = response.json()
+            rated = client.post("/api/ratings", json={"listener": "Ann"})
+            got += [f"{rated.headers} {rated.text}", client.get(rated.json()["edits"][0]["audio"]).url.path]
+            repeats = sum(j.presentation.repeat for j in read_answers(tmp_path).judgements)
+        assert repeats == 2  # of 16, one in seven
+        for secret in SECRETS:
+            assert not any(secret in text for text in got), secret
+
+    def test_keys_say_nothing_and_last(self, folder: Path) -> None:
+        with client_of(folder) as client:
+            before = ask(client)["presentation"]
+        with client_of(folder) as client:
+            assert client.get(before["first"]["audio"]).status_code == 200  # before anything is asked
+            assert ask(client)["presentation"] == before
+            other = ask(client, "Bob")["presentation"]
+        keys = [state[side]["audio"] for state in (before, other) for side in ("first", "second")]
+        assert len(set(keys)) == 4
+
+
+class TestSurviving:
+    def test_a_restart_goes_on_with_what_was_open(self, folder: Path) -> None:
+        with client_of(folder) as client:
+            state = client.post("/api/answer", json=answer_to(ask(client))).json()
+        with client_of(folder) as client:
+            assert ask(client) == state
+            assert client.post("/api/answer", json=answer_to(state)).json()["progress"]["n_done"] == 2
+        assert events(folder).count("presented") == 3
+
+    def test_a_line_torn_by_a_kill_was_never_acknowledged(self, folder: Path) -> None:
+        with client_of(folder) as client:
+            state = ask(client)
+            client.post("/api/answer", json=answer_to(state))
+        log = folder / ANSWERS
+        log.write_bytes(log.read_bytes()[:-1])  # `presented` of the second pair loses its end
+        with client_of(folder) as client:
+            assert ask(client)["progress"]["n_done"] == 1
+        assert events(folder) == ["presented", "judged", "presented"]
+
+    def test_a_full_disk_is_said_and_nothing_half_written(
+        self, client: TestClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        state = ask(client)
+
+        def no_space(_: int) -> None:
+            raise OSError(28, "No space left on device", "/secret/path")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", no_space)
+            response = client.post("/api/answer", json=answer_to(state))
+        assert response.status_code == 503
+        assert response.json() == {"error": "the server cannot use its files: no space left on device"}
+        assert events(folder) == ["presented"]
+        assert client.post("/api/answer", json=answer_to(state)).json()["progress"]["n_done"] == 1
+
+    def test_a_fault_shows_no_traceback(self, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("rl_editor.server.study.progress", lambda *_: 1 / 0)
+        response = client.post("/api/next", json={"listener": "Ann"})
+        assert (response.status_code, set(response.json())) == (500, {"error"})
+        assert "ZeroDivision" not in response.text
+        assert response.headers["x-content-type-options"] == "nosniff"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil", "", "127.0.0.2", "[::2]"]
+    )
+    def test_other_hosts(self, client: TestClient, host: str) -> None:
+        assert client.get("/", headers={"Host": host}).status_code == 421
+
+    @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:65535", "[::1]:80"])
+    def test_our_hosts_at_any_port(self, client: TestClient, host: str) -> None:
+        assert client.get("/", headers={"Host": host}).status_code == 200
+        answered = client.post("/api/next", json={"listener": "A"}, headers={"Host": host, "Origin": f"http://{host}"})
+        assert answered.status_code == 200
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "https://127.0.0.1:8765"},
+            {"Origin": "http://127.0.0.1:9999"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+        ],
+    )
+    def test_other_sites_post_nothing(self, client: TestClient, folder: Path, headers: dict[str, str]) -> None:
+        assert client.post("/api/next", json={"listener": "Ann"}, headers=headers).status_code == 403
+        assert events(folder) == []
+
+    def test_other_sites_embed_nothing(self, client: TestClient) -> None:
+        foreign = {"Sec-Fetch-Site": "cross-site"}
+        for path in ("/answers.csv", "/api/set", "/static/app.js", ask(client)["presentation"]["first"]["audio"]):
+            assert client.get(path, headers=foreign).status_code == 403, path
+        assert client.get("/", headers=foreign).status_code == 200  # a link to the page
+
+    def test_forms_of_other_sites(self, client: TestClient) -> None:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx"):
+            response = client.post("/api/next", content=b'{"listener": "Ann"}', headers={"Content-Type": kind})
+            assert response.status_code == 415, kind
+        assert client.post("/api/next", content=b"{}").status_code == 415
+
+    def test_every_answer_has_the_headers(self, client: TestClient) -> None:
+        for response in (client.get("/"), client.get("/nothing"), client.get("/", headers={"Host": "x"})):
+            headers = response.headers
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert "unsafe" not in headers["content-security-policy"]
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["cross-origin-resource-policy"] == "same-origin"
+            assert headers["cache-control"] == "no-store"
+            assert not any(name.startswith("access-control") for name in headers)
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/nothing", "/static/", "/static/../app.py", "/static/%2e%2e%2fapp.py", "/static/index.html", "/api/next/",
+         "/audio/", "/audio/..%2fset.json", "/audio/%2fetc%2fpasswd", "/set.json", "/answers.jsonl", "/docs"],
+    )  # fmt: skip
+    def test_unknown_paths(self, client: TestClient, path: str) -> None:
+        response = client.get(path)
+        assert response.status_code in (404, 405), path
+        assert len(response.text) < 60
+
+    def test_wrong_methods(self, client: TestClient) -> None:
+        assert client.get("/api/next").status_code == 405
+        assert client.put("/api/answer").status_code == 405
+        assert client.post("/", json={}).status_code == 405
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"listener": "\\ud800"}', b"[" * 60_000, b'{"listener": 1}',
+         b'{"listener": ""}', b'{"listener": "a\\u0000b"}', b'{"listener": "  "}', b'{"listener": "Ann", "more": 1}'],
+    )  # fmt: skip
+    def test_bodies_that_are_no_question(self, client: TestClient, folder: Path, body: bytes) -> None:
+        response = client.post("/api/next", content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == 400, response.text
+        assert response.json()["error"]
+        assert events(folder) == []
+
+    @pytest.mark.parametrize(
+        ("field", "wrong"),
+        [
+            ("choice", "a"), ("choice", None), ("presentation_id", "../x"), ("played_first", "a"), ("n_switches", -1),
+            ("n_switches", 1.5), ("n_switches", True), ("seconds", -0.1), ("seconds", "1"), ("comment", "x" * 2001),
+            ("comment", None), ("listener", "x" * 61), ("way", "dp"),
+        ],
+    )  # fmt: skip
+    def test_answers_with_a_wrong_field(self, client: TestClient, field: str, wrong: Any) -> None:
+        response = client.post("/api/answer", json=answer_to(ask(client)) | {field: wrong})
+        assert response.status_code == 400
+        assert field in response.json()["error"]
+
+    @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999"])
+    def test_seconds_are_finite(self, client: TestClient, number: bytes) -> None:
+        body = json.dumps(answer_to(ask(client))).encode().replace(b"12.5", number)
+        response = client.post("/api/answer", content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == 400
+
+    def test_unknown_presentations(self, client: TestClient) -> None:
+        response = client.post("/api/answer", json=answer_to(ask(client)) | {"presentation_id": "f" * 16})
+        assert response.status_code == 404
+        assert response.json()["error"]
+
+    def test_large_bodies(self, client: TestClient) -> None:
+        body = b'{"listener": "' + b"x" * MOST_BODY_BYTES + b'"}'
+        response = client.post("/api/next", content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code == 413
+
+
+class TestExport:
+    def test_answers_as_csv(self, client: TestClient) -> None:
+        client.post("/api/answer", json=answer_to(ask(client), comment="=1+1"))
+        response = client.get("/answers.csv")
+        assert response.headers["content-type"] == "text/csv; charset=utf-8"
+        header, row = response.text.splitlines()
+        assert header.startswith("listener,pair_id,kind,song,repeat,first,second,choice,preferred,a_edit_id,a_way")
+        assert "'=1+1" in row
+        assert "way-of-a" in row
+        assert client.get("/ratings.csv").text.startswith("listener,edit_id,song")
+
+
+class TestOpening:
+    def test_a_folder_without_a_set(self, tmp_path: Path) -> None:
+        with pytest.raises(DatasetError, match=r"set\.json: not a readable"), opened(tmp_path):
+            pass
+
+    def test_missing_audio_is_named(self, folder: Path) -> None:
+        (folder / AUDIO / "pair2-way-of-b.flac").unlink()
+        with pytest.raises(DatasetError, match=r"audio/pair2-way-of-b\.flac: is missing"), opened(folder):
+            pass
+
+    @pytest.mark.parametrize(
+        "name", ["/etc/passwd", "../set.json", "sub/x.flac", "..", ".", "", "a\\b.flac", "a\u0000.flac", "x.txt"]
+    )
+    def test_audio_elsewhere_is_refused(self, folder: Path, name: str) -> None:
+        (folder / AUDIO / "sub").mkdir()
+        (folder / AUDIO / "sub" / "x.flac").touch()
+        (folder / AUDIO / "x.txt").touch()
+        values = json.loads((folder / SET_FILE).read_text(encoding="utf-8"))
+        values["pairs"][0]["a"]["audio"] = name
+        (folder / SET_FILE).write_text(json.dumps(values), encoding="utf-8")
+        with pytest.raises(DatasetError), opened(folder):
+            pass
+
+    def test_a_link_out_of_the_folder_is_refused(self, folder: Path, tmp_path: Path) -> None:
+        file = folder / AUDIO / "pair0-way-of-a.flac"
+        file.rename(tmp_path / "elsewhere.flac")
+        file.symlink_to(tmp_path / "elsewhere.flac")
+        with pytest.raises(DatasetError, match="leads out of"), opened(folder):
+            pass
+
+    def test_two_servers_on_one_set(self, folder: Path) -> None:
+        with opened(folder), pytest.raises(DatasetError, match="another rl-editor listen"), opened(folder):
+            pass
+        with opened(folder):
+            pass
+
+    def test_answers_to_another_set(self, folder: Path) -> None:
+        with client_of(folder) as client:
+            ask(client)
+        values = json.loads((folder / SET_FILE).read_text(encoding="utf-8"))
+        for pair in values["pairs"]:
+            pair["pair_id"] += "-new"
+        (folder / SET_FILE).write_text(json.dumps(values), encoding="utf-8")
+        with pytest.raises(DatasetError, match="no pair"), opened(folder):
+            pass
+
+    def test_a_port_in_use(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(ConfigError, match=f"port {port}: is in use; name another with --port"):
+                loopback_sockets(port)
+
+    def test_loopback_only(self) -> None:
+        sockets = loopback_sockets(0)
+        assert {s.getsockname()[0] for s in sockets} <= {"127.0.0.1", "::1"}
+        assert len({s.getsockname()[1] for s in sockets}) == 1
+        for each in sockets:
+            each.close()
+
+    def test_without_the_extra_the_error_names_it(self, folder: Path) -> None:
+        code = "import sys; sys.modules['uvicorn'] = None; from rl_editor.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, "listen", str(folder)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert "pip install 'rl-editor[listen]'" in done.stderr
