@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from starlette.testclient import TestClient
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.judgements.log import read_answers
 from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE
+from rl_editor.preferences.tables import JUDGEMENT_COLUMNS, RATING_COLUMNS
+from rl_editor.server import opening
 from rl_editor.server.app import STATIC, create_app
 from rl_editor.server.opening import opened
 from rl_editor.server.running import loopback_sockets
@@ -428,3 +431,34 @@ class TestOpening:
         )
         assert done.returncode == 2
         assert "pip install 'rl-editor[listen]'" in done.stderr
+
+
+class TestDocumentation:
+    TEXT = (Path(__file__).parent.parent / "docs" / "listening.md").read_text(encoding="utf-8")
+
+    def test_every_path_is_documented_and_no_other(self, folder: Path) -> None:
+        with opened(folder) as study:
+            routes = {(next(iter(r.methods - {"HEAD"})), r.path) for r in create_app(study).app.routes}  # type: ignore[attr-defined]
+        assert set(re.findall(r"^\| `(GET|POST) (\S+)` \|", self.TEXT, re.MULTILINE)) == routes
+
+    def test_every_column_is_documented(self) -> None:
+        section = self.TEXT[self.TEXT.index("`answers.csv` has a row") :]
+        for column in {*JUDGEMENT_COLUMNS, *RATING_COLUMNS}:
+            assert f"`{re.sub('^[ab]_', '', column)}`" in section, column
+
+    def test_every_event_is_documented(self, client: TestClient, folder: Path) -> None:
+        client.post("/api/answer", json=answer_to(ask(client)))
+        for line in (folder / ANSWERS).read_text(encoding="utf-8").splitlines():
+            event = json.loads(line)
+            row = re.search(rf"^\| `{event.pop('event')}` \| (.*) \|$", self.TEXT, re.MULTILINE)
+            assert row is not None
+            assert set(event) == set(re.findall(r"`(\w+)`", row[1]))
+
+    def test_the_page_names_the_keys_that_are_documented(self) -> None:
+        page = (Path(opening.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+        shown = set(re.findall(r"<kbd>(.*?)</kbd>", page))
+        table = self.TEXT[self.TEXT.index("| key |") : self.TEXT.index("Which pair comes next")]
+        documented = {
+            key for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE)[2:] for key in re.split(r"[ ,]+", row)
+        }
+        assert {key.replace("⇧", "Shift+") for key in shown} == documented - {"or", "…"}

@@ -17,7 +17,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from rl_editor.errors import said
-from rl_editor.preferences.tables import judgements_table, ratings_table, to_csv
 from rl_editor.server.guards import HEADERS, Guards
 from rl_editor.server.opening import MEDIA_TYPES
 from rl_editor.server.study import Refused, Study
@@ -91,9 +90,13 @@ def create_app(study: Study) -> ASGIApp:
         return Response(path.read_bytes(), media_type=MEDIA_TYPES[path.suffix.lower()])
 
     async def answers_csv(_: Request) -> Response:
+        from rl_editor.preferences.tables import judgements_table, to_csv  # pandas: half of the time of a start
+
         return _csv(to_csv(judgements_table(study.preferences())), "answers.csv")
 
     async def ratings_csv(_: Request) -> Response:
+        from rl_editor.preferences.tables import ratings_table, to_csv
+
         return _csv(to_csv(ratings_table(study.preferences())), "ratings.csv")
 
     get: dict[str, Handler] = {

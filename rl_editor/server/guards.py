@@ -29,7 +29,7 @@ class Guards:
     """Lets through what this machine's own page or programs ask for."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application do so."""
@@ -44,7 +44,7 @@ class Guards:
             await send(message)
 
         refused = _refusal(Request(scope))
-        await (refused or self._app)(scope, receive, send_with_headers)
+        await (refused or self.app)(scope, receive, send_with_headers)
 
 
 def _refusal(request: Request) -> PlainTextResponse | None:

@@ -80,9 +80,14 @@ def _check_answers(found: ListeningSet, log: AnswerLog) -> None:
 def _sole_writer(path: Path) -> Iterator[None]:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file, path)
         yield
-    except BlockingIOError as error:
-        raise DatasetError(f"{path}: another rl-editor listen writes it; use its page, or stop it first") from error
     finally:
         os.close(file)
+
+
+def _lock(file: int, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DatasetError(f"{path}: another rl-editor listen writes it; use its page, or stop it first") from error

@@ -28,9 +28,6 @@ def run(folder: Path, *, port: int, open_page: bool, choose: Chooser | None) -> 
     with opened(folder, choose=choose) as study:
         sockets = loopback_sockets(port)
         url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/"
-        print(f"{url} plays {folder}; Ctrl-C ends it", file=sys.stderr, flush=True)
-        if open_page:
-            webbrowser.open(url)  # the sockets listen already
         config = uvicorn.Config(
             create_app(study),
             http="h11",
@@ -43,6 +40,9 @@ def run(folder: Path, *, port: int, open_page: bool, choose: Chooser | None) -> 
             timeout_graceful_shutdown=1,
         )
         with suppress(KeyboardInterrupt):
+            print(f"{url} plays {folder}; Ctrl-C ends it", file=sys.stderr, flush=True)
+            if open_page:
+                webbrowser.open(url)  # the sockets listen already
             uvicorn.Server(config).run(sockets=sockets)
 
 

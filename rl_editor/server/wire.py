@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from rl_editor.errors import DatasetError
-from rl_editor.judgements import MOST_COMMENT, RATINGS, Choice, listener_name
+from rl_editor.judgements import MOST_COMMENT, MOST_NAME, RATINGS, Choice, listener_name
 from rl_editor.server.study import Refused
 
 MOST_BODY_BYTES = 1 << 16
@@ -18,8 +18,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def _listener(name: str) -> str:
     try:
         return listener_name(name)
-    except DatasetError as error:
-        raise ValueError(str(error)) from None
+    except DatasetError:
+        raise ValueError(f"a name of 1 to {MOST_NAME} printable characters is needed") from None
 
 
 def _legible(comment: str) -> str:
@@ -83,4 +83,5 @@ def read(kind: type[Sent], body: bytes) -> Sent:
         return kind.model_validate_json(body)
     except ValidationError as error:
         faults = [(".".join(map(str, each["loc"])) or "body", each["msg"]) for each in error.errors()]
-        raise Refused(400, "; ".join(f"{where}: {words}" for where, words in faults)) from None
+        words = "; ".join(f"{where}: {what.removeprefix('Value error, ')}" for where, what in faults)
+        raise Refused(400, words) from None

@@ -4,7 +4,8 @@ import { audioContext } from "./player.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 4000;
-const TIMEOUT_MS = 15000;
+const TIMEOUT_MS = 15_000;
+const AUDIO_TIMEOUT_MS = 600_000; // a whole edit over a slow line
 
 let prefix = "";
 
@@ -26,17 +27,21 @@ export function useSet(key) {
 /** Ask the server; tries again until it answers. Throws Refused. */
 export async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
-  return (await persist(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  return persist(path, { method: "POST", headers, body: JSON.stringify(body) }, TIMEOUT_MS, (sent) => sent.json());
 }
 
 export async function get(path) {
-  return (await persist(path, {})).json();
+  return persist(path, {}, TIMEOUT_MS, (sent) => sent.json());
 }
 
-/** An audio file, decoded. */
+/** An audio file, decoded. Throws Refused. */
 export async function fetchAudio(path) {
-  const response = await persist(path, {});
-  return audioContext().decodeAudioData(await response.arrayBuffer());
+  const bytes = await persist(path, {}, AUDIO_TIMEOUT_MS, (sent) => sent.arrayBuffer());
+  try {
+    return await audioContext().decodeAudioData(bytes);
+  } catch {
+    throw new Refused("this browser cannot play the audio");
+  }
 }
 
 /** Send what must not be lost: kept here under `id` until it is acknowledged or refused. */
@@ -70,14 +75,15 @@ async function settle(id, path, body) {
   }
 }
 
-async function persist(path, options) {
+/** What `take` makes of the answer; tries again until there is one. */
+async function persist(path, options, timeout, take) {
   let troubled = false;
   for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
-    const { response, problem } = await attempt(path, options);
-    if (response) {
+    const { problem, refusal, taken } = await attempt(path, options, timeout, take);
+    if (problem === undefined) {
       if (troubled) notice();
-      if (response.ok) return response;
-      throw new Refused(await reason(response));
+      if (refusal !== undefined) throw new Refused(refusal);
+      return taken;
     }
     troubled = true;
     notice(`${problem} Nothing is lost; trying again …`, { trouble: true });
@@ -85,11 +91,12 @@ async function persist(path, options) {
   }
 }
 
-async function attempt(path, options) {
+async function attempt(path, options, timeout, take) {
   try {
-    const response = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (response.status < 500) return { response };
-    return { problem: `The server has a problem: ${await reason(response)}.` };
+    const response = await fetch(path, { ...options, signal: AbortSignal.timeout(timeout) });
+    if (response.ok) return { taken: await take(response) };
+    const words = await reason(response);
+    return response.status < 500 ? { refusal: words } : { problem: `The server has a problem: ${words}.` };
   } catch {
     return { problem: "The server is not reachable." };
   }

@@ -1,6 +1,6 @@
 // What plays one or two sides: a row for each with its letter, waveform and time; play, restart, loop.
 
-import { fetchAudio } from "./api.js";
+import { Refused, fetchAudio, notice } from "./api.js";
 import { Player } from "./player.js";
 import { drawWave, peaks } from "./waves.js";
 
@@ -24,14 +24,15 @@ export class Deck {
     element.querySelector(".restart").addEventListener("click", () => this.player?.seek(0));
   }
 
-  /** Fetch and show sides, {audio, letter, beats_s, differs_s}; false if something else was shown meanwhile. */
+  /** Fetch and show sides, {audio, letter, beats_s, differs_s}; false if it could not be, or something else was meanwhile. */
   async load(sides) {
     this.close();
     const token = (this.token = {});
     this.element.classList.add("loading");
-    const buffers = await Promise.all(sides.map((side) => fetchAudio(side.audio)));
+    const buffers = await fetchAll(sides);
     if (this.token !== token) return false;
     this.element.classList.remove("loading");
+    if (!buffers) return false;
     const playing = sides.map((side, i) => ({
       buffer: buffers[i],
       duration: buffers[i].duration,
@@ -131,6 +132,17 @@ export class Deck {
     row.slider.setAttribute("aria-valuetext", `${clock(seconds)} of ${clock(row.duration)}`);
     row.time.textContent = `${clock(seconds)} / ${clock(row.duration)}`;
     row.time.dataset.seconds = seconds.toFixed(3);
+  }
+}
+
+/** The audio of all sides, or null, and a notice why. */
+async function fetchAll(sides) {
+  try {
+    return await Promise.all(sides.map((side) => fetchAudio(side.audio)));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    notice(`Nothing to hear: ${error.message}. Please tell whoever runs this.`, { trouble: true });
+    return null;
   }
 }
 

@@ -3,15 +3,13 @@
 
 /** Where `to` plays what `from` plays at `time`, in seconds; within `to`. Without beats: at the same time. */
 export function sameMoment(time, from, to) {
-  if (!from.beats.length || !to.beats.length) return within(time, to);
-  const before = lastAtOrBefore(time, from.beats);
-  if (before < 0) return within(to.beats[0] + time - from.beats[0], to);
-  const last = to.beats.length - 1;
-  if (before > last) return within(to.beats[last], to);
-  const sinceBeat = time - from.beats[before];
-  if (before === from.beats.length - 1 || before === last) return within(to.beats[before] + sinceBeat, to);
-  const fraction = sinceBeat / (from.beats[before + 1] - from.beats[before]);
-  return within(to.beats[before] + fraction * (to.beats[before + 1] - to.beats[before]), to);
+  const last = Math.min(from.beats.length, to.beats.length) - 1;
+  if (last < 0) return within(time, to);
+  const beat = Math.min(Math.max(lastAtOrBefore(time, from.beats), 0), last);
+  const sinceBeat = time - from.beats[beat];
+  if (sinceBeat < 0 || beat === last) return within(to.beats[beat] + sinceBeat, to);
+  const fraction = sinceBeat / (from.beats[beat + 1] - from.beats[beat]);
+  return within(to.beats[beat] + fraction * (to.beats[beat + 1] - to.beats[beat]), to);
 }
 
 function within(time, side) {

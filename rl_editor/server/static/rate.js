@@ -95,6 +95,7 @@ export class Rate {
     this.at = at;
     const edit = this.edits[at];
     this.comment.value = edit.comment;
+    notice();
     this.#say("");
     this.#overview();
     this.#refresh();

@@ -1,0 +1,226 @@
+"""Listening sets, collected answers and the log: what is written comes back, what is broken is named."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from listening_sets import make_set
+
+from rl_editor.errors import DatasetError
+from rl_editor.judgements import Judgement, Presentation, Rating, listener_name
+from rl_editor.judgements.log import AnswerLog, read_answers
+from rl_editor.judgements.sets import ANSWERS, SET_FILE, ListeningSet, Preferences, load_folder
+
+ASKED = Presentation("p0", "Ann", "pair-id-pair0", "b", repeat=False)
+LATER = Presentation("p1", "Ann", "pair-id-pair1", "a", repeat=False)
+ANSWER = Judgement(ASKED, "first", "a", 2, 3.5, 'ä, "quoted"\nand\u2028more', "2026-01-02T03:04:05+00:00")
+RATED = Rating("r0", "Ann", "edit-id-whole0-a", 7, "fine", "2026-01-02T03:04:05+00:00")
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> ListeningSet:
+    return make_set(tmp_path)
+
+
+class TestValues:
+    def test_an_answer_means_a_side(self) -> None:
+        assert ASKED.second == "a"
+        assert [replace(ANSWER, choice=choice).preferred for choice in ("first", "second", "same", "unsure")] == [
+            *("b", "a"),
+            *(None, None),
+        ]
+
+    def test_names_of_listeners(self) -> None:
+        assert listener_name("  Ann Ö. ") == "Ann Ö."
+        assert listener_name("x" * 60) == "x" * 60
+        for wrong in ("", "   ", "x" * 61, "a\nb", "a\x00b", "a\u202eb"):
+            with pytest.raises(DatasetError, match="1 to 60 printable characters"):
+                listener_name(wrong)
+
+
+class TestSets:
+    def test_a_set_comes_back_the_same_and_gives_the_same_bytes(self, found: ListeningSet, tmp_path: Path) -> None:
+        again = ListeningSet.load(tmp_path)
+        assert again == found
+        again.save(tmp_path / "copy")
+        assert (tmp_path / "copy" / SET_FILE).read_bytes() == (tmp_path / SET_FILE).read_bytes()
+
+    def test_its_parts(self, found: ListeningSet) -> None:
+        assert len(found.heard()) == 2 * 5 + 2
+        assert found.pair("pair-id-anchor0").kind == "anchor"
+        assert found.pair("pair-id-pair0").side("b").way == "way-of-b"
+        with pytest.raises(DatasetError, match="no pair 'x' among its 5"):
+            found.pair("x")
+
+    def test_two_of_one_name_are_refused(self, found: ListeningSet) -> None:
+        with pytest.raises(DatasetError, match="pair 'pair-id-pair0' occurs twice"):
+            replace(found, pairs=(*found.pairs, found.pairs[0]))
+        with pytest.raises(DatasetError, match="edit 'edit-id-whole1-a' occurs twice"):
+            replace(found, whole=(*found.whole, found.whole[1]))
+        with pytest.raises(DatasetError, match="summary of 2 numbers, 3 are named"):
+            replace(found, summary_names=("a", "b", "c"))
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"format": "other"}, "format 'other'"),
+            ({"version": 2}, "version 2"),
+            ({"pairs": None}, "make the set again"),
+            ({"pairs": [{}]}, "KeyError"),
+            ({"seed": "x"}, "ValueError"),
+            ({"whole": [{"edit_id": "x"}]}, "KeyError"),
+        ],
+    )
+    def test_files_that_break_the_format(
+        self, found: ListeningSet, tmp_path: Path, change: dict[str, Any], words: str
+    ) -> None:
+        path = tmp_path / SET_FILE
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
+        with pytest.raises(DatasetError, match=words) as caught:
+            ListeningSet.load(tmp_path)
+        assert str(path) in str(caught.value)
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe\x00", b"[" * 100_000])
+    def test_files_that_are_no_set(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / SET_FILE).write_bytes(content)
+        with pytest.raises(DatasetError, match=r"set\.json"):
+            ListeningSet.load(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("field", "wrong"), [("kind", "other"), ("edit", {}), ("beats_s", ["x"]), ("differs_s", [1.0]), ("more", 1)]
+    )
+    def test_fields_that_are_wrong(self, found: ListeningSet, tmp_path: Path, field: str, wrong: Any) -> None:
+        path = tmp_path / SET_FILE
+        values = json.loads(path.read_text(encoding="utf-8"))
+        pair = values["pairs"][0]
+        (pair if field == "kind" else pair["a"])[field] = wrong
+        path.write_text(json.dumps(values), encoding="utf-8")
+        with pytest.raises(DatasetError):
+            ListeningSet.load(tmp_path)
+
+
+class TestCollected:
+    def test_they_come_back_without_audio_and_without_what_nobody_answered(
+        self, found: ListeningSet, tmp_path: Path
+    ) -> None:
+        Preferences(found, (ANSWER,), (RATED,)).save(tmp_path / "all" / "toy.json")
+        (again,) = load_folder(tmp_path / "all")
+        assert (again.judgements, again.ratings) == ((ANSWER,), (RATED,))
+        assert [pair.pair_id for pair in again.listening_set.pairs] == ["pair-id-pair0"]
+        assert [heard.edit_id for heard in again.listening_set.whole] == ["edit-id-whole0-a"]
+        assert {heard.audio for heard in again.listening_set.heard()} == {""}
+        assert again.listening_set.pairs[0].a.edit == found.pairs[0].a.edit
+
+    def test_answers_to_what_is_not_there(self, found: ListeningSet) -> None:
+        stranger = replace(ANSWER, presentation=replace(ASKED, pair_id="x"))
+        with pytest.raises(DatasetError, match="an answer to pair 'x'"):
+            Preferences(found, (stranger,))
+        with pytest.raises(DatasetError, match="an answer to edit 'x'"):
+            Preferences(found, (), (replace(RATED, edit_id="x"),))
+
+    def test_one_answer_in_two_files(self, found: ListeningSet, tmp_path: Path) -> None:
+        for name in ("one", "two"):
+            Preferences(found, (ANSWER,)).save(tmp_path / "all" / f"{name}.json")
+        with pytest.raises(DatasetError, match="'p0' is in two files"):
+            load_folder(tmp_path / "all")
+        assert load_folder(tmp_path / "none") == []
+
+    @pytest.mark.parametrize(
+        ("field", "wrong"), [("choice", "a"), ("played_first", "c"), ("presentation", {}), ("unknown", 1)]
+    )
+    def test_judgements_that_are_wrong(self, found: ListeningSet, tmp_path: Path, field: str, wrong: Any) -> None:
+        path = tmp_path / "toy.json"
+        Preferences(found, (ANSWER,)).save(path)
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["judgements"][0][field] = wrong
+        path.write_text(json.dumps(values), encoding="utf-8")
+        with pytest.raises(DatasetError, match="collect the answers again"):
+            Preferences.load(path)
+
+    @pytest.mark.parametrize("wrong", [0, 11, "7", True, 7.5, None])
+    def test_ratings_that_are_wrong(self, found: ListeningSet, tmp_path: Path, wrong: Any) -> None:
+        path = tmp_path / "toy.json"
+        Preferences(found, (), (RATED,)).save(path)
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["ratings"][0]["rating"] = wrong
+        path.write_text(json.dumps(values), encoding="utf-8")
+        with pytest.raises(DatasetError, match="collect the answers again"):
+            Preferences.load(path)
+
+
+class TestLog:
+    def test_what_is_written_is_read(self, found: ListeningSet, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        log.presented(ASKED)
+        assert log.answers.open == {"Ann": ASKED}
+        log.judged(ANSWER)
+        log.rated(RATED)
+        log.rated(replace(RATED, rating_id="r1", rating=9))
+        log.presented(LATER)
+        log.close()
+        again = AnswerLog(tmp_path)
+        assert again.answers.open == {"Ann": LATER}
+        assert again.answers.of("Ann") == [ANSWER]
+        assert again.answers.of("Bob") == []
+        again.close()
+        read = read_answers(tmp_path)
+        assert (read.listening_set, read.judgements) == (found, (ANSWER,))
+        assert [rating.rating for rating in read.ratings] == [9]
+
+    def test_the_latest_is_taken_back_and_open_again(self, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        later = replace(ANSWER, presentation=LATER)
+        for asked, answer in ((ASKED, ANSWER), (LATER, later)):
+            log.presented(asked)
+            log.judged(answer)
+        log.undone("Bob")  # has said nothing: nothing happens
+        log.undone("Ann")
+        assert (log.answers.of("Ann"), log.answers.open) == ([ANSWER], {"Ann": LATER})
+        log.undone("Ann")
+        assert (log.answers.of("Ann"), log.answers.open) == ([], {"Ann": ASKED})
+        log.judged(replace(ANSWER, choice="second"))
+        log.close()
+        again = AnswerLog(tmp_path)
+        assert [judgement.choice for judgement in again.answers.of("Ann")] == ["second"]
+        again.close()
+
+    def test_an_answer_sent_again_is_ignored(self, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        log.presented(ASKED)
+        log.judged(ANSWER)
+        log.judged(replace(ANSWER, choice="second"))
+        log.close()
+        assert [j.choice for j in AnswerLog(tmp_path).answers.of("Ann")] == ["first"]
+
+    def test_a_torn_last_line_is_cut_off_by_the_writer_and_not_read_by_others(
+        self, found: ListeningSet, tmp_path: Path
+    ) -> None:
+        log = AnswerLog(tmp_path)
+        log.presented(ASKED)
+        log.judged(ANSWER)
+        log.close()
+        path = tmp_path / ANSWERS
+        whole = path.read_bytes()
+        path.write_bytes(whole + whole[:40])
+        assert read_answers(tmp_path).judgements == (ANSWER,)
+        assert len(path.read_bytes()) == len(whole) + 40
+        log = AnswerLog(tmp_path)
+        assert path.read_bytes() == whole
+        log.presented(LATER)
+        log.close()
+        assert path.read_bytes().startswith(whole)
+        assert path.read_bytes().count(b"\n") == 3
+
+    @pytest.mark.parametrize(
+        "line", [b"{", b"[]", b"{}", b'{"event": "other"}', b'{"event": "undone"}', b'{"event": "presented"}', b"\xff"]
+    )
+    def test_a_broken_line_is_named(self, tmp_path: Path, line: bytes) -> None:
+        log = AnswerLog(tmp_path)
+        log.presented(ASKED)
+        log.close()
+        path = tmp_path / ANSWERS
+        path.write_bytes(path.read_bytes() + line + b"\n")
+        with pytest.raises(DatasetError, match=r"(?s)line 2: .*repair or delete the line"):
+            AnswerLog(tmp_path)

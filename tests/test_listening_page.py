@@ -1,0 +1,435 @@
+"""The listening page in a real browser: whole sessions, switching, killed servers, phones."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from listening_sets import BEAT_S, make_set
+
+pytest.importorskip("starlette", reason="the extra `listen` is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import sync_playwright
+
+from rl_editor.judgements.log import read_answers
+from rl_editor.judgements.sets import ANSWERS, AUDIO, Preferences
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+
+READY = "#compare [data-choice=first][aria-disabled=false]"
+B_IS_LEFT = "Hear B for at least a second, then choose."
+RECORD_STARTS = """
+window.starts = [];
+const start = AudioBufferSourceNode.prototype.start;
+AudioBufferSourceNode.prototype.start = function (when, offset) {
+  window.starts.push({ when, offset, duration: this.buffer.duration, loop: this.loop });
+  return start.call(this, when, offset);
+};
+"""
+
+
+class Served:
+    """A set and the server of it, as a process that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "rl_editor.cli", "listen", str(self.folder), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        self.url = self.process.stderr.readline().split()[0]
+        self.port = int(self.url.rsplit(":", 1)[1].strip("/"))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+    @property
+    def answers(self) -> Preferences:
+        return read_answers(self.folder)
+
+    def events(self) -> list[str]:
+        lines = (self.folder / ANSWERS).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line)["event"] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    running: list[Served] = []
+
+    def start(**options: Any) -> Served:
+        make_set(tmp_path / "set", **{"n_beats": 1, **options})
+        running.append(Served(tmp_path / "set"))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.kill()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A set of one pair of 10 and 8 s that nobody answers."""
+    folder = tmp_path_factory.mktemp("shared")
+    make_set(folder, n_pairs=1, n_anchors=0, n_beats=20)
+    served = Served(folder)
+    yield served
+    served.kill()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens pages of one visitor; whatever a page complains of, or fetches from elsewhere, fails the test."""
+    contexts: list[Any] = []
+    complaints: list[str] = []
+
+    def start(served: Served, *, listener: str = "Ann", fragment: str = "", **options: Any) -> Any:
+        if options or not contexts:
+            contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(10_000)
+        page.add_init_script(RECORD_STARTS)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("request", lambda asked: None if asked.url.startswith(served.url) else complaints.append(asked.url))
+        page.goto(served.url + fragment)
+        if listener:
+            page.fill("#name", listener)
+            page.click("text=Start")
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    refused = ("ERR_CONNECTION_REFUSED", "400 (Bad Request)")  # of killed servers, and of names that cannot be
+    assert [each for each in complaints if not any(words in each for words in refused)] == []
+
+
+def hear_both(page: Any) -> None:
+    """Play both sides, again and again, until a choice is allowed; ends on side B."""
+    there(page, "#compare .row.active")
+    if page.get_attribute("#compare .loop", "aria-pressed") == "false":
+        page.keyboard.press("l")
+    page.keyboard.press("Space")
+    says(page, "#compare .gate", B_IS_LEFT)
+    page.keyboard.press("b")
+    there(page, READY)
+
+
+def there(page: Any, selector: str) -> None:
+    """Wait for an element; looks at every frame, which Playwright's own waiting does not."""
+    page.wait_for_function("selector => document.querySelector(selector)", arg=selector)
+
+
+def says(page: Any, selector: str, words: str) -> None:
+    """Wait until an element says so."""
+    script = "([selector, words]) => document.querySelector(selector)?.textContent === words"
+    page.wait_for_function(script, arg=[selector, words])
+
+
+def count(page: Any, words: str) -> None:
+    """Wait until the progress says so."""
+    says(page, "section:not([hidden]) .count", words)
+
+
+def seconds(page: Any) -> list[float]:
+    return [float(text) for text in page.eval_on_selector_all(".time", "all => all.map(e => e.dataset.seconds)")]
+
+
+class TestCompare:
+    def test_a_session_by_keyboard(self, serve: Callable[..., Served], open_page: Callable[..., Any]) -> None:
+        served = serve(n_pairs=2, n_anchors=0)
+        page = open_page(served)
+        hear_both(page)
+        page.keyboard.press("2")  # B already: no switch
+        page.keyboard.press("1")
+        page.fill("#compare textarea", "A n b u")  # keys in a comment are a comment
+        page.press("#compare textarea", "Escape")
+        page.keyboard.press("Shift+A")
+        count(page, "1 of 2 done")
+        (judgement,) = served.answers.judgements
+        asked = judgement.presentation
+        assert (judgement.choice, judgement.preferred, judgement.played_first) == ("first", asked.first, asked.first)
+        assert (judgement.n_switches, judgement.comment) == (2, "A n b u")
+        assert 0.8 < judgement.seconds < 30.0  # 0.45 s of one side and 0.36 s of the other were heard
+        assert page.inner_text("#compare .said") == "Saved: A is better."
+
+        page.keyboard.press("u")
+        count(page, "0 of 2 done")
+        assert page.input_value("#compare textarea") == "A n b u"
+        for done, key in enumerate(["Shift+B", "n"], start=1):
+            hear_both(page)
+            page.keyboard.press(key)
+            count(page, f"{done} of 2 done")
+        assert [j.choice for j in served.answers.judgements] == ["second", "same"]
+        assert page.is_visible("text=Thank you.")
+        page.click("text=Rate whole edits")
+        there(page, "#rate .row.active")
+
+    def test_nothing_is_chosen_before_both_were_heard(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=2, n_anchors=0)
+        page = open_page(served)
+        there(page, "#compare .row.active")
+        assert page.inner_text(".gate >> nth=0") == "Hear both for at least a second, then choose."
+        page.keyboard.press("n")
+        assert page.inner_text("#compare .said") == "First hear A and B for at least a second."
+        page.keyboard.press("l")
+        page.keyboard.press("Space")
+        says(page, "#compare .gate", B_IS_LEFT)
+        page.click("[data-choice=first]", force=True)  # aria-disabled: it answers with the reason
+        assert page.inner_text("#compare .said") == "First hear B for at least a second."
+        page.click(".letter >> nth=1")
+        there(page, READY)
+        page.click("[data-choice=first]")
+        count(page, "1 of 2 done")
+        assert len(served.answers.judgements) == 1
+
+    def test_a_switch_goes_on_at_the_same_moment(self, shared: Served, open_page: Callable[..., Any]) -> None:
+        """The faster side plays the same beats in 4/5 of the time, so 4/5 or 5/4 of a time is the same moment."""
+        page = open_page(shared)
+        there(page, "#compare .row.active")
+        durations = page.evaluate("[...document.querySelectorAll('.wave')].map(e => Number(e.ariaValueMax))")
+        assert sorted(durations) == [20 * BEAT_S["b"], 20 * BEAT_S["a"]]  # 8 and 10 s
+        ratio = durations[1] / durations[0]
+        page.keyboard.press("Space")
+        for key in ("b", "a", "b"):
+            page.wait_for_timeout(300)
+            page.keyboard.press(key)
+        page.keyboard.press("Space")
+        starts = page.evaluate("window.starts")
+        assert [round(s["duration"]) for s in starts] == [durations[0], durations[1]] * 2
+        for before, after, factor in zip(starts, starts[1:], (ratio, 1 / ratio, ratio), strict=False):
+            left_at = before["offset"] + after["when"] - before["when"]
+            assert after["offset"] == pytest.approx(left_at * factor, abs=1e-4)
+        shown = seconds(page)
+        assert shown[1] == pytest.approx(shown[0] * ratio, abs=2e-3)
+
+    def test_seek_loop_and_restart(self, shared: Served, open_page: Callable[..., Any]) -> None:
+        page = open_page(shared)
+        there(page, "#compare .row.active")
+        page.keyboard.press("ArrowRight")
+        assert seconds(page)[0] == 2.0
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowLeft")
+        assert seconds(page)[0] == 0.0
+        box = page.locator(".wave >> nth=1").bounding_box()
+        page.mouse.click(box["x"] + box["width"] * 0.95, box["y"] + 20)  # on B: hear it from there
+        duration = float(page.get_attribute(".wave >> nth=1", "aria-valuemax"))
+        assert seconds(page)[1] == pytest.approx(0.95 * duration, abs=0.05)
+        assert page.get_attribute(".letter >> nth=1", "aria-pressed") == "true"
+        page.keyboard.press("l")
+        page.keyboard.press("Space")
+        page.wait_for_timeout(int(0.05 * duration * 1000) + 500)  # past the end, and on
+        assert 0.1 < seconds(page)[1] < 0.5 * duration
+        page.keyboard.press("l")
+        page.mouse.click(box["x"] + box["width"] * 0.98, box["y"] + 20)
+        there(page, "#compare .play:not(.playing)")  # ends at the end
+        assert seconds(page) == [0.0, 0.0]
+
+    def test_equal_moments(self, shared: Served, open_page: Callable[..., Any]) -> None:
+        page = open_page(shared, listener="")
+        same_moments = """async ([from, to, times]) => {
+          const { sameMoment } = await import("/static/moments.js");
+          return times.map(time => sameMoment(time, from, to));
+        }"""
+        here = {"duration": 4.0, "beats": [0.5, 1.5, 2.5]}
+        there = {"duration": 5.0, "beats": [1.5, 3.5, 4.5]}
+        expected = {
+            0.25: 1.25,  # as far before the first beat
+            0.5: 1.5,
+            1.0: 2.5,  # half of a beat of 1 s, half of one of 2 s
+            2.0: 4.0,  # half of a beat of 1 s on both sides
+            2.75: 4.75,  # as far after the last beat
+            3.75: 5.0,  # and no farther than the end
+        }
+        assert page.evaluate(same_moments, [here, there, list(expected)]) == list(expected.values())
+        back = {1.0: 0.0, 2.5: 1.0, 4.0: 2.0, 4.75: 2.75}
+        assert page.evaluate(same_moments, [there, here, list(back)]) == list(back.values())
+        fewer = {"duration": 3.0, "beats": [0.0, 1.0]}
+        assert page.evaluate(same_moments, [here, fewer, [1.0, 2.0, 2.5]]) == [0.5, 1.5, 2.0]
+        without = {"duration": 3.0, "beats": []}
+        assert page.evaluate(same_moments, [here, without, [1.25, 3.5]]) == [1.25, 3.0]
+
+
+class TestSurviving:
+    def test_a_reload_goes_on_with_the_same_pair(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=3, n_anchors=0)
+        page = open_page(served)
+        hear_both(page)
+        page.keyboard.press("Shift+B")
+        count(page, "1 of 3 done")
+        page.reload()
+        count(page, "1 of 3 done")  # without being asked for a name
+        there(page, "#compare .row.active")
+        assert served.events() == ["presented", "judged", "presented"]
+
+    def test_an_answer_to_a_killed_server_arrives_once(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=3, n_anchors=0)
+        page = open_page(served)
+        hear_both(page)
+        served.kill()
+        page.keyboard.press("Shift+A")
+        there(page, "#notice.trouble")
+        assert "not reachable" in page.inner_text("#notice")
+        assert page.get_attribute("[data-choice=first]", "class") == "chosen"
+        page.keyboard.press("Shift+B")  # it is on its way: too late
+        served.start()
+        count(page, "1 of 3 done")
+        assert page.inner_text("#notice") == ""
+        assert [j.choice for j in served.answers.judgements] == ["first"]
+        assert served.events() == ["presented", "judged", "presented"]
+
+    def test_an_answer_outlives_server_and_page(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=3, n_anchors=0)
+        page = open_page(served)
+        hear_both(page)
+        served.kill()
+        page.fill("#compare textarea", "kept")
+        page.click("[data-choice=second]")
+        there(page, "#notice.trouble")
+        page.close()
+        served.start()
+        count(open_page(served, listener=""), "1 of 3 done")
+        (judgement,) = served.answers.judgements
+        assert (judgement.choice, judgement.comment) == ("second", "kept")
+
+    def test_audio_that_cannot_be_played_is_said(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=1, n_anchors=0)
+        for file in (served.folder / AUDIO).iterdir():
+            file.write_bytes(b"no audio")
+        says(
+            open_page(served),
+            "#notice",
+            "Nothing to hear: this browser cannot play the audio. Please tell whoever runs this.",
+        )
+
+    def test_a_server_that_is_stopped_ends_well(self, serve: Callable[..., Served]) -> None:
+        served = serve()
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(timeout=10) == 0
+
+
+class TestListeners:
+    def test_they_take_turns(self, serve: Callable[..., Served], open_page: Callable[..., Any]) -> None:
+        served = serve(n_pairs=2, n_anchors=0)
+        page = open_page(served)
+        hear_both(page)
+        page.keyboard.press("c")
+        count(page, "1 of 2 done")
+        page.click("#leave")
+        page.fill("#name", "Bob")
+        page.click("text=Start")
+        count(page, "0 of 2 done")
+        assert page.inner_text("#who") == "Bob"
+        assert page.is_hidden("#compare .undo")
+        assert [(j.presentation.listener, j.choice) for j in served.answers.judgements] == [("Ann", "unsure")]
+
+    def test_a_name_that_cannot_be_is_said(self, shared: Served, open_page: Callable[..., Any]) -> None:
+        page = open_page(shared, listener="   ")
+        there(page, ".fault:not(:empty)")
+        assert "a name of 1 to 60 printable characters" in page.inner_text(".fault")
+
+
+class TestRate:
+    def test_ratings_are_kept_and_changed(self, serve: Callable[..., Served], open_page: Callable[..., Any]) -> None:
+        served = serve(n_pairs=1, n_anchors=0, n_whole=2)
+        page = open_page(served, fragment="#rate")
+        there(page, "#rate .row.active")
+        page.keyboard.press("7")
+        assert page.inner_text("#rate .said") == "First hear it for at least a second."
+        page.keyboard.press("Space")
+        there(page, ".scale [aria-disabled=false]")
+        page.keyboard.press("7")
+        count(page, "1 of 2 rated")
+        page.keyboard.press("0")
+        says(page, ".scale [aria-pressed=true]", "10")
+        page.fill("#rate textarea", "good end")
+        page.click("#rate .next")
+        says(page, "#rate .which", "Edit 2 of 2")
+        page.reload()  # at the first that is not rated
+        says(page, "#rate .which", "Edit 2 of 2")
+        page.keyboard.press("p")
+        says(page, ".scale [aria-pressed=true]", "10")
+        assert page.input_value("#rate textarea") == "good end"
+        (rating,) = served.answers.ratings
+        assert (rating.listener, rating.rating, rating.comment) == ("Ann", 10, "good end")
+        assert served.events() == ["rated", "rated", "rated"]  # 7, 10, and the comment
+
+    def test_a_rating_survives_a_killed_server(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=1, n_anchors=0, n_whole=1)
+        page = open_page(served, fragment="#rate")
+        there(page, "#rate .row.active")
+        page.keyboard.press("Space")
+        there(page, ".scale [aria-disabled=false]")
+        served.kill()
+        page.keyboard.press("4")
+        there(page, "#notice.trouble")
+        served.start()
+        count(page, "1 of 1 rated")
+        assert [r.rating for r in served.answers.ratings] == [4]
+
+
+class TestPhone:
+    SMALLER_THAN_A_FINGER = """
+    [...document.querySelectorAll("button, nav a, summary, .wave, input, textarea")]
+      .filter(e => e.checkVisibility())
+      .map(e => [e.textContent.trim() || e.className, e.getBoundingClientRect()])
+      .filter(([, box]) => box.height < 44 || box.width < 44)
+      .map(([name]) => name)
+    """
+
+    def test_it_fits(self, serve: Callable[..., Served], open_page: Callable[..., Any]) -> None:
+        phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+        page = open_page(
+            serve(n_pairs=1, n_anchors=0), **phone, listener="A rather long name of a listener who is here"
+        )
+        self.fits(page)
+        there(page, "#compare .row.active")
+        self.fits(page)
+        page.tap(".loop")
+        page.tap(".play")
+        says(page, "#compare .gate", B_IS_LEFT)
+        page.tap(".letter >> nth=1")
+        there(page, READY)
+        page.tap("[data-choice=same]")
+        there(page, ".finished:not([hidden])")
+        self.fits(page)
+        page.tap("text=Rate whole edits")
+        there(page, "#rate .row.active")
+        self.fits(page)
+
+    def fits(self, page: Any) -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate(self.SMALLER_THAN_A_FINGER) == []

@@ -1,0 +1,111 @@
+"""What comes next: everything once, anchors among the rest, repeats with exchanged sides, and an end."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from listening_sets import make_set
+
+from rl_editor.judgements import Judgement, Presentation
+from rl_editor.judgements.log import Answers
+from rl_editor.judgements.sets import ListeningSet
+from rl_editor.preferences.planning import ANCHOR_AT, CYCLE, GAP, Chooser, next_presentation, progress
+
+N_PAIRS, N_ANCHORS = 36, 6
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> ListeningSet:
+    return make_set(tmp_path_factory.mktemp("set"), n_pairs=N_PAIRS, n_anchors=N_ANCHORS, n_beats=1)
+
+
+def session(
+    found: ListeningSet, listener: str = "Ann", *, choice: str = "first", choose: Chooser | None = None
+) -> list[Presentation]:
+    """All that a listener is asked, answered."""
+    answers, asked = Answers(), []
+    while (given := next_presentation(found, answers, listener, choose=choose)) is not None:
+        asked.append(given)
+        answers.judgements[given.presentation_id] = Judgement(given, choice)  # type: ignore[arg-type]
+        assert len(asked) < 200
+    return asked
+
+
+def test_every_pair_once_and_some_again(found: ListeningSet) -> None:
+    asked = session(found)
+    fresh = [each.pair_id for each in asked if not each.repeat]
+    assert sorted(fresh) == sorted(pair.pair_id for pair in found.pairs)
+    assert len(asked) - len(fresh) == (N_PAIRS + N_ANCHORS) // (CYCLE - 1)  # 6 repeats of 42
+    assert len({each.presentation_id for each in asked}) == len(asked)
+
+
+def test_a_repeat_exchanges_the_sides_and_comes_late(found: ListeningSet) -> None:
+    asked = session(found)
+    for place, each in enumerate(asked):
+        if each.repeat:
+            before = next(i for i, other in enumerate(asked) if other.pair_id == each.pair_id)
+            assert asked[before].first == each.second
+            assert place - before >= GAP
+            assert "anchor" not in each.pair_id
+    assert len({each.pair_id for each in asked if each.repeat}) == sum(each.repeat for each in asked)
+
+
+def test_anchors_come_among_the_pairs(found: ListeningSet) -> None:
+    asked = session(found)
+    places = [place for place, each in enumerate(asked) if "anchor" in each.pair_id]
+    assert places[: N_ANCHORS - 1] == [CYCLE * i + ANCHOR_AT for i in range(N_ANCHORS - 1)]  # 4, 12, 20, 28, 36
+    assert len(places) == N_ANCHORS
+
+
+def test_what_nobody_could_tell_is_not_asked_again(found: ListeningSet) -> None:
+    assert not any(each.repeat for each in session(found, choice="unsure"))
+
+
+def test_sides_are_balanced(found: ListeningSet) -> None:
+    """Of 10 listeners' 420 first presentations half have side a first; 4 standard deviations are 41."""
+    first = [each.first for n in range(10) for each in session(found, f"L{n}") if not each.repeat]
+    assert len(first) == 420
+    assert abs(first.count("a") - 210) <= 41
+
+
+def test_listeners_have_orders_and_sides_of_their_own_that_last(found: ListeningSet) -> None:
+    ann, bob = session(found, "Ann"), session(found, "Bob")
+    assert [each.pair_id for each in ann] != [each.pair_id for each in bob]
+    assert ann == session(found, "Ann")
+    assert not {each.presentation_id for each in ann} & {each.presentation_id for each in bob}
+
+
+def test_the_chooser_chooses_among_fresh_pairs(found: ListeningSet) -> None:
+    asked = session(found, choose=lambda pairs, _: min(pairs, key=lambda pair: pair.pair_id))
+    plain = [each.pair_id for each in asked if not each.repeat and "anchor" not in each.pair_id]
+    assert plain == sorted(plain)
+
+
+def test_what_is_open_comes_first(found: ListeningSet) -> None:
+    answers = Answers()
+    asked = next_presentation(found, answers, "Ann")
+    assert asked is not None
+    answers.open["Ann"] = asked
+    assert next_presentation(found, answers, "Ann", choose=lambda pairs, _: pairs[-1]) is asked
+    assert next_presentation(found, answers, "Bob") is not asked
+
+
+@settings(max_examples=40, deadline=None)
+@given(n_pairs=st.integers(GAP + 1, 20), n_anchors=st.integers(0, 4))
+def test_any_set_ends_at_what_was_planned(found: ListeningSet, n_pairs: int, n_anchors: int) -> None:
+    pairs = (*found.pairs[:n_pairs], *found.pairs[N_PAIRS : N_PAIRS + n_anchors])
+    small = ListeningSet("small", 3, found.summary_names, pairs)
+    answers = Answers()
+    planned = progress(small, answers, "Ann")
+    assert planned.n_done == 0
+    asked = session(small)
+    for each in asked:
+        answers.judgements[each.presentation_id] = Judgement(each, "same")
+    assert progress(small, answers, "Ann") == (len(asked), planned.n_planned)
+    assert len(asked) == planned.n_planned
+
+
+def test_nothing_is_written(found: ListeningSet, tmp_path: Path) -> None:
+    session(found)
+    assert list(tmp_path.iterdir()) == []
