@@ -60,7 +60,7 @@ def next_presentation(
 def progress(found: ListeningSet, answers: Answers, listener: str) -> Progress:
     """How much of the set a listener has answered, repeats included."""
     n_pairs = sum(pair.kind == "pair" for pair in found.pairs)
-    n_repeats = len(found.pairs) // (CYCLE - 1) if n_pairs > GAP else 0
+    n_repeats = len(found.pairs) // (CYCLE - 1) if n_pairs else 0
     n_done = len(answers.of(listener))
     return Progress(n_done, max(len(found.pairs) + n_repeats, n_done))
 

@@ -1,0 +1,90 @@
+"""Where two edits differ, by hand: a song of 32 beats of half a second in bars of four."""
+
+import numpy as np
+import pytest
+
+from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.grid import BeatGrid
+from rl_editor.preferences.excerpts import LONGEST_S, Excerpt, clip, excerpts, written_out
+
+RATE, BEAT_S, N_BEATS = 1000, 0.5, 128
+SONG = SourceInfo("song.wav", "0" * 64, RATE, 1, round(N_BEATS * BEAT_S * RATE))
+GRID = BeatGrid(np.arange(N_BEATS + 1) * BEAT_S, np.arange(N_BEATS) % 4)
+
+
+def bars(*spans: tuple[int, int]) -> EditList:
+    """Bars of the song, ends exclusive, in this order."""
+    return EditList(
+        SONG, tuple(Segment(2000 * a, 2000 * (b - a), crossfade_in_ms=50.0 * (i > 0)) for i, (a, b) in enumerate(spans))
+    )
+
+
+def test_an_edit_as_beats() -> None:
+    row = written_out(bars((4, 5), (1, 2)), GRID)
+    assert row.beats.tolist() == [16, 17, 18, 19, 4, 5, 6, 7]
+    assert row.starts.tolist() == [0, 500, 1000, 1500, 2000, 2500, 3000, 3500, 4000]
+    late = EditList(
+        SONG, (Segment(900, 1200),)
+    )  # from 0.9 s: beat 1 has begun, beat 2 and 3 play; beat 4 by its first 0.1 s
+    assert written_out(late, GRID).beats.tolist() == [2, 3]
+
+
+def test_what_differs_with_a_frame_of_two_bars() -> None:
+    # Eight bars in common, then bars 8 to 11 against 16 to 19, then bars 24 to 31 in common.
+    one, two = excerpts(bars((0, 12), (24, 32)), bars((0, 8), (16, 20), (24, 32)), GRID)  # type: ignore[misc]
+    assert [s.source_start_frame for s in one.edit.segments] == [6 * 2000, 24 * 2000]  # from bar 6
+    assert [s.frames for s in one.edit.segments] == [6 * 2000, 2 * 2000]  # to bar 12, and two bars after the join
+    assert [s.source_start_frame for s in two.edit.segments] == [6 * 2000, 16 * 2000, 24 * 2000]
+    assert one.differs_s == two.differs_s == ((4.0, 12.0),)
+    assert one.beats_s == two.beats_s == tuple(np.arange(33) * 0.5)
+    assert [s.crossfade_in_ms for s in two.edit.segments] == [0.0, 50.0, 50.0]
+
+
+def test_equal_edits_have_nothing_to_tell() -> None:
+    assert excerpts(bars((0, 8), (12, 20)), bars((0, 8), (12, 20)), GRID) is None
+    assert excerpts(bars((0, 8)), EditList(SONG, ()), GRID) is None
+
+
+def test_sides_are_equally_long_within_a_bar() -> None:
+    # One keeps bars 4 to 7 and drops 20 to 23, the other the reverse: each difference alone is four bars long.
+    pair = excerpts(bars((0, 20), (24, 32)), bars((0, 4), (8, 32)), GRID)
+    assert pair is not None
+    lengths = [side.edit.duration_s for side in pair]
+    assert abs(lengths[0] - lengths[1]) <= 4 * BEAT_S + 1e-9
+    assert max(lengths) <= LONGEST_S + 4 * 2 * BEAT_S * 4
+
+
+def test_edits_that_never_meet_again_are_cut_off_alike() -> None:
+    one, two = excerpts(bars((0, 2), (2, 14)), bars((0, 2), (18, 30)), GRID)  # type: ignore[misc]
+    assert one.edit.duration_s == two.edit.duration_s
+    assert one.edit.segments[0].source_start_frame == two.edit.segments[0].source_start_frame == 0
+
+
+def test_a_part_of_an_edit_plays_as_it_does_there() -> None:
+    edit = bars((0, 4), (10, 14))
+    part = clip(edit, 7000, 9000)  # the last second before the join at 8 s, and one after it
+    assert [(s.source_start_frame, s.frames) for s in part.segments] == [(7000, 1000), (20000, 1000)]
+    assert [s.crossfade_in_ms for s in part.segments] == [0.0, 50.0]
+    assert clip(edit, 0, edit.frames).segments == edit.segments
+    fast = EditList(SONG, (Segment(0, 1000, speed=2.0),))
+    assert clip(fast, 500, 1000).segments == (Segment(1000, 500, speed=2.0),)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_pairs_keep_their_promises(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def random_edit() -> EditList:
+        cuts = np.sort(rng.choice(np.arange(1, 32), 4, replace=False))
+        spans = list(zip([0, *cuts[1::2].tolist()], [*cuts[::2].tolist(), 32], strict=True))
+        return bars(*[(a, b) for a, b in spans if b > a])
+
+    pair = excerpts(random_edit(), random_edit(), GRID)
+    if pair is None:
+        return
+    for side in pair:
+        assert isinstance(side, Excerpt)
+        assert side.beats_s[-1] == pytest.approx(side.edit.duration_s, abs=0.01)
+        assert all(0 <= a < b <= side.edit.duration_s + 0.01 for a, b in side.differs_s)
+    assert abs(pair[0].edit.duration_s - pair[1].edit.duration_s) <= 2.0 + 1e-9
+    assert any(side.differs_s for side in pair)
