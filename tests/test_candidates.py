@@ -1,0 +1,151 @@
+"""A listening set of a composed song: pairs that differ in taste and in little else, anchors, edits to rate, sound."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from rl_editor.checkpoint import Policy, save_policy
+from rl_editor.cli import app
+from rl_editor.composer import compose_song
+from rl_editor.config import Config, CorpusConfig
+from rl_editor.edits import joins
+from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.judgements.sets import AUDIO, SET_FILE, ListeningSet
+from rl_editor.preferences.candidates import Made, Plan, find_songs, make_set
+from rl_editor.preferences.loudness import loudness_lufs
+from rl_editor.reward import SUMMARY_NAMES
+from rl_editor.utils import load_audio, save_audio
+from tests.test_infer import policy as policy  # the fixture
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    config = Config()
+    config.data.cache_dir = str(tmp_path_factory.mktemp("cache"))
+    return config
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    composed = compose_song(1, config=CorpusConfig(seed=3, min_duration_s=60.0, max_duration_s=75.0))
+    path = tmp_path_factory.mktemp("song") / "tune.wav"
+    save_audio(path, composed.mix, subtype="PCM_16", tags={"title": "Tune, edited by ppo"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sets") / "evening"
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, song: Path, policy: Policy, config: Config) -> Made:
+    broken = song.with_name("broken.wav")
+    broken.write_bytes(b"RIFF of nothing")
+    plan = Plan(n_pairs=8, n_rated=2, target_duration_s=40.0, seed=5)
+    return make_set([broken, song], folder, {"young": policy}, plan, config=config)
+
+
+def test_a_bad_song_does_not_take_the_others_down(made: Made) -> None:
+    assert [problem.name for problem in made.problems] == ["broken.wav"]
+    assert {pair.song for pair in made.listening_set.pairs} == {"tune"}
+
+
+def test_pairs_are_matched(made: Made, folder: Path) -> None:
+    pairs = [pair for pair in made.listening_set.pairs if pair.kind == "pair"]
+    assert 2 <= len(pairs) <= 4  # half of eight: the other song was to give the rest
+    for pair in pairs:
+        assert abs(pair.a.duration_s - pair.b.duration_s) <= 2.6  # a bar
+        assert pair.a.loudness_lufs == pytest.approx(pair.b.loudness_lufs, abs=1e-6)
+        assert pair.a.differs_s or pair.b.differs_s
+        for side in (pair.a, pair.b):
+            sound = load_audio(folder / AUDIO / side.audio)
+            assert sound.frames == side.edit.frames
+            assert loudness_lufs(sound) == pytest.approx(side.loudness_lufs, abs=0.1)
+            assert np.abs(sound.data).max() < 1.0
+            assert side.beats_s == tuple(sorted(side.beats_s))
+            assert len(side.summary) == len(SUMMARY_NAMES)
+            assert side.summary[SUMMARY_NAMES.index("output_share")] == pytest.approx(
+                side.edit.frames / side.edit.source.frames, rel=1e-4
+            )
+
+
+def test_anchors_are_a_good_excerpt_and_the_same_broken(made: Made) -> None:
+    anchors = [pair for pair in made.listening_set.pairs if pair.kind == "anchor"]
+    assert anchors
+    for pair in anchors:
+        assert pair.a.way == "good"
+        assert pair.a.duration_s == pair.b.duration_s
+        assert pair.a.differs_s == pair.b.differs_s != ()  # the shading does not give it away
+        assert any(segment.gain_db for segment in pair.b.edit.segments)
+        worse, better = (side.summary[SUMMARY_NAMES.index("phrase_faults")] for side in (pair.b, pair.a))
+        assert worse > better
+
+
+def test_whole_edits_to_rate(made: Made, folder: Path) -> None:
+    whole = made.listening_set.whole
+    assert len(whole) == 2
+    for heard in whole:
+        assert heard.duration_s == pytest.approx(40.0, abs=2.6)
+        assert sf.info(folder / AUDIO / heard.audio).frames == heard.edit.frames
+    assert len({h.edit_id for h in whole}) == 2
+
+
+def test_no_file_tells_how_an_edit_was_made(made: Made, folder: Path) -> None:
+    for path in (folder / AUDIO).iterdir():
+        assert not any(word in path.name for word in ("ppo", "young", "anchor", "tune"))
+        with sf.SoundFile(path) as sound:
+            assert not sound.copy_metadata()
+
+
+def test_the_set_is_what_was_written_and_the_same_again(
+    made: Made, folder: Path, song: Path, policy: Policy, config: Config, tmp_path: Path
+) -> None:
+    assert ListeningSet.load(folder) == made.listening_set
+    again = make_set([song], tmp_path / "evening", {"young": policy}, Plan(4, 2, 40.0, None, 5), config=config)
+    assert again.listening_set.pairs == made.listening_set.pairs
+    first = made.listening_set.pairs[0].a.audio
+    assert (tmp_path / "evening" / AUDIO / first).read_bytes() == (folder / AUDIO / first).read_bytes()
+
+
+def test_joins_are_kept_within_excerpts(made: Made) -> None:
+    assert any(joins(side.edit) for pair in made.listening_set.pairs for side in (pair.a, pair.b))
+
+
+class TestRefusals:
+    """Wrong usage, before or without harm."""
+
+    def test_a_set_is_not_overwritten(self, made: Made, folder: Path, song: Path, policy: Policy) -> None:
+        with pytest.raises(ConfigError, match=r"set\.json: a listening set is there already; name another folder"):
+            make_set([song], folder, {"young": policy}, Plan())
+
+    def test_songs_of_one_name(self, policy: Policy, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="two recordings are named 'tune'"):
+            make_set([tmp_path / "a" / "tune.wav", tmp_path / "b" / "tune.ogg"], tmp_path, {"young": policy}, Plan())
+
+    def test_nothing_to_judge(self, policy: Policy, tmp_path: Path) -> None:
+        with pytest.raises(DatasetError, match=r"no pair to judge from 1 recordings: missing\.wav"):
+            make_set([tmp_path / "missing.wav"], tmp_path / "set", {"young": policy}, Plan())
+        assert not (tmp_path / "set" / SET_FILE).exists()
+
+    def test_an_empty_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="holds no recordings"):
+            find_songs([tmp_path])
+
+
+def test_the_command(song: Path, policy: Policy, config: Config, tmp_path: Path) -> None:
+    save_policy(tmp_path / "young.pt", policy.agent, policy.config, styles=policy.styles, metrics={})
+    params = tmp_path / "params.yaml"
+    params.write_text(f"data: {{cache_dir: {json.dumps(config.data.cache_dir)}}}\n")
+    arguments = ["candidates", str(song), "-o", str(tmp_path / "set"), "--pairs", "2", "--rated", "0", "--json"]
+    arguments += ["--target-duration", "0:40", "--checkpoint", f"kid={tmp_path / 'young.pt'}", "--params", str(params)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert (said["pairs"], said["to_rate"], said["left_out"]) == (2, 0, 0)
+    ways = {side.way for pair in ListeningSet.load(tmp_path / "set").pairs for side in (pair.a, pair.b)}
+    assert any(way.startswith("kid") for way in ways)

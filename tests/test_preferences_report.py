@@ -1,0 +1,136 @@
+"""The report on answers: shares, habits, ways, what is missing; against listeners whose habits are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from opinion_sets import random_set
+from typer.testing import CliRunner
+
+from benchmarks.preferences.listeners import Listener, session
+from rl_editor.cli import app
+from rl_editor.config import RewardModelConfig
+from rl_editor.judgements import Choice, Judgement, Presentation, Side
+from rl_editor.judgements.sets import ListeningSet, Preferences
+from rl_editor.preferences.pages import write_report
+from rl_editor.preferences.report import PreferencesReport, Share, report
+from rl_editor.preferences.words import screen, warnings
+
+
+def reported(*collected: Preferences) -> PreferencesReport:
+    return report(collected, RewardModelConfig(), np.random.default_rng(0))
+
+
+def answer(found: ListeningSet, number: int, first: Side, choice: Choice, *, repeat: bool = False) -> Judgement:
+    pair = found.pairs[number]
+    return Judgement(Presentation(f"{number}{first}{repeat}", "Ann", pair.pair_id, first, repeat), choice)
+
+
+class TestShare:
+    def test_wilson_by_hand(self) -> None:
+        # k = 8 of n = 10, z = 1.96: centre (0.8 + z^2/20) / (1 + z^2/10) = 0.7169, half width
+        # z sqrt(0.8 * 0.2 / 10 + z^2/400) / (1 + z^2/10) = 0.2265
+        low, high = Share(8, 10).interval
+        assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+
+    def test_nothing_asked(self) -> None:
+        assert np.isnan(Share(0, 0).value)
+        assert Share(0, 0).to_dict() == {"k": 0, "n": 0, "share": None, "low": None, "high": None}
+
+
+def test_shares_by_hand() -> None:
+    found = random_set(1, 6, n_anchors=2)
+    answers = (
+        answer(found, 0, "a", "first"),
+        answer(found, 1, "b", "second"),  # side a as well
+        answer(found, 2, "a", "same"),
+        answer(found, 3, "a", "unsure"),
+        answer(found, 6, "b", "second"),  # an anchor, told
+        answer(found, 7, "b", "first"),  # an anchor, missed
+        answer(found, 0, "b", "second", repeat=True),  # the same again, sides exchanged
+        answer(found, 1, "a", "second", repeat=True),  # the other one
+        answer(found, 2, "b", "same", repeat=True),  # again no difference
+    )
+    (ann,) = reported(Preferences(found, answers)).listeners
+    assert (ann.n, ann.n_same, ann.n_unsure) == (9, 2, 1)
+    assert ann.repeats == Share(2, 3)
+    assert ann.anchors == Share(1, 2)
+    assert ann.first == Share(1, 4)  # decided: pair 0, pair 1 and their repeats; only the very first for the first
+    longer = [pair.a.duration_s > pair.b.duration_s for pair in found.pairs[:2]]
+    assert ann.longer == Share(2 * longer[0] + longer[1] + (not longer[1]), 4)
+    assert ann.louder == Share(0, 0)  # all are equally loud
+
+
+@pytest.mark.parametrize(("habit", "value"), [("order", 1.5), ("order", -1.5), ("length", 3.0), ("length", -3.0)])
+def test_a_habit_is_found_and_said(habit: str, value: float) -> None:
+    answers = session(random_set(), [Listener("Bo", {"joins": -0.5}, **{habit: value})], 200, np.random.default_rng(0))
+    (bo,) = reported(answers).listeners
+    assert {name for name, effect in bo.habits.items() if effect.sure} == {habit}
+    assert np.sign(bo.habits[habit].weight) == np.sign(value)
+    said = {"order": ("comes first", "comes second"), "length": ("longer", "shorter")}[habit][value < 0]
+    (warning,) = warnings(bo)
+    assert said in warning
+
+
+def test_a_taste_that_goes_with_length_is_no_habit() -> None:
+    found = random_set()
+    answers = session(found, [Listener("Ann", {"replayed": 1.5, "joins": -1.0})], 200, np.random.default_rng(2))
+    (ann,) = reported(answers).listeners
+    assert not any(effect.sure for effect in ann.habits.values())
+
+
+def test_random_listeners_are_told_from_consistent_ones() -> None:
+    answers = session(random_set(), [Listener("Ann", {"joins": -3.0}), Listener("Dee")], 300, np.random.default_rng(1))
+    ann, dee = reported(answers).listeners
+    assert ann.repeats.value > 0.85 > 0.7 > dee.repeats.value
+    assert ann.anchors.value > 0.9 > 0.75 > dee.anchors.value
+
+
+def test_ways_are_ranked_by_what_was_chosen() -> None:
+    found = random_set(4, 30, n_anchors=0)
+    order = ("ppo", "bc", "dp")
+    answers = []
+    for number, pair in enumerate(found.pairs):
+        a, b = order.index(pair.a.way), order.index(pair.b.way)
+        choice: Choice = "same" if a == b else "first" if a < b else "second"
+        answers.append(answer(found, number, "a", choice))
+    found_report = reported(Preferences(found, tuple(answers)))
+    assert [way.name for way in found_report.ways] == list(order)
+    best = found_report.ways[0]
+    assert best.wins[1] > 0.5  # the whole interval
+    assert sum(way.strength.weight for way in found_report.ways) == pytest.approx(0.0, abs=1e-9)
+    assert found_report.n_missing["to tell the two best ways apart"] == 0
+
+
+def test_what_is_missing() -> None:
+    answers = session(random_set(), [Listener("Ann", {"joins": -1.0})], 20, np.random.default_rng(0))
+    found = reported(answers)
+    n = sum(not j.presentation.pair_id.startswith("anchor") and j.choice != "unsure" for j in answers.judgements)
+    assert found.n_missing["to learn a reward"] == 60 - n
+    assert f"to learn a reward: about {60 - n} more" in screen(found)
+
+
+def test_nothing_yet() -> None:
+    found = reported()
+    assert found.n_judgements == 0
+    assert screen(found) == "no judgements yet; rl-editor listen SET collects them"
+
+
+def test_the_page_and_the_command(tmp_path: Path) -> None:
+    listeners = [Listener("Ann <b>", {"joins": -1.0}), Listener("Cy", length=3.0)]
+    answers = session(random_set(), listeners, 160, np.random.default_rng(0))
+    page = write_report(reported(answers), tmp_path / "written")
+    assert "Ann &lt;b&gt;" in page.read_text()
+    assert (tmp_path / "written" / "report.png").read_bytes()[:4] == b"\x89PNG"
+    answers.save(tmp_path / "collected" / "evening.json")
+    result = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected"), "--json"])
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said == json.loads((tmp_path / "written" / "report.json").read_text())
+    assert said["judgements"] == len(answers.judgements)
+    words = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected" / "evening.json")])
+    assert "Cy:" in words.stderr
+    assert "answers for the longer one" in words.stderr
+    missing = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "nowhere")])
+    assert missing.exit_code != 0
