@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from rl_editor.baselines import JoinCosts
 from rl_editor.config import Config
@@ -285,16 +285,38 @@ class _Table:
             start[required[0] + 1 :] = np.inf
             end[: required[-1]] = np.inf
         start[~may], end[~may] = np.inf, np.inf
-        earliest, latest = np.zeros(n_places), np.full(n_places, np.inf)
-        for anchor in demands.anchors:
-            at = self._anchored(anchor)
-            due_s = anchor.output_s - (anchor.source_s - float(self.grid.times_s[score.beat[at]]))
-            earliest[at], latest[at] = due_s - 0.5 * self.typical_s, due_s + 0.5 * self.typical_s
+        earliest, latest = self._windows(demands)
         length = self.beat_s[score.beat].copy()
         rate = self.edit.source.sample_rate
         length[playing[0]] += float(self.grid.times_s[score.beat[playing[0]]]) - score.start_frame / rate
         length[playing[-1]] += score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
         return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, earliest, latest)
+
+    def _windows(self, demands: Demands) -> tuple[Float[np.ndarray, " places"], Float[np.ndarray, " places"]]:
+        """When each place may start to play: half a beat to either side of what its anchors say, all of them."""
+        earliest, latest = np.zeros(self.score.n_places), np.full(self.score.n_places, np.inf)
+        places = [self._anchored(anchor) for anchor in demands.anchors]
+        for k, (anchor, at) in enumerate(zip(demands.anchors, places, strict=True)):
+            for other, there in zip(demands.anchors[:k], places[:k], strict=True):
+                self._check_together(other, anchor, one_beat=at == there)
+            due_s = anchor.output_s - (anchor.source_s - float(self.grid.times_s[self.score.beat[at]]))
+            earliest[at] = max(earliest[at], due_s - 0.5 * self.typical_s)
+            latest[at] = min(latest[at], due_s + 0.5 * self.typical_s)
+        return earliest, latest
+
+    def _check_together(self, first: Anchor, second: Anchor, *, one_beat: bool) -> None:
+        """Refuse one moment at two times, and two moments at one time."""
+        apart_s = abs((first.output_s - first.source_s) - (second.output_s - second.source_s))
+        if one_beat and apart_s > self.typical_s:
+            why = f"both name one beat, which plays at one time; the two are {apart_s:.2f} s apart"
+        elif not one_beat and first.output_s == second.output_s:
+            why = f"name two moments for one time, {spoken(first.output_s)}"
+        else:
+            return
+        raise EditListError(
+            f"{self.edit.source.name}: anchor {first} and anchor {second} contradict each other: they {why}; "
+            "take back one"
+        )
 
     def why_not(self, demands: Demands) -> str:
         """Which demand stands in the way."""
