@@ -175,6 +175,13 @@ class TestRevise:
         assert "veto join 1" in text
 
 
+def test_what_is_asked_twice_has_one_price(state: AudioState) -> None:
+    edit, span = of_beats(state, (0, 96), (160, 352)), TimeSpan(10.0, 18.0)
+    once = asked(edit, state, drop=(span,), vetoes=(1,)).price
+    assert asked(edit, state, drop=(span, span), vetoes=(1, 1)).price == once
+    assert min(once.values()) > 0.0
+
+
 def test_places_hold_what_is_left_out(state: AudioState) -> None:
     score = written_out(of_beats(state, (8, 64), (96, 340)), state.grid)
     np.testing.assert_array_equal(score.beat, np.arange(state.grid.n_beats))

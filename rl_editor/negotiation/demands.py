@@ -37,7 +37,7 @@ class Anchor(NamedTuple):
 
 @dataclass(frozen=True)
 class Demands:
-    """All that is asked; nothing by default.
+    """All that is asked; nothing by default. What is asked twice counts once.
 
     Attributes:
         duration_s: length of the output to aim at.
@@ -54,6 +54,10 @@ class Demands:
     drop: tuple[TimeSpan, ...] = ()
     anchors: tuple[Anchor, ...] = ()
     vetoes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("keep", "drop", "anchors", "vetoes"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
 
     def each(self) -> list[tuple[str, "Demands"]]:
         """Every demand by its name, with what is left when it alone is taken back."""
