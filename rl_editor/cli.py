@@ -196,7 +196,7 @@ def revise(
     from rl_editor.editing import revise_list
     from rl_editor.negotiation.words import screen
 
-    refuse_overwriting(output, *([source] if source else []))
+    refuse_overwriting(output, edits, *([source] if source else []))
     found = EditList.load(edits)
     demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
     changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)

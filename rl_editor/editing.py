@@ -6,6 +6,7 @@ length) is then negotiated on its proposal, beat by beat. The DP is no learned w
 noticeable joins and knows nobody's taste.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,10 +121,13 @@ def edit_as_asked(
         edit_list: write the edit lists here as well.
 
     Raises:
+        ConfigError: a file to write is a folder, cannot be made, or would overwrite the recording or another file;
+            refused before anything is computed.
         AudioFileError: the recording cannot be read, is silent or too short, or the result cannot be written.
         EditListError: what is asked cannot be met.
         CheckpointError: the policy does not know the style, or keeps nothing.
     """
+    _check_outputs(source, output, edit_list, request.candidates)
     settings = config or Config() if policy is None else analysis_settings(policy, config)
     state = AudioState.from_file(source, settings)
     check_audible(state)
@@ -170,6 +174,33 @@ def edit_folder(
 def numbered(path: Path, number: int) -> Path:
     """The path of a candidate: the first keeps its name."""
     return path if number == 1 else path.with_stem(f"{path.stem}_{number}")
+
+
+def _check_outputs(source: Path, output: Path, edit_list: Path | None, candidates: int) -> None:
+    """Refuse files that cannot be written, or that would overwrite each other or the recording."""
+    given = {"-o": output} if edit_list is None else {"-o": output, "--edit-list": edit_list}
+    taken = {source.resolve(): "the recording"}
+    for option, path in given.items():
+        for number in range(1, candidates + 1):
+            target = numbered(path, number)
+            whose = taken.setdefault(target.resolve(), f"what {option} writes")
+            if whose != f"what {option} writes":
+                raise ConfigError(f"{target}: {option} would overwrite {whose}; name another file")
+            _check_writable(target, option)
+
+
+def _check_writable(path: Path, option: str) -> None:
+    """Refuse what is a folder, or lies where no file can be made; folders that are missing are made."""
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir():
+        fault = "is a folder, a file is needed"
+    elif not above.is_dir():
+        fault = f"cannot be written: {above} is no folder"
+    elif not os.access(above, os.W_OK):
+        fault = f"cannot be written: {above} takes no files"
+    else:
+        return
+    raise ConfigError(f"{path}: {option} {fault}; name another file")
 
 
 def propose(

@@ -143,6 +143,34 @@ class TestEdit:
             edited(song, config, tmp_path, demands=Demands(drop=(TimeSpan(500.0, 501.0),)))
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.parametrize(
+        ("output", "listed", "said"),
+        [
+            ("a.wav", "a.wav", "--edit-list would overwrite what -o writes"),
+            ("a.wav", "b/../a_2.wav", "--edit-list would overwrite what -o writes"),
+            ("tune.wav", None, "-o would overwrite the recording"),
+            ("a.wav", "tune.wav/e.json", "--edit-list cannot be written"),
+            ("folder", None, "-o is a folder"),
+            ("a.wav", "folder", "--edit-list is a folder"),
+        ],
+    )
+    def test_files_that_cannot_be_written_are_refused_before_computing(
+        self, policy: Policy, tmp_path: Path, output: str, listed: str | None, said: str
+    ) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "tune.wav").write_bytes(b"no audio")  # computing would fail with another error
+        request = Request(Demands(duration_s=35.0), candidates=2)
+        edit_list = None if listed is None else tmp_path / listed
+        with pytest.raises(ConfigError, match=said):
+            edit_as_asked(tmp_path / "tune.wav", tmp_path / output, request, policy=policy, edit_list=edit_list)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "tune.wav"]
+
+    def test_a_candidate_named_as_the_recording_is_refused(self, policy: Policy, tmp_path: Path) -> None:
+        (tmp_path / "tune_2.wav").write_bytes(b"no audio")
+        request = Request(candidates=2)
+        with pytest.raises(ConfigError, match=r"tune_2.wav: -o would overwrite the recording"):
+            edit_as_asked(tmp_path / "tune_2.wav", tmp_path / "tune.wav", request, policy=policy)
+
     def test_a_style_nobody_taught(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="eve"):
             edit_as_asked(song, tmp_path / "o.wav", Request(style="eve"), policy=policy)
@@ -236,6 +264,10 @@ class TestCommands:
         assert code == 0, out
         assert json.loads(out)["price"]["veto join 1"] > 0
         assert EditList.load(tmp_path / "r.json").segments != EditList.load(edits).segments
+        before = edits.read_bytes()
+        code, out = run("revise", edits, "--veto-join", 1, "-o", edits)
+        assert (code, edits.read_bytes()) == (1, before)
+        assert "would overwrite" in out
 
     def test_grid(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         code, out = run(
