@@ -7,6 +7,8 @@ noticeable joins and knows nobody's taste.
 """
 
 import os
+import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.errors import CheckpointError, ConfigError, EditListError, RlEditorError, said
+from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError, RlEditorError, said
 from rl_editor.files import write_text
 from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
 from rl_editor.negotiation import Demands, Revised, TimeSpan, revise
@@ -31,7 +33,7 @@ from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.words import exact_line
 from rl_editor.render import check_recording, render_file, settle_joins
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, to_mono
+from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, read_blocks, save_audio, to_mono
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -123,11 +125,12 @@ def edit_as_asked(
     Raises:
         ConfigError: a file to write is a folder, cannot be made, or would overwrite the recording or another file;
             refused before anything is computed.
-        AudioFileError: the recording cannot be read, is silent or too short, or the result cannot be written.
+        AudioFileError: the recording cannot be read, is silent or too short; or the output's format does not take it.
         EditListError: what is asked cannot be met.
         CheckpointError: the policy does not know the style, or keeps nothing.
     """
     _check_outputs(source, output, edit_list, request.candidates)
+    _check_format(source, output)
     settings = config or Config() if policy is None else analysis_settings(policy, config)
     state = AudioState.from_file(source, settings)
     check_audible(state)
@@ -201,6 +204,19 @@ def _check_writable(path: Path, option: str) -> None:
     else:
         return
     raise ConfigError(f"{path}: {option} {fault}; name another file")
+
+
+def _check_format(source: Path, output: Path) -> None:
+    """Refuse a format that does not take the recording's rate or channels, by writing a moment of silence in it."""
+    like = next(read_blocks(source))
+    silence = np.zeros((like.sample_rate // 10, like.channels), np.float32)
+    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
+        trial = Path(folder) / output.name
+        try:
+            save_audio(trial, Samples(silence, like.sample_rate))
+        except AudioFileError as error:
+            fault = re.sub(r"Error opening '[^']*': (Error : )?", "", str(error)).replace(str(trial), str(output))
+            raise AudioFileError(f"{fault}, as .wav, or convert {source.name} first") from None
 
 
 def propose(

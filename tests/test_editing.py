@@ -18,7 +18,7 @@ from rl_editor.composer import compose_song
 from rl_editor.config import Config, CorpusConfig
 from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, numbered, revise_list
 from rl_editor.edits import EditList, Segment
-from rl_editor.errors import BeatTrackerError, CheckpointError, ConfigError, EditListError
+from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.utils import read_tags, save_audio, source_info
 from tests.test_infer import policy as policy  # the fixture
@@ -170,6 +170,17 @@ class TestEdit:
         request = Request(candidates=2)
         with pytest.raises(ConfigError, match=r"tune_2.wav: -o would overwrite the recording"):
             edit_as_asked(tmp_path / "tune_2.wav", tmp_path / "tune.wav", request, policy=policy)
+
+    def test_a_format_that_does_not_take_the_rate_is_refused_before_computing(
+        self, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sf.write(tmp_path / "tune.wav", np.zeros((4410, 2)), 44_100)
+        monkeypatch.setattr(editing, "AudioState", None)  # nothing may be analysed
+        with pytest.raises(
+            AudioFileError, match=r"out\.opus: .* 44100 Hz \(Opus only .* as \.wav, or convert tune\.wav"
+        ):
+            edited(tmp_path / "tune.wav", config, tmp_path, "out.opus", demands=Demands(duration_s=40.0))
+        assert [path.name for path in tmp_path.iterdir()] == ["tune.wav"]
 
     def test_a_style_nobody_taught(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="eve"):
