@@ -30,7 +30,7 @@ from rl_editor.negotiation import Demands, Revised, TimeSpan, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
-from rl_editor.negotiation.words import exact_line
+from rl_editor.negotiation.words import exact_line, missed_line
 from rl_editor.render import check_recording, render_file, settle_joins
 from rl_editor.state import AudioState
 from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, read_blocks, save_audio, to_mono
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 Method = Literal["policy", "dp"]
 
-NEAR_UNITS = 0.75  # a length this near counts as met, in decision units
 _IN_MEMORY_BYTES = 256 << 20  # 12 minutes of stereo at 48 kHz
 _LISTENING_HZ = 22_050
 _DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
@@ -141,6 +140,9 @@ def edit_as_asked(
         if edit_list is not None:
             write_text(numbered(edit_list, number), proposal.edit.to_json())
         written.append(Written(proposal.edit, target, proposal.notes))
+    if len(written) < request.candidates:
+        fewer = f"{len(written)} of {request.candidates} candidates: further drafts were too like these; ask for others"
+        written[0] = written[0]._replace(notes=(*written[0].notes, f"{fewer} with another --seed or length"))
     return written
 
 
@@ -245,6 +247,8 @@ def propose(
             frames = round(demands.duration_s * state.recording.sample_rate)
             exact: ExactLength = to_length(settled, recording, frames, allow_stretch=request.allow_stretch)
             settled, notes = exact.edit, [*notes, exact_line(exact)]
+        elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
+            notes.append(missed)
         if all(shared(settled, other) < 1.0 - ALIKE for other in found):
             found.append(settled)
             yield Proposal(settled, tuple(notes))
@@ -340,18 +344,13 @@ def _negotiated(
     draft: EditList, state: AudioState, recording: Samples, request: Request, config: Config
 ) -> tuple[EditList, list[str]]:
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by."""
-    demands, asked_s = request.demands, request.demands.duration_s
-    unit_s = float(np.median(np.diff(state.grid.units(config.action_space.unit_beats).times_s)))
     beats = tuple(float(t) for t in state.grid.times_s)
     plain = replace(draft, actions=(), regions=(), beat_times_s=beats, unit_beats=1)
-    changed = revise(plain, state, demands, config, recording=recording, polish=True, priced=False)
+    changed = revise(plain, state, request.demands, config, recording=recording, polish=True, priced=False)
     notes = []
     if request.method == "policy" and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1
         notes.append(f"{len(changed.new_joins)} of {n_joins} joins moved from where the policy had them")
-    if asked_s is not None and abs(changed.missed_s) > NEAR_UNITS * unit_s and not demands.exact:
-        why = "" if request.loops or changed.missed_s > 0 else " without repeating anything"
-        notes.append(f"asked for {spoken(asked_s)}; {spoken(changed.edit.duration_s)} is the nearest{why}")
     same = not (changed.new_joins or changed.dropped_s or changed.added_s)
     return draft if same and draft.actions else changed.edit, notes
 

@@ -105,8 +105,27 @@ class TestEdit:
         made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy, edit_list=tmp_path / "o.json")
         assert [each.output.name for each in made] == ["o.wav", "o_2.wav", "o_3.wav"][: len(made)]
         assert len(made) > 1
+        assert any("candidates" in note for note in made[0].notes) == (len(made) < 3)
         assert len({each.edit.segments for each in made}) == len(made)
         assert EditList.load(tmp_path / "o_2.json") == made[1].edit
+
+    def test_fewer_candidates_than_asked_for_are_said(self, policy: Policy, song: Path, tmp_path: Path) -> None:
+        keep_all = (TimeSpan(0.0, sf.info(song).duration),)  # leaves one edit to make
+        request = Request(Demands(keep=keep_all), loops=False, moves=False, candidates=3)
+        made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy)
+        assert len(made) == 1
+        assert "1 of 3 candidates" in made[0].notes[-1]
+
+    @pytest.mark.parametrize("asked_s", [40.0, 43.7, 0.5])
+    def test_a_length_that_is_missed_is_said_to_the_hundredth(
+        self, song: Path, config: Config, tmp_path: Path, asked_s: float
+    ) -> None:
+        request = Request(Demands(duration_s=asked_s), method="dp")
+        made = edit_as_asked(song, tmp_path / "o.wav", request, config=config)[0]
+        missed_s = made.edit.duration_s - asked_s
+        said = [note for note in made.notes if "off the length" in note]
+        assert len(said) == (abs(missed_s) > 0.05)
+        assert all(f"by {missed_s:+.2f} s" in note and "nearest" not in note for note in said)
 
     def test_a_folder_goes_on_after_a_bad_file(self, song: Path, config: Config, tmp_path: Path) -> None:
         folder = tmp_path / "in"
@@ -316,7 +335,3 @@ class TestCommands:
         noise = 0.1 * np.random.default_rng(0).standard_normal(22050 * 8).astype(np.float32)
         with pytest.raises(BeatTrackerError, match="install the extra beat_this"):
             track_beats(noise, config)
-
-
-def test_a_near_length_is_kept_in_units() -> None:
-    assert 0.5 <= editing.NEAR_UNITS <= 1.0

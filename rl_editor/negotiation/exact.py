@@ -60,7 +60,7 @@ def to_length(edit: EditList, recording: str | Path | Samples, frames: int, *, a
     tail = frames - edit.frames
     if abs(tail) > MOST_TAIL_S * rate:
         raise EditListError(
-            f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the nearest edit is "
+            f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the edit negotiated for it is "
             f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for a length near "
             "that" + ("" if allow_stretch else f", or allow a stretch of up to {MOST_STRETCH:.0%}")
         )
