@@ -26,7 +26,7 @@ from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError, RlEditorError, said
 from rl_editor.files import write_text
 from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
-from rl_editor.negotiation import Demands, Revised, TimeSpan, revise
+from rl_editor.negotiation import Demands, Revised, TimeSpan, described, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
@@ -392,13 +392,14 @@ def revise_list(
     found = revise(edit, state, demands, config, recording=sound)
     new = [join.number for join in found.new_joins]
     placed = place_joins(found.edit, sound, frozen=_frozen(demands, state), only=new)
-    settled = settle_joins(placed, recording, config, only=new)
-    found, notes = replace(found, edit=settled), []
+    changed, notes = settle_joins(placed, recording, config, only=new), []
     if demands.exact:
         assert demands.duration_s is not None
         frames = round(demands.duration_s * edit.source.sample_rate)
-        exact = to_length(settled, recording, frames, allow_stretch=allow_stretch)
-        found, notes = replace(found, edit=exact.edit, missed_s=0.0), [exact_line(exact)]
+        exact = to_length(changed, recording, frames, allow_stretch=allow_stretch, only=new)
+        changed, notes = exact.edit, [exact_line(exact)]
+        found = replace(found, missed_s=0.0)
+    found = described(edit, found, changed, state, config, sound)
     return found, notes
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,20 @@ def edited(song: Path, config: Config, tmp_path: Path, name: str = "out.wav", **
     )
     assert len(made) == 1
     return made[0].edit
+
+
+def cuts(edit: EditList) -> list[tuple[int | None, int | None]]:
+    """Source frames to both sides of every join."""
+    return [(a.source_end_frame, b.source_start_frame) for a, b in itertools.pairwise(edit.merged().segments)]
+
+
+def played(edit: EditList) -> np.ndarray:
+    """How often each source frame plays."""
+    counts = np.zeros(edit.source.frames, int)
+    for segment in edit.segments:
+        if segment.source_start_frame is not None:
+            counts[segment.source_start_frame : segment.source_end_frame] += 1
+    return counts
 
 
 class TestEdit:
@@ -218,6 +233,28 @@ class TestRevise:
         assert "--settle" in notes[0]
         assert none == []
         assert settled.edit.duration_s == pytest.approx(edit.duration_s, abs=5.0)
+
+    @pytest.mark.parametrize("exact", [False, True])
+    def test_what_is_said_is_what_is_written(self, song: Path, config: Config, tmp_path: Path, exact: bool) -> None:
+        """Placing moves new joins by beats; those that are as before are, to the sample, to an exact length as well."""
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        demands = Demands(drop=(TimeSpan(1.0, 3.0),))  # forces a new join, and leaves the other
+        found, _ = revise_list(edit, demands, song, config)
+        if exact:
+            demands = replace(demands, duration_s=found.edit.duration_s + 0.05, exact=True)
+            found, _ = revise_list(edit, demands, song, config)
+        rate, before, after = edit.source.sample_rate, cuts(edit), cuts(found.edit)
+        assert found.new_joins
+        for join in found.new_joins:
+            leave, land = after[join.number - 1]
+            assert (join.leave_s, join.land_s) == (leave / rate, land / rate)
+        assert found.n_joins_kept == len(set(before) & set(after)) > 0
+        change = played(found.edit) - played(edit)
+        for spans, sign in ((found.dropped_s, -1), (found.added_s, 1)):
+            said = sum(round((b - a) * rate) for a, b in spans)
+            longest_left_out = round(0.02 * rate) * 2 * len(after)
+            assert said <= np.count_nonzero(np.sign(change) == sign) <= said + longest_left_out
+            assert all((np.sign(change[round(a * rate) : round(b * rate)]) == sign).all() for a, b in spans)
 
     def test_exact_and_again(self, song: Path, config: Config, tmp_path: Path) -> None:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0, exact=True))
