@@ -149,6 +149,8 @@ def edit(
         refuse_overwriting(written, song)
     demands = _demands(target_duration, exact=exact, keep=keep, drop=drop, anchors=anchor)
     request = Request(demands, method, style, not no_loop, not no_reorder, candidates, stochastic, seed, allow_stretch)
+    if method == "dp" and checkpoint is not None:
+        raise ConfigError(f"--checkpoint {checkpoint}: the DP needs no policy; leave it out, or use the policy")
     policy = None if method == "dp" else load_policy(checkpoint or _default_checkpoint())
     config = settings(params) if params else None
     if not song.is_dir():

@@ -42,6 +42,7 @@ Method = Literal["policy", "dp"]
 
 _IN_MEMORY_BYTES = 256 << 20  # 12 minutes of stereo at 48 kHz
 _LISTENING_HZ = 22_050
+_PAST_S = 0.05  # a passage may end this far beyond the recording without a word
 _DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
 
 
@@ -78,6 +79,16 @@ class Request:
             raise ConfigError("--method dp: nothing is asked; give --target-duration, --keep, --drop or --anchor")
         if self.method == "dp" and self.candidates > 1:
             raise ConfigError("--candidates: the DP has one answer; leave it out, or use the policy")
+        given = {"--stochastic": self.stochastic, "--seed": self.seed is not None, "--style": self.style is not None}
+        for option in (name for name, is_given in given.items() if is_given and self.method == "dp"):
+            raise ConfigError(f"{option}: the DP draws nothing and knows no styles; leave it out, or use the policy")
+        drawn = self.stochastic or self.candidates > 1 or self.demands.duration_s is not None
+        if self.seed is not None and not drawn:
+            raise ConfigError(
+                f"--seed {self.seed}: nothing is drawn; leave it out, or give --stochastic, --candidates or "
+                "--target-duration"
+            )
+        _check_stretch(self.demands, allowed=self.allow_stretch)
 
 
 class Proposal(NamedTuple):
@@ -251,7 +262,7 @@ def propose(
             notes.append(missed)
         if all(shared(settled, other) < 1.0 - ALIKE for other in found):
             found.append(settled)
-            yield Proposal(settled, tuple(notes))
+            yield Proposal(settled, (*_past_end(demands, state), *notes))
 
 
 def _opened(source: Path, state: AudioState) -> tuple[Samples | Path, Samples]:
@@ -270,6 +281,32 @@ def _frozen(demands: Demands, state: AudioState) -> list[TimeSpan]:
     return [*demands.keep, *demands.drop, *around]
 
 
+def _check_stretch(demands: Demands, *, allowed: bool) -> None:
+    if allowed and not demands.exact:
+        raise ConfigError(
+            "--allow-stretch: only an exact length is stretched to; give --exact as well, or leave it out"
+        )
+
+
+def _past_end(demands: Demands, state: AudioState) -> list[str]:
+    """Notes on passages that reach beyond the recording."""
+    length_s = state.grid.duration_s
+    spans = (("keep", demands.keep), ("drop", demands.drop))
+    return [
+        f"{what} {span} reaches past the end at {spoken(length_s)}; what there is of it counts"
+        for what, found in spans
+        for span in found
+        if span.end_s > length_s + _PAST_S
+    ]
+
+
+def _check_left(state: AudioState, demands: Demands, dropped: Bool[np.ndarray, " units"]) -> None:
+    """Refuse to drop everything."""
+    if dropped.all():
+        named = ", ".join(str(span) for span in demands.drop)
+        raise EditListError(f"{state.recording.name}: --drop {named} leaves nothing to play; drop less")
+
+
 def _check_spans(demands: Demands, state: AudioState) -> None:
     """Refuse passages beyond the recording before anything is computed."""
     length_s, name = state.grid.duration_s, state.recording.name
@@ -284,6 +321,7 @@ def _check_spans(demands: Demands, state: AudioState) -> None:
         for dropped in demands.drop:
             if min(kept.end_s, dropped.end_s) > max(kept.start_s, dropped.start_s):
                 raise EditListError(f"{name}: --keep {kept} and --drop {dropped} contradict each other; take back one")
+    _check_left(state, demands, _units_over(demands.drop, state, 1))
 
 
 def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[EditList]:
@@ -293,9 +331,12 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     if request.seed is not None:
         generator = torch.Generator(device=policy.agent.device).manual_seed(request.seed)
     demands = request.demands
+    unit_beats = policy.config.action_space.unit_beats
+    dropped = _units_over(demands.drop, state, unit_beats)
+    _check_left(state, demands, dropped)
     limits = Limits(
-        _units_over(demands.keep, state, policy.config),
-        _units_over(demands.drop, state, policy.config),
+        _units_over(demands.keep, state, unit_beats),
+        dropped,
         loops=request.loops,
         moves=request.moves,
     )
@@ -317,9 +358,9 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     return found
 
 
-def _units_over(spans: tuple[TimeSpan, ...], state: AudioState, config: Config) -> Bool[np.ndarray, " units"]:
+def _units_over(spans: tuple[TimeSpan, ...], state: AudioState, unit_beats: int) -> Bool[np.ndarray, " units"]:
     """Units of which a span covers more than a tenth of a beat."""
-    times = state.grid.units(config.action_space.unit_beats).times_s
+    times = state.grid.units(unit_beats).times_s
     slack = 0.1 * 60.0 / state.grid.tempo_bpm
     inside = np.zeros(len(times) - 1, bool)
     for span in spans:
@@ -375,6 +416,7 @@ def revise_list(
         raise ConfigError("nothing is asked; give --veto-join, --pin, --drop, --anchor or --target-duration")
     if demands.exact and (source is None or demands.duration_s is None):
         raise ConfigError("--exact: needs --source and --target-duration as well")
+    _check_stretch(demands, allowed=allow_stretch)
     if source is not None:
         check_recording(edit, source)
     sides = edits.joins(edit)
@@ -387,7 +429,7 @@ def revise_list(
     if source is None:
         found = revise(edit, state, demands, config)
         notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
-        return found, notes if found.new_joins else []
+        return found, [*_past_end(demands, state), *(notes if found.new_joins else [])]
     recording, sound = _opened(source, state)
     found = revise(edit, state, demands, config, recording=sound)
     new = [join.number for join in found.new_joins]
@@ -400,7 +442,7 @@ def revise_list(
         changed, notes = exact.edit, [exact_line(exact)]
         found = replace(found, missed_s=0.0)
     found = described(edit, found, changed, state, config, sound)
-    return found, notes
+    return found, [*_past_end(demands, state), *notes]
 
 
 def _known_state(edit: EditList, config: Config) -> AudioState:

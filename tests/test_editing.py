@@ -17,7 +17,7 @@ from rl_editor.checkpoint import Policy
 from rl_editor.cli import app
 from rl_editor.composer import compose_song
 from rl_editor.config import Config, CorpusConfig
-from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, numbered, revise_list
+from rl_editor.editing import Failed, Method, Request, edit_as_asked, edit_folder, numbered, revise_list
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
@@ -163,6 +163,11 @@ class TestEdit:
             ({"demands": Demands(exact=True)}, "without a length"),
             ({"method": "dp"}, "nothing is asked"),
             ({"method": "dp", "demands": Demands(duration_s=9.0), "candidates": 2}, "one answer"),
+            ({"method": "dp", "demands": Demands(duration_s=9.0), "stochastic": True}, "--stochastic: the DP draws"),
+            ({"method": "dp", "demands": Demands(duration_s=9.0), "seed": 0}, "--seed: the DP draws"),
+            ({"method": "dp", "demands": Demands(duration_s=9.0), "style": "ann"}, "--style: the DP draws"),
+            ({"seed": 0}, "--seed 0: nothing is drawn"),
+            ({"demands": Demands(duration_s=9.0), "allow_stretch": True}, "--allow-stretch: only an exact length"),
         ],
     )
     def test_requests_that_make_no_sense(self, request_: dict[str, object], said: str) -> None:
@@ -215,6 +220,21 @@ class TestEdit:
         ):
             edited(tmp_path / "tune.wav", config, tmp_path, "out.opus", demands=Demands(duration_s=40.0))
         assert [path.name for path in tmp_path.iterdir()] == ["tune.wav"]
+
+    @pytest.mark.parametrize("method", ["policy", "dp"])
+    def test_nothing_left_is_said_and_the_policy_not_blamed(
+        self, policy: Policy, song: Path, config: Config, tmp_path: Path, method: Method
+    ) -> None:
+        by = {"policy": policy} if method == "policy" else {"config": config}
+        request = Request(Demands(drop=(TimeSpan(0.0, 30.0), TimeSpan(30.0, 500.0))), method)
+        with pytest.raises(EditListError, match=r"--drop 0:00-0:30, 0:30-8:20 leaves nothing to play"):
+            edit_as_asked(song, tmp_path / "o.wav", request, **by)  # type: ignore[arg-type]
+
+    def test_a_passage_past_the_end_is_said(self, song: Path, config: Config, tmp_path: Path) -> None:
+        length_s = sf.info(song).duration
+        request = Request(Demands(duration_s=40.0, keep=(TimeSpan(length_s - 5.0, length_s + 9.0),)), method="dp")
+        made = edit_as_asked(song, tmp_path / "o.wav", request, config=config)[0]
+        assert sum("reaches past the end" in note for note in made.notes) == 1
 
     def test_a_style_nobody_taught(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="eve"):
@@ -270,6 +290,8 @@ class TestRevise:
             revise_list(edit, Demands(vetoes=(9,)), None, config)
         with pytest.raises(ConfigError, match="needs --source"):
             revise_list(edit, Demands(duration_s=30.0, exact=True), None, config)
+        with pytest.raises(ConfigError, match="--allow-stretch: only an exact length"):
+            revise_list(edit, Demands(duration_s=30.0), None, config, allow_stretch=True)
         elsewhere = Config()
         elsewhere.data.cache_dir = str(tmp_path / "empty")
         with pytest.raises(ConfigError, match="not in the cache"):
@@ -335,6 +357,12 @@ class TestCommands:
         code, out = run("revise", edits, "--veto-join", 1, "-o", edits)
         assert (code, edits.read_bytes()) == (1, before)
         assert "would overwrite" in out
+
+    def test_a_policy_beside_the_dp_is_refused(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        asked = ("--method", "dp", "--target-duration", "0:40", "--checkpoint", tmp_path / "p.pt")
+        code, out = run("edit", song, "-o", tmp_path / "e.wav", *asked)
+        assert code
+        assert "the DP needs no policy" in out
 
     def test_grid(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         code, out = run(
