@@ -1,13 +1,14 @@
 """Edit lists back from other programs: OpenTimelineIO, Audacity labels, CSV; exports of this package, or made there.
 
 Conventions: times are rounded to frames of the recording. What a format does not say is the default: crossfades of
-labels are ``default_crossfade_ms``, and nobody's confidence is known.
+labels that name none are ``default_crossfade_ms``, and nobody's confidence is known.
 
     .otio   clips and gaps of the first track with audio, in order; dissolves, time warps; gain and pitch where this
             package's metadata say so. Whatever the clips are called, they play the recording that is given
     .txt    Audacity labels. One whose text is ``source A-B s`` lies over the *output* and plays the recording from A on
-            for as long as the label is; ``not in source`` is silence; any other text marks a passage of the *recording*
-            itself. One file holds one kind. In order of their start
+            for as long as the label is; ``not in source`` is silence; after a comma each may say ``speed 1.1``,
+            ``pitch -2`` (semitones), ``gain -3 dB`` and ``crossfade 25 ms``, in this order. Any other text marks a
+            passage of the *recording* itself. One file holds one kind. In order of their start
     .csv    rows of ``exporters``, by their frames, in order of ``index``
     .json   this package's own
 """
@@ -21,8 +22,12 @@ from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 
 SUFFIXES = (".json", ".otio", ".txt", ".csv")
-_OVER_OUTPUT = re.compile(r"source (\d+(?:\.\d+)?)-(\d+(?:\.\d+)?) s")
-_SILENCE = "not in source"
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
+_OVER_OUTPUT = re.compile(
+    r"(?:source (?P<start>\d+(?:\.\d+)?)-(?:\d+(?:\.\d+)?) s|not in source)"
+    rf"(?:, speed (?P<speed>{_NUMBER}))?(?:, pitch (?P<pitch>{_NUMBER}))?"
+    rf"(?:, gain (?P<gain>{_NUMBER}) dB)?(?:, crossfade (?P<fade>{_NUMBER}) ms)?"
+)
 
 
 def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: float) -> EditList:
@@ -111,7 +116,7 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
             raise EditListError(
                 f"{path}: line {number} is no label: {line[:60]!r}; each is start, end and text, by tabs"
             ) from None
-    over_output = [bool(_OVER_OUTPUT.fullmatch(text)) or text == _SILENCE for _, _, text in labels]
+    over_output = [bool(_OVER_OUTPUT.fullmatch(text)) for _, _, text in labels]
     if any(over_output) and not all(over_output):
         other = next(text for (_, _, text), known in zip(labels, over_output, strict=True) if not known)
         raise EditListError(
@@ -125,8 +130,18 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
         if frames <= 0:
             continue
         named = _OVER_OUTPUT.fullmatch(text)
-        first = None if text == _SILENCE else round(float(named[1] if named else start_s) * rate)
-        segments.append(Segment(first, frames, crossfade_in_ms=fade_ms if segments else 0.0))
+        said = {} if named is None else {name: float(value) for name, value in named.groupdict().items() if value}
+        first = start_s if named is None else said.get("start")
+        segments.append(
+            Segment(
+                None if first is None else round(first * rate),
+                frames,
+                crossfade_in_ms=said.get("fade", fade_ms) if segments else 0.0,
+                gain_db=said.get("gain", 0.0),
+                speed=said.get("speed", 1.0),
+                pitch_semitones=said.get("pitch", 0.0),
+            )
+        )
     return segments
 
 

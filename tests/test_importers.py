@@ -36,18 +36,27 @@ def test_exports_come_back_to_the_sample(tmp_path: Path, to: str) -> None:
         (s.source_start_frame, s.frames) for s in EDIT.segments
     ]
     fades = [s.crossfade_in_ms for s in found.segments]
-    if to == "audacity":
-        assert fades == [0.0, 50.0, 50.0, 50.0]  # labels have none
-    else:
-        assert fades == pytest.approx([s.crossfade_in_ms for s in EDIT.segments], abs=0.05)
+    assert fades == pytest.approx([s.crossfade_in_ms for s in EDIT.segments], abs=0.05)
 
 
-def test_speed_pitch_and_gain_survive_otio_and_csv(tmp_path: Path) -> None:
-    changed = EditList(SOURCE, (Segment(0, RATE, speed=1.25, pitch_semitones=-2.0, gain_db=-3.5),))
-    for to in ("otio", "csv"):
+def test_speed_pitch_gain_and_a_silence_without_crossfade_survive(tmp_path: Path) -> None:
+    changed = EditList(
+        SOURCE,
+        (
+            Segment(0, RATE, speed=1.25, pitch_semitones=-2.0, gain_db=-3.5),
+            Segment(5 * RATE, 3 * RATE, speed=1.0 / 0.9873, crossfade_in_ms=25.0),
+            Segment(None, RATE),
+        ),
+    )
+    for to in ("otio", "csv", "audacity"):
         path = tmp_path / f"edit{SUFFIXES[to]}"
         export_edit(changed, path, to)  # type: ignore[arg-type]
-        assert read(path).segments == changed.segments
+        found = read(path).segments
+        fades = [s.crossfade_in_ms for s in found]
+        assert fades == pytest.approx([0.0, 25.0, 0.0], abs=0.05)  # OpenTimelineIO has whole frames
+        assert tuple(replace(s, crossfade_in_ms=0.0) for s in found) == tuple(
+            replace(s, crossfade_in_ms=0.0) for s in changed.segments
+        )
 
 
 def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
@@ -77,10 +86,12 @@ def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
 
 def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
     path = tmp_path / "edit.txt"
-    path.write_text(
+    path.write_text(  # labels without a crossfade have the usual one
         "0.0\t2.0\tsource 10.000000-14.000000 s\n4.0\t5.0\tsource 20.000000-21.000000 s\n", encoding="utf-8"
     )
-    assert [(s.source_start_frame, s.frames) for s in read(path).segments] == [(10 * RATE, 2 * RATE), (20 * RATE, RATE)]
+    found = read(path).segments
+    assert [(s.source_start_frame, s.frames) for s in found] == [(10 * RATE, 2 * RATE), (20 * RATE, RATE)]
+    assert [s.crossfade_in_ms for s in found] == [0.0, 50.0]
 
 
 @pytest.mark.parametrize(
