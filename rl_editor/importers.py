@@ -3,8 +3,9 @@
 Conventions: times are rounded to frames of the recording. What a format does not say is the default: crossfades of
 labels that name none are ``default_crossfade_ms``, and nobody's confidence is known.
 
-    .otio   clips and gaps of the first track with audio, in order; dissolves, time warps; gain and pitch where this
-            package's metadata say so. Whatever the clips are called, they play the recording that is given
+    .otio   clips and gaps of the one track with audio, in order (more are refused, unless they play alike, as the two
+            sides of a stereo recording do); dissolves, time warps; gain and pitch where this package's metadata say so.
+            Whatever the clips are called, they play the recording that is given
     .txt    Audacity labels. One whose text is ``source A-B s`` lies over the *output* and plays the recording from A on
             for as long as the label is; ``not in source`` is silence; after a comma each may say ``speed 1.1``,
             ``pitch -2`` (semitones), ``gain -3 dB`` and ``crossfade 25 ms``, in this order. Any other text marks a
@@ -15,6 +16,7 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
 
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +64,23 @@ def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
     try:
         timeline = otio.adapters.read_from_file(str(path))
         tracks = [t for t in timeline.tracks if t.kind == otio.schema.TrackKind.Audio] or list(timeline.tracks)
-        items = list(tracks[0]) if tracks else []
+        played = [list(track) for track in tracks if any(isinstance(item, otio.schema.Clip) for item in track)]
+        played = played or [list(track) for track in tracks[:1]]
     except (otio.exceptions.OTIOError, AttributeError, OSError, ValueError) as fault:
         raise EditListError(f"{path}: not a readable OpenTimelineIO timeline ({fault})") from None
+    found = [_otio_track(items, source) for items in played]
+    if any(segments != found[0] for segments in found[1:]):
+        raise EditListError(
+            f"{path}: {len(found)} tracks hold different clips, an edit list has one; put all clips on "
+            "one track, or remove the other tracks"
+        )
+    return found[0] if found else []
+
+
+def _otio_track(items: Sequence[Any], source: SourceInfo) -> list[Segment]:
+    """What a track plays."""
+    import opentimelineio as otio
+
     segments: list[Segment] = []
     fade_ms = 0.0
     for item in items:

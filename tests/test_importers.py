@@ -74,6 +74,23 @@ def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
     assert (read(path).segments[0].source_start_frame, read(path).segments[0].frames) == (RATE, 2 * RATE)
 
 
+def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path) -> None:
+    import opentimelineio as otio
+
+    path = tmp_path / "edit.otio"
+    export_edit(EDIT, path, "otio")
+    timeline = otio.adapters.read_from_file(str(path))
+    alone = read(path).segments
+    timeline.tracks.append(timeline.tracks[0].deepcopy())
+    timeline.tracks.insert(0, otio.schema.Track(kind=otio.schema.TrackKind.Audio))
+    otio.adapters.write_to_file(timeline, str(path))
+    assert read(path).segments == alone
+    del timeline.tracks[2][0]
+    otio.adapters.write_to_file(timeline, str(path))
+    with pytest.raises(EditListError, match="2 tracks hold different clips"):
+        read(path)
+
+
 def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
     path = tmp_path / "keep.txt"
     path.write_text("20.0\t30.5\tchorus\n\\\t100\t200\n1.0\t4.0\n", encoding="utf-8")
