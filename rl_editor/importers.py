@@ -10,20 +10,25 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
             for as long as the label is; ``not in source`` is silence; after a comma each may say ``speed 1.1``,
             ``pitch -2`` (semitones), ``gain -3 dB`` and ``crossfade 25 ms``, in this order. Any other text marks a
             passage of the *recording* itself. One file holds one kind. In order of their start
-    .csv    rows of ``exporters``, by their frames, in order of ``index``
+    .csv    rows of ``exporters``, in order: ``source_start_frame`` and ``frames`` say what plays; where it plays in the
+            output follows from the rows before. Seconds and ``index`` may be empty; where they contradict frames or
+            order (after an edit by hand, say) the file is refused
     .json   this package's own
 """
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 
 SUFFIXES = (".json", ".otio", ".txt", ".csv")
+_Row: TypeAlias = Mapping[str, str]
+_SAME_S = 0.001  # of a CSV: seconds that a spreadsheet rounded
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _OVER_OUTPUT = re.compile(
     r"(?:source (?P<start>\d+(?:\.\d+)?)-(?:\d+(?:\.\d+)?) s|not in source)"
@@ -47,7 +52,7 @@ def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: flo
         case ".txt":
             segments = _from_labels(path, source, default_crossfade_ms)
         case ".csv":
-            segments = _from_csv(path)
+            segments = _from_csv(path, source.sample_rate)
         case suffix:
             raise EditListError(f"{path}: {suffix or 'no extension'} is no edit list; known are {', '.join(SUFFIXES)}")
     if not segments:
@@ -161,11 +166,10 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
     return segments
 
 
-def _from_csv(path: Path) -> list[Segment]:
+def _from_csv(path: Path, rate: int) -> list[Segment]:
     rows = list(csv.DictReader(_text(path).splitlines()))
     try:
-        rows.sort(key=lambda row: int(row["index"]))
-        return [
+        segments = [
             Segment(
                 int(row["source_start_frame"]) if row["source_start_frame"] else None,
                 int(row["frames"]),
@@ -177,10 +181,48 @@ def _from_csv(path: Path) -> list[Segment]:
             )
             for row in rows
         ]
+        for row, following in pairwise(rows):
+            _check_order(path, row, following)
+        for row, segment in zip(rows, segments, strict=True):
+            _check_seconds(path, row, segment, rate)
     except (KeyError, ValueError, TypeError) as fault:
         raise EditListError(
             f"{path}: not an edit list as CSV ({type(fault).__name__}: {fault}); 'rl-editor export --to csv' writes one"
         ) from None
+    return segments
+
+
+def _check_order(path: Path, row: _Row, following: _Row) -> None:
+    """Refuse rows that stand in another order than their numbers say."""
+    if row.get("index") and following.get("index") and int(following["index"]) <= int(row["index"]):
+        raise EditListError(
+            f"{path}: the row of index {following['index']} stands after that of index {row['index']}: index and the "
+            "order of rows contradict each other; number the rows anew, or empty the index"
+        )
+
+
+def _check_seconds(path: Path, row: _Row, segment: Segment, rate: int) -> None:
+    """Refuse seconds that say something else than the frames beside them; empty ones say nothing."""
+
+    def seconds(column: str) -> float | None:
+        return float(row[column]) if row.get(column) else None
+
+    start, end = segment.source_start_frame, segment.source_end_frame
+    plays_from, plays_to = seconds("output_start_s"), seconds("output_end_s")
+    length_s = None if plays_from is None or plays_to is None else plays_to - plays_from
+    at = int(row["output_start_frame"]) if row.get("output_start_frame") else None
+    for columns, said_s, frames in (
+        ("source_start_s and source_start_frame", seconds("source_start_s"), start),
+        ("source_end_s and source_start_frame + frames * speed", seconds("source_end_s"), end),
+        ("output_end_s - output_start_s and frames", length_s, segment.frames),
+        ("output_start_s and output_start_frame", plays_from, at),
+    ):
+        if said_s is not None and (frames is None or abs(said_s - frames / rate) > _SAME_S):
+            means = "nothing" if frames is None else f"{frames / rate:.6f} s"
+            raise EditListError(
+                f"{path}: row of index {row.get('index') or '(none)'}: {columns} contradict each other: "
+                f"{said_s:.6f} s and {means} at {rate} Hz; change both, or empty the seconds: frames alone are enough"
+            )
 
 
 def _text(path: Path) -> str:

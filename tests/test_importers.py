@@ -1,5 +1,6 @@
 """What other programs give back plays the same: exports are read again, and edited ones as their user meant them."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +90,49 @@ def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path
     otio.adapters.write_to_file(timeline, str(path))
     with pytest.raises(EditListError, match="2 tracks hold different clips"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "said"),
+    [
+        (1, "source_start_s", "31.5", "row of index 1: source_start_s and source_start_frame contradict"),
+        (1, "source_end_s", "36.5", "row of index 1: source_end_s and source_start_frame"),
+        (0, "frames", "44100", "row of index 0: source_end_s and source_start_frame"),
+        (3, "output_end_s", "19.5", r"row of index 3: output_end_s - output_start_s and frames"),
+        (3, "output_start_frame", "5", "row of index 3: output_start_s and output_start_frame"),
+        (2, "source_start_s", "2.0", "2.000000 s and nothing"),
+        (3, "index", "0", "index 0 stands after that of index 2"),
+    ],
+)
+def test_rows_changed_by_hand_that_contradict_themselves(
+    tmp_path: Path, row: int, column: str, value: str, said: str
+) -> None:
+    path = tmp_path / "edit.csv"
+    rows = csv_rows(path)
+    rows[row][column] = value
+    write_rows(path, rows)
+    with pytest.raises(EditListError, match=said):
+        read(path)
+
+
+def test_rows_taken_out_moved_and_given_in_frames_alone(tmp_path: Path) -> None:
+    path = tmp_path / "edit.csv"
+    rows = [{k: v for k, v in row.items() if not k.endswith("_s") and k != "index"} for row in csv_rows(path)]
+    rows[0]["frames"] = str(RATE)
+    write_rows(path, [rows[3], rows[0]])
+    assert [(s.source_start_frame, s.frames) for s in read(path).segments] == [(12 * RATE, 3 * RATE), (100, RATE)]
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    export_edit(EDIT, path, "csv")
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
