@@ -8,13 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rl_editor import __version__
 from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, optional_value, read_settings, refuse_overwriting, run_app
-from rl_editor.config import BeatTracker, Config
+from rl_editor.config import BeatTracker, Config, EditMethod
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.exporters import SUFFIXES, ExportFormat
@@ -41,7 +41,6 @@ PIPELINE_POLICIES: Mapping[str, Path] = {"ppo": Path("models/ppo/best.pt"), "bc"
 MIB = 1 << 20
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 MOST_CANDIDATES = 20
-Method = Literal["policy", "dp"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
@@ -131,7 +130,9 @@ def edit(
     anchor: Anchors = None,
     no_loop: Annotated[bool, typer.Option("--no-loop", help="Repeat nothing.")] = False,
     no_reorder: Annotated[bool, typer.Option("--no-reorder", help="Move nothing.")] = False,
-    method: Annotated[Method, typer.Option(help="The trained policy, or the retargeting DP without one.")] = "policy",
+    method: Annotated[
+        EditMethod, typer.Option(help="The trained policy, or the retargeting DP without one.")
+    ] = "policy",
     style: Annotated[str | None, typer.Option(help="Whose way of editing.")] = None,
     candidates: Annotated[
         int, typer.Option(help="How many different edits; further ones are named _2, _3 ..", min=1, max=MOST_CANDIDATES)

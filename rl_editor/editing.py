@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -21,7 +21,7 @@ from rl_editor import edits
 from rl_editor.analysis import analyse
 from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
-from rl_editor.config import Config
+from rl_editor.config import Config, EditMethod
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError, RlEditorError, said
 from rl_editor.files import write_text
@@ -37,8 +37,6 @@ from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, read
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
-
-Method = Literal["policy", "dp"]
 
 _IN_MEMORY_BYTES = 256 << 20  # 12 minutes of stereo at 48 kHz
 _LISTENING_HZ = 22_050
@@ -63,7 +61,7 @@ class Request:
     """
 
     demands: Demands = field(default_factory=Demands)
-    method: Method = "policy"
+    method: EditMethod = "policy"
     style: str | None = None
     loops: bool = True
     moves: bool = True

@@ -16,8 +16,8 @@ from rl_editor.beats import track_beats
 from rl_editor.checkpoint import Policy
 from rl_editor.cli import app
 from rl_editor.composer import compose_song
-from rl_editor.config import Config, CorpusConfig
-from rl_editor.editing import Failed, Method, Request, edit_as_asked, edit_folder, numbered, revise_list
+from rl_editor.config import Config, CorpusConfig, EditMethod
+from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, numbered, revise_list
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
@@ -223,7 +223,7 @@ class TestEdit:
 
     @pytest.mark.parametrize("method", ["policy", "dp"])
     def test_nothing_left_is_said_and_the_policy_not_blamed(
-        self, policy: Policy, song: Path, config: Config, tmp_path: Path, method: Method
+        self, policy: Policy, song: Path, config: Config, tmp_path: Path, method: EditMethod
     ) -> None:
         by = {"policy": policy} if method == "policy" else {"config": config}
         request = Request(Demands(drop=(TimeSpan(0.0, 30.0), TimeSpan(30.0, 500.0))), method)
