@@ -8,13 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rl_editor import __version__
 from rl_editor.command import CONTEXT, EXIT_CHECK_FAILED, optional_value, read_settings, refuse_overwriting, run_app
-from rl_editor.config import BeatTracker, Config
+from rl_editor.config import BeatTracker, Config, EditMethod
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.exporters import SUFFIXES, ExportFormat
@@ -41,7 +41,6 @@ PIPELINE_POLICIES: Mapping[str, Path] = {"ppo": Path("models/ppo/best.pt"), "bc"
 MIB = 1 << 20
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 MOST_CANDIDATES = 20
-Method = Literal["policy", "dp"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
@@ -131,7 +130,9 @@ def edit(
     anchor: Anchors = None,
     no_loop: Annotated[bool, typer.Option("--no-loop", help="Repeat nothing.")] = False,
     no_reorder: Annotated[bool, typer.Option("--no-reorder", help="Move nothing.")] = False,
-    method: Annotated[Method, typer.Option(help="The trained policy, or the retargeting DP without one.")] = "policy",
+    method: Annotated[
+        EditMethod, typer.Option(help="The trained policy, or the retargeting DP without one.")
+    ] = "policy",
     style: Annotated[str | None, typer.Option(help="Whose way of editing.")] = None,
     candidates: Annotated[
         int, typer.Option(help="How many different edits; further ones are named _2, _3 ..", min=1, max=MOST_CANDIDATES)
@@ -149,6 +150,8 @@ def edit(
         refuse_overwriting(written, song)
     demands = _demands(target_duration, exact=exact, keep=keep, drop=drop, anchors=anchor)
     request = Request(demands, method, style, not no_loop, not no_reorder, candidates, stochastic, seed, allow_stretch)
+    if method == "dp" and checkpoint is not None:
+        raise ConfigError(f"--checkpoint {checkpoint}: the DP needs no policy; leave it out, or use the policy")
     policy = None if method == "dp" else load_policy(checkpoint or _default_checkpoint())
     config = settings(params) if params else None
     if not song.is_dir():
@@ -196,7 +199,7 @@ def revise(
     from rl_editor.editing import revise_list
     from rl_editor.negotiation.words import screen
 
-    refuse_overwriting(output, *([source] if source else []))
+    refuse_overwriting(output, edits, *([source] if source else []))
     found = EditList.load(edits)
     demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
     changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)

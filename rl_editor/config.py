@@ -22,6 +22,7 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 BeatTracker = Literal["network", "librosa", "beat_this", "auto"]
+EditMethod = Literal["policy", "dp"]
 FeatureMode = Literal["basic", "enhanced", "full"]
 Split = Literal["train", "validation", "test"]
 

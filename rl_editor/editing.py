@@ -6,10 +6,13 @@ length) is then negotiated on its proposal, beat by beat. The DP is no learned w
 noticeable joins and knows nobody's taste.
 """
 
+import os
+import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -18,28 +21,26 @@ from rl_editor import edits
 from rl_editor.analysis import analyse
 from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
-from rl_editor.config import Config
+from rl_editor.config import Config, EditMethod
 from rl_editor.edits import EditList
-from rl_editor.errors import CheckpointError, ConfigError, EditListError, RlEditorError, said
+from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError, RlEditorError, said
 from rl_editor.files import write_text
 from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
-from rl_editor.negotiation import Demands, Revised, TimeSpan, revise
+from rl_editor.negotiation import Demands, Revised, TimeSpan, described, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
-from rl_editor.negotiation.words import exact_line
+from rl_editor.negotiation.words import exact_line, missed_line
 from rl_editor.render import check_recording, render_file, settle_joins
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, to_mono
+from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, read_blocks, save_audio, to_mono
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
-Method = Literal["policy", "dp"]
-
-NEAR_UNITS = 0.75  # a length this near counts as met, in decision units
 _IN_MEMORY_BYTES = 256 << 20  # 12 minutes of stereo at 48 kHz
 _LISTENING_HZ = 22_050
+_PAST_S = 0.05  # a passage may end this far beyond the recording without a word
 _DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
 
 
@@ -60,7 +61,7 @@ class Request:
     """
 
     demands: Demands = field(default_factory=Demands)
-    method: Method = "policy"
+    method: EditMethod = "policy"
     style: str | None = None
     loops: bool = True
     moves: bool = True
@@ -76,6 +77,16 @@ class Request:
             raise ConfigError("--method dp: nothing is asked; give --target-duration, --keep, --drop or --anchor")
         if self.method == "dp" and self.candidates > 1:
             raise ConfigError("--candidates: the DP has one answer; leave it out, or use the policy")
+        given = {"--stochastic": self.stochastic, "--seed": self.seed is not None, "--style": self.style is not None}
+        for option in (name for name, is_given in given.items() if is_given and self.method == "dp"):
+            raise ConfigError(f"{option}: the DP draws nothing and knows no styles; leave it out, or use the policy")
+        drawn = self.stochastic or self.candidates > 1 or self.demands.duration_s is not None
+        if self.seed is not None and not drawn:
+            raise ConfigError(
+                f"--seed {self.seed}: nothing is drawn; leave it out, or give --stochastic, --candidates or "
+                "--target-duration"
+            )
+        _check_stretch(self.demands, allowed=self.allow_stretch)
 
 
 class Proposal(NamedTuple):
@@ -120,10 +131,14 @@ def edit_as_asked(
         edit_list: write the edit lists here as well.
 
     Raises:
-        AudioFileError: the recording cannot be read, is silent or too short, or the result cannot be written.
+        ConfigError: a file to write is a folder, cannot be made, or would overwrite the recording or another file;
+            refused before anything is computed.
+        AudioFileError: the recording cannot be read, is silent or too short; or the output's format does not take it.
         EditListError: what is asked cannot be met.
         CheckpointError: the policy does not know the style, or keeps nothing.
     """
+    _check_outputs(source, output, edit_list, request.candidates)
+    _check_format(source, output)
     settings = config or Config() if policy is None else analysis_settings(policy, config)
     state = AudioState.from_file(source, settings)
     check_audible(state)
@@ -134,6 +149,9 @@ def edit_as_asked(
         if edit_list is not None:
             write_text(numbered(edit_list, number), proposal.edit.to_json())
         written.append(Written(proposal.edit, target, proposal.notes))
+    if len(written) < request.candidates:
+        fewer = f"{len(written)} of {request.candidates} candidates: further drafts were too like these; ask for others"
+        written[0] = written[0]._replace(notes=(*written[0].notes, f"{fewer} with another --seed or length"))
     return written
 
 
@@ -172,6 +190,46 @@ def numbered(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_stem(f"{path.stem}_{number}")
 
 
+def _check_outputs(source: Path, output: Path, edit_list: Path | None, candidates: int) -> None:
+    """Refuse files that cannot be written, or that would overwrite each other or the recording."""
+    given = {"-o": output} if edit_list is None else {"-o": output, "--edit-list": edit_list}
+    taken = {source.resolve(): "the recording"}
+    for option, path in given.items():
+        for number in range(1, candidates + 1):
+            target = numbered(path, number)
+            whose = taken.setdefault(target.resolve(), f"what {option} writes")
+            if whose != f"what {option} writes":
+                raise ConfigError(f"{target}: {option} would overwrite {whose}; name another file")
+            _check_writable(target, option)
+
+
+def _check_writable(path: Path, option: str) -> None:
+    """Refuse what is a folder, or lies where no file can be made; folders that are missing are made."""
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir():
+        fault = "is a folder, a file is needed"
+    elif not above.is_dir():
+        fault = f"cannot be written: {above} is no folder"
+    elif not os.access(above, os.W_OK):
+        fault = f"cannot be written: {above} takes no files"
+    else:
+        return
+    raise ConfigError(f"{path}: {option} {fault}; name another file")
+
+
+def _check_format(source: Path, output: Path) -> None:
+    """Refuse a format that does not take the recording's rate or channels, by writing a moment of silence in it."""
+    like = next(read_blocks(source))
+    silence = np.zeros((like.sample_rate // 10, like.channels), np.float32)
+    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
+        trial = Path(folder) / output.name
+        try:
+            save_audio(trial, Samples(silence, like.sample_rate))
+        except AudioFileError as error:
+            fault = re.sub(r"Error opening '[^']*': (Error : )?", "", str(error)).replace(str(trial), str(output))
+            raise AudioFileError(f"{fault}, as .wav, or convert {source.name} first") from None
+
+
 def propose(
     source: Path, state: AudioState, request: Request, policy: "Policy | None", config: Config
 ) -> Iterator[Proposal]:
@@ -198,9 +256,11 @@ def propose(
             frames = round(demands.duration_s * state.recording.sample_rate)
             exact: ExactLength = to_length(settled, recording, frames, allow_stretch=request.allow_stretch)
             settled, notes = exact.edit, [*notes, exact_line(exact)]
+        elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
+            notes.append(missed)
         if all(shared(settled, other) < 1.0 - ALIKE for other in found):
             found.append(settled)
-            yield Proposal(settled, tuple(notes))
+            yield Proposal(settled, (*_past_end(demands, state), *notes))
 
 
 def _opened(source: Path, state: AudioState) -> tuple[Samples | Path, Samples]:
@@ -219,6 +279,32 @@ def _frozen(demands: Demands, state: AudioState) -> list[TimeSpan]:
     return [*demands.keep, *demands.drop, *around]
 
 
+def _check_stretch(demands: Demands, *, allowed: bool) -> None:
+    if allowed and not demands.exact:
+        raise ConfigError(
+            "--allow-stretch: only an exact length is stretched to; give --exact as well, or leave it out"
+        )
+
+
+def _past_end(demands: Demands, state: AudioState) -> list[str]:
+    """Notes on passages that reach beyond the recording."""
+    length_s = state.grid.duration_s
+    spans = (("keep", demands.keep), ("drop", demands.drop))
+    return [
+        f"{what} {span} reaches past the end at {spoken(length_s)}; what there is of it counts"
+        for what, found in spans
+        for span in found
+        if span.end_s > length_s + _PAST_S
+    ]
+
+
+def _check_left(state: AudioState, demands: Demands, dropped: Bool[np.ndarray, " units"]) -> None:
+    """Refuse to drop everything."""
+    if dropped.all():
+        named = ", ".join(str(span) for span in demands.drop)
+        raise EditListError(f"{state.recording.name}: --drop {named} leaves nothing to play; drop less")
+
+
 def _check_spans(demands: Demands, state: AudioState) -> None:
     """Refuse passages beyond the recording before anything is computed."""
     length_s, name = state.grid.duration_s, state.recording.name
@@ -233,6 +319,7 @@ def _check_spans(demands: Demands, state: AudioState) -> None:
         for dropped in demands.drop:
             if min(kept.end_s, dropped.end_s) > max(kept.start_s, dropped.start_s):
                 raise EditListError(f"{name}: --keep {kept} and --drop {dropped} contradict each other; take back one")
+    _check_left(state, demands, _units_over(demands.drop, state, 1))
 
 
 def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[EditList]:
@@ -242,9 +329,12 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     if request.seed is not None:
         generator = torch.Generator(device=policy.agent.device).manual_seed(request.seed)
     demands = request.demands
+    unit_beats = policy.config.action_space.unit_beats
+    dropped = _units_over(demands.drop, state, unit_beats)
+    _check_left(state, demands, dropped)
     limits = Limits(
-        _units_over(demands.keep, state, policy.config),
-        _units_over(demands.drop, state, policy.config),
+        _units_over(demands.keep, state, unit_beats),
+        dropped,
         loops=request.loops,
         moves=request.moves,
     )
@@ -266,9 +356,9 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     return found
 
 
-def _units_over(spans: tuple[TimeSpan, ...], state: AudioState, config: Config) -> Bool[np.ndarray, " units"]:
+def _units_over(spans: tuple[TimeSpan, ...], state: AudioState, unit_beats: int) -> Bool[np.ndarray, " units"]:
     """Units of which a span covers more than a tenth of a beat."""
-    times = state.grid.units(config.action_space.unit_beats).times_s
+    times = state.grid.units(unit_beats).times_s
     slack = 0.1 * 60.0 / state.grid.tempo_bpm
     inside = np.zeros(len(times) - 1, bool)
     for span in spans:
@@ -293,18 +383,13 @@ def _negotiated(
     draft: EditList, state: AudioState, recording: Samples, request: Request, config: Config
 ) -> tuple[EditList, list[str]]:
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by."""
-    demands, asked_s = request.demands, request.demands.duration_s
-    unit_s = float(np.median(np.diff(state.grid.units(config.action_space.unit_beats).times_s)))
     beats = tuple(float(t) for t in state.grid.times_s)
     plain = replace(draft, actions=(), regions=(), beat_times_s=beats, unit_beats=1)
-    changed = revise(plain, state, demands, config, recording=recording, polish=True, priced=False)
+    changed = revise(plain, state, request.demands, config, recording=recording, polish=True, priced=False)
     notes = []
     if request.method == "policy" and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1
         notes.append(f"{len(changed.new_joins)} of {n_joins} joins moved from where the policy had them")
-    if asked_s is not None and abs(changed.missed_s) > NEAR_UNITS * unit_s and not demands.exact:
-        why = "" if request.loops or changed.missed_s > 0 else " without repeating anything"
-        notes.append(f"asked for {spoken(asked_s)}; {spoken(changed.edit.duration_s)} is the nearest{why}")
     same = not (changed.new_joins or changed.dropped_s or changed.added_s)
     return draft if same and draft.actions else changed.edit, notes
 
@@ -329,6 +414,7 @@ def revise_list(
         raise ConfigError("nothing is asked; give --veto-join, --pin, --drop, --anchor or --target-duration")
     if demands.exact and (source is None or demands.duration_s is None):
         raise ConfigError("--exact: needs --source and --target-duration as well")
+    _check_stretch(demands, allowed=allow_stretch)
     if source is not None:
         check_recording(edit, source)
     sides = edits.joins(edit)
@@ -341,19 +427,20 @@ def revise_list(
     if source is None:
         found = revise(edit, state, demands, config)
         notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
-        return found, notes if found.new_joins else []
+        return found, [*_past_end(demands, state), *(notes if found.new_joins else [])]
     recording, sound = _opened(source, state)
     found = revise(edit, state, demands, config, recording=sound)
     new = [join.number for join in found.new_joins]
     placed = place_joins(found.edit, sound, frozen=_frozen(demands, state), only=new)
-    settled = settle_joins(placed, recording, config, only=new)
-    found, notes = replace(found, edit=settled), []
+    changed, notes = settle_joins(placed, recording, config, only=new), []
     if demands.exact:
         assert demands.duration_s is not None
         frames = round(demands.duration_s * edit.source.sample_rate)
-        exact = to_length(settled, recording, frames, allow_stretch=allow_stretch)
-        found, notes = replace(found, edit=exact.edit, missed_s=0.0), [exact_line(exact)]
-    return found, notes
+        exact = to_length(changed, recording, frames, allow_stretch=allow_stretch, only=new)
+        changed, notes = exact.edit, [exact_line(exact)]
+        found = replace(found, missed_s=0.0)
+    found = described(edit, found, changed, state, config, sound)
+    return found, [*_past_end(demands, state), *notes]
 
 
 def _known_state(edit: EditList, config: Config) -> AudioState:

@@ -7,7 +7,7 @@ the same bytes every time. Neighbours that continue each other are one clip, but
                in frames of the sample rate; the whole edit list as metadata under "rl_editor"
     edl        CMX 3600, non-drop, cuts and dissolves rounded to video frames; rounding does not add up
     rpp        REAPER: overlapping items with fades; speed changes the pitch, as in the edit list
-    audacity   a label track over the *output*
+    audacity   a label track over the *output*: what plays; speed, pitch and gain where they are changed; crossfades
     csv        a row per segment, seconds and frames
 
 Sources: OpenTimelineIO 0.18 schema; CMX 3600 as in SMPTE ST 258 (A mode, M2 speed); REAPER's RPP text format.
@@ -258,12 +258,26 @@ def _audacity(edit: EditList, media: str) -> str:
     merged, rate = edit.merged(), edit.source.sample_rate
     bounds = [*merged.output_start_frames(), merged.frames]
     rows = zip(merged.segments, pairwise(bounds), strict=True)
-    return "".join(f"{a / rate:.6f}\t{b / rate:.6f}\t{_label(segment, rate)}\n" for segment, (a, b) in rows)
+    return "".join(
+        f"{a / rate:.6f}\t{b / rate:.6f}\t{_label(segment, rate, joined=a > 0)}\n" for segment, (a, b) in rows
+    )
 
 
-def _label(segment: Segment, rate: int) -> str:
+def _label(segment: Segment, rate: int, *, joined: bool) -> str:
+    """What plays, then how where it is not as it is in the recording."""
     start, end = segment.source_start_frame, segment.source_end_frame
-    return "not in source" if start is None or end is None else f"source {start / rate:.6f}-{end / rate:.6f} s"
+    what = "not in source" if start is None or end is None else f"source {start / rate:.6f}-{end / rate:.6f} s"
+    how = [
+        f", {name} {value!r}{unit}"
+        for name, value, usual, unit in (
+            ("speed", segment.speed, 1.0, ""),
+            ("pitch", segment.pitch_semitones, 0.0, ""),
+            ("gain", segment.gain_db, 0.0, " dB"),
+        )
+        if value != usual
+    ]
+    fade = f", crossfade {segment.crossfade_in_ms:g} ms" if joined else ""
+    return what + "".join(how) + fade
 
 
 def _csv(edit: EditList, media: str) -> str:

@@ -1,28 +1,40 @@
 """Edit lists back from other programs: OpenTimelineIO, Audacity labels, CSV; exports of this package, or made there.
 
 Conventions: times are rounded to frames of the recording. What a format does not say is the default: crossfades of
-labels are ``default_crossfade_ms``, and nobody's confidence is known.
+labels that name none are ``default_crossfade_ms``, and nobody's confidence is known.
 
-    .otio   clips and gaps of the first track with audio, in order; dissolves, time warps; gain and pitch where this
-            package's metadata say so. Whatever the clips are called, they play the recording that is given
+    .otio   clips and gaps of the one track with audio, in order (more are refused, unless they play alike, as the two
+            sides of a stereo recording do); dissolves, time warps; gain and pitch where this package's metadata say so.
+            Whatever the clips are called, they play the recording that is given
     .txt    Audacity labels. One whose text is ``source A-B s`` lies over the *output* and plays the recording from A on
-            for as long as the label is; ``not in source`` is silence; any other text marks a passage of the *recording*
-            itself. One file holds one kind. In order of their start
-    .csv    rows of ``exporters``, by their frames, in order of ``index``
+            for as long as the label is; ``not in source`` is silence; after a comma each may say ``speed 1.1``,
+            ``pitch -2`` (semitones), ``gain -3 dB`` and ``crossfade 25 ms``, in this order. Any other text marks a
+            passage of the *recording* itself. One file holds one kind. In order of their start
+    .csv    rows of ``exporters``, in order: ``source_start_frame`` and ``frames`` say what plays; where it plays in the
+            output follows from the rows before. Seconds and ``index`` may be empty; where they contradict frames or
+            order (after an edit by hand, say) the file is refused
     .json   this package's own
 """
 
 import csv
 import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 
 SUFFIXES = (".json", ".otio", ".txt", ".csv")
-_OVER_OUTPUT = re.compile(r"source (\d+(?:\.\d+)?)-(\d+(?:\.\d+)?) s")
-_SILENCE = "not in source"
+_Row: TypeAlias = Mapping[str, str]
+_SAME_S = 0.001  # of a CSV: seconds that a spreadsheet rounded
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
+_OVER_OUTPUT = re.compile(
+    r"(?:source (?P<start>\d+(?:\.\d+)?)-(?:\d+(?:\.\d+)?) s|not in source)"
+    rf"(?:, speed (?P<speed>{_NUMBER}))?(?:, pitch (?P<pitch>{_NUMBER}))?"
+    rf"(?:, gain (?P<gain>{_NUMBER}) dB)?(?:, crossfade (?P<fade>{_NUMBER}) ms)?"
+)
 
 
 def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: float) -> EditList:
@@ -40,7 +52,7 @@ def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: flo
         case ".txt":
             segments = _from_labels(path, source, default_crossfade_ms)
         case ".csv":
-            segments = _from_csv(path)
+            segments = _from_csv(path, source.sample_rate)
         case suffix:
             raise EditListError(f"{path}: {suffix or 'no extension'} is no edit list; known are {', '.join(SUFFIXES)}")
     if not segments:
@@ -57,9 +69,23 @@ def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
     try:
         timeline = otio.adapters.read_from_file(str(path))
         tracks = [t for t in timeline.tracks if t.kind == otio.schema.TrackKind.Audio] or list(timeline.tracks)
-        items = list(tracks[0]) if tracks else []
+        played = [list(track) for track in tracks if any(isinstance(item, otio.schema.Clip) for item in track)]
+        played = played or [list(track) for track in tracks[:1]]
     except (otio.exceptions.OTIOError, AttributeError, OSError, ValueError) as fault:
         raise EditListError(f"{path}: not a readable OpenTimelineIO timeline ({fault})") from None
+    found = [_otio_track(items, source) for items in played]
+    if any(segments != found[0] for segments in found[1:]):
+        raise EditListError(
+            f"{path}: {len(found)} tracks hold different clips, an edit list has one; put all clips on "
+            "one track, or remove the other tracks"
+        )
+    return found[0] if found else []
+
+
+def _otio_track(items: Sequence[Any], source: SourceInfo) -> list[Segment]:
+    """What a track plays."""
+    import opentimelineio as otio
+
     segments: list[Segment] = []
     fade_ms = 0.0
     for item in items:
@@ -111,7 +137,7 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
             raise EditListError(
                 f"{path}: line {number} is no label: {line[:60]!r}; each is start, end and text, by tabs"
             ) from None
-    over_output = [bool(_OVER_OUTPUT.fullmatch(text)) or text == _SILENCE for _, _, text in labels]
+    over_output = [bool(_OVER_OUTPUT.fullmatch(text)) for _, _, text in labels]
     if any(over_output) and not all(over_output):
         other = next(text for (_, _, text), known in zip(labels, over_output, strict=True) if not known)
         raise EditListError(
@@ -125,16 +151,25 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
         if frames <= 0:
             continue
         named = _OVER_OUTPUT.fullmatch(text)
-        first = None if text == _SILENCE else round(float(named[1] if named else start_s) * rate)
-        segments.append(Segment(first, frames, crossfade_in_ms=fade_ms if segments else 0.0))
+        said = {} if named is None else {name: float(value) for name, value in named.groupdict().items() if value}
+        first = start_s if named is None else said.get("start")
+        segments.append(
+            Segment(
+                None if first is None else round(first * rate),
+                frames,
+                crossfade_in_ms=said.get("fade", fade_ms) if segments else 0.0,
+                gain_db=said.get("gain", 0.0),
+                speed=said.get("speed", 1.0),
+                pitch_semitones=said.get("pitch", 0.0),
+            )
+        )
     return segments
 
 
-def _from_csv(path: Path) -> list[Segment]:
+def _from_csv(path: Path, rate: int) -> list[Segment]:
     rows = list(csv.DictReader(_text(path).splitlines()))
     try:
-        rows.sort(key=lambda row: int(row["index"]))
-        return [
+        segments = [
             Segment(
                 int(row["source_start_frame"]) if row["source_start_frame"] else None,
                 int(row["frames"]),
@@ -146,10 +181,48 @@ def _from_csv(path: Path) -> list[Segment]:
             )
             for row in rows
         ]
+        for row, following in pairwise(rows):
+            _check_order(path, row, following)
+        for row, segment in zip(rows, segments, strict=True):
+            _check_seconds(path, row, segment, rate)
     except (KeyError, ValueError, TypeError) as fault:
         raise EditListError(
             f"{path}: not an edit list as CSV ({type(fault).__name__}: {fault}); 'rl-editor export --to csv' writes one"
         ) from None
+    return segments
+
+
+def _check_order(path: Path, row: _Row, following: _Row) -> None:
+    """Refuse rows that stand in another order than their numbers say."""
+    if row.get("index") and following.get("index") and int(following["index"]) <= int(row["index"]):
+        raise EditListError(
+            f"{path}: the row of index {following['index']} stands after that of index {row['index']}: index and the "
+            "order of rows contradict each other; number the rows anew, or empty the index"
+        )
+
+
+def _check_seconds(path: Path, row: _Row, segment: Segment, rate: int) -> None:
+    """Refuse seconds that say something else than the frames beside them; empty ones say nothing."""
+
+    def seconds(column: str) -> float | None:
+        return float(row[column]) if row.get(column) else None
+
+    start, end = segment.source_start_frame, segment.source_end_frame
+    plays_from, plays_to = seconds("output_start_s"), seconds("output_end_s")
+    length_s = None if plays_from is None or plays_to is None else plays_to - plays_from
+    at = int(row["output_start_frame"]) if row.get("output_start_frame") else None
+    for columns, said_s, frames in (
+        ("source_start_s and source_start_frame", seconds("source_start_s"), start),
+        ("source_end_s and source_start_frame + frames * speed", seconds("source_end_s"), end),
+        ("output_end_s - output_start_s and frames", length_s, segment.frames),
+        ("output_start_s and output_start_frame", plays_from, at),
+    ):
+        if said_s is not None and (frames is None or abs(said_s - frames / rate) > _SAME_S):
+            means = "nothing" if frames is None else f"{frames / rate:.6f} s"
+            raise EditListError(
+                f"{path}: row of index {row.get('index') or '(none)'}: {columns} contradict each other: "
+                f"{said_s:.6f} s and {means} at {rate} Hz; change both, or empty the seconds: frames alone are enough"
+            )
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from rl_editor.alignment.summary import Action, AlignmentSummary, summarise
 from rl_editor.archaeology import PairReport, pair_files, recover_folder, recover_pair
 from rl_editor.archaeology.picture import COLOURS, envelope, picture, save_picture
-from rl_editor.archaeology.words import clock, headline, pairs_table, screen, shortened
+from rl_editor.archaeology.words import headline, pairs_table, screen, shortened
+from rl_editor.clock import clock
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AudioFileError, ConfigError, DatasetError, EditListError, PairRejectedError
@@ -145,9 +146,9 @@ class TestWords:
     @pytest.mark.parametrize(
         ("seconds", "digits", "text"),
         [(0.0, 0, "0:00"), (59.96, 1, "1:00.0"), (59.94, 1, "0:59.9"), (61.5, 3, "1:01.500"),
-         (3599.9996, 3, "1:00:00.000"), (7325.0, 0, "2:02:05")],
+         (3599.9996, 3, "1:00:00.000"), (7325.0, 0, "2:02:05"), (61.5, None, "1:01.5"), (3600.0, None, "1:00:00")],
     )  # fmt: skip
-    def test_clock(self, seconds: float, digits: int, text: str) -> None:
+    def test_clock(self, seconds: float, digits: int | None, text: str) -> None:
         assert clock(seconds, digits=digits) == text
 
     def test_long_names_keep_both_ends(self) -> None:

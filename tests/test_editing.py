@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from rl_editor.beats import track_beats
 from rl_editor.checkpoint import Policy
 from rl_editor.cli import app
 from rl_editor.composer import compose_song
-from rl_editor.config import Config, CorpusConfig
+from rl_editor.config import Config, CorpusConfig, EditMethod
 from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, numbered, revise_list
 from rl_editor.edits import EditList, Segment
-from rl_editor.errors import BeatTrackerError, CheckpointError, ConfigError, EditListError
+from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.utils import read_tags, save_audio, source_info
 from tests.test_infer import policy as policy  # the fixture
@@ -51,6 +52,20 @@ def edited(song: Path, config: Config, tmp_path: Path, name: str = "out.wav", **
     )
     assert len(made) == 1
     return made[0].edit
+
+
+def cuts(edit: EditList) -> list[tuple[int | None, int | None]]:
+    """Source frames to both sides of every join."""
+    return [(a.source_end_frame, b.source_start_frame) for a, b in itertools.pairwise(edit.merged().segments)]
+
+
+def played(edit: EditList) -> np.ndarray:
+    """How often each source frame plays."""
+    counts = np.zeros(edit.source.frames, int)
+    for segment in edit.segments:
+        if segment.source_start_frame is not None:
+            counts[segment.source_start_frame : segment.source_end_frame] += 1
+    return counts
 
 
 class TestEdit:
@@ -105,8 +120,27 @@ class TestEdit:
         made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy, edit_list=tmp_path / "o.json")
         assert [each.output.name for each in made] == ["o.wav", "o_2.wav", "o_3.wav"][: len(made)]
         assert len(made) > 1
+        assert any("candidates" in note for note in made[0].notes) == (len(made) < 3)
         assert len({each.edit.segments for each in made}) == len(made)
         assert EditList.load(tmp_path / "o_2.json") == made[1].edit
+
+    def test_fewer_candidates_than_asked_for_are_said(self, policy: Policy, song: Path, tmp_path: Path) -> None:
+        keep_all = (TimeSpan(0.0, sf.info(song).duration),)  # leaves one edit to make
+        request = Request(Demands(keep=keep_all), loops=False, moves=False, candidates=3)
+        made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy)
+        assert len(made) == 1
+        assert "1 of 3 candidates" in made[0].notes[-1]
+
+    @pytest.mark.parametrize("asked_s", [40.0, 43.7, 0.5])
+    def test_a_length_that_is_missed_is_said_to_the_hundredth(
+        self, song: Path, config: Config, tmp_path: Path, asked_s: float
+    ) -> None:
+        request = Request(Demands(duration_s=asked_s), method="dp")
+        made = edit_as_asked(song, tmp_path / "o.wav", request, config=config)[0]
+        missed_s = made.edit.duration_s - asked_s
+        said = [note for note in made.notes if "off the length" in note]
+        assert len(said) == (abs(missed_s) > 0.05)
+        assert all(f"by {missed_s:+.2f} s" in note and "nearest" not in note for note in said)
 
     def test_a_folder_goes_on_after_a_bad_file(self, song: Path, config: Config, tmp_path: Path) -> None:
         folder = tmp_path / "in"
@@ -129,6 +163,11 @@ class TestEdit:
             ({"demands": Demands(exact=True)}, "without a length"),
             ({"method": "dp"}, "nothing is asked"),
             ({"method": "dp", "demands": Demands(duration_s=9.0), "candidates": 2}, "one answer"),
+            ({"method": "dp", "demands": Demands(duration_s=9.0), "stochastic": True}, "--stochastic: the DP draws"),
+            ({"method": "dp", "demands": Demands(duration_s=9.0), "seed": 0}, "--seed: the DP draws"),
+            ({"method": "dp", "demands": Demands(duration_s=9.0), "style": "ann"}, "--style: the DP draws"),
+            ({"seed": 0}, "--seed 0: nothing is drawn"),
+            ({"demands": Demands(duration_s=9.0), "allow_stretch": True}, "--allow-stretch: only an exact length"),
         ],
     )
     def test_requests_that_make_no_sense(self, request_: dict[str, object], said: str) -> None:
@@ -142,6 +181,60 @@ class TestEdit:
         with pytest.raises(EditListError, match="beyond its end"):
             edited(song, config, tmp_path, demands=Demands(drop=(TimeSpan(500.0, 501.0),)))
         assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("output", "listed", "said"),
+        [
+            ("a.wav", "a.wav", "--edit-list would overwrite what -o writes"),
+            ("a.wav", "b/../a_2.wav", "--edit-list would overwrite what -o writes"),
+            ("tune.wav", None, "-o would overwrite the recording"),
+            ("a.wav", "tune.wav/e.json", "--edit-list cannot be written"),
+            ("folder", None, "-o is a folder"),
+            ("a.wav", "folder", "--edit-list is a folder"),
+        ],
+    )
+    def test_files_that_cannot_be_written_are_refused_before_computing(
+        self, policy: Policy, tmp_path: Path, output: str, listed: str | None, said: str
+    ) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "tune.wav").write_bytes(b"no audio")  # computing would fail with another error
+        request = Request(Demands(duration_s=35.0), candidates=2)
+        edit_list = None if listed is None else tmp_path / listed
+        with pytest.raises(ConfigError, match=said):
+            edit_as_asked(tmp_path / "tune.wav", tmp_path / output, request, policy=policy, edit_list=edit_list)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "tune.wav"]
+
+    def test_a_candidate_named_as_the_recording_is_refused(self, policy: Policy, tmp_path: Path) -> None:
+        (tmp_path / "tune_2.wav").write_bytes(b"no audio")
+        request = Request(candidates=2)
+        with pytest.raises(ConfigError, match=r"tune_2.wav: -o would overwrite the recording"):
+            edit_as_asked(tmp_path / "tune_2.wav", tmp_path / "tune.wav", request, policy=policy)
+
+    def test_a_format_that_does_not_take_the_rate_is_refused_before_computing(
+        self, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sf.write(tmp_path / "tune.wav", np.zeros((4410, 2)), 44_100)
+        monkeypatch.setattr(editing, "AudioState", None)  # nothing may be analysed
+        with pytest.raises(
+            AudioFileError, match=r"out\.opus: .* 44100 Hz \(Opus only .* as \.wav, or convert tune\.wav"
+        ):
+            edited(tmp_path / "tune.wav", config, tmp_path, "out.opus", demands=Demands(duration_s=40.0))
+        assert [path.name for path in tmp_path.iterdir()] == ["tune.wav"]
+
+    @pytest.mark.parametrize("method", ["policy", "dp"])
+    def test_nothing_left_is_said_and_the_policy_not_blamed(
+        self, policy: Policy, song: Path, config: Config, tmp_path: Path, method: EditMethod
+    ) -> None:
+        by = {"policy": policy} if method == "policy" else {"config": config}
+        request = Request(Demands(drop=(TimeSpan(0.0, 30.0), TimeSpan(30.0, 500.0))), method)
+        with pytest.raises(EditListError, match=r"--drop 0:00-0:30, 0:30-8:20 leaves nothing to play"):
+            edit_as_asked(song, tmp_path / "o.wav", request, **by)  # type: ignore[arg-type]
+
+    def test_a_passage_past_the_end_is_said(self, song: Path, config: Config, tmp_path: Path) -> None:
+        length_s = sf.info(song).duration
+        request = Request(Demands(duration_s=40.0, keep=(TimeSpan(length_s - 5.0, length_s + 9.0),)), method="dp")
+        made = edit_as_asked(song, tmp_path / "o.wav", request, config=config)[0]
+        assert sum("reaches past the end" in note for note in made.notes) == 1
 
     def test_a_style_nobody_taught(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="eve"):
@@ -161,6 +254,28 @@ class TestRevise:
         assert none == []
         assert settled.edit.duration_s == pytest.approx(edit.duration_s, abs=5.0)
 
+    @pytest.mark.parametrize("exact", [False, True])
+    def test_what_is_said_is_what_is_written(self, song: Path, config: Config, tmp_path: Path, exact: bool) -> None:
+        """Placing moves new joins by beats; those that are as before are, to the sample, to an exact length as well."""
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        demands = Demands(drop=(TimeSpan(1.0, 3.0),))  # forces a new join, and leaves the other
+        found, _ = revise_list(edit, demands, song, config)
+        if exact:
+            demands = replace(demands, duration_s=found.edit.duration_s + 0.05, exact=True)
+            found, _ = revise_list(edit, demands, song, config)
+        rate, before, after = edit.source.sample_rate, cuts(edit), cuts(found.edit)
+        assert found.new_joins
+        for join in found.new_joins:
+            leave, land = after[join.number - 1]
+            assert (join.leave_s, join.land_s) == (leave / rate, land / rate)
+        assert found.n_joins_kept == len(set(before) & set(after)) > 0
+        change = played(found.edit) - played(edit)
+        for spans, sign in ((found.dropped_s, -1), (found.added_s, 1)):
+            said = sum(round((b - a) * rate) for a, b in spans)
+            longest_left_out = round(0.02 * rate) * 2 * len(after)
+            assert said <= np.count_nonzero(np.sign(change) == sign) <= said + longest_left_out
+            assert all((np.sign(change[round(a * rate) : round(b * rate)]) == sign).all() for a, b in spans)
+
     def test_exact_and_again(self, song: Path, config: Config, tmp_path: Path) -> None:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0, exact=True))
         found, _ = revise_list(edit, Demands(duration_s=36.0, exact=True), song, config)
@@ -175,6 +290,8 @@ class TestRevise:
             revise_list(edit, Demands(vetoes=(9,)), None, config)
         with pytest.raises(ConfigError, match="needs --source"):
             revise_list(edit, Demands(duration_s=30.0, exact=True), None, config)
+        with pytest.raises(ConfigError, match="--allow-stretch: only an exact length"):
+            revise_list(edit, Demands(duration_s=30.0), None, config, allow_stretch=True)
         elsewhere = Config()
         elsewhere.data.cache_dir = str(tmp_path / "empty")
         with pytest.raises(ConfigError, match="not in the cache"):
@@ -236,6 +353,16 @@ class TestCommands:
         assert code == 0, out
         assert json.loads(out)["price"]["veto join 1"] > 0
         assert EditList.load(tmp_path / "r.json").segments != EditList.load(edits).segments
+        before = edits.read_bytes()
+        code, out = run("revise", edits, "--veto-join", 1, "-o", edits)
+        assert (code, edits.read_bytes()) == (1, before)
+        assert "would overwrite" in out
+
+    def test_a_policy_beside_the_dp_is_refused(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        asked = ("--method", "dp", "--target-duration", "0:40", "--checkpoint", tmp_path / "p.pt")
+        code, out = run("edit", song, "-o", tmp_path / "e.wav", *asked)
+        assert code
+        assert "the DP needs no policy" in out
 
     def test_grid(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         code, out = run(
@@ -273,7 +400,3 @@ class TestCommands:
         noise = 0.1 * np.random.default_rng(0).standard_normal(22050 * 8).astype(np.float32)
         with pytest.raises(BeatTrackerError, match="install the extra beat_this"):
             track_beats(noise, config)
-
-
-def test_a_near_length_is_kept_in_units() -> None:
-    assert 0.5 <= editing.NEAR_UNITS <= 1.0

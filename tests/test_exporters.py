@@ -188,8 +188,10 @@ def test_labels_read_back_and_tile_the_output(tmp_path):
     intervals, labels = mir_eval.io.load_labeled_intervals(str(exported(tmp_path, "audacity")), delimiter="\t")
     assert intervals.tolist() == [[0, 4], [4, 8], [8, 9], [9, 11], [11, 13]]
     assert labels == [
-        "source 10.000000-14.000000 s", "source 10.000000-14.000000 s", "not in source",
-        "source 50.000000-52.500000 s", "source 80.000000-82.000000 s",
+        "source 10.000000-14.000000 s", "source 10.000000-14.000000 s, crossfade 50 ms",
+        "not in source, crossfade 20 ms",
+        "source 50.000000-52.500000 s, speed 1.25, pitch 1.0, gain -6.0 dB, crossfade 20 ms",
+        "source 80.000000-82.000000 s, crossfade 0 ms",
     ]  # fmt: skip
 
 

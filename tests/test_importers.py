@@ -1,5 +1,6 @@
 """What other programs give back plays the same: exports are read again, and edited ones as their user meant them."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,18 +37,27 @@ def test_exports_come_back_to_the_sample(tmp_path: Path, to: str) -> None:
         (s.source_start_frame, s.frames) for s in EDIT.segments
     ]
     fades = [s.crossfade_in_ms for s in found.segments]
-    if to == "audacity":
-        assert fades == [0.0, 50.0, 50.0, 50.0]  # labels have none
-    else:
-        assert fades == pytest.approx([s.crossfade_in_ms for s in EDIT.segments], abs=0.05)
+    assert fades == pytest.approx([s.crossfade_in_ms for s in EDIT.segments], abs=0.05)
 
 
-def test_speed_pitch_and_gain_survive_otio_and_csv(tmp_path: Path) -> None:
-    changed = EditList(SOURCE, (Segment(0, RATE, speed=1.25, pitch_semitones=-2.0, gain_db=-3.5),))
-    for to in ("otio", "csv"):
+def test_speed_pitch_gain_and_a_silence_without_crossfade_survive(tmp_path: Path) -> None:
+    changed = EditList(
+        SOURCE,
+        (
+            Segment(0, RATE, speed=1.25, pitch_semitones=-2.0, gain_db=-3.5),
+            Segment(5 * RATE, 3 * RATE, speed=1.0 / 0.9873, crossfade_in_ms=25.0),
+            Segment(None, RATE),
+        ),
+    )
+    for to in ("otio", "csv", "audacity"):
         path = tmp_path / f"edit{SUFFIXES[to]}"
         export_edit(changed, path, to)  # type: ignore[arg-type]
-        assert read(path).segments == changed.segments
+        found = read(path).segments
+        fades = [s.crossfade_in_ms for s in found]
+        assert fades == pytest.approx([0.0, 25.0, 0.0], abs=0.05)  # OpenTimelineIO has whole frames
+        assert tuple(replace(s, crossfade_in_ms=0.0) for s in found) == tuple(
+            replace(s, crossfade_in_ms=0.0) for s in changed.segments
+        )
 
 
 def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
@@ -65,6 +75,66 @@ def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
     assert (read(path).segments[0].source_start_frame, read(path).segments[0].frames) == (RATE, 2 * RATE)
 
 
+def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path) -> None:
+    import opentimelineio as otio
+
+    path = tmp_path / "edit.otio"
+    export_edit(EDIT, path, "otio")
+    timeline = otio.adapters.read_from_file(str(path))
+    alone = read(path).segments
+    timeline.tracks.append(timeline.tracks[0].deepcopy())
+    timeline.tracks.insert(0, otio.schema.Track(kind=otio.schema.TrackKind.Audio))
+    otio.adapters.write_to_file(timeline, str(path))
+    assert read(path).segments == alone
+    del timeline.tracks[2][0]
+    otio.adapters.write_to_file(timeline, str(path))
+    with pytest.raises(EditListError, match="2 tracks hold different clips"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "said"),
+    [
+        (1, "source_start_s", "31.5", "row of index 1: source_start_s and source_start_frame contradict"),
+        (1, "source_end_s", "36.5", "row of index 1: source_end_s and source_start_frame"),
+        (0, "frames", "44100", "row of index 0: source_end_s and source_start_frame"),
+        (3, "output_end_s", "19.5", r"row of index 3: output_end_s - output_start_s and frames"),
+        (3, "output_start_frame", "5", "row of index 3: output_start_s and output_start_frame"),
+        (2, "source_start_s", "2.0", "2.000000 s and nothing"),
+        (3, "index", "0", "index 0 stands after that of index 2"),
+    ],
+)
+def test_rows_changed_by_hand_that_contradict_themselves(
+    tmp_path: Path, row: int, column: str, value: str, said: str
+) -> None:
+    path = tmp_path / "edit.csv"
+    rows = csv_rows(path)
+    rows[row][column] = value
+    write_rows(path, rows)
+    with pytest.raises(EditListError, match=said):
+        read(path)
+
+
+def test_rows_taken_out_moved_and_given_in_frames_alone(tmp_path: Path) -> None:
+    path = tmp_path / "edit.csv"
+    rows = [{k: v for k, v in row.items() if not k.endswith("_s") and k != "index"} for row in csv_rows(path)]
+    rows[0]["frames"] = str(RATE)
+    write_rows(path, [rows[3], rows[0]])
+    assert [(s.source_start_frame, s.frames) for s in read(path).segments] == [(12 * RATE, 3 * RATE), (100, RATE)]
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    export_edit(EDIT, path, "csv")
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
     path = tmp_path / "keep.txt"
     path.write_text("20.0\t30.5\tchorus\n\\\t100\t200\n1.0\t4.0\n", encoding="utf-8")
@@ -77,10 +147,12 @@ def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
 
 def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
     path = tmp_path / "edit.txt"
-    path.write_text(
+    path.write_text(  # labels without a crossfade have the usual one
         "0.0\t2.0\tsource 10.000000-14.000000 s\n4.0\t5.0\tsource 20.000000-21.000000 s\n", encoding="utf-8"
     )
-    assert [(s.source_start_frame, s.frames) for s in read(path).segments] == [(10 * RATE, 2 * RATE), (20 * RATE, RATE)]
+    found = read(path).segments
+    assert [(s.source_start_frame, s.frames) for s in found] == [(10 * RATE, 2 * RATE), (20 * RATE, RATE)]
+    assert [s.crossfade_in_ms for s in found] == [0.0, 50.0]
 
 
 @pytest.mark.parametrize(

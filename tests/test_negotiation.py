@@ -138,6 +138,20 @@ class TestRevise:
         with pytest.raises(EditListError, match=r"anchor 0:20=2:00"):
             asked(edit, state, anchors=(Anchor(20.0, 120.0),))
 
+    def test_two_times_for_one_beat_and_two_moments_for_one_time_are_refused(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 352))
+        with pytest.raises(EditListError, match=r"anchor 0:50=0:20 and anchor 0:50=0:30 contradict .* 10\.00 s apart"):
+            asked(edit, state, anchors=(Anchor(50.0, 20.0), Anchor(50.0, 30.0)))
+        with pytest.raises(EditListError, match=r"anchor 0:50=0:30 and anchor 1:10=0:30 .* two moments"):
+            asked(edit, state, anchors=(Anchor(50.0, 30.0), Anchor(70.0, 30.0)))
+
+    def test_two_times_for_one_beat_are_both_met_where_they_can_be(self, state: AudioState) -> None:
+        edit, beat_s = of_beats(state, (0, 352)), 60.0 / state.grid.tempo_bpm
+        alone_s = heard_at(asked(edit, state, anchors=(Anchor(50.0, 30.0),)).edit, 50.0)
+        both = tuple(Anchor(50.0, alone_s + share * beat_s) for share in (-0.4, 0.4))
+        heard_s = heard_at(asked(edit, state, anchors=both).edit, 50.0)
+        assert all(abs(heard_s - anchor.output_s) <= 0.5 * beat_s + 1e-3 for anchor in both)
+
     def test_a_passage_outside_is_refused(self, state: AudioState) -> None:
         with pytest.raises(EditListError, match="lies outside the recording"):
             asked(of_beats(state, (0, 352)), state, keep=(TimeSpan(500.0, 510.0),))
@@ -159,6 +173,13 @@ class TestRevise:
         text = screen(edit, asked(edit, state, vetoes=(1,), duration_s=100.0))
         assert "what each demand costs" in text
         assert "veto join 1" in text
+
+
+def test_what_is_asked_twice_has_one_price(state: AudioState) -> None:
+    edit, span = of_beats(state, (0, 96), (160, 352)), TimeSpan(10.0, 18.0)
+    once = asked(edit, state, drop=(span,), vetoes=(1,)).price
+    assert asked(edit, state, drop=(span, span), vetoes=(1, 1)).price == once
+    assert min(once.values()) > 0.0
 
 
 def test_places_hold_what_is_left_out(state: AudioState) -> None:

@@ -25,7 +25,8 @@ from matplotlib.path import Path as Outline
 
 from rl_editor.alignment.folding import SLIP_S
 from rl_editor.alignment.summary import Action, AlignmentSummary, Passage
-from rl_editor.archaeology.words import clock, headline, shortened
+from rl_editor.archaeology.words import headline, shortened
+from rl_editor.clock import clock
 from rl_editor.publishing import save_png
 from rl_editor.utils import audio_info, read_blocks
 

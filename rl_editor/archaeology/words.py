@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from rl_editor.alignment.summary import Action, AlignmentSummary, Move, Passage
+from rl_editor.clock import clock
 
 if TYPE_CHECKING:
     from rl_editor.archaeology import PairReport
@@ -14,16 +15,6 @@ if TYPE_CHECKING:
 MOST_ROWS, MOST_NAMED, MOST_NAME = 20, 3, 40
 SAME_SPEED, SAME_PITCH = 5e-5, 5e-3  # smaller differences from 1 and 0 are printed as none
 _T = TypeVar("_T")
-
-
-def clock(seconds: float, *, digits: int = 1) -> str:
-    """Seconds as m:ss with decimals, or h:mm:ss."""
-    unit = 10**digits
-    ticks = round(seconds * unit)
-    whole, part = divmod(ticks, unit)
-    minutes, rest = divmod(whole, 60)
-    text = f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
-    return f"{text}.{part:0{digits}}" if digits else text
 
 
 def shortened(text: str, length: int) -> str:

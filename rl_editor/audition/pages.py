@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from rl_editor.archaeology.words import clock
 from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.picture import save_join
 from rl_editor.audition.words import verdict
+from rl_editor.clock import clock
 from rl_editor.files import write_text
 from rl_editor.publishing import page_templates
 from rl_editor.utils import Samples, save_audio

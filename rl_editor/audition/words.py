@@ -1,7 +1,7 @@
 """An audition in words: a row per join and a verdict."""
 
-from rl_editor.archaeology.words import clock
 from rl_editor.audition import SURE, Audition, JudgedJoin
+from rl_editor.clock import clock
 
 MOST_ROWS = 60
 

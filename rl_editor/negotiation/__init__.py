@@ -13,12 +13,13 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
     words      what was done, and what each demand cost
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from rl_editor.baselines import JoinCosts
 from rl_editor.config import Config
@@ -33,9 +34,10 @@ from rl_editor.state import AudioState
 from rl_editor.state.tables import frame_bounds
 from rl_editor.utils import Samples
 
-__all__ = ["Anchor", "Demands", "NewJoin", "Revised", "TimeSpan", "revise"]
+__all__ = ["Anchor", "Demands", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
 
 SOUND = 0.6  # weight of a join's sound in its cost c, beside the features of its beats
+SHORTEST_S = 0.02  # as far as settling may move a join: spans up to it are not worth a word
 _LONG_PLACES = 2000
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
 _VETO_BEATS = 2  # a vetoed join does not come back this near to where it was, on both sides
@@ -55,7 +57,7 @@ class Revised:
     """A changed edit and what the change came to.
 
     Attributes:
-        edit: the new edit; ``new_joins`` are not settled yet.
+        edit: the new edit; of ``revise`` its new joins lie on beats, of ``described`` where they were moved to.
         new_joins: in output order.
         n_joins_kept: joins of the old edit that are still there, to the sample.
         dropped_s: source spans that no longer play.
@@ -123,6 +125,64 @@ def revise(
     return table.revised(way, demands, price)
 
 
+def described(
+    before: EditList, found: Revised, edit: EditList, state: AudioState, config: Config, recording: Samples
+) -> Revised:
+    """A revision of ``before`` as ``edit``, made of ``found.edit`` by moving its joins, has it."""
+    rate, times = edit.source.sample_rate, state.grid.times_s
+    costs, segments = _Costs(state, config, recording), edit.merged().segments
+    new_joins = []
+    for join in found.new_joins:
+        leave, land = segments[join.number - 1].source_end_frame, segments[join.number].source_start_frame
+        assert leave is not None
+        assert land is not None
+        p, q = (np.array([np.argmin(np.abs(times - frame / rate))]) for frame in (leave, land))
+        new_joins.append(NewJoin(join.number, leave / rate, land / rate, float(costs.between(p, q)[0])))
+    dropped, added = _spans_changed(before, edit)
+    return replace(found, edit=edit, new_joins=tuple(new_joins), dropped_s=dropped, added_s=added)
+
+
+def _spans_changed(before: EditList, after: EditList) -> tuple[tuple[TimeSpan, ...], tuple[TimeSpan, ...]]:
+    """Spans of the source that play less often than before, and those that play more often."""
+    change: Counter[int] = Counter()  # of how often the source plays, from each frame on
+    for edit, by in ((before, -1), (after, 1)):
+        for segment in edit.segments:
+            if segment.source_start_frame is not None and segment.source_end_frame is not None:
+                change[segment.source_start_frame] += by
+                change[segment.source_end_frame] -= by
+    at = sorted(frame for frame, by in change.items() if by)
+    more, rate = np.cumsum([change[frame] for frame in at]), after.source.sample_rate
+
+    def spans(chosen: Bool[np.ndarray, " starts"]) -> tuple[TimeSpan, ...]:
+        found: list[TimeSpan] = []
+        for k in np.flatnonzero(chosen):
+            start_s, end_s = at[k] / rate, at[k + 1] / rate
+            if found and found[-1].end_s == start_s:
+                start_s = found.pop().start_s
+            found.append(TimeSpan(start_s, end_s))
+        return tuple(span for span in found if span.end_s - span.start_s > SHORTEST_S)
+
+    return spans(more < 0), spans(more > 0)
+
+
+class _Costs:
+    """c of joins between boundaries, more than half of it by their sound where that is known."""
+
+    def __init__(self, state: AudioState, config: Config, recording: Samples | None) -> None:
+        self._features = JoinCosts(state, config)
+        self._sound = None if recording is None else BeatSound(recording, state.grid.times_s)
+
+    def between(
+        self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]
+    ) -> Float32[np.ndarray, " joins"]:
+        """c(leave, land) of each pair."""
+        if len(leave) == 0:
+            return np.zeros(0, np.float32)
+        parts = [slice(at, at + _JOINS_AT_A_TIME) for at in range(0, len(leave), _JOINS_AT_A_TIME)]
+        cost: np.ndarray = np.concatenate([self._features.between(leave[part], land[part]) for part in parts])
+        return cost if self._sound is None else (1.0 - SOUND) * cost + SOUND * self._sound.unlikeness(leave, land)
+
+
 class _Table:
     """One edit over one recording, to be solved many times over."""
 
@@ -131,8 +191,7 @@ class _Table:
     ) -> None:
         self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
         self.score = written_out(edit, state.grid)
-        self.costs = JoinCosts(state, config)
-        self.sound = None if recording is None else BeatSound(recording, state.grid.times_s)
+        self.costs = _Costs(state, config, recording)
         self.beat_s = np.diff(state.grid.times_s)
         self.typical_s = 60.0 / state.grid.tempo_bpm
         self.leave, self.land, self.join = self._new_joins()
@@ -141,7 +200,7 @@ class _Table:
         self.own = np.zeros(len(self.old))
         if polish:
             leave, land = self.score.beat[self.old[:, 0]] + 1, self.score.beat[self.old[:, 1]]
-            self.own = paths.NEW_JOIN + paths.JOIN * self._cost(leave, land)
+            self.own = paths.NEW_JOIN + paths.JOIN * self.costs.between(leave, land)
 
     def _new_joins(self) -> tuple[Int[np.ndarray, " joins"], Int[np.ndarray, " joins"], np.ndarray]:
         """Joins in order of places that keep the count of the bar, and their costs; long edits join at bars alone."""
@@ -155,17 +214,9 @@ class _Table:
             leaves.append(a[ahead])
             lands.append(b[ahead])
         leave, land = np.concatenate(leaves), np.concatenate(lands)
-        cost = self._cost(score.beat[leave] + 1, score.beat[land])
+        cost = self.costs.between(score.beat[leave] + 1, score.beat[land])
         order = np.argsort(leave, kind="stable")
         return leave[order], land[order], cost[order]
-
-    def _cost(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
-        """c of joins between boundaries, half of it by their sound where that is known."""
-        if len(leave) == 0:
-            return np.zeros(0, np.float32)
-        parts = [slice(at, at + _JOINS_AT_A_TIME) for at in range(0, len(leave), _JOINS_AT_A_TIME)]
-        cost: np.ndarray = np.concatenate([self.costs.between(leave[part], land[part]) for part in parts])
-        return cost if self.sound is None else (1.0 - SOUND) * cost + SOUND * self.sound.unlikeness(leave, land)
 
     def solve(self, demands: Demands) -> Way | None:
         """The cheapest way; None where there is none."""
@@ -285,16 +336,38 @@ class _Table:
             start[required[0] + 1 :] = np.inf
             end[: required[-1]] = np.inf
         start[~may], end[~may] = np.inf, np.inf
-        earliest, latest = np.zeros(n_places), np.full(n_places, np.inf)
-        for anchor in demands.anchors:
-            at = self._anchored(anchor)
-            due_s = anchor.output_s - (anchor.source_s - float(self.grid.times_s[score.beat[at]]))
-            earliest[at], latest[at] = due_s - 0.5 * self.typical_s, due_s + 0.5 * self.typical_s
+        earliest, latest = self._windows(demands)
         length = self.beat_s[score.beat].copy()
         rate = self.edit.source.sample_rate
         length[playing[0]] += float(self.grid.times_s[score.beat[playing[0]]]) - score.start_frame / rate
         length[playing[-1]] += score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
         return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, earliest, latest)
+
+    def _windows(self, demands: Demands) -> tuple[Float[np.ndarray, " places"], Float[np.ndarray, " places"]]:
+        """When each place may start to play: half a beat to either side of what its anchors say, all of them."""
+        earliest, latest = np.zeros(self.score.n_places), np.full(self.score.n_places, np.inf)
+        places = [self._anchored(anchor) for anchor in demands.anchors]
+        for k, (anchor, at) in enumerate(zip(demands.anchors, places, strict=True)):
+            for other, there in zip(demands.anchors[:k], places[:k], strict=True):
+                self._check_together(other, anchor, one_beat=at == there)
+            due_s = anchor.output_s - (anchor.source_s - float(self.grid.times_s[self.score.beat[at]]))
+            earliest[at] = max(earliest[at], due_s - 0.5 * self.typical_s)
+            latest[at] = min(latest[at], due_s + 0.5 * self.typical_s)
+        return earliest, latest
+
+    def _check_together(self, first: Anchor, second: Anchor, *, one_beat: bool) -> None:
+        """Refuse one moment at two times, and two moments at one time."""
+        apart_s = abs((first.output_s - first.source_s) - (second.output_s - second.source_s))
+        if one_beat and apart_s > self.typical_s:
+            why = f"both name one beat, which plays at one time; the two are {apart_s:.2f} s apart"
+        elif not one_beat and first.output_s == second.output_s:
+            why = f"name two moments for one time, {spoken(first.output_s)}"
+        else:
+            return
+        raise EditListError(
+            f"{self.edit.source.name}: anchor {first} and anchor {second} contradict each other: they {why}; "
+            "take back one"
+        )
 
     def why_not(self, demands: Demands) -> str:
         """Which demand stands in the way."""
@@ -323,7 +396,7 @@ class _Table:
             start, fade = cut.land, cut.crossfade_ms
             n_kept += old is not None
             if old is None:
-                cost = float(self._cost(score.beat[[a]] + 1, score.beat[[b]])[0])
+                cost = float(self.costs.between(score.beat[[a]] + 1, score.beat[[b]])[0])
                 new_joins.append(NewJoin(len(segments), cut.leave / rate, cut.land / rate, cost))
         end = score.end_frame if way.places[-1] == playing[-1] else int(bounds[score.beat[way.places[-1]] + 1])
         segments.append(Segment(start, end - start, crossfade_in_ms=fade))

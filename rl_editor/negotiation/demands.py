@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
+from rl_editor.clock import clock
 from rl_editor.errors import ConfigError
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
@@ -37,7 +38,7 @@ class Anchor(NamedTuple):
 
 @dataclass(frozen=True)
 class Demands:
-    """All that is asked; nothing by default.
+    """All that is asked; nothing by default. What is asked twice counts once.
 
     Attributes:
         duration_s: length of the output to aim at.
@@ -54,6 +55,10 @@ class Demands:
     drop: tuple[TimeSpan, ...] = ()
     anchors: tuple[Anchor, ...] = ()
     vetoes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("keep", "drop", "anchors", "vetoes"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
 
     def each(self) -> list[tuple[str, "Demands"]]:
         """Every demand by its name, with what is left when it alone is taken back."""
@@ -73,11 +78,8 @@ def _without(values: tuple[_T, ...], index: int) -> tuple[_T, ...]:
 
 
 def spoken(seconds: float) -> str:
-    """Seconds as m:ss, with as many decimals as they have, three at most."""
-    minutes, rest = divmod(round(seconds * 1000), 60_000)
-    whole, thousandths = divmod(rest, 1000)
-    text = f"{minutes}:{whole:02}"
-    return f"{text}.{thousandths:03}".rstrip("0") if thousandths else text
+    """Seconds as ``read_seconds`` reads them, to the millisecond."""
+    return clock(seconds, digits=None)
 
 
 def read_seconds(text: str, *, least: float = 0.0) -> float:

@@ -5,10 +5,11 @@ it is reported:
 
     stretch   where it is allowed: everything plays up to ``MOST_STRETCH`` faster or slower, pitch with it
     silence   the recording's own silence at the end of the output is lengthened or shortened
-    joins     right sides start up to ``MOST_NUDGE_MS`` earlier or later, alike at all joins
+    joins     right sides start up to ``MOST_NUDGE_MS`` earlier or later, alike at all joins that may move
     tail      the end fades out earlier, or goes on into what follows in the source, or into silence
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,7 +39,14 @@ class ExactLength:
     tail_s: float = 0.0
 
 
-def to_length(edit: EditList, recording: str | Path | Samples, frames: int, *, allow_stretch: bool) -> ExactLength:
+def to_length(
+    edit: EditList,
+    recording: str | Path | Samples,
+    frames: int,
+    *,
+    allow_stretch: bool,
+    only: Collection[int] | None = None,
+) -> ExactLength:
     """The edit, ``frames`` long.
 
     Args:
@@ -46,6 +54,7 @@ def to_length(edit: EditList, recording: str | Path | Samples, frames: int, *, a
         recording: what it cuts.
         frames: of output.
         allow_stretch: play everything a little faster or slower instead of touching ends and joins.
+        only: numbers of the joins that may move, from 1 in output order; all by default.
 
     Raises:
         EditListError: it is further off than the end may give.
@@ -56,11 +65,11 @@ def to_length(edit: EditList, recording: str | Path | Samples, frames: int, *, a
         return ExactLength(stretched, stretch=frames / edit.frames - 1.0)
     missing = frames - edit.frames
     edit, silence = _with_silence(edit, recording, missing)
-    edit, joins = _nudged(edit, frames - edit.frames)
+    edit, joins = _nudged(edit, frames - edit.frames, only)
     tail = frames - edit.frames
     if abs(tail) > MOST_TAIL_S * rate:
         raise EditListError(
-            f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the nearest edit is "
+            f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the edit negotiated for it is "
             f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for a length near "
             "that" + ("" if allow_stretch else f", or allow a stretch of up to {MOST_STRETCH:.0%}")
         )
@@ -109,13 +118,14 @@ def _silent_tail(recording: str | Path | Samples, start: int, end: int) -> int:
     return len(data) - 1 - int(loud[-1]) if len(loud) else len(data)
 
 
-def _nudged(edit: EditList, missing: int) -> tuple[EditList, int]:
+def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple[EditList, int]:
     """Right sides of joins start earlier (the output gets longer) or later, each by the same share."""
     plain = [
         index
         for index in range(1, len(edit.segments))
         if edit.segments[index].source_start_frame is not None
         and edit.segments[index - 1].source_start_frame is not None
+        and (only is None or index in only)
     ]
     if not plain or not missing:
         return edit, 0

@@ -8,7 +8,7 @@ from rl_editor.negotiation.demands import TimeSpan, spoken
 from rl_editor.negotiation.exact import ExactLength
 
 MOST_NAMED = 6
-NEAR_S = 0.05
+NEAR_S = 0.05  # a length this near is met
 
 
 def screen(before: EditList, found: Revised) -> str:
@@ -25,12 +25,22 @@ def screen(before: EditList, found: Revised) -> str:
     for name, spans in (("no longer plays", found.dropped_s), ("plays as well", found.added_s)):
         if spans:
             lines.append(f"  {name}: {_listed(spans)}")
-    if abs(found.missed_s) > NEAR_S:
-        lines.append(f"  off the length asked for by {found.missed_s:+.2f} s: the nearest that can be played")
+    if missed := missed_line(found.missed_s):
+        lines.append(f"  {missed}")
     if found.price:
         lines += ["", "what each demand costs (1 is about a bad join):"]
         lines += [f"  {price:7.2f}  {name}" for name, price in found.price.items()]
     return "\n".join(lines)
+
+
+def missed_line(missed_s: float) -> str:
+    """How far a length is off and why; empty where nobody would mind."""
+    if abs(missed_s) <= NEAR_S:
+        return ""
+    return (
+        f"off the length asked for by {missed_s:+.2f} s: nearer would need a worse join, or more than may play; "
+        "--exact insists"
+    )
 
 
 def exact_line(exact: ExactLength) -> str:
