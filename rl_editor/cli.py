@@ -428,10 +428,10 @@ def listen(
 ) -> None:
     """Serve a page where people judge the pairs of a listening set, by ear and blind. Ctrl-C ends it."""
     from rl_editor.judgements.sets import ListeningSet
-    from rl_editor.reward_model.choosing import ActiveChooser
+    from rl_editor.reward_model.choosing import chooser_of
     from rl_editor.server import serve
 
-    serve(folder, port=port, open_page=open_page, choose=ActiveChooser(ListeningSet.load(folder)))
+    serve(folder, port=port, open_page=open_page, choose=chooser_of(ListeningSet.load(folder)))
 
 
 @app.command()

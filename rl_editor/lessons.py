@@ -214,7 +214,7 @@ class Greedy(NamedTuple):
     score: Float[Tensor, " songs"]
     audited: Float[Tensor, " songs"]  # of the terms alone
     learned: Float[Tensor, " songs"]  # NaN without a learned reward
-    output_share: Float[Tensor, " songs"]  # of the songs' lengths
+    summary: Float[Tensor, "songs summary"]  # of the edits
     agreed: dict[str, float]
 
 
@@ -247,18 +247,18 @@ def play_greedily(
     for _ in range(int(env.batch.n_units.max())):
         result = env.step(agent.logits(embeddings, observation).argmax(1), auto_reset=False)
         observation = result.observation
-    counts = songs.weight > 0
+    counts, summaries = songs.weight > 0, env.summaries()
     kinds = kinds_of(ActionSpace(config.action_space), device)
 
     def greedy(part: slice) -> Greedy:
         actions = env.actions[part, : counts.shape[1]][counts].long()
-        info, lengths_s = result.info, env.batch.reward.duration_s
+        info = result.info
         return Greedy(
             info.terms[part],
             info.total[part],
             info.audited[part],
             info.learned[part],
-            (info.output_s[part] / lengths_s).float(),
+            summaries[part],
             agreement(actions, songs.actions[counts], kinds),
         )
 

@@ -18,10 +18,11 @@ songs best (greedily, with and without their target) are kept, of those that agr
 ``ppo.agreement_loss`` of the clone; these may be the clone's.
 
 A learned reward takes part in the score with ``reward.learned_weight``, if ``ppo.learned_reward``; else it is only
-watched, so that runs with and without it can be compared. Against its being gamed (Gao et al. 2023, "Scaling laws for
-reward model overoptimization"): it is a lower confidence bound, the policy stays close to the clone, weights are kept
-only if the score without it falls by no more than ``ppo.audit_loss``, and both halves, the length and the distance from
-the clone are recorded side by side.
+watched, so that runs with and without it can be compared. It is centred on the clone's edits: the chance that an edit
+is preferred to the clone's average one, so that it is steepest where training starts. Against its being gamed (Gao et
+al. 2023, "Scaling laws for reward model overoptimization"): it is a lower confidence bound, the policy stays close to
+the clone, weights are kept only if the score without it falls by no more than ``ppo.audit_loss``, and both halves, the
+length and the distance from the clone are recorded side by side.
 
 The chance of an update is drawn from the seed and its number alone: a run that was killed goes on to the same result.
 """
@@ -68,7 +69,8 @@ from rl_editor.lessons import (
 )
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
-from rl_editor.reward import SUMMARY_DIM, TERM_NAMES, LearnedReward
+from rl_editor.reward import SUMMARY_DIM, SUMMARY_NAMES, TERM_NAMES, LearnedReward
+from rl_editor.reward_model import RewardModel
 from rl_editor.state import Observation, ReferenceStatistics
 
 LOSSES = ("total", "policy", "value", "entropy", "clone_kl", "approx_kl", "clip_fraction")
@@ -77,6 +79,7 @@ _VALIDATIONS = 40  # at most so many over a run, beside the one before it
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
 _SAMPLES_AT_A_TIME = 1 << 14  # that the clone judges: bounds the memory of their dot products, 8 KiB each
+_OUTPUT_SHARE = SUMMARY_NAMES.index("output_share")
 _GOES_ON = {"training": ("resume",)}
 
 
@@ -172,7 +175,15 @@ class PPOTrainer:
         averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.agent, multi_avg_fn=averaging)
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
+        if isinstance(learned_reward, RewardModel):
+            self.learned_reward = learned_reward.centred(self._cloned_summaries())
         self.fingerprint += str(reference or "") + _taste(learned_reward)
+
+    @torch.no_grad()
+    def _cloned_summaries(self) -> Float[Tensor, "edits summary"]:
+        """The clone's edits of the training songs, with and without their targets."""
+        played = play_greedily(self.clone, self.clone.encode(self.songs.batch), self.songs, self.config)
+        return torch.cat([played.shown.summary, played.hidden.summary])
 
     @property
     def horizon(self) -> int:
@@ -423,7 +434,7 @@ def _rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[s
 
 def _greedy_metrics(played: Greedy) -> dict[str, float]:
     terms = dict(zip(TERM_NAMES, played.terms.mean(0).tolist(), strict=True))
-    numbers = {"score": float(played.score.mean()), "output_share": float(played.output_share.mean())}
+    numbers = {"score": float(played.score.mean()), "output_share": float(played.summary[:, _OUTPUT_SHARE].mean())}
     return played.agreed | terms | numbers | _watched(played.audited, played.learned)
 
 

@@ -110,6 +110,10 @@ class BatchedEditingEnv:
         """Decisions of each episode so far, as played; what lies beyond its cursor is left over from earlier ones."""
         return self.progress.actions
 
+    def summaries(self) -> Float[Tensor, "episodes summary"]:
+        """``SUMMARY_NAMES`` of each episode's edit, estimated where decisions are open."""
+        return self._estimate().summary
+
     def reset(
         self,
         track: Int[Tensor, " episodes"] | None = None,

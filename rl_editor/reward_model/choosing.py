@@ -19,7 +19,7 @@ from rl_editor.judgements import Judgement, Pair
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.model import feature_differences
-from rl_editor.reward_model.opinions import columns_of, comparison
+from rl_editor.reward_model.opinions import columns_of, comparison, missing_columns
 
 PRIOR = 1.0  # ridge on standardised differences
 
@@ -37,6 +37,11 @@ def most_telling(
         chosen.append(int(gains.argmax()))
         precision += 0.25 * np.outer(x[chosen[-1]], x[chosen[-1]])
     return chosen
+
+
+def chooser_of(found: ListeningSet) -> "ActiveChooser | None":
+    """Active selection where a set's summaries allow it; None where another version described its edits."""
+    return ActiveChooser(found) if not missing_columns(found) else None
 
 
 class ActiveChooser:

@@ -58,7 +58,7 @@ class Preference(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """One number per edit, in [0, 1]; 0.5 is the average edit that was judged."""
+    """One number per edit, in [0, 1]; 0.5 is the average edit that was judged, or that the model is centred on."""
 
     mean: Float[Tensor, " edits"]
     lower_bound: Float[Tensor, " edits"]
@@ -116,6 +116,14 @@ class RewardModel:
         """Multiply utilities by ``slope``: below 1 where the fit was too sure of itself."""
         known = self._known()
         self._fitted = known._replace(taste=slope * known.taste, members=slope * known.members)
+
+    def centred(self, summaries: Float[Tensor, "edits summary"]) -> "RewardModel":
+        """The same taste, its scores relative to these edits: 0.5 is their average, and there is no doubt about it."""
+        known, edits = self._known(), summaries.detach().cpu().double().numpy()
+        scale = known.scale._replace(mean=edits[:, _COLUMNS].mean(0), length=np.array(_log_length(edits).mean()))
+        found = RewardModel(n_members=self.n_members, doubt=self.doubt, ridge=self.ridge)
+        found._fitted = known._replace(scale=scale)
+        return found
 
     def score(self, summaries: Float[Tensor, "edits summary"]) -> Scores:
         """How likely each edit is preferred to the average judged one."""

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from rl_editor.errors import DatasetError
 from rl_editor.judgements import Heard, Judgement, Pair
-from rl_editor.judgements.sets import Preferences
+from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model.model import Preference
 
@@ -98,14 +98,17 @@ def columns_of(collected: Preferences) -> list[int]:
     Raises:
         DatasetError: something is missing there.
     """
-    names = collected.listening_set.summary_names
-    missing = [name for name in SUMMARY_NAMES if name not in names]
-    if missing:
+    if missing := missing_columns(collected.listening_set):
         raise DatasetError(
             f"{collected.listening_set.name}: its summaries lack {', '.join(missing)}; they were made by another "
             "version: describe its edits anew with rl-editor preferences collect --source FOLDER"
         )
-    return [names.index(name) for name in SUMMARY_NAMES]
+    return [collected.listening_set.summary_names.index(name) for name in SUMMARY_NAMES]
+
+
+def missing_columns(found: ListeningSet) -> list[str]:
+    """What a set's summaries lack."""
+    return [name for name in SUMMARY_NAMES if name not in found.summary_names]
 
 
 def _summary(heard: Heard, columns: Sequence[int]) -> Float[np.ndarray, " summary"]:
