@@ -9,7 +9,7 @@ STAMP := $(VENV)/.made-from-lock
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 QUIET := DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
 
-.PHONY: help setup repro test test-slow check bench bench-align bench-beats bench-joins bench-learn mlflow-ui clean
+.PHONY: help setup repro test test-slow check bench bench-align bench-beats bench-joins bench-learn bench-preferences mlflow-ui clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,11 @@ bench-joins: setup  ## Measure the joins of edits of all recordings below FOLDER
 # FOLDER of recordings (songs are composed without it), OPTIONS such as --seeds 3, --no-ppo, --ablate
 bench-learn: setup  ## Measure what is learned of several editors on held-out songs; FOLDER= narrows it
 	@$(THREADS) $(PY) -m benchmarks.learn $(if $(FOLDER),"$(FOLDER)") $(OPTIONS)
+
+# SET of many pairs, as `rl-editor candidates data/corpus/input -o SET --pairs 616` makes it; OPTIONS such as --seeds 3
+# or --only ppo --held FOLDER of pairs
+bench-preferences: setup  ## Measure what is learned of simulated listeners; SET= is a listening set
+	@$(THREADS) $(PY) -m benchmarks.preferences "$(SET)" $(OPTIONS)
 
 mlflow-ui: setup  ## Compare runs in the browser, at http://127.0.0.1:5000
 	$(QUIET) $(VENV)/bin/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" --host 127.0.0.1

@@ -35,7 +35,9 @@ def test_flags_of_the_console_commands() -> None:
     lines = re.findall(r"^\.venv/bin/rl-editor (\w+) ?(.*)$", README, re.MULTILINE)
     assert {name for name, _ in lines} >= {"align", "edit", "render", "export", "corpus"}
     for name, rest in lines:
-        known = {option for parameter in commands[name].params for option in parameter.opts}
+        command = commands[name]
+        command = command.commands[rest.split()[0]] if hasattr(command, "commands") else command
+        known = {option for parameter in command.params for option in parameter.opts}
         used = set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest.split("#")[0]))
         assert used <= known, (name, used - known)
 

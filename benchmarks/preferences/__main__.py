@@ -6,6 +6,7 @@ quarter of its songs is held out: their pairs are never judged.
     accuracy   share of held-out answers predicted, over the share that perfect knowledge of the taste predicts
     habits     the same with a habit of order or of length beside the taste; and listeners of habits alone
     active     judgements that active selection needs, over those that pairs in an order of chance need
+    ppo        PPO with the reward learned of each taste, on the pairs of ``--held`` (see ``tuning``); not by default
 """
 
 from collections.abc import Callable
@@ -18,7 +19,9 @@ import pandas as pd
 import typer
 
 from benchmarks.preferences.listeners import TASTES, Listener, differences, scale_of, session, sharpened
-from rl_editor.config import RewardModelConfig
+from rl_editor.command import read_settings
+from rl_editor.config import Config, RewardModelConfig
+from rl_editor.data import load_demonstrations
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward_model import RewardModel
 from rl_editor.reward_model.bradley_terry import sigmoid
@@ -37,8 +40,15 @@ def main(
     listening_set: Annotated[Path, typer.Argument(metavar="SET", help="Listening set with many pairs.")],
     seeds: Annotated[int, typer.Option(help="Sessions of every listener.", min=1)] = 5,
     only: Annotated[str, typer.Option(help="Parts to run, by comma.")] = "accuracy,habits,active",
+    held_pairs: Annotated[
+        Path | None, typer.Option("--held", help="Folder of pairs for the part ppo; default: the held-out songs.")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="Settings of the part ppo.")] = Path("params.yaml"),
 ) -> None:
     """Print a table per part."""
+    if only == "ppo":
+        print(_tuned(ListeningSet.load(listening_set), held_pairs, params).to_string(float_format="%.3f"))
+        return
     judged, held = split(ListeningSet.load(listening_set))
     print(f"{len(judged.pairs)} pairs to judge, {len(held.pairs)} of other songs held out\n")
     parts: dict[str, Callable[[ListeningSet, ListeningSet, int], pd.DataFrame]] = {
@@ -48,6 +58,15 @@ def main(
     }
     for name in only.split(","):
         print(f"{name}\n{parts[name](judged, held, seeds).to_string(index=False, float_format='%.3f')}\n", flush=True)
+
+
+def _tuned(judged: ListeningSet, held_pairs: Path | None, params: Path) -> pd.DataFrame:
+    from benchmarks.preferences.tuning import tuning_table
+    from stages.dataset import read_demonstrations
+
+    config = Config.from_dict(read_settings(params))
+    held = load_demonstrations(held_pairs, config) if held_pairs else read_demonstrations(splits=("test",))
+    return tuning_table(judged, held, TASTES, config)
 
 
 def split(found: ListeningSet) -> tuple[ListeningSet, ListeningSet]:

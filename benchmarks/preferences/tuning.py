@@ -1,29 +1,29 @@
-"""PPO with and without a reward learned from a simulated listener: whose edits does the listener prefer?
+"""PPO with and without a reward learned from a simulated listener: whose edits does the listener prefer to the clone's?
 
-Reads what ``make repro`` left (``data``, ``models/bc``). The listener judges pairs of songs that are not held out; the
-policies edit the held-out ones to the editor's length; the listener compares whole edits, and excerpts where they
-differ.
+Reads what ``make repro`` left (``data``, ``models/bc``). The listener judges pairs of a listening set; the policies
+edit held-out songs to the editor's length; the listener compares whole edits, and the excerpts where they differ.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from benchmarks.preferences.listeners import Listener, scale_of, session, sharpened
 from rl_editor.checkpoint import Policy, load_policy
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.edits import EditList
-from rl_editor.evaluation import EvaluationResult, evaluate_policies
+from rl_editor.evaluation import TrackJudge
+from rl_editor.infer import edit_recording
 from rl_editor.judgements.sets import ListeningSet
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.preferences.excerpts import excerpts
-from rl_editor.reward import RewardCalculator
+from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
+from rl_editor.reward_model import RewardModel
 from rl_editor.reward_model.bradley_terry import sigmoid
 from rl_editor.reward_model.choosing import ActiveChooser
 from rl_editor.reward_model.learning import learn
@@ -35,58 +35,81 @@ from stages.layout import BC_CHECKPOINT
 JUDGEMENTS = 200
 
 
-class Liked(NamedTuple):
-    """How often one method's edits are preferred to another's, ties half, and the shares of songs that differ."""
+class Stage:
+    """Held-out songs, and the clone's edits of them."""
 
-    whole: float
-    excerpts: float
-    differ: float
+    def __init__(self, held: Sequence[Demonstration], config: Config) -> None:
+        self.held, self.config = held, config
+        self.states = [AudioState(d.grid, d.features, d.source) for d in held]
+        self.judges = [TrackJudge(d, config, state=s) for d, s in zip(held, self.states, strict=True)]
+        self.calculator = RewardCalculator(config)
+        self.clones = self.edits(load_policy(BC_CHECKPOINT))
+
+    def edits(self, policy: Policy) -> list[EditList]:
+        """Every song edited to its editor's length."""
+        return [
+            edit_recording(policy, state, target_duration_s=d.edit.duration_s, style=d.style)
+            for d, state in zip(self.held, self.states, strict=True)
+        ]
+
+    def row(self, policy: Policy, listener: Listener, scale: Float[np.ndarray, " summary"]) -> dict[str, float]:
+        """How a policy's edits are liked beside the clone's, and how both agree with the editor."""
+        found = self.edits(policy)
+        whole, cut = [], []
+        for ours, theirs, state in zip(found, self.clones, self.states, strict=True):
+            whole.append(self._chance(ours, theirs, state, listener, scale))
+            sides = excerpts(ours, theirs, state.grid)
+            if sides is not None:
+                cut.append(self._chance(sides[0].edit, sides[1].edit, state, listener, scale))
+        change = self._agreement(found) - self._agreement(self.clones)
+        by_song = pd.Series(change).groupby([d.song for d in self.held]).mean().dropna()
+        return {
+            "whole edits": float(np.mean(whole)),
+            "where they differ": float(np.mean(cut)) if cut else 0.5,
+            "differ": len(cut) / len(found),
+            "agreement": float(by_song.mean()),
+            "+-": float(by_song.std() / np.sqrt(len(by_song))),
+        }
+
+    def _agreement(self, found: Sequence[EditList]) -> Float[np.ndarray, " songs"]:
+        """KEEP/CUT balanced accuracy; NaN where the editor cut nothing."""
+        scores = [judge.score(edit) for judge, edit in zip(self.judges, found, strict=True)]
+        return np.array([score.get("balanced_accuracy", np.nan) for score in scores])
+
+    def _chance(
+        self,
+        ours: EditList,
+        theirs: EditList,
+        state: AudioState,
+        listener: Listener,
+        scale: Float[np.ndarray, " summary"],
+    ) -> float:
+        summaries = np.array([self.calculator.summary(edit, state).numpy() for edit in (ours, theirs)])
+        one, two = listener.utilities(summaries, SUMMARY_NAMES, scale)
+        return float(sigmoid(np.array(one - two)))
 
 
-def tuning_table(found: ListeningSet, tastes: tuple[Listener, ...], config: Config, seeds: int) -> pd.DataFrame:
-    """Every taste: preference of PPO's edits over the clone's, with the learned reward and without it."""
-    train, test = (read_demonstrations(splits=splits) for splits in (("train", "validation"), ("test",)))
-    held = {d.source.sha256 for d in test}
-    judged = replace(found, pairs=tuple(p for p in found.pairs if p.a.edit.source.sha256 not in held))
-    scale, clone = scale_of(judged), load_policy(BC_CHECKPOINT)
-    plain = {seed: _tuned(train, _seeded(config, seed), None) for seed in range(seeds)}
+def tuning_table(
+    judged: ListeningSet, held: Sequence[Demonstration], tastes: Sequence[Listener], config: Config
+) -> pd.DataFrame:
+    """Every taste: how often PPO's edits are preferred to the clone's, without and with the learned reward."""
+    train = read_demonstrations(splits=("train", "validation"))
+    stage, scale = Stage(held, config), scale_of(judged)
+    plain = _tuned(train, config, None)
     rows = []
     for taste in tastes:
-        listener = sharpened(taste, judged)
-        for seed in range(seeds):
-            rng = np.random.default_rng(seed)
-            answers = session(judged, [listener], JUDGEMENTS, rng, choose=ActiveChooser(judged))
-            learned = learn([answers], config.reward_model, rng)
-            with_it = _tuned(train, _seeded(config, seed), learned.model)
-            policies = {"bc": clone, "ppo": plain[seed], "learned": with_it}
-            result = evaluate_policies(policies, test, config, reference=read_reference())
-            likes = {name: _liked(result, name, listener, scale, config) for name in ("ppo", "learned")}
-            means = _means(result)
-            rows.append(
-                {
-                    "taste": taste.name,
-                    "seed": seed,
-                    "predicted": learned.trial.accuracy if learned.trial else np.nan,
-                    "ppo whole": likes["ppo"].whole,
-                    "learned whole": likes["learned"].whole,
-                    "ppo excerpts": likes["ppo"].excerpts,
-                    "learned excerpts": likes["learned"].excerpts,
-                    "differ": likes["learned"].differ,
-                    "agreement ppo-bc": means["ppo"] - means["bc"],
-                    "agreement learned-bc": means["learned"] - means["bc"],
-                }
-            )
-            print({k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
+        listener, rng = sharpened(taste, judged), np.random.default_rng(config.training.seed)
+        answers = session(judged, [listener], JUDGEMENTS, rng, choose=ActiveChooser(judged))
+        learned = learn([answers], config.reward_model, rng)
+        for name, policy in (("plain", plain), ("learned", _tuned(train, config, learned.model))):
+            rows.append({"taste": taste.name, "PPO": name, **stage.row(policy, listener, scale)})
+            print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 
 
-def _seeded(config: Config, seed: int) -> Config:
-    return replace(config, training=replace(config.training, seed=seed))
-
-
-def _tuned(train: list[Demonstration], config: Config, learned_reward: object) -> Policy:
+def _tuned(train: list[Demonstration], config: Config, learned_reward: RewardModel | None) -> Policy:
     with TemporaryDirectory() as folder:
-        result = fine_tune(
+        return fine_tune(
             BC_CHECKPOINT,
             train,
             config,
@@ -94,39 +117,4 @@ def _tuned(train: list[Demonstration], config: Config, learned_reward: object) -
             logger=TrainingLogger(),
             reference=read_reference(),
             learned_reward=learned_reward,
-        )
-    return result.policy
-
-
-def _means(result: EvaluationResult) -> Mapping[str, float]:
-    rows = result.rows[result.rows["condition"] == "target"]
-    by_song = rows.groupby(["method", "song"])["balanced_accuracy"].mean()
-    return by_song.groupby("method").mean().to_dict()
-
-
-def _liked(result: EvaluationResult, method: str, listener: Listener, scale: np.ndarray, config: Config) -> Liked:
-    calculator = RewardCalculator(config)
-    whole, cut, differ = [], [], []
-    for example in result.examples:
-        ours, theirs = example.edits[method], example.edits["bc"]
-        differ.append(float(ours != theirs))
-        whole.append(_chance(ours, theirs, example.state, calculator, listener, scale))
-        sides = excerpts(ours, theirs, example.state.grid)
-        if sides is not None:
-            cut.append(_chance(sides[0].edit, sides[1].edit, example.state, calculator, listener, scale))
-    return Liked(float(np.mean(whole)), float(np.mean(cut)) if cut else 0.5, float(np.mean(differ)))
-
-
-def _chance(
-    ours: EditList,
-    theirs: EditList,
-    state: AudioState,
-    calculator: RewardCalculator,
-    listener: Listener,
-    scale: np.ndarray,
-) -> float:
-    from rl_editor.reward import SUMMARY_NAMES
-
-    summaries = np.array([calculator.summary(edit, state).numpy() for edit in (ours, theirs)])
-    one, two = listener.utilities(summaries, SUMMARY_NAMES, scale)
-    return float(sigmoid(np.array(one - two)))
+        ).policy

@@ -61,7 +61,7 @@ def _habits(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
     axes.axvline(0.0, color=_SOFT, lw=0.8, ls="--")
     for name in HABITS:
         axes.plot([], [], "o-", color=_COLOURS[name], label=name)
-    axes.set_xlabel("for the second, shorter, softer   |   for the first, longer, louder", fontsize=9)
+    axes.set_xlabel("second, shorter, softer  |  first, longer, louder", fontsize=9)
     _named_rows(axes, [each.name for each in listeners])
     _legend(axes)
 
@@ -89,7 +89,7 @@ def _reward(axes: Axes, found: PreferencesReport) -> None:
         axes.set_title("Learned reward", loc="left", fontsize=10.5, color=_INK)
         _nothing(axes, f"{found.learned.status}")
         return
-    said = f"{100 * trial.accuracy:.0f} % of held-out answers ({100 * trial.low:.0f} to {100 * trial.high:.0f} %)"
+    said = f"{100 * trial.accuracy:.0f} % ({100 * trial.low:.0f} to {100 * trial.high:.0f} %) predicted"
     axes.set_title(f"Learned reward: {said}", loc="left", fontsize=10.5, color=_INK)
     weights = sorted(model.weights.items(), key=lambda item: -item[1][0])
     for row, (_, (weight, spread)) in enumerate(weights):
@@ -97,7 +97,7 @@ def _reward(axes: Axes, found: PreferencesReport) -> None:
         axes.plot([weight - 2 * spread, weight + 2 * spread], [row, row], color=colour, lw=2, solid_capstyle="round")
         axes.plot(weight, row, "o", color=colour, ms=6)
     axes.axvline(0.0, color=_SOFT, lw=0.8, ls="--")
-    axes.set_xlabel("weight per standard deviation, +- 2 spreads of the ensemble", fontsize=9)
+    axes.set_xlabel("weight per standard deviation", fontsize=9)
     _named_rows(axes, [FEATURES_SAID[name] for name, _ in weights])
 
 

@@ -28,6 +28,7 @@ SURE = 2.58  # standard errors: one in a hundred by chance
 _RIDGE, _HABIT_RIDGE, _WAY_RIDGE = 1.0, 0.01, 0.1
 _SAME_LENGTH = 0.002  # difference of log lengths below which neither is longer: a tenth of a second in a minute
 _SAME_LOUDNESS_DB = 0.1
+_TOO_MANY = 20.0
 _Z = float(norm.ppf((1 + LEVEL) / 2))
 
 
@@ -301,8 +302,8 @@ def _missing(learned: Learned, ways: Sequence[Way], config: RewardModelConfig) -
 
 
 def _more(n: float, z: float) -> int:
-    """How many more than n, given z; -1 where nothing is to be seen."""
-    if z < 0.1:
+    """How many more than n, given z; -1 where nothing is to be seen: it would take more than ``_TOO_MANY`` n."""
+    if z * np.sqrt(_TOO_MANY + 1.0) < _Z:
         return -1
     return max(int(np.ceil(n * ((_Z / z) ** 2 - 1.0))), 0)
 

@@ -100,8 +100,8 @@ def columns_of(collected: Preferences) -> list[int]:
     """
     if missing := missing_columns(collected.listening_set):
         raise DatasetError(
-            f"{collected.listening_set.name}: its summaries lack {', '.join(missing)}; they were made by another "
-            "version: describe its edits anew with rl-editor preferences collect --source FOLDER"
+            f"{collected.listening_set.name}: its summaries lack {', '.join(missing)}; it was made by another version: "
+            "make the set again with rl-editor candidates"
         )
     return [collected.listening_set.summary_names.index(name) for name in SUMMARY_NAMES]
 
