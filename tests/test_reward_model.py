@@ -104,6 +104,19 @@ def test_one_weight_by_hand() -> None:
     assert scores[0].item() == pytest.approx(1 - scores[2].item())
 
 
+def test_centred_on_edits_their_average_scores_a_half_without_doubt() -> None:
+    edits = torch.as_tensor(held_out(30)) + 2.0  # none of what was judged
+    model = fitted(5, 100, disgust=6.0)
+    centred = model.centred(edits)
+    middle = edits.mean(0, keepdim=True)
+    middle[0, LENGTH] = edits[:, LENGTH].log().mean().exp()  # length counts by its logarithm
+    assert centred.score(middle).mean.item() == pytest.approx(0.5)
+    assert centred.score(middle).lower_bound.item() == pytest.approx(0.5)
+    # The taste is the same: log odds differ by a constant.
+    shift = model.score(edits).mean.logit() - centred.score(edits).mean.logit()
+    assert shift.std().item() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_saved_and_loaded_it_scores_the_same(tmp_path: Path) -> None:
     model = fitted(4, 60, disgust=3.0)
     model.save(tmp_path / "model.json")

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import soundfile as sf
 import yaml
+from opinion_sets import random_set
 
+from benchmarks.preferences.listeners import Listener, session
 from rl_editor.data import load_references
 from rl_editor.demonstrations import load_analysis
 from rl_editor.errors import DatasetError
 from rl_editor.library import Problem
 from rl_editor.reward import ReferenceStatistics
-from stages import align, corpus, decode, features, layout, separate
+from rl_editor.reward_model.learning import load_learned
+from stages import align, corpus, decode, features, layout, reward_model, separate
 from stages.dataset import digest_of, read_demonstrations, read_reference
 from stages.manifest import load_manifest, read_view
 from stages.params import load_all
@@ -59,6 +62,49 @@ def run_to_labels() -> None:
     separate.main()
     features.main()
     align.main()
+
+
+class TestRewardModel:
+    """What listeners said, to a reward or to the reason why there is none."""
+
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_params(tmp_path, tracking={"backend": "none"})
+
+    @staticmethod
+    def status() -> tuple[str, bool]:
+        reward_model.main()
+        said = json.loads((layout.REWARD_MODEL / "status.json").read_text())
+        assert json.loads(Path("metrics/reward_model.json").read_text()) == said["metrics"]
+        return said["status"], load_learned(layout.REWARD_MODEL) is not None
+
+    @staticmethod
+    def collect(name: str, listener: Listener, n: int) -> None:
+        found = random_set(n_anchors=2)
+        answers = session(found, [listener], n, np.random.default_rng(0))
+        layout.PREFERENCES.mkdir(parents=True, exist_ok=True)
+        answers.save(layout.PREFERENCES / f"{name}.json")
+
+    def test_none_then_too_few_then_learned(self) -> None:
+        assert self.status() == ("none", False)
+        self.collect("evening", Listener("Ann", {"joins": -2.0}), 30)
+        assert self.status() == ("too few", False)
+        self.collect("evening", Listener("Ann", {"joins": -2.0}), 120)
+        assert self.status() == ("learned", True)
+        bytes_of = contents(layout.REWARD_MODEL)
+        reward_model.main()
+        assert contents(layout.REWARD_MODEL) == bytes_of
+
+    def test_a_habit_is_no_taste(self) -> None:
+        self.collect("evening", Listener("Cy", length=3.0), 120)
+        assert self.status() == ("no taste", False)
+
+    def test_the_same_answers_twice_are_refused(self) -> None:
+        self.collect("evening", Listener("Ann", {"joins": -2.0}), 20)
+        self.collect("again", Listener("Ann", {"joins": -2.0}), 20)
+        with pytest.raises(DatasetError, match="is in two files; take the older one away"):
+            reward_model.main()
 
 
 class TestPipeline:

@@ -7,11 +7,11 @@ import torch
 from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 
 from rl_editor.agent import Agent
-from rl_editor.checkpoint import load_policy
+from rl_editor.checkpoint import TrainingResult, load_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.logging_utils import TrainingLogger
-from rl_editor.reward import TERM_NAMES, ReferenceStatistics
+from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics
 from rl_editor.trainer import BEST, LOSSES, PPOTrainer, by_song
 
 STYLES = ("quiet_goes",)
@@ -142,6 +142,41 @@ def test_a_learned_reward_is_heard() -> None:
     ]
     # a term of 0 and weight 1 beside weights 1 + 1 + 1 + 2 + 1 + 2 = 8 takes a ninth of a weighted mean
     assert scores[1] == pytest.approx(scores[0] * 8 / 9, rel=0.02)
+
+
+def share_replayed(summary: torch.Tensor) -> torch.Tensor:
+    """Likes what the audited reward does not: the same again."""
+    return summary[:, SUMMARY_NAMES.index("replayed")].clamp(0.0, 1.0)
+
+
+def with_taste(**sections: dict) -> TrainingResult:
+    ppo = {"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4, "agreement_loss": 1.0} | sections.pop("ppo", {})
+    config = fast(ppo=ppo, **sections)
+    demos = toy_demonstrations(config)
+    trainer = PPOTrainer(config, Agent(config), demos, styles=STYLES, learned_reward=share_replayed)
+    return trainer.train(10 * STEPS)
+
+
+def test_a_taste_that_games_the_reward_is_seen_and_held_back() -> None:
+    heavy = {"reward": {"learned_weight": 30.0}}
+    free = with_taste(**heavy, ppo={"audit_loss": 1.0})
+    before, kept = free.history[0], free.metrics
+    assert kept["validation/learned"] > before["validation/learned"] + 0.1
+    assert kept["validation/audited"] < before["validation/audited"] - 0.05  # gamed, and there for all to see
+    held = with_taste(**heavy, ppo={"audit_loss": 0.02})
+    assert held.metrics["validation/audited"] >= held.history[0]["validation/audited"] - 0.02
+    assert held.metrics["validation/learned"] < kept["validation/learned"]
+
+
+def test_a_learned_reward_that_is_only_watched_changes_nothing() -> None:
+    watched = with_taste(ppo={"learned_reward": False})
+    config = fast(ppo={"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4, "agreement_loss": 1.0})
+    without = trained(config, 10)
+    shared = [{name: entry[name] for name in without.history[0]} for entry in watched.history[:1]]
+    assert shared == [without.history[0]]
+    assert watched.metrics["validation/score"] == without.metrics["validation/score"]
+    assert watched.metrics["validation/audited"] == pytest.approx(watched.metrics["validation/score"])
+    assert "validation/learned" not in without.metrics
 
 
 def test_minibatches_cover_every_sample_and_touch_few_songs() -> None:
