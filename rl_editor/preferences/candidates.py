@@ -19,7 +19,7 @@ from rl_editor.checkpoint import Policy
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, DatasetError, RlEditorError, said
-from rl_editor.infer import analysis_settings, check_audible, shared
+from rl_editor.infer import analysis_settings, check_audible, shared, style_number
 from rl_editor.judgements import Heard, Kind, Pair
 from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE, ListeningSet
 from rl_editor.library import Problem
@@ -86,6 +86,7 @@ def make_set(
 
     Raises:
         ConfigError: the folder holds a set already, two songs share a name, or there is no policy.
+        CheckpointError: a policy does not know the style.
         DatasetError: no song gave a pair.
     """
     if not policies:
@@ -97,20 +98,24 @@ def make_set(
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two recordings are named {name!r}; their edits could not be told apart, rename one")
+    for policy in policies.values():
+        style_number(policy, plan.style)
     settings = analysis_settings(next(iter(policies.values())), config)
-    share = -(-plan.n_pairs // max(len(songs), 1))
     pairs: list[Pair] = []
     whole: list[Heard] = []
     problems: list[Problem] = []
     for number, song in enumerate(songs):
+        missing = plan.n_pairs - sum(p.kind == "pair" for p in pairs)
         try:
             studio = _Studio(song, folder, policies, plan, settings)
-            found = studio.pairs(min(share, plan.n_pairs - sum(p.kind == "pair" for p in pairs)))
+            found = studio.pairs(-(-missing // (len(songs) - number)))
             pairs += found
             whole += studio.whole(plan.n_rated) if found else []
             tell(f"{song.name} ({number + 1} of {len(songs)}): {sum(p.kind == 'pair' for p in found)} pairs")
+            if not found and missing:
+                problems.append(Problem(song.name, "its edits do not differ in passages of equal length"))
         except (RlEditorError, OSError) as error:
-            problems.append(Problem(song.name, said(error)))
+            problems.append(Problem(song.name, said(error).removeprefix(f"{song.name}: ")))
     if not any(pair.kind == "pair" for pair in pairs):
         reasons = "; ".join(str(problem) for problem in problems[:3])
         raise DatasetError(f"no pair to judge from {len(songs)} recordings: {reasons or 'their edits do not differ'}")
