@@ -25,6 +25,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
 	@# compat: by path. The import hook of other editable installs loses to a folder ./rl_editor, which the cache makes.
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --config-settings editable_mode=compat --editable .
+	@# librosa compiles some functions when it is first imported. Two processes that do so at once can leave a cache of
+	@# numba's that crashes every process after them, so one does it here.
+	$(PY) -c "import librosa, librosa.core, librosa.util, librosa.feature, librosa.onset, librosa.beat, librosa.effects"
 	@touch $@
 
 repro: setup  ## Run the pipeline: corpus or your recordings in, a registered policy out
