@@ -227,7 +227,8 @@ def _check_format(source: Path, output: Path) -> None:
             save_audio(trial, Samples(silence, like.sample_rate))
         except AudioFileError as error:
             fault = re.sub(r"Error opening '[^']*': (Error : )?", "", str(error)).replace(str(trial), str(output))
-            raise AudioFileError(f"{fault}, as .wav, or convert {source.name} first") from None
+            known = "can be written" in fault  # the extension is at fault, and the message names those that are known
+            raise AudioFileError(fault if known else f"{fault}, as .wav, or convert {source.name} first") from None
 
 
 def propose(

@@ -152,6 +152,14 @@ class TestRevise:
         heard_s = heard_at(asked(edit, state, anchors=both).edit, 50.0)
         assert all(abs(heard_s - anchor.output_s) <= 0.5 * beat_s + 1e-3 for anchor in both)
 
+    def test_an_anchor_on_a_looped_passage_means_the_pass_heard_nearest_to_its_time(self, state: AudioState) -> None:
+        edit, times = of_beats(state, (0, 96), (64, 192), (256, 352)), state.grid.times_s
+        first, second = float(times[70]), float(times[96] + times[70] - times[64])  # beat 70 plays in both runs
+        both = (Anchor(float(times[70]), first), Anchor(float(times[70]), second))
+        for anchors in ((both[1],), both):  # the edit has them there already
+            found = asked(edit, state, anchors=anchors)
+            assert (found.edit.segments, found.new_joins) == (edit.segments, ())
+
     def test_a_passage_outside_is_refused(self, state: AudioState) -> None:
         with pytest.raises(EditListError, match="lies outside the recording"):
             asked(of_beats(state, (0, 352)), state, keep=(TimeSpan(500.0, 510.0),))

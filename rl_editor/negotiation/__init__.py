@@ -265,7 +265,7 @@ class _Table:
         return found
 
     def _anchored(self, anchor: Anchor) -> int:
-        """The place of an anchor's moment: one that plays, if there is one."""
+        """The place of an anchor's moment: of those that play, if there are any, the one heard nearest to its time."""
         if anchor.source_s >= self.grid.duration_s:
             raise EditListError(
                 f"{self.edit.source.name}: anchor {anchor}: the recording ends at {spoken(self.grid.duration_s)}"
@@ -275,7 +275,9 @@ class _Table:
         if len(at) == 0:
             raise EditListError(f"{self.edit.source.name}: anchor {anchor}: the edit does not pass there")
         playing = at[self.score.played[at]]
-        return int(playing[0] if len(playing) else at[0])
+        chosen = playing if len(playing) else at
+        heard_s = np.cumsum(np.where(self.score.played, self.beat_s[self.score.beat], 0.0))
+        return int(chosen[np.argmin(np.abs(heard_s[chosen] - anchor.output_s))])
 
     def _ways(
         self, demands: Demands, must: Bool[np.ndarray, " places"], may: Bool[np.ndarray, " places"], longest_s: float
