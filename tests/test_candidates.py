@@ -18,7 +18,7 @@ from rl_editor.judgements.sets import AUDIO, SET_FILE, ListeningSet
 from rl_editor.preferences.candidates import Made, Plan, find_songs, make_set
 from rl_editor.preferences.loudness import loudness_lufs
 from rl_editor.reward import SUMMARY_NAMES
-from rl_editor.utils import load_audio, save_audio
+from rl_editor.utils import Samples, load_audio, save_audio
 from tests.test_infer import policy as policy  # the fixture
 
 
@@ -114,6 +114,22 @@ def test_the_set_is_what_was_written_and_the_same_again(
 
 def test_joins_are_kept_within_excerpts(made: Made) -> None:
     assert any(joins(side.edit) for pair in made.listening_set.pairs for side in (pair.a, pair.b))
+
+
+def test_an_excerpt_in_two_pairs_is_as_loud_as_each_says(
+    song: Path, policy: Policy, config: Config, tmp_path: Path
+) -> None:
+    soft = load_audio(song)
+    data = 0.05 * soft.data
+    data[:: 9 * soft.sample_rate] = 0.95  # clicks: sides that hold one cannot be made as loud as others
+    save_audio(tmp_path / "crest.wav", Samples(data, soft.sample_rate), subtype="PCM_16")
+    plan = Plan(n_pairs=12, n_rated=2, target_duration_s=40.0)
+    made = make_set([tmp_path / "crest.wav"], tmp_path / "set", {"young": policy}, plan, config=config)
+    levels = {round(side.loudness_lufs or 0.0) for side in made.listening_set.heard()}
+    assert len(levels) > 1
+    for side in made.listening_set.heard():
+        measured = loudness_lufs(load_audio(tmp_path / "set" / AUDIO / side.audio))
+        assert measured == pytest.approx(side.loudness_lufs, abs=0.3)
 
 
 class TestRefusals:

@@ -240,7 +240,9 @@ class _Studio:
         return self._written(bare, matched(self._render(played))[0])
 
     def _written(self, heard: Heard, sound: Matched) -> Heard:
-        name = hashlib.sha256(f"{self.seed}\0{heard.edit.to_json()}".encode()).hexdigest()[:20] + ".flac"
+        # The level is part of the name: an excerpt is softer beside a side whose peaks would not fit.
+        what = f"{self.seed}\0{sound.loudness_lufs!r}\0{heard.edit.to_json()}"
+        name = hashlib.sha256(what.encode()).hexdigest()[:20] + ".flac"
         save_audio(self.folder / AUDIO / name, sound.samples, subtype=_SUBTYPE)
         return replace(heard, loudness_lufs=sound.loudness_lufs, audio=name)
 
