@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from benchmarks.preferences.listeners import Listener, session
 from rl_editor.cli import app
 from rl_editor.config import RewardModelConfig
+from rl_editor.errors import DatasetError
 from rl_editor.judgements import Choice, Judgement, Presentation, Side
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.preferences.pages import write_report
@@ -73,6 +74,15 @@ def test_a_habit_is_found_and_said(habit: str, value: float) -> None:
     assert said in warning
 
 
+@pytest.mark.parametrize("n", [20, 60, 200])
+def test_a_habit_without_exception_is_found(n: int) -> None:
+    answers = session(random_set(), [Listener("Bo", order=50.0)], n, np.random.default_rng(0))
+    (bo,) = reported(answers).listeners
+    assert bo.first.value == 1.0
+    assert bo.habits["order"].sure
+    assert not bo.habits["length"].sure
+
+
 def test_a_taste_that_goes_with_length_is_no_habit() -> None:
     found = random_set()
     answers = session(found, [Listener("Ann", {"replayed": 1.5, "joins": -1.0})], 200, np.random.default_rng(2))
@@ -109,6 +119,12 @@ def test_what_is_missing() -> None:
     n = sum(not j.presentation.pair_id.startswith("anchor") and j.choice != "unsure" for j in answers.judgements)
     assert found.n_missing["to learn a reward"] == 60 - n
     assert f"to learn a reward: about {60 - n} more" in screen(found)
+
+
+def test_the_same_answers_twice_are_refused() -> None:
+    answers = session(random_set(), [Listener("Ann", {"joins": -1.0})], 20, np.random.default_rng(0))
+    with pytest.raises(DatasetError, match="the same answers are given twice"):
+        reported(answers, answers)
 
 
 def test_nothing_yet() -> None:

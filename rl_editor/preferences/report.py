@@ -2,8 +2,8 @@
 
 Shares come with Wilson's interval (95 %). Habits are weights in a logistic regression of one listener's answers on the
 features of the reward model, what came first, which was longer and which was louder, so that a taste that happens to
-go with length is not taken for a habit; a habit is *sure* where its weight is more than ``SURE`` standard errors from
-0. Strengths of ways are Bradley-Terry log odds against the average way, an order effect taken out.
+go with length is not taken for a habit; a habit is *sure* where leaving it out costs the likelihood what ``SURE``
+standard errors would. Strengths of ways are Bradley-Terry log odds against the average way, an order effect taken out.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 from rl_editor.config import RewardModelConfig
+from rl_editor.errors import DatasetError
 from rl_editor.judgements import Judgement, Pair
 from rl_editor.judgements.sets import Preferences
 from rl_editor.reward import SUMMARY_NAMES
@@ -59,15 +60,16 @@ class Share(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A weight in log odds, and its standard error."""
+    """A weight in log odds, its standard error, and twice what it adds to the log likelihood."""
 
     weight: float
     error: float
+    deviance: float = 0.0
 
     @property
     def sure(self) -> bool:
-        """Not 0 by chance."""
-        return abs(self.weight) > SURE * self.error
+        """Not 0 by chance, by the likelihood ratio: a habit without exception has no standard error."""
+        return self.deviance > SURE**2
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,14 @@ def report(
         generator: of its resampling.
 
     Raises:
-        DatasetError: a set was described by another version.
+        DatasetError: a set was described by another version, or answers are given twice.
     """
     asked = [(pair, judgement) for each in collected for pair, judgement in _asked(each)]
+    ids = [judgement.presentation.presentation_id for _, judgement in asked]
+    if len(set(ids)) < len(ids):
+        raise DatasetError(
+            "the same answers are given twice; leave out the set, or the file that was collected from it"
+        )
     opinions = [preference for each in collected for preference in judged(each)]
     names = sorted({judgement.presentation.listener for _, judgement in asked})
     listeners = tuple(
@@ -243,8 +250,17 @@ def _habits(opinions: Sequence[Preference]) -> dict[str, Effect]:
     penalty = np.array([_RIDGE] * (x.shape[1] - len(HABITS)) + [_HABIT_RIDGE] * len(HABITS))
     w = ridged_logistic(x, outcome, penalty=penalty)
     errors = np.sqrt(np.diag(np.linalg.inv(information(x, sigmoid(x @ w), penalty=penalty))))
-    found = zip(HABITS, w[-len(HABITS) :].tolist(), errors[-len(HABITS) :].tolist(), strict=True)
-    return {name: Effect(weight, error) for name, weight, error in found}
+    found = {}
+    for column, name in enumerate(HABITS, start=x.shape[1] - len(HABITS)):
+        rest = np.delete(x, column, axis=1)
+        without = ridged_logistic(rest, outcome, penalty=np.delete(penalty, column))
+        deviance = 2.0 * (_log_likelihood(x @ w, outcome) - _log_likelihood(rest @ without, outcome))
+        found[name] = Effect(float(w[column]), float(errors[column]), deviance)
+    return found
+
+
+def _log_likelihood(logits: Float[np.ndarray, " n"], outcome: Float[np.ndarray, " n"]) -> float:
+    return float(outcome @ logits - np.logaddexp(0.0, logits).sum())
 
 
 def _lengths(summaries: Float[np.ndarray, "n summary"]) -> Float[np.ndarray, " n"]:
