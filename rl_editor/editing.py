@@ -169,9 +169,7 @@ def edit_folder(
     Raises:
         ConfigError: the folder holds no recordings, or is the one to write to.
     """
-    sources = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
-    if not sources:
-        raise ConfigError(f"{folder}: holds no recordings; known extensions: {', '.join(sorted(AUDIO_SUFFIXES))}")
+    sources = recordings_in(folder)
     if output.exists() and output.samefile(folder):
         raise ConfigError(f"{output}: would overwrite the recordings; name another folder")
     for made in (output, edit_list):
@@ -183,6 +181,18 @@ def edit_folder(
             yield edit_as_asked(source, output / source.name, request, policy=policy, config=config, edit_list=listed)
         except (RlEditorError, OSError) as error:
             yield Failed(source, said(error))
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """The recordings in a folder, in order of their names.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not found:
+        raise ConfigError(f"{folder}: holds no recordings; known extensions: {', '.join(sorted(AUDIO_SUFFIXES))}")
+    return found
 
 
 def numbered(path: Path, number: int) -> Path:

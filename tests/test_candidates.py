@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.cli import app
-from rl_editor.composer import compose_song
-from rl_editor.config import Config, CorpusConfig
+from rl_editor.config import Config
 from rl_editor.edits import joins
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
 from rl_editor.judgements.sets import AUDIO, SET_FILE, ListeningSet
@@ -19,22 +18,9 @@ from rl_editor.preferences.candidates import Made, Plan, find_songs, make_set
 from rl_editor.preferences.loudness import loudness_lufs
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.utils import Samples, load_audio, save_audio
-from tests.test_infer import policy as policy  # the fixture
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    config = Config()
-    config.data.cache_dir = str(tmp_path_factory.mktemp("cache"))
-    return config
-
-
-@pytest.fixture(scope="module")
-def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    composed = compose_song(1, config=CorpusConfig(seed=3, min_duration_s=60.0, max_duration_s=75.0))
-    path = tmp_path_factory.mktemp("song") / "tune.wav"
-    save_audio(path, composed.mix, subtype="PCM_16", tags={"title": "Tune, edited by ppo"})
-    return path
+from tests.test_editing import config as config  # the fixtures
+from tests.test_editing import song as song
+from tests.test_infer import policy as policy
 
 
 @pytest.fixture(scope="module")

@@ -247,7 +247,7 @@ class TestOpinions:
     def test_a_set_of_another_version_is_refused(self) -> None:
         found = ListeningSet("old", 0, ("joins",), ())
         with pytest.raises(DatasetError, match="its summaries lack tempo_faults"):
-            columns_of(Preferences(found))
+            columns_of(found)
 
 
 class TestChoosing:

@@ -140,7 +140,7 @@ def _answered(
 ) -> Found:
     model = RewardModel()
     model.fit(opinions([answers])[:n], np.random.default_rng(seed))
-    columns = columns_of(Preferences(held))
+    columns = columns_of(held)
     sides = [np.array([[pair.side(s).summary[c] for c in columns] for pair in held.pairs]) for s in ("a", "b")]
     predicted = model.predict([Preference(a, b, None) for a, b in zip(*sides, strict=True)]) > 0.5
     liked = differences(listener, held, scale_of(judged))

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from rl_editor.checkpoint import Policy
 from rl_editor.config import Config
+from rl_editor.editing import recordings_in
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, DatasetError, RlEditorError, said
 from rl_editor.infer import analysis_settings, check_audible, shared, style_number
@@ -31,7 +32,7 @@ from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward.audit import AuditCase, level_broken
 from rl_editor.reward_model.choosing import most_telling
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, save_audio
+from rl_editor.utils import Samples, load_audio, save_audio
 
 SHARE = 0.6  # of a song's length, where no length is asked for
 PAIRS_PER_ANCHOR = 8
@@ -130,13 +131,7 @@ def find_songs(paths: Sequence[Path]) -> list[Path]:
     Raises:
         ConfigError: a folder holds none.
     """
-    found: list[Path] = []
-    for path in paths:
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES) if path.is_dir() else [path]
-        if not inside:
-            raise ConfigError(f"{path}: holds no recordings; known extensions: {', '.join(sorted(AUDIO_SUFFIXES))}")
-        found += inside
-    return found
+    return [song for path in paths for song in (recordings_in(path) if path.is_dir() else [path])]
 
 
 class _Studio:
@@ -184,7 +179,7 @@ class _Studio:
         chosen = self.drafts[:1]
         while len(chosen) < min(n, len(self.drafts)):
             rest = [draft for draft in self.drafts if draft not in chosen]
-            chosen.append(min(rest, key=lambda draft: max(_shared(draft, other) for other in chosen)))
+            chosen.append(min(rest, key=lambda draft: max(shared(draft.edit, other.edit) for other in chosen)))
         return [self._heard(draft.way, draft.edit, clip(draft.edit, 0, draft.edit.frames)) for draft in chosen[:n]]
 
     def _anchors(self, good: Sequence[Excerpt]) -> list[Pair]:
@@ -255,7 +250,3 @@ class _Studio:
 
 def _edit_id(song: str, edit: EditList) -> str:
     return f"{song}_{hashlib.sha256(edit.to_json().encode()).hexdigest()[:10]}"
-
-
-def _shared(one: Draft, two: Draft) -> float:
-    return shared(one.edit, two.edit)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_editor.judgements import Judgement, Pair
-from rl_editor.judgements.sets import ListeningSet, Preferences
+from rl_editor.judgements.sets import ListeningSet
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.model import feature_differences
 from rl_editor.reward_model.opinions import columns_of, comparison, missing_columns
@@ -52,7 +52,7 @@ class ActiveChooser:
     """
 
     def __init__(self, found: ListeningSet) -> None:
-        self._columns = columns_of(Preferences(found))
+        self._columns = columns_of(found)
         self._pairs = {pair.pair_id: pair for pair in found.pairs if pair.kind == "pair"}
         self._rows = {pair_id: row for row, pair_id in enumerate(self._pairs)}
         if self._pairs:

@@ -100,12 +100,13 @@ class RewardModel:
             DatasetError: there are fewer.
         """
         _require(len(preferences), least)
-        scale = _scale_of(preferences)
+        scale = _scale(*_sides(preferences))
         data, listeners = _comparisons(preferences, scale), _listeners(preferences)
+        groups = groups_of(preferences)
         if self.ridge is None:
-            self.ridge = best_ridge(data, [p.group or str(i) for i, p in enumerate(preferences)], len(listeners))
+            self.ridge = best_ridge(data, groups, len(listeners))
         whole = fit(data, ridge=self.ridge, n_listeners=len(listeners))
-        draws = _resampled([p.group or str(i) for i, p in enumerate(preferences)], self.n_members, generator)
+        draws = _resampled(groups, self.n_members, generator)
         members = [fit(data.of(d), ridge=self.ridge, n_listeners=len(listeners)).taste for d in draws]
         habits = {
             name: Habit._make([*whole.habits[i].tolist(), float(whole.trust[i])]) for i, name in enumerate(listeners)
@@ -234,6 +235,11 @@ def best_ridge(data: Comparisons, groups: Sequence[str], n_listeners: int) -> fl
     return RIDGES[int(losses.argmin())]
 
 
+def groups_of(preferences: Sequence[Preference]) -> list[str]:
+    """The group of every comparison; one without a group is a group of its own."""
+    return [p.group or str(i) for i, p in enumerate(preferences)]
+
+
 def folds_of(groups: Sequence[str], n_folds: int = FOLDS) -> Int[np.ndarray, " n"]:
     """A fold for every comparison, the same within a group; groups are dealt out by size, so folds are about equal."""
     names, counts = np.unique(np.array(groups), return_counts=True)
@@ -287,10 +293,6 @@ def _comparisons(preferences: Sequence[Preference], scale: _Scale) -> Comparison
 
 def _log_length(summaries: Float[np.ndarray, "edits summary"]) -> Float[np.ndarray, " edits"]:
     return np.asarray(np.log(np.maximum(summaries[:, _LENGTH], _MIN_SHARE)))
-
-
-def _scale_of(preferences: Sequence[Preference]) -> _Scale:
-    return _scale(*_sides(preferences))
 
 
 def _scale(first: Float[np.ndarray, "n summary"], second: Float[np.ndarray, "n summary"]) -> _Scale:

@@ -33,7 +33,7 @@ def opinions(collected: Iterable[Preferences]) -> list[Preference]:
 
 def judged(collected: Preferences) -> list[Preference]:
     """Judgements of pairs."""
-    columns = columns_of(collected)
+    columns = columns_of(collected.listening_set)
     pairs = {pair.pair_id: pair for pair in collected.listening_set.pairs}
     return [
         comparison(pairs[j.presentation.pair_id], j, columns)
@@ -44,7 +44,7 @@ def judged(collected: Preferences) -> list[Preference]:
 
 def rated(collected: Preferences) -> list[Preference]:
     """Ratings of whole edits, two and two."""
-    columns = columns_of(collected)
+    columns = columns_of(collected.listening_set)
     edits = {heard.edit_id: heard for heard in collected.listening_set.whole}
     together = defaultdict(list)
     for rating in collected.ratings:
@@ -92,18 +92,18 @@ def louder_db(one: Heard, other: Heard) -> float:
     return one.loudness_lufs - other.loudness_lufs
 
 
-def columns_of(collected: Preferences) -> list[int]:
+def columns_of(found: ListeningSet) -> list[int]:
     """Where the reward's summary lies in a set's summaries.
 
     Raises:
         DatasetError: something is missing there.
     """
-    if missing := missing_columns(collected.listening_set):
+    if missing := missing_columns(found):
         raise DatasetError(
-            f"{collected.listening_set.name}: its summaries lack {', '.join(missing)}; it was made by another version: "
+            f"{found.name}: its summaries lack {', '.join(missing)}; it was made by another version: "
             "make the set again with rl-editor candidates"
         )
-    return [collected.listening_set.summary_names.index(name) for name in SUMMARY_NAMES]
+    return [found.summary_names.index(name) for name in SUMMARY_NAMES]
 
 
 def missing_columns(found: ListeningSet) -> list[str]:

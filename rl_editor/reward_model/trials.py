@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rl_editor.reward_model.bradley_terry import ridged_logistic
-from rl_editor.reward_model.model import FOLDS, Preference, RewardModel, folds_of
+from rl_editor.reward_model.model import FOLDS, Preference, RewardModel, folds_of, groups_of
 
 FEW_SONGS = 8
 DRAWS = 1000
@@ -65,7 +65,7 @@ def held_out_trial(preferences: Sequence[Preference], generator: np.random.Gener
         preferences: judgements and ratings.
         generator: draws the interval.
     """
-    groups = [p.group or str(i) for i, p in enumerate(preferences)]
+    groups = groups_of(preferences)
     few = len(set(groups)) < FEW_SONGS
     folds = folds_of([str(i) for i in range(len(preferences))] if few else groups)
     chances = np.full(len(preferences), np.nan)
