@@ -26,6 +26,7 @@ from benchmarks.align.methods import METHODS, Method, measured
 from benchmarks.align.scores import Score
 from benchmarks.align.truth import Habits, Piece, random_edit
 from benchmarks.choices import known
+from rl_editor.config import Precision
 
 T = TypeVar("T")
 
@@ -122,6 +123,36 @@ def features_row(rounds: int, *, suffix: str = "") -> Row:
     )
 
 
+# ---------------------------------------------------------------- stems
+
+
+def stems_row(rounds: int, *, device: str = "cpu", precision: Precision = "float32") -> Row:
+    """Four stems by a model of htdemucs' size."""
+    import torch
+
+    from benchmarks.stems import SECONDS, by_apply_model, by_ours, htdemucs, mix
+
+    place = torch.device(device)
+    bag, sound = htdemucs(), mix(SECONDS[place.type])
+    peers, mine = interleaved(
+        partial(by_apply_model, bag, sound, place, precision),
+        partial(by_ours, bag, sound, place, precision),
+        rounds=rounds,
+    )
+    minutes = SECONDS[place.type] / 60.0
+    peer_s, our_s = (statistics.median(s.seconds for s in given) for given in (peers, mine))
+    expected = peers[-1].stems
+    worst, loudest = float((mine[-1].stems - expected).abs().max()), float(expected.abs().max())
+    return Row(
+        f"4 stems of {minutes:.1f} minutes on {device}, overlap 0.25, {precision}",
+        "demucs.apply.apply_model",
+        peer_s,
+        our_s,
+        f"{peer_s / minutes:.3f} against {our_s / minutes:.3f} s per minute; "
+        f"samples within {worst:.1e}, the loudest {loudest:.2f}",
+    )
+
+
 # ---------------------------------------------------------------- learning
 
 PEER_TRAINS_S, PEER_CHECKS = 120.0, 12
@@ -171,6 +202,7 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "features-wav": partial(features_row, suffix=".wav"),
     "features-ogg": partial(features_row, suffix=".ogg"),
     "align": align_row,
+    "stems": stems_row,
     "ppo-same": ppo_same_row,
     "ppo-best": ppo_best_row,
 }
@@ -187,6 +219,8 @@ def main(
     if device != "cpu":
         from benchmarks.ppo.contest import on_device
 
+        for precision in ("float32", "bfloat16"):
+            print(stems_row(rounds, device=device, precision=precision).text(), flush=True)
         print(on_device(device), flush=True)
 
 

@@ -12,7 +12,6 @@ al. 2015, "Pointer networks"): a query from the position against the song-map to
 offset. The value reads the embedding without training it, so that an untrained value cannot spoil a cloned policy.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from torch.nn import functional
 
 from rl_editor.actions import ActionSpace
 from rl_editor.config import AgentConfig, Config
+from rl_editor.devices import resolve_device
 from rl_editor.errors import ConfigError
 from rl_editor.state import PROGRESS_NAMES, STRUCTURE_DIM, Observation, StateRepresentation, TrackBatch
 
@@ -249,7 +249,7 @@ class Keys(NamedTuple):
         if n_tracks <= FEW_TRACKS:
             everywhere = query @ self.of_tracks.flatten(0, 1).T
             return everywhere.gather(1, self.track[:, None] * n_tokens + token)
-        pointed = torch.bmm(self.of_tracks[self.track], query[:, :, None])[:, :, 0]
+        pointed = torch.bmm(self.of_tracks.index_select(0, self.track), query[:, :, None])[:, :, 0]
         return pointed.gather(1, token)
 
 
@@ -364,8 +364,8 @@ class Agent(nn.Module):
         return Decision(self.policy(unit, keys, seen), self.value(unit, seen))
 
     def _at(self, embeddings: Embeddings, observation: Observation) -> "_Place":
-        track = observation.track
-        unit = embeddings.units[track, observation.unit]
+        track, units = observation.track, embeddings.units
+        unit = units.flatten(0, 1).index_select(0, track * units.shape[1] + observation.unit)  # its gradient is fast
         n_units = embeddings.n_units[track]
         seen = self._seen(observation.style, observation.history, observation.progress, observation.mask, n_units)
         return _Place(unit, Keys(embeddings.keys, track), seen)
@@ -411,24 +411,6 @@ def dimensions(config: Config) -> Dimensions:
         actions=space.n_discrete_actions,
         first_reorder=space.first_reorder,
     )
-
-
-def resolve_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is one; asking for CUDA without a GPU warns and gives the CPU.
-
-    Raises:
-        ConfigError: no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"training.device {name!r}: unknown; expected auto, cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        warnings.warn(f"training.device {name!r}: no GPU is to be had here; using the CPU", stacklevel=2)
-        return torch.device("cpu")
-    return device
 
 
 @contextmanager

@@ -86,19 +86,13 @@ def analyse(
 
 def separated(path: Path, config: Config, *, sha256: str) -> dict[str, Mono]:
     """The mono stems of a recording, from the cache (as FLAC) or separated now; the same bits either way."""
-    from rl_editor.stems import load_stems, save_stems, separate
+    from rl_editor.stems import load_stems, save_stems, separate, stems_key
 
     def make(folder: Path) -> None:
         found = separate(load_audio(path), config.stems)
         save_stems(folder, {name: _as_mono(samples, config) for name, samples in found.items()})
 
-    key = {
-        "sha256": sha256,
-        "stems": asdict(config.stems),
-        "rate": config.audio.sample_rate,
-        "stored": "flac",
-        "code": code_digest("stems", "hpss"),
-    }
+    key = {"sha256": sha256, "stems": stems_key(config.stems), "rate": config.audio.sample_rate, "stored": "flac"}
     with get_cache(config).folder("stems", path.stem, key, make) as folder:
         return {name: stem.data[:, 0] for name, stem in load_stems(folder).items()}
 
@@ -133,8 +127,9 @@ def _cached_grid(
 def _cached_stem_frames(
     shelf: FeatureCache, stems: Callable[[], Mapping[str, Mono]], key: _Key, config: Config, name: str
 ) -> StemFrames:
-    code = code_digest("features", "stems", "hpss", "utils")
-    full = {**key, "what": "stem frames", "stems": asdict(config.stems), "code": code}
+    from rl_editor.stems import stems_key
+
+    full = {**key, "what": "stem frames", "stems": stems_key(config.stems), "code": code_digest("features", "utils")}
     return StemFrames.from_arrays(
         shelf.get_or_compute("features", f"{name}_stems", full, lambda: stem_frames(stems(), config).to_arrays())
     )

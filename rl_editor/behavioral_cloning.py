@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rl_editor.actions import ActionSpace
-from rl_editor.agent import Agent, Jitter, kind_log_probs, resolve_device, sample, seeded
+from rl_editor.agent import Agent, Jitter, kind_log_probs, sample, seeded
 from rl_editor.checkpoint import (
     Policy,
     TrainingResult,
@@ -42,6 +42,7 @@ from rl_editor.checkpoint import (
 from rl_editor.command import read_settings, run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
+from rl_editor.devices import resolve_device
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.lessons import (
     KINDS,

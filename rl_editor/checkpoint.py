@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from rl_editor.agent import Agent, resolve_device
+from rl_editor.agent import Agent
 from rl_editor.config import Config
+from rl_editor.devices import resolve_device
 from rl_editor.errors import CheckpointError, ConfigError
 from rl_editor.files import replacing
 

@@ -23,6 +23,7 @@ Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 BeatTracker = Literal["network", "librosa", "beat_this", "auto"]
 EditMethod = Literal["policy", "dp"]
+Precision = Literal["float32", "bfloat16"]
 FeatureMode = Literal["basic", "enhanced", "full"]
 Split = Literal["train", "validation", "test"]
 
@@ -76,6 +77,9 @@ class StemsConfig:
     repo: str | None = None  # local model folder; null asks Demucs' hub
     overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25  # share of a segment
     segment_s: Positive | None = None  # null is the model's own training length
+    precision: Precision = "float32"  # bfloat16 is faster on a GPU; samples differ by up to a 250th of the peak
+    device: str = "auto"  # auto, cpu, cuda, cuda:1 ...
+    batch_segments: Annotated[int, Field(ge=0)] = 0  # segments at a time; 0 is 1 on a CPU and up to 16 on a GPU
 
 
 @dataclass(config=_STRICT)

@@ -20,6 +20,7 @@ from rl_editor.data import align_pair
 from rl_editor.errors import DatasetError
 from rl_editor.executor import run_tracks
 from rl_editor.library import Library, Pair, Problem, Recording, find_library
+from rl_editor.stems import separating_workers
 
 CACHE_DIR = Path(Config().data.cache_dir)
 
@@ -46,7 +47,9 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
     workers, problems = config.executor.workers, list(library.problems)
     recordings = [r for r in library.recordings if r.role != "edit"]
     analysed = partial(_analyse, config=config, stems=stems)
-    outcomes = list(run_tracks(analysed, recordings, workers=workers, label="features"))
+    separates = stems or config.features.feature_mode == "full"
+    analysing = separating_workers(workers, config.stems) if separates else workers
+    outcomes = list(run_tracks(analysed, recordings, workers=analysing, label="features"))
     problems += [Problem(o.item.path.name, o.error) for o in outcomes if o.error]
     pairs = list(run_tracks(partial(_align, config=config), library.pairs, workers=workers, label="labels"))
     problems += [Problem(o.item.pair_id, o.error) for o in pairs if o.error]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, log2
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soxr
@@ -36,15 +36,21 @@ from rl_editor.errors import MissingWeightsError, StemError
 from rl_editor.files import file_sha256, write_json
 from rl_editor.hpss import separate_by_hpss
 from rl_editor.utils import Samples, load_audio, save_audio
+from rl_editor.versions import code_digest
 
 STEM_NAMES = ("drums", "bass", "vocals", "other")
 HPSS = "hpss"  # the name of the model that is none
-VERSION = 1  # of what separate computes; a part of cache keys
 
 _MANIFEST = "stems.json"
 _FORMAT = "rl-editor/stems"
+_VERSION = 1
 _CLASSES = frozenset({"demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.HTDemucs"})
+_GPU_BATCH = 16  # segments at a time: more were no faster on an H100
+_SEGMENT_BYTES = 400 << 20  # that htdemucs takes of a GPU per segment
 _FULL_SCALE = 1.0 - 2.0**-23  # the largest 24-bit sample
+
+if TYPE_CHECKING:
+    import torch
 
 Fetch = Callable[[str], Path | None]
 
@@ -63,7 +69,7 @@ class Weights:
         return hashlib.sha256("".join(file_sha256(file) for file in files).encode()).hexdigest()
 
 
-def separate(samples: Samples, config: StemsConfig, *, device: str = "cpu") -> dict[str, Samples]:
+def separate(samples: Samples, config: StemsConfig) -> dict[str, Samples]:
     """The stems of a recording, in the order of ``STEM_NAMES``; the model ``hpss`` needs no weights.
 
     Raises:
@@ -73,17 +79,17 @@ def separate(samples: Samples, config: StemsConfig, *, device: str = "cpu") -> d
     if config.model == HPSS:
         return separate_by_hpss(samples)
     weights = find_weights(config)
-    return separate_with(_load_once(config.model, weights), samples, config, device=device)
+    return separate_with(_load_once(config.model, weights), samples, config)
 
 
-def separate_with(model: Any, samples: Samples, config: StemsConfig, *, device: str = "cpu") -> dict[str, Samples]:
+def separate_with(model: Any, samples: Samples, config: StemsConfig) -> dict[str, Samples]:
     """``separate`` with a model from ``load_model``."""
     _check_model(model, config)
     data = _resampled(samples.data, samples.sample_rate, model.samplerate)
     stems: dict[str, list[np.ndarray]] = {name: [] for name in STEM_NAMES}
     for first in range(0, samples.channels, 2):
         pair = data[:, first : first + 2]
-        for name, stem in _separate_pair(model, pair, config, device).items():
+        for name, stem in _separate_pair(model, pair, config).items():
             stems[name].append(_resampled(stem, model.samplerate, samples.sample_rate))
     return {
         name: Samples(_of_length(np.concatenate(parts, axis=1), samples.frames), samples.sample_rate)
@@ -91,15 +97,44 @@ def separate_with(model: Any, samples: Samples, config: StemsConfig, *, device: 
     }
 
 
-def stems_key(source_sha256: str, config: StemsConfig) -> dict[str, Any]:
-    """What stems depend on, as a cache key. Raises ``MissingWeightsError`` as ``separate``."""
+def separating_workers(workers: int, config: StemsConfig) -> int:
+    """Processes that separate side by side: one on a GPU, which a single recording keeps busy."""
+    from rl_editor.devices import resolve_device
+
+    on_cpu = config.model == HPSS or resolve_device(config.device, setting="stems.device").type == "cpu"
+    return workers if on_cpu else 1
+
+
+def segments_at_a_time(config: StemsConfig, device: "torch.device") -> int:
+    """``stems.batch_segments``, or one on a CPU and on a GPU what fits into half of its free memory, up to 16."""
+    import torch
+
+    if config.batch_segments or device.type == "cpu":
+        return config.batch_segments or 1
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(_GPU_BATCH, free // 2 // _SEGMENT_BYTES))
+
+
+def stems_key(config: StemsConfig) -> dict[str, Any]:
+    """What the stems of a recording depend on beside it, as a part of cache keys; where they are computed is none.
+
+    Raises:
+        MissingWeightsError: the model's weights cannot be had.
+    """
+    weights = HPSS if config.model == HPSS else _checksum(config.model, config.repo)
     return {
-        "version": VERSION,
-        "source": source_sha256,
-        "weights": HPSS if config.model == HPSS else find_weights(config).sha256,
+        "code": code_digest("stems", "segments", "hpss"),
+        "weights": weights,
         "overlap": config.overlap,
         "segment_s": config.segment_s,
+        "precision": config.precision,
     }
+
+
+@lru_cache
+def _checksum(model: str, repo: str | None) -> str:
+    """Of a model's files, which are taken to stay as they are while this process runs."""
+    return find_weights(StemsConfig(model=model, repo=repo)).sha256
 
 
 def save_stems(folder: str | Path, stems: Mapping[str, Samples]) -> None:
@@ -109,7 +144,7 @@ def save_stems(folder: str | Path, stems: Mapping[str, Samples]) -> None:
     for name, stem in stems.items():
         scaled = Samples(stem.data / np.float32(scales[name]), stem.sample_rate)
         save_audio(target / f"{name}.flac", scaled, subtype="PCM_24")
-    write_json(target / _MANIFEST, {"format": _FORMAT, "version": VERSION, "scales": scales})
+    write_json(target / _MANIFEST, {"format": _FORMAT, "version": _VERSION, "scales": scales})
 
 
 def load_stems(folder: str | Path) -> dict[str, Samples]:
@@ -122,7 +157,7 @@ def load_stems(folder: str | Path) -> dict[str, Samples]:
     manifest = Path(folder) / _MANIFEST
     try:
         value = json.loads(manifest.read_text(encoding="utf-8"))
-        if (value["format"], value["version"]) != (_FORMAT, VERSION):
+        if (value["format"], value["version"]) != (_FORMAT, _VERSION):
             raise ValueError(f"format {value['format']!r} version {value['version']!r}")
         scales = {str(name): float(scale) for name, scale in value["scales"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -287,21 +322,22 @@ def _check_model(model: Any, config: StemsConfig) -> None:
 
 
 def _separate_pair(
-    model: Any, pair: Float32[np.ndarray, "frames channels"], config: StemsConfig, device: str
+    model: Any, pair: Float32[np.ndarray, "frames channels"], config: StemsConfig
 ) -> dict[str, Float32[np.ndarray, "frames channels"]]:
     """One or two channels at the model's rate."""
     import torch
-    from demucs.apply import apply_model
 
+    from rl_editor.devices import resolve_device
+    from rl_editor.segments import Segmenting, separate_in_segments
+
+    device = resolve_device(config.device, setting="stems.device")
+    how = Segmenting(config.overlap, config.segment_s, segments_at_a_time(config, device), config.precision)
     stereo = np.ascontiguousarray(np.broadcast_to(pair, (len(pair), 2)).T)
     mono = stereo.mean(axis=0, dtype=np.float64)
     mean, deviation = float(mono.mean()), float(mono.std()) + 1e-8  # demucs.separate's guard against silence
-    mix = torch.from_numpy((stereo - np.float32(mean)) / np.float32(deviation))[None]
-    with torch.no_grad():
-        estimates = apply_model(
-            model, mix, shifts=0, overlap=config.overlap, segment=config.segment_s, device=device, progress=False
-        )
-    sounds = estimates[0].cpu().numpy() * np.float32(deviation) + np.float32(mean / len(STEM_NAMES))
+    mix = torch.from_numpy((stereo - np.float32(mean)) / np.float32(deviation))
+    estimates = separate_in_segments(model, mix, how, device).numpy()
+    sounds = estimates * np.float32(deviation) + np.float32(mean / len(STEM_NAMES))
     by_name = dict(zip(model.sources, sounds, strict=True))
     mono_again = pair.shape[1] == 1
     return {name: by_name[name].mean(axis=0, keepdims=True).T if mono_again else by_name[name].T for name in STEM_NAMES}

@@ -41,7 +41,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rl_editor.actions import ActionSpace
-from rl_editor.agent import FEW_TRACKS, Agent, Embeddings, kind_entropy, resolve_device, sample
+from rl_editor.agent import FEW_TRACKS, Agent, Embeddings, kind_entropy, sample
 from rl_editor.checkpoint import (
     Policy,
     TrainingResult,
@@ -56,6 +56,7 @@ from rl_editor.checkpoint import (
 )
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
+from rl_editor.devices import resolve_device
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.lessons import (
     KINDS,
@@ -78,7 +79,7 @@ BEST, STATE = "best.pt", "ppo_state.safetensors"
 _VALIDATIONS = 40  # at most so many over a run, beside the one before it
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
-_SAMPLES_AT_A_TIME = 1 << 14  # that the clone judges: bounds the memory of their dot products, 8 KiB each
+_SAMPLES_AT_A_TIME, _ON_A_GPU = 1 << 14, 1 << 17  # that the clone judges: their dot products take 8 KiB each
 _OUTPUT_SHARE = SUMMARY_NAMES.index("output_share")
 _GOES_ON = {"training": ("resume",)}
 
@@ -178,6 +179,14 @@ class PPOTrainer:
         if isinstance(learned_reward, RewardModel):
             self.learned_reward = learned_reward.centred(self._cloned_summaries())
         self.fingerprint += str(reference or "") + _taste(learned_reward)
+        self.generator = torch.Generator(self.device)
+        self.env = self.songs.environment(
+            config,
+            n_envs=config.ppo.n_envs,
+            generator=self.generator,
+            target_dropout=config.training.duration_dropout,
+            learned_reward=self.learned_reward,
+        )
 
     @torch.no_grad()
     def _cloned_summaries(self) -> Float[Tensor, "edits summary"]:
@@ -225,37 +234,30 @@ class PPOTrainer:
 
     def _update(self, update: int) -> dict[str, float]:
         """One round of collecting and learning; returns its numbers."""
-        generator = torch.Generator(self.device).manual_seed(seed_of(self.config.training.seed, update))
-        rollout = self._collect(generator)
+        self.generator.manual_seed(seed_of(self.config.training.seed, update))
+        rollout = self._collect()
         samples = self._samples(rollout)
-        learned = self._learn(samples, generator)
+        learned = self._learn(samples)
         self.average.update_parameters(self.agent)
         return _rollout_metrics(rollout, self.kinds) | learned
 
     @torch.no_grad()
-    def _collect(self, generator: torch.Generator) -> Rollout:
+    def _collect(self) -> Rollout:
         """Let every environment decide as often as the longest song has units; nothing is read back from the device."""
-        env = self.songs.environment(
-            self.config,
-            n_envs=self.config.ppo.n_envs,
-            generator=generator,
-            target_dropout=self.config.training.duration_dropout,
-            learned_reward=self.learned_reward,
-        )
-        with self._autocast():
+        with self._autocast():  # one context: weights are converted once
             embeddings = self.agent.encode(self.songs.batch)
-        observation, steps = env.reset(), []
-        for _ in range(self.horizon):
-            decision = self._decide(embeddings, observation)
-            action = sample(decision.log_probs, generator)
-            result = env.step(action)
-            log_prob = _taken(decision.log_probs, action)
-            info = result.info
-            decided = (action, log_prob, decision.value)
-            scores = (info.terms, info.total, info.audited, info.learned)
-            steps.append((observation, *decided, result.reward, result.done, *scores))
-            observation = result.observation
-        end = self._decide(embeddings, observation).value
+            observation, steps = self.env.reset(), []
+            for _ in range(self.horizon):
+                decision = self._decide(embeddings, observation)
+                action = sample(decision.log_probs, self.generator)
+                result = self.env.step(action)
+                log_prob = _taken(decision.log_probs, action)
+                info = result.info
+                decided = (action, log_prob, decision.value)
+                scores = (info.terms, info.total, info.audited, info.learned)
+                steps.append((observation, *decided, result.reward, result.done, *scores))
+                observation = result.observation
+            end = self._decide(embeddings, observation).value
         seen, *rest = zip(*steps, strict=True)
         stacked = Observation(*(torch.stack(part) for part in zip(*seen, strict=True)))
         return Rollout(stacked, end, *(torch.stack(part) for part in rest))
@@ -280,19 +282,20 @@ class PPOTrainer:
         for first in range(0, len(self.songs), FEW_TRACKS):
             heard = Embeddings(*(part[first : first + FEW_TRACKS] for part in (units, keys, n_units)))
             here = (observation.track // FEW_TRACKS == first // FEW_TRACKS).nonzero()[:, 0]
-            for chosen in torch.split(here, _SAMPLES_AT_A_TIME):
+            for chosen in torch.split(here, _ON_A_GPU if self.device.type == "cuda" else _SAMPLES_AT_A_TIME):
                 part = Observation(*(each[chosen] for each in observation))
-                logits = self.clone.logits(heard, part._replace(track=part.track - first))
+                with self._autocast():
+                    logits = self.clone.logits(heard, part._replace(track=part.track - first))
                 says[chosen] = functional.log_softmax(logits.float(), dim=1)
         return says
 
-    def _learn(self, samples: Samples, generator: torch.Generator) -> dict[str, float]:
+    def _learn(self, samples: Samples) -> dict[str, float]:
         """Epochs of minibatches, until the policy has moved far enough."""
         ppo, accumulate = self.config.ppo, self.config.training.gradient_accumulation_steps
         losses: list[Tensor] = []
         epochs_done = 0
         for _ in range(ppo.epochs):
-            batches = by_song(samples.observation.track, len(self.songs), ppo.minibatches, generator)
+            batches = by_song(samples.observation.track, len(self.songs), ppo.minibatches, self.generator)
             for start in range(0, len(batches), accumulate):
                 group = batches[start : start + accumulate]
                 self.optimizer.zero_grad(set_to_none=True)
@@ -307,11 +310,17 @@ class PPOTrainer:
 
     def _minibatch(self, part: Samples, *, share: float) -> Float[Tensor, " losses"]:
         """Add the gradient of one minibatch, and return its losses in the order of ``LOSSES``."""
-        ppo = self.config.ppo
         songs, local = torch.unique(part.observation.track, return_inverse=True)
         with self._autocast():
             embeddings = self.agent.encode_tracks(self.songs.batch, songs)
-        decision = self._decide(embeddings, part.observation._replace(track=local))
+        loss, watched = self._losses(embeddings, part._replace(observation=part.observation._replace(track=local)))
+        torch.autograd.backward(loss * share)
+        return torch.cat([loss.detach()[None], watched])
+
+    def _losses(self, embeddings: Embeddings, part: Samples) -> tuple[Float[Tensor, ""], Float[Tensor, " parts"]]:
+        """The loss, and its parts as ``LOSSES`` has them after it."""
+        ppo = self.config.ppo
+        decision = self._decide(embeddings, part.observation)
         log_prob = _taken(decision.log_probs, part.action)
         log_ratio = log_prob - part.log_prob
         gain = clipped_objective(log_prob, part.log_prob, part.advantage, clip_ratio=ppo.clip_ratio).mean()
@@ -319,10 +328,10 @@ class PPOTrainer:
         entropy = kind_entropy(decision.log_probs, self.agent.dimensions.first_reorder).mean()
         clone_kl = categorical_kl(decision.log_probs, part.clone_log_probs).mean()
         loss = -gain + ppo.value_coeff * value - ppo.entropy_coeff * entropy + ppo.kl_coeff * clone_kl
-        torch.autograd.backward(loss * share)
+        log_ratio = log_ratio.detach()
         approx_kl = (log_ratio.exp() - 1.0 - log_ratio).mean()  # Schulman's k3: unbiased, never negative
         clipped = ((log_ratio.exp() - 1.0).abs() > ppo.clip_ratio).float().mean()
-        return torch.stack([loss, -gain, value, entropy, clone_kl, approx_kl, clipped]).detach()
+        return loss, torch.stack([-gain, value, entropy, clone_kl, approx_kl, clipped]).detach()
 
     def _loss_metrics(self, losses: Sequence[Float[Tensor, " losses"]], epochs: int) -> dict[str, float]:
         means = torch.stack(list(losses)).mean(0).tolist()

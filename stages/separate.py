@@ -16,6 +16,7 @@ from rl_editor.config import Config
 from rl_editor.executor import run_tracks
 from rl_editor.files import write_json
 from rl_editor.library import Problem
+from rl_editor.stems import separating_workers
 from stages.layout import INDEX, STEMS, fresh_folder, report_problems
 from stages.manifest import Track, library_root, load_manifest, write_view
 from stages.params import PARAMS, load_params
@@ -33,7 +34,8 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
             return
         tracks = load_manifest().with_role("raw", "reference")
         work = partial(separate_track, root=library_root(config), config=config, folder=folder)
-        outcomes = list(run_tracks(work, tracks, workers=config.executor.workers, label="separate"))
+        workers = separating_workers(config.executor.workers, config.stems)
+        outcomes = list(run_tracks(work, tracks, workers=workers, label="separate"))
         write_json(folder / INDEX, {o.item.track_id: o.value for o in outcomes if o.value is not None})
         problems = [Problem(o.item.track_id, o.error) for o in outcomes if o.error]
         report_problems(folder, problems, n_left=len(outcomes) - len(problems), strict=strict, what="tracks")

@@ -16,10 +16,10 @@ from rl_editor.agent import (
     PolicyNetwork,
     ValueNetwork,
     kind_entropy,
-    resolve_device,
     sample,
 )
 from rl_editor.config import Config
+from rl_editor.devices import resolve_device
 from rl_editor.errors import ConfigError
 from rl_editor.state import AudioState, Observation, StateRepresentation, TrackBatch
 

@@ -49,7 +49,7 @@ def test_pieces_add_up_at_any_length(monkeypatch: pytest.MonkeyPatch, frames: in
 
 def test_the_key_and_the_columns_need_no_weights() -> None:
     config = Config(stems=StemsConfig(model="hpss"))
-    assert stems_key("0", config.stems)["weights"] == "hpss"
+    assert stems_key(config.stems)["weights"] == "hpss"
     mono = sum(parts(4.0).values()).astype(np.float32)
     stems = separate(Samples(mono[:, None], RATE), config.stems)
     columns = stem_frames({name: stem.data[:, 0] for name, stem in stems.items()}, config)

@@ -1,6 +1,7 @@
 """Stems: the real Demucs code with a small real HTDemucs of random weights, from local folders; no network."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 import yaml
 
+from rl_editor import stems
 from rl_editor.config import StemsConfig
 from rl_editor.errors import MissingWeightsError, StemError
+from rl_editor.segments import Segmenting, separate_in_segments
 from rl_editor.stems import STEM_NAMES, find_weights, load_stems, save_stems, separate, stems_key
 from rl_editor.utils import Samples, audio_info
 
@@ -77,6 +80,34 @@ def test_separates_as_demucs_own_functions_do(pickled):
         )
     for name, sound in zip(DEMUCS_SOURCES, expected, strict=True):
         np.testing.assert_allclose(stems[name].data, sound.numpy().T, atol=1e-5)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0, 2 + 1 / RATE, 7.3])
+@pytest.mark.parametrize("kind", ["hybrid transformer", "bag with weights", "hybrid", "time alone"])
+def test_batches_of_segments_are_what_demucs_computes_one_by_one(kind, seconds):
+    from demucs.apply import BagOfModels, apply_model
+    from demucs.demucs import Demucs
+    from demucs.hdemucs import HDemucs
+    from demucs.htdemucs import HTDemucs
+
+    torch.manual_seed(0)
+    sizes = {"channels": 8, "samplerate": RATE, "segment": 2}
+    bags = {
+        "hybrid transformer": lambda: BagOfModels([HTDemucs(DEMUCS_SOURCES, **KWARGS)]),
+        "bag with weights": lambda: BagOfModels(
+            [HTDemucs(DEMUCS_SOURCES, **KWARGS) for _ in range(2)], [[1.0, 2.0, 3.0, 1.0], [2.0, 0.0, 1.0, 1.0]]
+        ),
+        "hybrid": lambda: BagOfModels([HDemucs(DEMUCS_SOURCES, depth=4, nfft=1024, **sizes)]),
+        "time alone": lambda: BagOfModels([Demucs(DEMUCS_SOURCES, depth=3, **sizes)]),
+    }
+    bag = bags[kind]().eval()
+    mix = torch.from_numpy(noise(seconds).data.T.copy())
+    for overlap, segment_s, batch in ((0.25, None, 1), (0.25, None, 3), (0.6, 1.0, 4)):
+        with torch.no_grad():
+            expected = apply_model(bag, mix[None], shifts=0, overlap=overlap, segment=segment_s)[0]
+        how = Segmenting(overlap, segment_s, batch, "float32")
+        estimate = separate_in_segments(bag, mix, how, torch.device("cpu"))
+        np.testing.assert_allclose(estimate.numpy(), expected.numpy(), atol=1e-5)
 
 
 def test_twice_is_the_same_to_the_bit(pickled):
@@ -195,17 +226,27 @@ def test_damaged_weights_are_named(tmp_path, pickled):
         separate(noise(), StemsConfig(model="broken", repo=str(tmp_path)))
 
 
-def test_cache_key_follows_weights_and_settings(tmp_path, pickled, safe):
-    key = stems_key("ab", safe)
-    assert key == stems_key("ab", safe)
+def test_cache_key_follows_weights_and_settings_but_not_where_they_are_computed(tmp_path, pickled, safe):
+    key = stems_key(safe)
     assert len(find_weights(pickled).sha256) == 64
     others = [
-        stems_key("cd", safe),
-        stems_key("ab", pickled),
-        stems_key("ab", StemsConfig(model=safe.model, repo=safe.repo, overlap=0.5)),
+        stems_key(pickled),
+        stems_key(replace(safe, overlap=0.5)),
+        stems_key(replace(safe, segment_s=1.0)),
+        stems_key(replace(safe, precision="bfloat16")),
+        stems_key(StemsConfig(model="hpss")),
     ]
     assert all(other != key for other in others)
+    assert stems_key(replace(safe, device="cpu", batch_segments=7)) == key
     assert str(safe.repo) not in json.dumps(key)
+
+
+def test_other_weights_in_the_same_folder_are_other_stems(tmp_path, monkeypatch):
+    config = write_safetensors(tmp_path)
+    before = stems_key(config)
+    write_safetensors(tmp_path, sources=DEMUCS_SOURCES[::-1])
+    stems._checksum.cache_clear()  # as in another process
+    assert stems_key(config) != before
 
 
 # ------------------------------------------------------------------------------------ storage
@@ -247,8 +288,22 @@ def test_stems_go_through_the_cache(tmp_path, safe):
 
     cache, samples = FeatureCache(tmp_path), noise(1.0)
     for _ in range(2):
-        key = stems_key("ab" * 32, safe)
+        key = {"sha256": "ab" * 32, **stems_key(safe)}
         with cache.folder("stems", "song", key, lambda folder: save_stems(folder, separate(samples, safe))) as folder:
             stems = load_stems(folder)
     assert (cache.hits, cache.misses) == (1, 1)
     assert stems["vocals"].data.shape == samples.data.shape
+
+
+def test_a_gpu_is_left_to_one_process(monkeypatch):
+    config = StemsConfig(device="auto")
+    assert stems.separating_workers(5, config) == 5
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert stems.separating_workers(5, config) == 1
+    assert stems.separating_workers(5, replace(config, model="hpss")) == 5
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 << 30, 8 << 30))
+    cuda = torch.device("cuda")
+    assert stems.segments_at_a_time(config, cuda) == 5
+    assert stems.segments_at_a_time(replace(config, batch_segments=3), cuda) == 3
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100 << 20, 8 << 30))
+    assert stems.segments_at_a_time(config, cuda) == 1

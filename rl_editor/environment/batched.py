@@ -101,6 +101,7 @@ class BatchedEditingEnv:
         self._everywhere = torch.ones(n_envs, dtype=torch.bool, device=device)
         self._target_s = torch.full((n_envs,), torch.nan, device=device)
         self._hidden = torch.zeros_like(self._everywhere)
+        self._fresh = self._untouched()
         self._limits: Brief
         self._potential: Float[Tensor, " episodes"]
         self._mask: Bool[Tensor, "episodes actions"]
@@ -131,7 +132,7 @@ class BatchedEditingEnv:
             self._hidden = torch.zeros_like(self._hidden)
         if hidden is not None:
             self._hidden = hidden.to(self.device)
-        self._limits = self._asked()
+        self._limits = self._asked(self.edits.track, self._target_s)
         self._potential = self._score(self._estimate()).total
         return self._observe()
 
@@ -153,8 +154,8 @@ class BatchedEditingEnv:
         self._potential = score.total
         if auto_reset:
             self._restart(done, self._draw_tracks())
-            self._limits = self._asked()
-            self._potential = torch.where(done, self._score(self._estimate()).total, score.total)
+            self._limits = self._asked(self.edits.track, self._target_s)
+            self._potential = torch.where(done, self._fresh[self.edits.track], score.total)
         return StepResult(self._observe(), reward, done, info)
 
     def _draw_tracks(self) -> Int[Tensor, " episodes"]:
@@ -168,11 +169,21 @@ class BatchedEditingEnv:
         self._target_s = torch.where(which, target_s, self._target_s)
         self._hidden = torch.where(which, chance < self.target_dropout, self._hidden)
 
-    def _asked(self) -> Brief:
-        track = self.edits.track
+    def _untouched(self) -> Float[Tensor, " tracks"]:
+        """The score of each track before its first decision, asked for the track's own target."""
+        n_tracks, tables = self.batch.n_tracks, self.batch.reward
+        edits = RunningEdits(
+            tables, self.batch.n_units, self.space, n_edits=n_tracks, phrase_bars=self.config.reward.phrase_bars
+        )
+        track = torch.arange(n_tracks, device=self.device)
+        edits.restart(torch.ones_like(track, dtype=torch.bool), track)
+        asked = self._asked(track, self.target_ratios * tables.duration_s)
+        return self._score(estimate(edits.totals(), asked, tolerance=self.config.reward.duration_tolerance)).total
+
+    def _asked(self, track: Int[Tensor, " n"], target_s: Float[Tensor, " n"]) -> Brief:
         return brief(
             self.config.reward,
-            target_s=self._target_s,
+            target_s=target_s,
             loop_limit=self.loop_limits[track],
             source_s=self.batch.reward.duration_s[track],
             bar_s=self.batch.reward.bar_s[track],
