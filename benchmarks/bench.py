@@ -5,7 +5,7 @@ between peer and ours, so that whatever else the machine does falls on both.
 
     python -m benchmarks.bench [ROW ...] [--rounds 3] [--device cpu]
 
-Rows that need a GPU are left out without one; ``--device cuda`` adds them.
+``--device cuda`` adds the rows of a GPU, ``stems-device`` and ``ppo-device``.
 """
 
 import statistics
@@ -208,20 +208,32 @@ ROWS: dict[str, Callable[[int], Row]] = {
 }
 
 
+def stems_on(rounds: int, device: str) -> str:
+    """Stems on a GPU, in both precisions."""
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    return "\n".join(stems_row(rounds, device=device, precision=precision).text() for precision in precisions)
+
+
+def ppo_on(_rounds: int, device: str) -> str:
+    """Training on a GPU; nothing runs beside it."""
+    from benchmarks.ppo.contest import on_device
+
+    return on_device(device)
+
+
+DEVICE_ROWS: dict[str, Callable[[int, str], str]] = {"stems-device": stems_on, "ppo-device": ppo_on}
+
+
 def main(
     rows: Annotated[list[str] | None, typer.Argument(help="Rows to measure; all by default")] = None,
     rounds: Annotated[int, typer.Option(help="Turns of each, after one to warm up")] = 3,
     device: Annotated[str, typer.Option(help="cuda adds what is measured on a GPU")] = "cpu",
 ) -> None:
     """Measure the project beside what a user would run instead."""
-    for name in known(rows or list(ROWS), ROWS, "row"):
-        print(ROWS[name](rounds).text(), flush=True)
-    if device != "cpu":
-        from benchmarks.ppo.contest import on_device
-
-        for precision in ("float32", "bfloat16"):
-            print(stems_row(rounds, device=device, precision=precision).text(), flush=True)
-        print(on_device(device), flush=True)
+    available = [*ROWS, *(DEVICE_ROWS if device != "cpu" else ())]
+    for name in known(rows or available, available, "row"):
+        text = ROWS[name](rounds).text() if name in ROWS else DEVICE_ROWS[name](rounds, device)
+        print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.lessons import (
     KINDS,
     N_VARIANTS,
+    GreedyPlay,
     Lesson,
     Lessons,
     Songs,
@@ -54,7 +55,6 @@ from rl_editor.lessons import (
     agreement,
     kinds_of,
     lessons_of,
-    play_greedily,
     run_fingerprint,
     seed_of,
     songs_of,
@@ -225,8 +225,8 @@ class _Cloning:
 
     def _agreement(self, songs: Songs) -> dict[str, float]:
         """How the policy's own edits agree with the editor's, on average with and without a target duration."""
-        embeddings = self.agent.encode(songs.batch)
-        shown, hidden = (played.agreed for played in play_greedily(self.agent, embeddings, songs, self.config))
+        play = GreedyPlay(songs, self.config)
+        shown, hidden = (greedy.agreed for greedy in play.judged(play.edits(self.agent)))
         return {name: (shown[name] + hidden[name]) / 2.0 for name in shown}
 
     def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> Losses:

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType, ReorderAction
-from rl_editor.agent import Agent, Embeddings
+from rl_editor.agent import Agent
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.environment import BatchedEditingEnv
@@ -225,44 +225,58 @@ class Played(NamedTuple):
     hidden: Greedy  # and hidden
 
 
-@torch.no_grad()
-def play_greedily(
-    agent: Agent,
-    embeddings: Embeddings,
-    songs: Songs,
-    config: Config,
-    *,
-    learned_reward: LearnedReward | None = None,
-) -> Played:
-    """Edit every song by the likeliest decisions; the reward asks for the editor's length even where it is hidden."""
-    device, n_songs = songs.style.device, len(songs)
-    env = songs.environment(
-        config,
-        n_envs=N_VARIANTS * n_songs,
-        generator=torch.Generator(device).manual_seed(config.training.seed),
-        learned_reward=learned_reward,
-    )
-    track = torch.arange(n_songs, device=device).repeat(N_VARIANTS)
-    observation = env.reset(track, hidden=torch.arange(len(track), device=device) >= n_songs)
-    for _ in range(int(env.batch.n_units.max())):
-        result = env.step(agent.logits(embeddings, observation).argmax(1), auto_reset=False)
-        observation = result.observation
-    counts, summaries = songs.weight > 0, env.summaries()
-    kinds = kinds_of(ActionSpace(config.action_space), device)
+class GreedyEdits(NamedTuple):
+    """Every song edited by the likeliest decisions: with its target shown, then with it hidden."""
 
-    def greedy(part: slice) -> Greedy:
-        actions = env.actions[part, : counts.shape[1]][counts].long()
-        info = result.info
-        return Greedy(
-            info.terms[part],
-            info.total[part],
-            info.audited[part],
-            info.learned[part],
-            summaries[part],
-            agreement(actions, songs.actions[counts], kinds),
+    actions: Int[Tensor, "twice units"]
+    terms: Float[Tensor, "twice terms"]
+    score: Float[Tensor, " twice"]
+    audited: Float[Tensor, " twice"]
+    learned: Float[Tensor, " twice"]
+    summary: Float[Tensor, "twice summary"]
+
+
+class GreedyPlay:
+    """Edits songs by the likeliest decisions; the reward asks for the editor's length even where it is hidden."""
+
+    def __init__(self, songs: Songs, config: Config, *, learned_reward: LearnedReward | None = None) -> None:
+        self.songs, self.generator = songs, torch.Generator(songs.style.device)
+        self._env = songs.environment(
+            config, n_envs=N_VARIANTS * len(songs), generator=self.generator, learned_reward=learned_reward
         )
+        self._kinds = kinds_of(ActionSpace(config.action_space), songs.style.device)
+        self._longest = int(songs.batch.n_units.max())
 
-    return Played(greedy(slice(0, n_songs)), greedy(slice(n_songs, None)))
+    @torch.no_grad()
+    def edits(self, agent: Agent) -> GreedyEdits:
+        """What an agent makes of every song; nothing is read back from the device."""
+        n_songs, device, env = len(self.songs), self.songs.style.device, self._env
+        embeddings = agent.encode(self.songs.batch)
+        track = torch.arange(n_songs, device=device).repeat(N_VARIANTS)
+        observation = env.reset(track, hidden=torch.arange(len(track), device=device) >= n_songs)
+        for _ in range(self._longest):
+            result = env.step(agent.logits(embeddings, observation).argmax(1), auto_reset=False)
+            observation = result.observation
+        info = result.info
+        return GreedyEdits(env.actions, info.terms, info.total, info.audited, info.learned, env.summaries())
+
+    def judged(self, edits: GreedyEdits) -> Played:
+        """How they score, and how they agree with the editor."""
+        n_songs, counts = len(self.songs), self.songs.weight > 0
+
+        def greedy(part: slice) -> Greedy:
+            actions = edits.actions[part, : counts.shape[1]][counts].long()
+            agreed = agreement(actions, self.songs.actions[counts], self._kinds)
+            return Greedy(
+                edits.terms[part],
+                edits.score[part],
+                edits.audited[part],
+                edits.learned[part],
+                edits.summary[part],
+                agreed,
+            )
+
+        return Played(greedy(slice(0, n_songs)), greedy(slice(n_songs, None)))
 
 
 def style_order(demonstrations: Sequence[Demonstration], config: Config) -> tuple[str, ...]:

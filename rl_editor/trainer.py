@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -58,20 +58,24 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import resolve_device
 from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.gradients import Gradients, Losses
 from rl_editor.lessons import (
     KINDS,
     Greedy,
+    GreedyEdits,
+    GreedyPlay,
     kinds_of,
-    play_greedily,
     run_fingerprint,
     seed_of,
     songs_of,
     torch_threads,
 )
 from rl_editor.logging_utils import TrainingLogger
+from rl_editor.replaying import Replayed
 from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
 from rl_editor.reward import SUMMARY_DIM, SUMMARY_NAMES, TERM_NAMES, LearnedReward
 from rl_editor.reward_model import RewardModel
+from rl_editor.rollouts import Rollout, Samples, by_song
 from rl_editor.state import Observation, ReferenceStatistics
 
 LOSSES = ("total", "policy", "value", "entropy", "clone_kl", "approx_kl", "clip_fraction")
@@ -82,37 +86,6 @@ _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO
 _SAMPLES_AT_A_TIME, _ON_A_GPU = 1 << 14, 1 << 17  # that the clone judges: their dot products take 8 KiB each
 _OUTPUT_SHARE = SUMMARY_NAMES.index("output_share")
 _GOES_ON = {"training": ("resume",)}
-
-
-class Rollout(NamedTuple):
-    """What E environments did in S steps, and what came of it."""
-
-    observation: Observation  # every part is [S, E, ...]
-    value_end: Float[Tensor, " envs"]
-    action: Int[Tensor, "steps envs"]
-    log_prob: Float[Tensor, "steps envs"]
-    value: Float[Tensor, "steps envs"]
-    reward: Float[Tensor, "steps envs"]
-    done: Bool[Tensor, "steps envs"]
-    terms: Float[Tensor, "steps envs terms"]
-    score: Float[Tensor, "steps envs"]
-    audited: Float[Tensor, "steps envs"]
-    learned: Float[Tensor, "steps envs"]
-
-
-class Samples(NamedTuple):
-    """N decisions to learn from."""
-
-    observation: Observation
-    clone_log_probs: Float[Tensor, "n actions"]
-    action: Int[Tensor, " n"]
-    log_prob: Float[Tensor, " n"]
-    advantage: Float[Tensor, " n"]
-    value_target: Float[Tensor, " n"]
-
-    def of(self, chosen: Int[Tensor, " chosen"]) -> "Samples":
-        """Some of them."""
-        return Samples(Observation(*(part[chosen] for part in self.observation)), *(part[chosen] for part in self[1:]))
 
 
 @dataclass
@@ -179,6 +152,7 @@ class PPOTrainer:
         if isinstance(learned_reward, RewardModel):
             self.learned_reward = learned_reward.centred(self._cloned_summaries())
         self.fingerprint += str(reference or "") + _taste(learned_reward)
+        self.horizon = int(self.songs.batch.n_units.max())  # decisions of every environment in one update
         self.generator = torch.Generator(self.device)
         self.env = self.songs.environment(
             config,
@@ -187,17 +161,20 @@ class PPOTrainer:
             target_dropout=config.training.duration_dropout,
             learned_reward=self.learned_reward,
         )
+        records = self.device.type == "cuda" and isinstance(self.learned_reward, RewardModel | None)
+        self.collect = Replayed(self._collect, self.generator, enabled=records)
+        self.validation = GreedyPlay(self.validation_songs, config, learned_reward=self.learned_reward)
+        self.validate = Replayed(self._validated, self.validation.generator, enabled=records)
+        evenly = self.decisions_per_update % config.ppo.minibatches == 0
+        alone = config.training.gradient_accumulation_steps == 1
+        self.gradients = Gradients(
+            self.agent, self.songs.batch, self._losses, self._autocast, replayed=records and evenly and alone
+        )
 
     @torch.no_grad()
     def _cloned_summaries(self) -> Float[Tensor, "edits summary"]:
         """The clone's edits of the training songs, with and without their targets."""
-        played = play_greedily(self.clone, self.clone.encode(self.songs.batch), self.songs, self.config)
-        return torch.cat([played.shown.summary, played.hidden.summary])
-
-    @property
-    def horizon(self) -> int:
-        """Decisions of every environment in one update: the longest song."""
-        return int(self.songs.batch.n_units.max())
+        return GreedyPlay(self.songs, self.config).edits(self.clone).summary
 
     @property
     def decisions_per_update(self) -> int:
@@ -235,7 +212,7 @@ class PPOTrainer:
     def _update(self, update: int) -> dict[str, float]:
         """One round of collecting and learning; returns its numbers."""
         self.generator.manual_seed(seed_of(self.config.training.seed, update))
-        rollout = self._collect()
+        rollout = self.collect()
         samples = self._samples(rollout)
         learned = self._learn(samples)
         self.average.update_parameters(self.agent)
@@ -292,32 +269,21 @@ class PPOTrainer:
     def _learn(self, samples: Samples) -> dict[str, float]:
         """Epochs of minibatches, until the policy has moved far enough."""
         ppo, accumulate = self.config.ppo, self.config.training.gradient_accumulation_steps
+        self.gradients.hold(samples)
         losses: list[Tensor] = []
         epochs_done = 0
         for _ in range(ppo.epochs):
             batches = by_song(samples.observation.track, len(self.songs), ppo.minibatches, self.generator)
             for start in range(0, len(batches), accumulate):
-                group = batches[start : start + accumulate]
-                self.optimizer.zero_grad(set_to_none=True)
-                parts = [self._minibatch(samples.of(chosen), share=1.0 / len(group)) for chosen in group]
-                losses += parts
-                if float(torch.stack(parts)[:, LOSSES.index("approx_kl")].mean()) > _KL_MARGIN * ppo.target_kl:
-                    return self._loss_metrics(losses, epochs_done)
+                losses.append(self.gradients(batches[start : start + accumulate]))
+                if float(losses[-1][:, LOSSES.index("approx_kl")].mean()) > _KL_MARGIN * ppo.target_kl:
+                    return _loss_metrics(losses, epochs_done)
                 torch.nn.utils.clip_grad_norm_(self.agent.parameters(), ppo.max_grad_norm)
                 self.optimizer.step()
             epochs_done += 1
-        return self._loss_metrics(losses, epochs_done)
+        return _loss_metrics(losses, epochs_done)
 
-    def _minibatch(self, part: Samples, *, share: float) -> Float[Tensor, " losses"]:
-        """Add the gradient of one minibatch, and return its losses in the order of ``LOSSES``."""
-        songs, local = torch.unique(part.observation.track, return_inverse=True)
-        with self._autocast():
-            embeddings = self.agent.encode_tracks(self.songs.batch, songs)
-        loss, watched = self._losses(embeddings, part._replace(observation=part.observation._replace(track=local)))
-        torch.autograd.backward(loss * share)
-        return torch.cat([loss.detach()[None], watched])
-
-    def _losses(self, embeddings: Embeddings, part: Samples) -> tuple[Float[Tensor, ""], Float[Tensor, " parts"]]:
+    def _losses(self, embeddings: Embeddings, part: Samples) -> Losses:
         """The loss, and its parts as ``LOSSES`` has them after it."""
         ppo = self.config.ppo
         decision = self._decide(embeddings, part.observation)
@@ -325,17 +291,15 @@ class PPOTrainer:
         log_ratio = log_prob - part.log_prob
         gain = clipped_objective(log_prob, part.log_prob, part.advantage, clip_ratio=ppo.clip_ratio).mean()
         value = 0.5 * (decision.value - part.value_target).square().mean()
-        entropy = kind_entropy(decision.log_probs, self.agent.dimensions.first_reorder).mean()
-        clone_kl = categorical_kl(decision.log_probs, part.clone_log_probs).mean()
+        with torch.set_grad_enabled(ppo.entropy_coeff != 0.0):  # what does not count is only watched
+            entropy = kind_entropy(decision.log_probs, self.agent.dimensions.first_reorder).mean()
+        with torch.set_grad_enabled(ppo.kl_coeff != 0.0):
+            clone_kl = categorical_kl(decision.log_probs, part.clone_log_probs).mean()
         loss = -gain + ppo.value_coeff * value - ppo.entropy_coeff * entropy + ppo.kl_coeff * clone_kl
         log_ratio = log_ratio.detach()
         approx_kl = (log_ratio.exp() - 1.0 - log_ratio).mean()  # Schulman's k3: unbiased, never negative
         clipped = ((log_ratio.exp() - 1.0).abs() > ppo.clip_ratio).float().mean()
-        return loss, torch.stack([-gain, value, entropy, clone_kl, approx_kl, clipped]).detach()
-
-    def _loss_metrics(self, losses: Sequence[Float[Tensor, " losses"]], epochs: int) -> dict[str, float]:
-        means = torch.stack(list(losses)).mean(0).tolist()
-        return {f"loss/{name}": mean for name, mean in zip(LOSSES, means, strict=True)} | {"loss/epochs": float(epochs)}
+        return Losses(loss, torch.stack([-gain, value, entropy, clone_kl, approx_kl, clipped]).detach())
 
     def _decide(self, embeddings: Embeddings, observation: Observation) -> "_Choice":
         with self._autocast():
@@ -345,13 +309,15 @@ class PPOTrainer:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Edit the validation songs greedily: the score and its terms, and agreement with the editor."""
-        agent, songs = self._judged(), self.validation_songs
-        played = play_greedily(agent, agent.encode(songs.batch), songs, self.config, learned_reward=self.learned_reward)
+        played = self.validation.judged(self.validate())
         shown, hidden = (_greedy_metrics(one) for one in played)
         both = [_mean([shown[name], hidden[name]]) for name in shown]
         metrics = dict(zip(shown, both, strict=True))
         metrics |= {"score_with_target": shown["score"], "score_without_target": hidden["score"]}
         return {f"validation/{name}": value for name, value in metrics.items()}
+
+    def _validated(self) -> GreedyEdits:
+        return self.validation.edits(self._judged())
 
     def _judged(self) -> Agent:
         """The agent with averaged weights."""
@@ -418,16 +384,9 @@ class _Choice(NamedTuple):
     value: Float[Tensor, " envs"]
 
 
-def by_song(
-    song: Int[Tensor, " n"], n_songs: int, n_batches: int, generator: torch.Generator
-) -> list[Int[Tensor, " chosen"]]:
-    """Equal minibatches of sample numbers that each touch few songs: both in random order."""
-    rank = torch.randperm(n_songs, generator=generator, device=song.device)
-    within = torch.rand(len(song), generator=generator, device=song.device)
-    order = torch.argsort(rank[song] + within)
-    batches = list(torch.tensor_split(order, n_batches))
-    shuffle = torch.randperm(len(batches), generator=generator, device=song.device).tolist()
-    return [batches[index] for index in shuffle if len(batches[index])]
+def _loss_metrics(losses: Sequence[Float[Tensor, "minibatches losses"]], epochs: int) -> dict[str, float]:
+    means = torch.cat(list(losses)).mean(0).tolist()
+    return {f"loss/{name}": mean for name, mean in zip(LOSSES, means, strict=True)} | {"loss/epochs": float(epochs)}
 
 
 def _rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[str, float]:

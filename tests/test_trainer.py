@@ -12,7 +12,8 @@ from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics
-from rl_editor.trainer import BEST, LOSSES, PPOTrainer, by_song
+from rl_editor.rollouts import by_song
+from rl_editor.trainer import BEST, LOSSES, PPOTrainer
 
 STYLES = ("quiet_goes",)
 STEPS = 28 * 12  # one update: the longest toy song by the environments
@@ -23,11 +24,12 @@ def fast(**sections: dict) -> Config:
     return toy_config(**({"ppo": ppo | sections.pop("ppo", {})} | sections))
 
 
-def trained(config: Config, updates: int, *, save_dir: Path | None = None, logger: TrainingLogger | None = None):
-    trainer = PPOTrainer(
-        config, Agent(config), toy_demonstrations(config), styles=STYLES, logger=logger, save_dir=save_dir
-    )
-    return trainer.train(updates * STEPS)
+def trainer_of(config: Config, **options) -> PPOTrainer:
+    return PPOTrainer(config, Agent(config), toy_demonstrations(config), styles=STYLES, **options)
+
+
+def trained(config: Config, updates: int, **options) -> TrainingResult:
+    return trainer_of(config, **options).train(updates * STEPS)
 
 
 def test_it_raises_the_reward(tmp_path: Path) -> None:

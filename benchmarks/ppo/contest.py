@@ -36,8 +36,8 @@ LEARNING_RATE = 3e-4  # stable-baselines3's default
 SAME_ENVS = 256  # ours, with the same network
 BEST = {"n_envs": 512, "epochs": 2, "minibatches": 16, "learning_rate": 1e-3}  # ours at its best, from scratch
 BEST_STEPS = 1_000_000
-GPU = {"n_envs": 32_768, "epochs": 2, "minibatches": 8}
-GPU_UPDATES = 4
+GPU = {"n_envs": 32_768, "epochs": 2, "minibatches": 8, "target_kl": 1e9}  # all epochs of every update
+GPU_UPDATES, GPU_WARM = 200, 10  # a validation every fifth update; after the first few everything is recorded
 
 
 class Moment(NamedTuple):
@@ -159,11 +159,18 @@ def on_device(device: str) -> str:
     contest = Contest.on_composed_songs(config)
     per_update = contest.decisions_per_update(config)
     moments = contest.ours(Agent(config), config, steps=GPU_UPDATES * per_update)
-    seconds = moments[-1].seconds - moments[1].seconds
+    first, last = moments[GPU_WARM], moments[-1]
+    best = max((moment for moment in moments if moment.held_out == moment.held_out), key=lambda moment: moment.held_out)
     return (
-        f"PPO on {resolve_device(device)}, {config.ppo.n_envs:,} environments, bfloat16, {config.ppo.epochs} epochs: "
-        f"{(GPU_UPDATES - 1) * per_update / seconds:,.0f} steps/s, validation included"
+        f"PPO on {_name(resolve_device(device))}, {config.ppo.n_envs:,} environments, bfloat16, {config.ppo.epochs} "
+        f"epochs: {(last.steps - first.steps) / (last.seconds - first.seconds):,.0f} steps/s, a validation every "
+        f"fifth update included; held-out return {moments[0].held_out:.3f} untrained, {best.held_out:.3f} after "
+        f"{best.steps / 1e6:.0f} M decisions and {best.seconds:.0f} s"
     )
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _from_scratch(**ppo: float) -> Config:

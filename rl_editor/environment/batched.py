@@ -98,10 +98,9 @@ class BatchedEditingEnv:
         )
         self.progress = ProgressLedger(self.batch, config, n_envs=n_envs)
         self._style_rows = torch.eye(config.state.n_styles, device=device)
-        self._everywhere = torch.ones(n_envs, dtype=torch.bool, device=device)
-        self._target_s = torch.full((n_envs,), torch.nan, device=device)
-        self._hidden = torch.zeros_like(self._everywhere)
         self._fresh = self._untouched()
+        self._target_s: Float[Tensor, " episodes"]
+        self._hidden: Bool[Tensor, " episodes"]
         self._limits: Brief
         self._potential: Float[Tensor, " episodes"]
         self._mask: Bool[Tensor, "episodes actions"]
@@ -126,7 +125,9 @@ class BatchedEditingEnv:
 
         ``hidden`` says which targets are not shown; without it they are drawn, and targets given here are all shown.
         """
-        self._restart(self._everywhere, self._draw_tracks() if track is None else track.to(self.device))
+        self.edits.begin(self._draw_tracks() if track is None else track.to(self.device))
+        self.progress.begin()
+        self._target_s, self._hidden = self._drawn_targets()
         if target_ratio is not None:
             self._target_s = target_ratio.to(self.device) * self.batch.reward.duration_s[self.edits.track]
             self._hidden = torch.zeros_like(self._hidden)
@@ -164,10 +165,15 @@ class BatchedEditingEnv:
     def _restart(self, which: Bool[Tensor, " episodes"], track: Int[Tensor, " episodes"]) -> None:
         self.edits.restart(which, track)
         self.progress.restart(which)
+        target_s, hidden = self._drawn_targets()
+        self._target_s = torch.where(which, target_s, self._target_s)
+        self._hidden = torch.where(which, hidden, self._hidden)
+
+    def _drawn_targets(self) -> tuple[Float[Tensor, " episodes"], Bool[Tensor, " episodes"]]:
+        """The targets of the tracks, and which are not shown."""
         chance = torch.rand(self.n_envs, generator=self.generator, device=self.device)
         target_s = self.target_ratios[self.edits.track] * self.batch.reward.duration_s[self.edits.track]
-        self._target_s = torch.where(which, target_s, self._target_s)
-        self._hidden = torch.where(which, chance < self.target_dropout, self._hidden)
+        return target_s, chance < self.target_dropout
 
     def _untouched(self) -> Float[Tensor, " tracks"]:
         """The score of each track before its first decision, asked for the track's own target."""
@@ -176,7 +182,7 @@ class BatchedEditingEnv:
             tables, self.batch.n_units, self.space, n_edits=n_tracks, phrase_bars=self.config.reward.phrase_bars
         )
         track = torch.arange(n_tracks, device=self.device)
-        edits.restart(torch.ones_like(track, dtype=torch.bool), track)
+        edits.begin(track)
         asked = self._asked(track, self.target_ratios * tables.duration_s)
         return self._score(estimate(edits.totals(), asked, tolerance=self.config.reward.duration_tolerance)).total
 

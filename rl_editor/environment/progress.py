@@ -32,12 +32,18 @@ class ProgressLedger:
         self._nothing = space.n_discrete_actions  # row of a decision not taken
         self._kind_of = torch.tensor([_kind(space, n) for n in range(space.n_discrete_actions)], device=device)
         self._rows = torch.arange(n_envs, device=device)
-        self._recent = torch.full((n_envs, config.state.history_units), self._nothing, device=device)
+        self._n_recent = config.state.history_units
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget every episode; nothing that was is read."""
+        n_envs, device, shape = len(self._rows), self._rows.device, self._batch.unit_duration_s.shape
+        self._recent = torch.full((n_envs, self._n_recent), self._nothing, device=device)
         self._counts = torch.zeros(n_envs, _MOVED + 1, device=device)
         self._kind = torch.zeros(n_envs, dtype=torch.long, device=device)  # of the latest decision
         self._since_change = torch.zeros(n_envs, device=device)
-        self._fate = torch.zeros(n_envs, batch.unit_duration_s.shape[1], dtype=torch.int8, device=device)
-        self.actions = torch.zeros(n_envs, batch.unit_duration_s.shape[1], dtype=torch.int16, device=device)
+        self._fate = torch.zeros(n_envs, shape[1], dtype=torch.int8, device=device)
+        self.actions = torch.zeros(n_envs, shape[1], dtype=torch.int16, device=device)
 
     def restart(self, which: Bool[Tensor, " episodes"]) -> None:
         """Forget where ``which``."""

@@ -125,7 +125,7 @@ class RewardCalculator:
             n_edits=len(actions),
             phrase_bars=self.config.reward.phrase_bars,
         )
-        running.restart(torch.ones_like(track, dtype=torch.bool), track)
+        running.begin(track)
         for unit in range(actions.shape[1]):
             running.advance(actions[:, unit])
         source_s = batch.reward.duration_s[track]

@@ -41,9 +41,13 @@ class RunningEdits:
         self._offset_of[space.first_reorder :] = self._targets
         self._slots = torch.arange(2 * self._longest + 1, dtype=torch.int32, device=self._device)
         self._always = torch.ones(n_edits, space.first_reorder, dtype=torch.bool, device=self._device)
-        self.track = self._numbers(n_edits)
+        self.begin(torch.zeros(n_edits, dtype=torch.long, device=self._device))
+
+    def begin(self, track: Int[Tensor, " edits"]) -> None:
+        """Begin every episode anew, on ``track``; nothing that was is read."""
+        n_edits = len(track)
+        self.track, self.n_units = track, self._n_units_of[track]
         self.unit = self._numbers(n_edits)
-        self.n_units = n_units[self.track]
         self._head = torch.full((n_edits, len(self._slots)), _NOBODY, dtype=torch.int32, device=self._device)
         self._tail = self._head.clone()
         self._inside = torch.zeros(n_edits, self._longest + 1, dtype=torch.bool, device=self._device)
