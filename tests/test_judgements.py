@@ -177,14 +177,26 @@ class TestLog:
             log.judged(answer)
         log.undone("Bob")  # has said nothing: nothing happens
         log.undone("Ann")
-        assert (log.answers.of("Ann"), log.answers.open) == ([ANSWER], {"Ann": LATER})
+        assert (log.answers.of("Ann"), log.answers.open["Ann"].pair_id) == ([ANSWER], LATER.pair_id)
         log.undone("Ann")
-        assert (log.answers.of("Ann"), log.answers.open) == ([], {"Ann": ASKED})
-        log.judged(replace(ANSWER, choice="second"))
+        opened = log.answers.open["Ann"]
+        assert (log.answers.of("Ann"), replace(opened, presentation_id="p0")) == ([], ASKED)
+        assert opened.presentation_id != "p0"  # another presentation: nothing that is sent late is meant for it
+        log.judged(replace(ANSWER, presentation=opened, choice="second"))
+        assert log.answers.open == {}
         log.close()
         again = AnswerLog(tmp_path)
         assert [judgement.choice for judgement in again.answers.of("Ann")] == ["second"]
         again.close()
+
+    def test_a_log_of_an_older_version_whose_undone_pair_kept_its_name(self, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        log.presented(ASKED)
+        log.judged(ANSWER)
+        log.undone("Ann")
+        log.judged(replace(ANSWER, choice="second"))
+        assert ([j.choice for j in log.answers.of("Ann")], log.answers.open) == (["second"], {})
+        log.close()
 
     def test_an_answer_sent_again_is_ignored(self, tmp_path: Path) -> None:
         log = AnswerLog(tmp_path)
@@ -193,6 +205,13 @@ class TestLog:
         log.judged(replace(ANSWER, choice="second"))
         log.close()
         assert [j.choice for j in AnswerLog(tmp_path).answers.of("Ann")] == ["first"]
+
+    def test_a_rating_sent_again_is_ignored(self, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        for rating in (RATED, replace(RATED, rating_id="r1", rating=9), RATED):
+            log.rated(rating)
+        log.close()
+        assert [rating.rating for rating in AnswerLog(tmp_path).answers.ratings.values()] == [9]
 
     def test_a_torn_last_line_is_cut_off_by_the_writer_and_not_read_by_others(
         self, found: ListeningSet, tmp_path: Path

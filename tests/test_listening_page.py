@@ -400,6 +400,25 @@ class TestRate:
         count(page, "1 of 1 rated")
         assert [r.rating for r in served.answers.ratings] == [4]
 
+    def test_ratings_given_while_the_server_is_dead_outlive_the_page_and_the_latest_stays(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=1, n_anchors=0, n_whole=1)
+        page = open_page(served, fragment="#rate")
+        there(page, "#rate .row.active")
+        page.keyboard.press("Space")
+        there(page, ".scale [aria-disabled=false]")
+        served.kill()
+        for key in "4725369":  # only the first is being sent
+            page.keyboard.press(key)
+        there(page, "#notice.trouble")
+        page.close()
+        served.start()
+        count(open_page(served, listener="", fragment="#rate"), "1 of 1 rated")
+        lines = (served.folder / ANSWERS).read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line).get("rating") for line in lines if "rated" in line] == [4, 7, 2, 5, 3, 6, 9]
+        assert [r.rating for r in served.answers.ratings] == [9]
+
 
 class TestPhone:
     SMALLER_THAN_A_FINGER = """

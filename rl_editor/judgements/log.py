@@ -5,17 +5,20 @@ changed. Each line is one event, a JSON object whose ``event`` is one of
 
     presented  a pair was put before a listener (``Presentation``)
     judged     the answer (``Judgement``); a second answer to one presentation is the first one sent again, and ignored
-    rated      a whole edit was rated (``Rating``); a later rating of an edit by the same listener takes its place
-    undone     a listener took the latest answer back; its presentation is open again
+    rated      a whole edit was rated (``Rating``); a later rating of an edit by the same listener takes its place,
+               but a second one of the same ``rating_id`` is the first one sent again, and ignored
+    undone     a listener took the latest answer back; its pair is open again, as another presentation, so that an
+               answer or an undo that is sent again late cannot be meant for it
 
 A last line without its end, left by a kill in the middle of writing, is what was never acknowledged: it is cut off
 when the log is opened for writing, and not read.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ class Answers:
         self.judgements: dict[str, Judgement] = {}  # by presentation
         self.ratings: dict[tuple[str, str], Rating] = {}  # by listener and edit
         self.open: dict[str, Presentation] = {}  # by listener
+        self.given: dict[str, Rating] = {}  # by rating_id: all that were ever given
+        self.taken_back: dict[str, Presentation] = {}  # by presentation_id
         for event in events:
             self.take(event)
 
@@ -55,11 +60,13 @@ class Answers:
                 judgement = judgement_from_dict(fields)
                 asked = judgement.presentation
                 self.judgements.setdefault(asked.presentation_id, judgement)
-                if self.open.get(asked.listener) == asked:
+                opened = self.open.get(asked.listener)
+                if opened and (opened.pair_id, opened.repeat) == (asked.pair_id, asked.repeat):
                     del self.open[asked.listener]
             case "rated":
                 rating = rating_from_dict(fields)
-                self.ratings[rating.listener, rating.edit_id] = rating
+                if self.given.setdefault(rating.rating_id, rating) is rating:
+                    self.ratings[rating.listener, rating.edit_id] = rating
             case "undone":
                 self._undo(fields["listener"])
             case unknown:
@@ -68,8 +75,10 @@ class Answers:
     def _undo(self, listener: str) -> None:
         latest = self.of(listener)[-1:]
         for judgement in latest:
-            del self.judgements[judgement.presentation.presentation_id]
-            self.open[listener] = judgement.presentation
+            asked = judgement.presentation
+            del self.judgements[asked.presentation_id]
+            self.taken_back[asked.presentation_id] = asked
+            self.open[listener] = replace(asked, presentation_id=_renewed(asked.presentation_id))
 
 
 class AnswerLog:
@@ -130,6 +139,10 @@ def read_answers(folder: Path) -> Preferences:
     path = folder / ANSWERS
     answers = _answers(path, _lines(path)[0])
     return Preferences(found, tuple(answers.judgements.values()), tuple(answers.ratings.values()))
+
+
+def _renewed(presentation_id: str) -> str:
+    return hashlib.sha256(presentation_id.encode()).hexdigest()[:16]
 
 
 def _lines(path: Path) -> tuple[list[bytes], int]:

@@ -1,6 +1,6 @@
 // The pairs: hear both, choose, go on.
 
-import { Refused, notice, post, send } from "./api.js";
+import { Refused, keep, notice, post, send } from "./api.js";
 import { Deck, enough } from "./deck.js";
 
 const LEAST_HEARD_S = 1;
@@ -70,6 +70,7 @@ export class Compare {
     };
     player.pause();
     this.last = body;
+    keep(presentation_id, "/api/answer", body);
     await this.#turn(() => send(presentation_id, "/api/answer", body), {
       chosen: choice,
       words: `Saved: ${WORDS[choice]}.`,
