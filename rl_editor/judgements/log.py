@@ -18,13 +18,19 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rl_editor.errors import DatasetError
-from rl_editor.judgements import Judgement, Presentation, Rating
-from rl_editor.judgements.sets import ANSWERS, ListeningSet, Preferences, judgement_from_dict, rating_from_dict
+from rl_editor.judgements import Judgement, Listener, Presentation, Rating
+from rl_editor.judgements.reading import checked
+from rl_editor.judgements.sets import ANSWERS, ListeningSet, Preferences
+
+
+@dataclass(frozen=True)
+class _Undone:
+    listener: Listener
 
 
 class Answers:
@@ -47,28 +53,26 @@ class Answers:
         """Let one event happen.
 
         Raises:
-            KeyError: something is missing.
-            TypeError: something is of the wrong type.
-            ValueError: something is unknown.
+            ValueError: something is missing, unknown, of the wrong type or out of bounds.
         """
         fields = dict(event)
-        match fields.pop("event"):
+        match fields.pop("event", None):
             case "presented":
-                asked = Presentation(**fields)
+                asked = checked(Presentation, fields)
                 self.open[asked.listener] = asked
             case "judged":
-                judgement = judgement_from_dict(fields)
+                judgement = checked(Judgement, fields)
                 asked = judgement.presentation
                 self.judgements.setdefault(asked.presentation_id, judgement)
                 opened = self.open.get(asked.listener)
                 if opened and (opened.pair_id, opened.repeat) == (asked.pair_id, asked.repeat):
                     del self.open[asked.listener]
             case "rated":
-                rating = rating_from_dict(fields)
+                rating = checked(Rating, fields)
                 if self.given.setdefault(rating.rating_id, rating) is rating:
                     self.ratings[rating.listener, rating.edit_id] = rating
             case "undone":
-                self._undo(fields["listener"])
+                self._undo(checked(_Undone, fields).listener)
             case unknown:
                 raise ValueError(f"event {unknown!r}; known: presented, judged, rated, undone")
 
@@ -156,9 +160,10 @@ def _answers(path: Path, lines: list[bytes]) -> Answers:
     answers = Answers()
     for number, line in enumerate(lines, start=1):
         try:
-            answers.take(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(
-                f"{path}: line {number}: {type(error).__name__}: {error}; repair or delete the line"
-            ) from error
+            event = json.loads(line)
+            if not isinstance(event, dict):
+                raise ValueError(f"{event!r}, an object is needed")
+            answers.take(event)
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{path}: line {number}: {error}; repair or delete the line") from error
     return answers
