@@ -1,6 +1,7 @@
 """The report on answers: shares, habits, ways, what is missing; against listeners whose habits are known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,53 @@ def test_a_habit_without_exception_is_found(n: int) -> None:
     assert bo.first.value == 1.0
     assert bo.habits["order"].sure
     assert not bo.habits["length"].sure
+
+
+def by_ear(answers: Preferences, *, obeyed: float, a_first: float) -> Preferences:
+    """The same, with sides that sounded first: mostly A, and chosen in a share of the answers whatever was heard."""
+    rng = np.random.default_rng(0)
+    judgements = []
+    for each in answers.judgements:
+        place: Choice = "first" if rng.random() < a_first else "second"
+        asked = each.presentation
+        side: Side = asked.first if place == "first" else asked.second
+        choice = place if rng.random() < obeyed else each.choice
+        judgements.append(replace(each, played_first=side, choice=choice))
+    return replace(answers, judgements=tuple(judgements))
+
+
+@pytest.mark.parametrize("a_first", [0.5, 0.75, 0.9])
+def test_choosing_what_sounded_first_is_found_and_not_taken_for_order(a_first: float) -> None:
+    answers = session(random_set(), [Listener("Bo", {"joins": -0.5})], 200, np.random.default_rng(0))
+    (bo,) = reported(by_ear(answers, obeyed=0.6, a_first=a_first)).listeners
+    assert {name for name, effect in bo.habits.items() if effect.sure} == {"played_first"}
+    assert bo.habits["played_first"].weight > 1.0
+    assert bo.played_first.value > 0.7  # 0.6 + 0.4 / 2
+    (warning,) = warnings(bo)
+    assert "answers for what sounded first" in warning
+    assert "only the order is fitted" in warning
+
+
+@pytest.mark.parametrize("order", [1.5, 50.0])
+@pytest.mark.parametrize("a_first", [1.0, 0.97, 0.5])
+def test_choosing_a_is_found_whatever_sounded_first(order: float, a_first: float) -> None:
+    answers = session(random_set(), [Listener("Bo", order=order)], 200, np.random.default_rng(0))
+    (bo,) = reported(by_ear(answers, obeyed=0.0, a_first=a_first)).listeners
+    assert {name for name, effect in bo.habits.items() if effect.sure} == {"order"}
+
+
+def test_what_sounded_first_by_hand() -> None:
+    found = random_set(1, 6, n_anchors=1)
+    judgements = [
+        replace(answer(found, 0, "a", "first"), played_first="b"),
+        replace(answer(found, 1, "a", "second"), played_first="b"),  # chosen
+        replace(answer(found, 2, "b", "first"), played_first="b"),  # chosen
+        replace(answer(found, 3, "b", "same"), played_first="b"),  # not decided
+        answer(found, 4, "b", "first"),  # not known
+        replace(answer(found, 6, "b", "first"), played_first="b"),  # an anchor
+    ]
+    (ann,) = reported(Preferences(found, tuple(judgements))).listeners
+    assert ann.played_first == Share(2, 3)
 
 
 def test_a_taste_that_goes_with_length_is_no_habit() -> None:

@@ -1,7 +1,8 @@
 """What people heard and what they said of it: pairs of excerpts, judgements, ratings; the words of preference learning.
 
-Conventions: a *pair* is two excerpts of edits of one song, side ``a`` and side ``b``; which of them a listener meets
-first is drawn anew for every presentation and recorded with the answer, so an answer names ``first`` or ``second``.
+Conventions: a *pair* is two excerpts of edits of one song, side ``a`` and side ``b``; which of them is put
+first, as A, is drawn anew for every presentation and recorded with the answer, so an answer names ``first`` or
+``second``; which of them sounds first is up to the listener, and recorded as ``played_first``.
 Of an *anchor* the better side is known: ``a`` is a good edit, ``b`` the same with a fault put in. A presentation with
 ``repeat`` is a pair that this listener answered before, with the sides exchanged. Times in seconds, loudness in LUFS
 (ITU-R BS.1770) as heard, summaries in the order of ``summary_names``.
