@@ -186,6 +186,18 @@ class TestCompare:
         page.click("text=Rate whole edits")
         there(page, "#rate .row.active")
 
+    def test_who_can_tell_nothing_comes_to_an_end(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        page = open_page(serve(n_pairs=7, n_anchors=0))
+        for done, planned in enumerate([8, 8, 7, 7, 7, 7, 7]):  # of the last five none can be asked again
+            count(page, f"{done} of {planned} done")
+            hear_both(page)
+            page.keyboard.press("c")
+        count(page, "7 of 7 done")
+        assert page.evaluate("(bar => bar.value === bar.max)(document.querySelector('#compare progress'))")
+        assert page.is_visible("text=You have answered every pair of this set.")
+
     def test_nothing_is_chosen_before_both_were_heard(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:

@@ -145,6 +145,31 @@ class TestSession:
         assert client.post("/api/undo", json=undo | {"listener": "Bob"}).status_code == 409
         assert [j.choice for j in read_answers(folder).judgements] == ["second"]
 
+    def test_two_that_were_taken_back_are_both_asked_under_new_names(self, client: TestClient, folder: Path) -> None:
+        one = ask(client)
+        two = client.post("/api/answer", json=answer_to(one)).json()
+        client.post("/api/answer", json=answer_to(two))
+        undone = [two["presentation"]["presentation_id"], one["presentation"]["presentation_id"]]
+        for name in undone:
+            state = client.post("/api/undo", json={"listener": "Ann", "presentation_id": name}).json()
+        names = []
+        while state["presentation"] is not None:
+            names.append(state["presentation"]["presentation_id"])
+            state = client.post("/api/answer", json=answer_to(state, "second")).json()
+            for late in (one, two):
+                assert client.post("/api/answer", json=answer_to(late)).status_code == 409
+        assert len({*names, *undone}) == 5 + 2
+        assert {j.choice for j in read_answers(folder).judgements} == {"second"}
+
+    def test_who_can_tell_nothing_comes_to_an_end(self, tmp_path: Path) -> None:
+        make_set(tmp_path, n_pairs=13, n_anchors=1)
+        with client_of(tmp_path) as client:
+            state = ask(client)
+            assert state["progress"] == {"n_done": 0, "n_planned": 16}  # 14 pairs and anchors, 2 repeats
+            while state["presentation"] is not None:
+                state = client.post("/api/answer", json=answer_to(state, "unsure")).json()
+        assert state["progress"] == {"n_done": 14, "n_planned": 14}
+
     def test_only_the_latest_is_taken_back(self, client: TestClient) -> None:
         first = ask(client)
         client.post("/api/answer", json=answer_to(client.post("/api/answer", json=answer_to(first)).json()))

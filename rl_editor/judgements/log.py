@@ -49,6 +49,12 @@ class Answers:
         """One listener's judgements, oldest first."""
         return [j for j in self.judgements.values() if j.presentation.listener == listener]
 
+    def unused(self, presentation_id: str) -> str:
+        """A name for a presentation: this one, or another where an answer to it was taken back."""
+        while presentation_id in self.taken_back:
+            presentation_id = hashlib.sha256(presentation_id.encode()).hexdigest()[:16]
+        return presentation_id
+
     def take(self, event: Mapping[str, Any]) -> None:
         """Let one event happen.
 
@@ -82,7 +88,7 @@ class Answers:
             asked = judgement.presentation
             del self.judgements[asked.presentation_id]
             self.taken_back[asked.presentation_id] = asked
-            self.open[listener] = replace(asked, presentation_id=_renewed(asked.presentation_id))
+            self.open[listener] = replace(asked, presentation_id=self.unused(asked.presentation_id))
 
 
 class AnswerLog:
@@ -143,10 +149,6 @@ def read_answers(folder: Path) -> Preferences:
     path = folder / ANSWERS
     answers = _answers(path, _lines(path)[0])
     return Preferences(found, tuple(answers.judgements.values()), tuple(answers.ratings.values()))
-
-
-def _renewed(presentation_id: str) -> str:
-    return hashlib.sha256(presentation_id.encode()).hexdigest()[:16]
 
 
 def _lines(path: Path) -> tuple[list[bytes], int]:
