@@ -13,10 +13,10 @@ from benchmarks.preferences.listeners import Listener, session
 from rl_editor.cli import app
 from rl_editor.config import RewardModelConfig
 from rl_editor.errors import DatasetError
-from rl_editor.judgements import Choice, Judgement, Presentation, Side
+from rl_editor.judgements import Choice, Judgement, Presentation, Rating, Side
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.preferences.pages import write_report
-from rl_editor.preferences.report import PreferencesReport, Share, report
+from rl_editor.preferences.report import Counting, PreferencesReport, Share, report
 from rl_editor.preferences.words import screen, warnings
 
 
@@ -169,6 +169,27 @@ def test_what_is_missing() -> None:
     assert f"to learn a reward: about {60 - n} more" in screen(found)
 
 
+def test_what_counts_by_hand() -> None:
+    found = random_set(1, 6, n_anchors=2)
+    found = replace(found, whole=tuple(pair.a for pair in found.pairs[:3]))
+    answers = (
+        answer(found, 0, "a", "first"),
+        answer(found, 1, "a", "same"),  # a tie counts
+        answer(found, 2, "a", "unsure"),
+        answer(found, 6, "a", "first"),  # an anchor
+        answer(found, 7, "a", "unsure"),  # an anchor as well, whatever was said of it
+        answer(found, 0, "b", "second", repeat=True),  # counts again
+    )
+    # Ratings 5, 6 and 6 of one song: two comparisons that differ, each 1 / (3 - 1).
+    ratings = tuple(Rating(f"r{n}", "Ann", heard.edit_id, (5, 6, 6)[n]) for n, heard in enumerate(found.whole))
+    given = reported(Preferences(found, answers, ratings))
+    assert given.counting == Counting(60, n_pairs=3, n_anchors=2, n_unsure=1, n_by_ratings=1.0)
+    assert given.counting.n == given.learned.n_judgements == 4.0
+    line = "toward reward_model.min_judgements (60) count 3 of 6 judgements, and ratings for 1 more: "
+    assert line + "2 of anchors and 1 'can't tell' do not" in screen(given)
+    assert given.n_missing["to learn a reward"] == 56
+
+
 def test_the_same_answers_twice_are_refused() -> None:
     answers = session(random_set(), [Listener("Ann", {"joins": -1.0})], 20, np.random.default_rng(0))
     with pytest.raises(DatasetError, match="the same answers are given twice"):
@@ -193,6 +214,7 @@ def test_the_page_and_the_command(tmp_path: Path) -> None:
     said = json.loads(result.stdout)
     assert said == json.loads((tmp_path / "written" / "report.json").read_text())
     assert said["judgements"] == len(answers.judgements)
+    assert "toward reward_model.min_judgements (60) count" in page.read_text()
     words = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected" / "evening.json")])
     assert "Cy:" in words.stderr
     assert "answers for the longer one" in words.stderr

@@ -9,6 +9,7 @@ what the two have in common. Strengths of ways are Bradley-Terry log odds agains
 taken out.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.learning import Learned, learn
 from rl_editor.reward_model.model import Preference, feature_differences
-from rl_editor.reward_model.opinions import judged
+from rl_editor.reward_model.opinions import judged, rated
 
 HABITS = (*bradley_terry.HABITS, "played_first")
 """Those that the reward is fitted beside, and what sounded first."""
@@ -128,12 +129,32 @@ class Way(NamedTuple):
         return middle, low, high
 
 
+class Counting(NamedTuple):
+    """What counts toward ``reward_model.min_judgements``, and what does not.
+
+    A repeat of a pair counts as its first presentation does. "Can't tell" says nothing, and an anchor tells of the
+    listener only.
+    """
+
+    n_needed: int
+    n_pairs: int  # judgements of pairs that count
+    n_anchors: int  # judgements of anchors, which do not
+    n_unsure: int  # "can't tell" of pairs, which do not
+    n_by_ratings: float  # what comparisons of ratings count for
+
+    @property
+    def n(self) -> float:
+        """All that counts."""
+        return self.n_pairs + self.n_by_ratings
+
+
 @dataclass(frozen=True, eq=False)
 class PreferencesReport:
     """All of it.
 
     Attributes:
         n_judgements: of all listeners.
+        counting: which of them, and of the ratings, count toward ``reward_model.min_judgements``.
         listeners: in order of their names.
         ways: the strongest first.
         learned: the reward model that would be learned.
@@ -141,6 +162,7 @@ class PreferencesReport:
     """
 
     n_judgements: int
+    counting: Counting
     listeners: tuple[ListenerReport, ...]
     ways: tuple[Way, ...]
     learned: Learned
@@ -150,6 +172,7 @@ class PreferencesReport:
         """Plain values, for JSON."""
         return {
             "judgements": self.n_judgements,
+            "counting": self.counting._asdict(),
             "listeners": [_listener_to_dict(each) for each in self.listeners],
             "ways": [
                 {"way": w.name, "n": w.n, "log_odds": round(w.strength.weight, 4), "error": round(w.strength.error, 4)}
@@ -191,7 +214,15 @@ def report(
     )
     learned = learn(collected, config, generator)
     ways = _ways([(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"])
-    return PreferencesReport(len(asked), listeners, ways, learned, _missing(learned, ways, config))
+    by_ratings = float(sum(preference.weight for each in collected for preference in rated(each)))
+    counting = _counting(asked, by_ratings, config)
+    return PreferencesReport(len(asked), counting, listeners, ways, learned, _missing(learned, ways, config))
+
+
+def _counting(asked: Sequence[tuple[Pair, Judgement]], by_ratings: float, config: RewardModelConfig) -> Counting:
+    kinds = Counter(pair.kind if pair.kind == "anchor" else j.choice for pair, j in asked)
+    n_pairs = len(asked) - kinds["anchor"] - kinds["unsure"]
+    return Counting(config.min_judgements, n_pairs, kinds["anchor"], kinds["unsure"], by_ratings)
 
 
 def _asked(collected: Preferences) -> list[tuple[Pair, Judgement]]:

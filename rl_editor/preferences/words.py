@@ -88,7 +88,7 @@ def way_line(way: Way) -> str:
 def reward_lines(found: PreferencesReport) -> list[str]:
     """Whether a reward can be learned, and what it would like."""
     learned = found.learned
-    lines = [f"learned reward: {learned.status}: {learned.reason}"]
+    lines = [f"learned reward: {learned.status}: {learned.reason}", counting_line(found)]
     if learned.model is not None:
         sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > _SPREADS * spread}
         likes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: -sure[name]) if sure[name] > 0]
@@ -99,6 +99,16 @@ def reward_lines(found: PreferencesReport) -> list[str]:
         assert learned.trial is not None
         lines.append(f"  its chances are off by {percent(learned.trial.calibration_error)} on average")
     return lines
+
+
+def counting_line(found: PreferencesReport) -> str:
+    """What counts toward the judgements that a reward needs, and what does not."""
+    each = found.counting
+    rated = f", and ratings for {each.n_by_ratings:g} more" if each.n_by_ratings else ""
+    return (
+        f"toward reward_model.min_judgements ({each.n_needed}) count {each.n_pairs} of {found.n_judgements} judgements"
+        f"{rated}: {each.n_anchors} of anchors and {each.n_unsure} 'can't tell' do not"
+    )
 
 
 def missing_lines(found: PreferencesReport) -> list[str]:
