@@ -1,11 +1,13 @@
 """A listening set of a composed song: pairs that differ in taste and in little else, anchors, edits to rate, sound."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
+from listening_sets import pair as make_pair
 from typer.testing import CliRunner
 
 from rl_editor.checkpoint import Policy, save_policy
@@ -13,8 +15,11 @@ from rl_editor.cli import app
 from rl_editor.config import Config
 from rl_editor.edits import joins
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
+from rl_editor.infer import analysis_settings
+from rl_editor.judgements import Heard, Pair
 from rl_editor.judgements.sets import AUDIO, SET_FILE, ListeningSet
-from rl_editor.preferences.candidates import Made, Plan, find_songs, make_set
+from rl_editor.preferences import candidates
+from rl_editor.preferences.candidates import FAULT_NAMES, Made, Plan, _Studio, find_songs, make_set
 from rl_editor.preferences.loudness import loudness_lufs
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.utils import Samples, load_audio, save_audio
@@ -61,15 +66,57 @@ def test_pairs_are_matched(made: Made, folder: Path) -> None:
 
 
 def test_anchors_are_a_good_excerpt_and_the_same_broken(made: Made) -> None:
-    anchors = [pair for pair in made.listening_set.pairs if pair.kind == "anchor"]
-    assert anchors
-    for pair in anchors:
-        assert pair.a.way == "good"
-        assert pair.a.duration_s == pair.b.duration_s
-        assert pair.a.differs_s == pair.b.differs_s != ()  # the shading does not give it away
-        assert any(segment.gain_db for segment in pair.b.edit.segments)
-        worse, better = (side.summary[SUMMARY_NAMES.index("phrase_faults")] for side in (pair.b, pair.a))
-        assert worse > better
+    (anchor,) = [pair for pair in made.listening_set.pairs if pair.kind == "anchor"]
+    assert anchor.a.way == "good"
+    assert any(segment.gain_db for segment in anchor.b.edit.segments)
+    assert not any(segment.gain_db for segment in anchor.a.edit.segments)
+    for name in FAULT_NAMES:
+        worse, better = (side.summary[SUMMARY_NAMES.index(name)] for side in (anchor.b, anchor.a))
+        assert worse > better or (worse == better and name not in ("phrase_faults", "energy_faults"))
+
+
+def test_lengths_and_shading_do_not_give_anchors_away(song: Path, policy: Policy, config: Config) -> None:
+    settings = analysis_settings(policy, config)
+    studio = _Studio(song, Path("unused"), {"young": policy}, Plan(target_duration_s=40.0), settings)
+    studio._written = lambda heard, sound: heard  # type: ignore[method-assign]
+    anchors = studio.anchors(12)
+    assert len(anchors) == 12
+    assert all(abs(pair.a.duration_s - pair.b.duration_s) <= 2.6 for pair in anchors)  # a bar
+    assert sum(abs(pair.a.duration_s - pair.b.duration_s) > 0.2 for pair in anchors) >= 3
+    assert sum(pair.a.differs_s != pair.b.differs_s for pair in anchors) >= 6
+
+
+@pytest.mark.parametrize(
+    ("per_song", "n_anchors"),
+    [([3] * 20, 8), ([10] * 6, 8), ([8], 1), ([9], 2), ([1], 1), ([1] * 16, 2), ([0, 5, 0, 11, 1], 3)],
+)
+def test_one_anchor_for_every_eight_pairs_of_the_whole_set(
+    per_song: list[int], n_anchors: int, tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = make_pair(tmp_path, 0)
+    summary = (0.0,) * len(SUMMARY_NAMES)
+    pair = replace(two, a=replace(two.a, summary=summary), b=replace(two.b, summary=summary))
+
+    class Studio:
+        def __init__(self, song: Path, *_: object) -> None:
+            self.song, self.n = song.stem, per_song[int(song.stem)]
+
+        def pairs(self, n: int) -> list[Pair]:
+            return [replace(pair, pair_id=f"{self.song}_{k}") for k in range(self.n)]
+
+        def anchors(self, n: int) -> list[Pair]:
+            kept = n - 1 if self.song == "0" else n  # of the first song one cannot be broken: the next makes up for it
+            kept = kept if len(per_song) > 1 else n
+            return [replace(pair, pair_id=f"{self.song}_anchor_{k}", kind="anchor") for k in range(kept)]
+
+        def whole(self, n: int) -> list[Heard]:
+            return []
+
+    monkeypatch.setattr(candidates, "_Studio", Studio)
+    songs = [tmp_path / f"{number}.wav" for number in range(len(per_song))]
+    made = make_set(songs, tmp_path / "set", {"young": policy}, Plan(n_pairs=100))
+    kinds = [each.kind for each in made.listening_set.pairs]
+    assert (kinds.count("pair"), kinds.count("anchor")) == (sum(per_song), n_anchors)
 
 
 def test_whole_edits_to_rate(made: Made, folder: Path) -> None:

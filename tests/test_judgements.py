@@ -5,13 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from listening_sets import make_set
+from opinion_sets import random_set
 
-from rl_editor.errors import DatasetError
-from rl_editor.judgements import Judgement, Presentation, Rating, listener_name
+from rl_editor.config import RewardModelConfig
+from rl_editor.errors import DatasetError, RlEditorError
+from rl_editor.judgements import Choice, Judgement, Presentation, Rating, listener_name
 from rl_editor.judgements.log import AnswerLog, read_answers
 from rl_editor.judgements.sets import ANSWERS, SET_FILE, ListeningSet, Preferences, load_folder
+from rl_editor.preferences.report import report
+from rl_editor.preferences.words import screen
 
 ASKED = Presentation("p0", "Ann", "pair-id-pair0", "b", repeat=False)
 LATER = Presentation("p1", "Ann", "pair-id-pair1", "a", repeat=False)
@@ -68,9 +75,9 @@ class TestSets:
             ({"format": "other"}, "format 'other'"),
             ({"version": 2}, "version 2"),
             ({"pairs": None}, "make the set again"),
-            ({"pairs": [{}]}, "KeyError"),
-            ({"seed": "x"}, "ValueError"),
-            ({"whole": [{"edit_id": "x"}]}, "KeyError"),
+            ({"pairs": [{}]}, r"pairs\[0\]\.pair_id: is missing"),
+            ({"seed": "x"}, "seed 'x' should be a valid integer; make the set again"),
+            ({"whole": [{"edit_id": "x"}]}, r"whole\[0\]\.song: is missing; .*; and 1 more; make the set again"),
         ],
     )
     def test_files_that_break_the_format(
@@ -150,6 +157,122 @@ class TestCollected:
             Preferences.load(path)
 
 
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small file as ``preferences collect`` writes it."""
+    found = random_set(2, 3, n_anchors=1)
+    rated = tuple(pair.a for pair in found.pairs[:3])
+    choices: tuple[Choice, ...] = ("first", "second", "same", "unsure", "first")
+    answers = [
+        Judgement(Presentation(f"p{n}", "Ann", pair.pair_id, "a", repeat=False), choice, "b", 1, 3.5, "well")
+        for n, (pair, choice) in enumerate(zip(found.pairs, choices, strict=False))
+    ]
+    ratings = [Rating(f"r{n}", "Bo", heard.edit_id, 5 + n) for n, heard in enumerate(rated)]
+    path = tmp_path_factory.mktemp("collected") / "evening.json"
+    Preferences(replace(found, whole=rated), tuple(answers), tuple(ratings)).save(path)
+    return path
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(
+        [0, -1, 1e308, -1e308, float("nan"), float("inf"), 10**400, 1e-320, "1", "NaN", "\ud800", "a", "b"]
+    )
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths to every value inside a value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(path for key, each in inside for path in places(each, (*at, key)))]
+
+
+class TestHostile:
+    """Mangled files: taken where they still say something, else refused in words that name file and field."""
+
+    @pytest.mark.parametrize(
+        ("path", "wrong", "words"),
+        [
+            ("pairs.0.a.loudness_lufs", "loud", "pairs[0].a.loudness_lufs 'loud' should be a valid number"),
+            ("pairs.0.a.loudness_lufs", float("nan"), "pairs[0].a.loudness_lufs nan should be a finite number"),
+            ("pairs.0.b.loudness_lufs", 3000, "pairs[0].b.loudness_lufs 3000 should be less than or equal to 100"),
+            ("pairs.0.b.beats_s", "x", "pairs[0].b.beats_s 'x' should be a valid"),
+            ("pairs.0.b.summary.1", float("inf"), "pairs[0].b.summary[1] inf should be a finite number"),
+            ("pairs.0.b.summary.1", None, "pairs[0].b.summary[1] None should be a valid number"),
+            ("pairs.0.b.summary", [1.0], "has a summary of 1 numbers"),
+            ("pairs.0.way", 3, "pairs[0].way: is unknown"),
+            ("pairs.0.a.way", 3, "pairs[0].a.way 3 should be a valid string"),
+            ("pairs.0.kind", "other", "pairs[0].kind 'other' should be 'pair' or 'anchor'"),
+            ("pairs.1.pair_id", "s0_0", "pair 's0_0' occurs twice"),
+            ("pairs.0.a.edit", 5, "pairs[0].a.edit: 5, an edit list is needed"),
+            ("pairs.0.a.edit.segments", [], "pairs[0].a.edit: 0 frames, at least one"),
+            ("pairs.0.a.edit.source.sample_rate", 0, "pairs[0].a.edit: sample_rate 0, 1 to 10000000 Hz is needed"),
+            ("pairs.0.a.edit.source.sample_rate", True, "source.sample_rate True should be a valid integer"),
+            ("pairs.0.a.edit.source.name", [1], "pairs[0].a.edit"),
+            ("seed", 1.5, "seed 1.5 should be a valid integer"),
+            ("name", None, "name None should be a valid string"),
+            ("judgements", None, "judgements None should be a valid"),
+            ("judgements.0", 7, "judgements[0] 7 should be an object of named fields"),
+            ("judgements.0.seconds", "slow", "judgements[0].seconds 'slow' should be a valid number"),
+            ("judgements.0.seconds", float("nan"), "judgements[0].seconds nan should be a finite number"),
+            ("judgements.0.seconds", -1, "judgements[0].seconds -1 should be greater than or equal to 0"),
+            ("judgements.0.n_switches", 1.5, "judgements[0].n_switches 1.5 should be a valid integer"),
+            ("judgements.0.comment", 1, "judgements[0].comment 1 should be a valid string"),
+            ("judgements.0.choice", [], "judgements[0].choice [] should be 'first', 'second', 'same' or 'unsure'"),
+            ("judgements.0.presentation.repeat", 1, "judgements[0].presentation.repeat 1 should be a valid boolean"),
+            ("judgements.0.presentation.listener", " ", "judgements[0].presentation.listener: listener ' ': a name"),
+            ("ratings.0.rating", 11, "ratings[0].rating 11 should be less than or equal to 10"),
+            ("ratings.0.edit_id", {}, "ratings[0].edit_id {} should be a valid string"),
+        ],
+    )
+    def test_a_wrong_field_is_named(self, collected: Path, tmp_path: Path, path: str, wrong: Any, words: str) -> None:
+        *where, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        values = inside = json.loads(collected.read_text(encoding="utf-8"))
+        for part in where:
+            inside = inside[part]
+        inside[last] = wrong
+        (tmp_path / "evening.json").write_text(json.dumps(values), encoding="utf-8")
+        with pytest.raises(DatasetError) as caught:
+            Preferences.load(tmp_path / "evening.json")
+        assert str(caught.value).startswith(f"{tmp_path / 'evening.json'}: ")
+        assert words in str(caught.value)
+
+    @settings(max_examples=400, deadline=None)
+    @given(data=st.data())
+    def test_no_other_error_comes_out_of_any_file(
+        self, collected: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    ) -> None:
+        values = json.loads(collected.read_text(encoding="utf-8"))
+        for _ in range(data.draw(st.integers(1, 2))):
+            *where, last = data.draw(st.sampled_from([place for place in places(values) if place]))
+            inside = values
+            for part in where:
+                inside = inside[part]
+            match data.draw(st.sampled_from(["replace", "delete", "add"])):
+                case "replace":
+                    inside[last] = data.draw(JSON)
+                case "delete":
+                    del inside[last]
+                case "add" if isinstance(inside, dict):
+                    inside[data.draw(st.text(max_size=3))] = data.draw(JSON)
+                case _:
+                    inside.append(data.draw(JSON)) if isinstance(inside, list) else None
+        path = tmp_path_factory.getbasetemp() / "hostile.json"
+        path.write_text(json.dumps(values), encoding="utf-8")
+        try:
+            found = Preferences.load(path)
+            screen(report([found], RewardModelConfig(), np.random.default_rng(0)))
+        except RlEditorError:
+            return
+        found.save(path)  # what is taken can be written, and comes back
+        assert Preferences.load(path).judgements == found.judgements
+
+
 class TestLog:
     def test_what_is_written_is_read(self, found: ListeningSet, tmp_path: Path) -> None:
         log = AnswerLog(tmp_path)
@@ -177,14 +300,26 @@ class TestLog:
             log.judged(answer)
         log.undone("Bob")  # has said nothing: nothing happens
         log.undone("Ann")
-        assert (log.answers.of("Ann"), log.answers.open) == ([ANSWER], {"Ann": LATER})
+        assert (log.answers.of("Ann"), log.answers.open["Ann"].pair_id) == ([ANSWER], LATER.pair_id)
         log.undone("Ann")
-        assert (log.answers.of("Ann"), log.answers.open) == ([], {"Ann": ASKED})
-        log.judged(replace(ANSWER, choice="second"))
+        opened = log.answers.open["Ann"]
+        assert (log.answers.of("Ann"), replace(opened, presentation_id="p0")) == ([], ASKED)
+        assert opened.presentation_id != "p0"  # another presentation: nothing that is sent late is meant for it
+        log.judged(replace(ANSWER, presentation=opened, choice="second"))
+        assert log.answers.open == {}
         log.close()
         again = AnswerLog(tmp_path)
         assert [judgement.choice for judgement in again.answers.of("Ann")] == ["second"]
         again.close()
+
+    def test_a_log_of_an_older_version_whose_undone_pair_kept_its_name(self, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        log.presented(ASKED)
+        log.judged(ANSWER)
+        log.undone("Ann")
+        log.judged(replace(ANSWER, choice="second"))
+        assert ([j.choice for j in log.answers.of("Ann")], log.answers.open) == (["second"], {})
+        log.close()
 
     def test_an_answer_sent_again_is_ignored(self, tmp_path: Path) -> None:
         log = AnswerLog(tmp_path)
@@ -193,6 +328,13 @@ class TestLog:
         log.judged(replace(ANSWER, choice="second"))
         log.close()
         assert [j.choice for j in AnswerLog(tmp_path).answers.of("Ann")] == ["first"]
+
+    def test_a_rating_sent_again_is_ignored(self, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        for rating in (RATED, replace(RATED, rating_id="r1", rating=9), RATED):
+            log.rated(rating)
+        log.close()
+        assert [rating.rating for rating in AnswerLog(tmp_path).answers.ratings.values()] == [9]
 
     def test_a_torn_last_line_is_cut_off_by_the_writer_and_not_read_by_others(
         self, found: ListeningSet, tmp_path: Path
@@ -214,7 +356,11 @@ class TestLog:
         assert path.read_bytes().count(b"\n") == 3
 
     @pytest.mark.parametrize(
-        "line", [b"{", b"[]", b"{}", b'{"event": "other"}', b'{"event": "undone"}', b'{"event": "presented"}', b"\xff"]
+        "line",
+        [
+            *(b"{", b"[]", b"{}", b'{"event": "other"}', b'{"event": "undone"}', b'{"event": "presented"}', b"\xff"),
+            *(b"[" * 100_000, b'{"event": "undone", "listener": 1}', b'{"event": "undone", "listener": "\\ud800"}'),
+        ],
     )
     def test_a_broken_line_is_named(self, tmp_path: Path, line: bytes) -> None:
         log = AnswerLog(tmp_path)

@@ -186,6 +186,18 @@ class TestCompare:
         page.click("text=Rate whole edits")
         there(page, "#rate .row.active")
 
+    def test_who_can_tell_nothing_comes_to_an_end(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        page = open_page(serve(n_pairs=7, n_anchors=0))
+        for done, planned in enumerate([8, 8, 7, 7, 7, 7, 7]):  # of the last five none can be asked again
+            count(page, f"{done} of {planned} done")
+            hear_both(page)
+            page.keyboard.press("c")
+        count(page, "7 of 7 done")
+        assert page.evaluate("(bar => bar.value === bar.max)(document.querySelector('#compare progress'))")
+        assert page.is_visible("text=You have answered every pair of this set.")
+
     def test_nothing_is_chosen_before_both_were_heard(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:
@@ -399,6 +411,25 @@ class TestRate:
         served.start()
         count(page, "1 of 1 rated")
         assert [r.rating for r in served.answers.ratings] == [4]
+
+    def test_ratings_given_while_the_server_is_dead_outlive_the_page_and_the_latest_stays(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=1, n_anchors=0, n_whole=1)
+        page = open_page(served, fragment="#rate")
+        there(page, "#rate .row.active")
+        page.keyboard.press("Space")
+        there(page, ".scale [aria-disabled=false]")
+        served.kill()
+        for key in "4725369":  # only the first is being sent
+            page.keyboard.press(key)
+        there(page, "#notice.trouble")
+        page.close()
+        served.start()
+        count(open_page(served, listener="", fragment="#rate"), "1 of 1 rated")
+        lines = (served.folder / ANSWERS).read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line).get("rating") for line in lines if "rated" in line] == [4, 7, 2, 5, 3, 6, 9]
+        assert [r.rating for r in served.answers.ratings] == [9]
 
 
 class TestPhone:

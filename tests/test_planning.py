@@ -91,12 +91,44 @@ def test_what_is_open_comes_first(found: ListeningSet) -> None:
     assert next_presentation(found, answers, "Bob") is not asked
 
 
+def subset(found: ListeningSet, n_pairs: int, n_anchors: int) -> ListeningSet:
+    pairs = (*found.pairs[:n_pairs], *found.pairs[N_PAIRS : N_PAIRS + n_anchors])
+    return ListeningSet("small", 3, found.summary_names, pairs)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), n_pairs=st.integers(0, 30), n_anchors=st.integers(0, 6))
+def test_progress_reaches_its_end_whatever_is_answered(
+    found: ListeningSet, n_pairs: int, n_anchors: int, data: st.DataObject
+) -> None:
+    small, answers = subset(found, n_pairs, n_anchors), Answers()
+    choices = data.draw(st.sampled_from([["unsure"], ["unsure", "same"], ["first", "unsure", "unsure"]]))
+    planned = [progress(small, answers, "Ann")]
+    while (given := next_presentation(small, answers, "Ann")) is not None:
+        answers.judgements[given.presentation_id] = Judgement(given, data.draw(st.sampled_from(choices)))
+        planned.append(progress(small, answers, "Ann"))
+        assert planned[-1].n_planned <= planned[-2].n_planned  # nothing is added that was not said before
+    assert [each.n_done for each in planned] == list(range(len(planned)))
+    assert planned[-1].n_done == planned[-1].n_planned
+    assert all(each.n_planned > each.n_done for each in planned[:-1])
+
+
+def test_progress_by_hand(found: ListeningSet) -> None:
+    small, answers = subset(found, 14, 2), Answers()
+    for n, n_planned in enumerate([18] * 9):  # 16 pairs and anchors, 16 // 7 repeats
+        assert progress(small, answers, "Ann") == (n, n_planned)
+        given = next_presentation(small, answers, "Ann")
+        assert given is not None
+        answers.judgements[given.presentation_id] = Judgement(given, "unsure")
+    while (given := next_presentation(small, answers, "Ann")) is not None:
+        answers.judgements[given.presentation_id] = Judgement(given, "unsure")
+    assert progress(small, answers, "Ann") == (16, 16)
+
+
 @settings(max_examples=40, deadline=None)
 @given(n_pairs=st.integers(1, 20), n_anchors=st.integers(0, 4))
 def test_any_set_ends_at_what_was_planned(found: ListeningSet, n_pairs: int, n_anchors: int) -> None:
-    pairs = (*found.pairs[:n_pairs], *found.pairs[N_PAIRS : N_PAIRS + n_anchors])
-    small = ListeningSet("small", 3, found.summary_names, pairs)
-    answers = Answers()
+    small, answers = subset(found, n_pairs, n_anchors), Answers()
     planned = progress(small, answers, "Ann")
     assert planned.n_done == 0
     asked = session(small)

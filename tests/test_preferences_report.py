@@ -1,6 +1,7 @@
 """The report on answers: shares, habits, ways, what is missing; against listeners whose habits are known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from benchmarks.preferences.listeners import Listener, session
 from rl_editor.cli import app
 from rl_editor.config import RewardModelConfig
 from rl_editor.errors import DatasetError
-from rl_editor.judgements import Choice, Judgement, Presentation, Side
+from rl_editor.judgements import Choice, Judgement, Presentation, Rating, Side
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.preferences.pages import write_report
-from rl_editor.preferences.report import PreferencesReport, Share, report
+from rl_editor.preferences.report import Counting, PreferencesReport, Share, report
 from rl_editor.preferences.words import screen, warnings
 
 
@@ -83,6 +84,53 @@ def test_a_habit_without_exception_is_found(n: int) -> None:
     assert not bo.habits["length"].sure
 
 
+def by_ear(answers: Preferences, *, obeyed: float, a_first: float) -> Preferences:
+    """The same, with sides that sounded first: mostly A, and chosen in a share of the answers whatever was heard."""
+    rng = np.random.default_rng(0)
+    judgements = []
+    for each in answers.judgements:
+        place: Choice = "first" if rng.random() < a_first else "second"
+        asked = each.presentation
+        side: Side = asked.first if place == "first" else asked.second
+        choice = place if rng.random() < obeyed else each.choice
+        judgements.append(replace(each, played_first=side, choice=choice))
+    return replace(answers, judgements=tuple(judgements))
+
+
+@pytest.mark.parametrize("a_first", [0.5, 0.75, 0.9])
+def test_choosing_what_sounded_first_is_found_and_not_taken_for_order(a_first: float) -> None:
+    answers = session(random_set(), [Listener("Bo", {"joins": -0.5})], 200, np.random.default_rng(0))
+    (bo,) = reported(by_ear(answers, obeyed=0.6, a_first=a_first)).listeners
+    assert {name for name, effect in bo.habits.items() if effect.sure} == {"played_first"}
+    assert bo.habits["played_first"].weight > 1.0
+    assert bo.played_first.value > 0.7  # 0.6 + 0.4 / 2
+    (warning,) = warnings(bo)
+    assert "answers for what sounded first" in warning
+    assert "only the order is fitted" in warning
+
+
+@pytest.mark.parametrize("order", [1.5, 50.0])
+@pytest.mark.parametrize("a_first", [1.0, 0.97, 0.5])
+def test_choosing_a_is_found_whatever_sounded_first(order: float, a_first: float) -> None:
+    answers = session(random_set(), [Listener("Bo", order=order)], 200, np.random.default_rng(0))
+    (bo,) = reported(by_ear(answers, obeyed=0.0, a_first=a_first)).listeners
+    assert {name for name, effect in bo.habits.items() if effect.sure} == {"order"}
+
+
+def test_what_sounded_first_by_hand() -> None:
+    found = random_set(1, 6, n_anchors=1)
+    judgements = [
+        replace(answer(found, 0, "a", "first"), played_first="b"),
+        replace(answer(found, 1, "a", "second"), played_first="b"),  # chosen
+        replace(answer(found, 2, "b", "first"), played_first="b"),  # chosen
+        replace(answer(found, 3, "b", "same"), played_first="b"),  # not decided
+        answer(found, 4, "b", "first"),  # not known
+        replace(answer(found, 6, "b", "first"), played_first="b"),  # an anchor
+    ]
+    (ann,) = reported(Preferences(found, tuple(judgements))).listeners
+    assert ann.played_first == Share(2, 3)
+
+
 def test_a_taste_that_goes_with_length_is_no_habit() -> None:
     found = random_set()
     answers = session(found, [Listener("Ann", {"replayed": 1.5, "joins": -1.0})], 200, np.random.default_rng(2))
@@ -121,6 +169,27 @@ def test_what_is_missing() -> None:
     assert f"to learn a reward: about {60 - n} more" in screen(found)
 
 
+def test_what_counts_by_hand() -> None:
+    found = random_set(1, 6, n_anchors=2)
+    found = replace(found, whole=tuple(pair.a for pair in found.pairs[:3]))
+    answers = (
+        answer(found, 0, "a", "first"),
+        answer(found, 1, "a", "same"),  # a tie counts
+        answer(found, 2, "a", "unsure"),
+        answer(found, 6, "a", "first"),  # an anchor
+        answer(found, 7, "a", "unsure"),  # an anchor as well, whatever was said of it
+        answer(found, 0, "b", "second", repeat=True),  # counts again
+    )
+    # Ratings 5, 6 and 6 of one song: two comparisons that differ, each 1 / (3 - 1).
+    ratings = tuple(Rating(f"r{n}", "Ann", heard.edit_id, (5, 6, 6)[n]) for n, heard in enumerate(found.whole))
+    given = reported(Preferences(found, answers, ratings))
+    assert given.counting == Counting(60, n_pairs=3, n_anchors=2, n_unsure=1, n_by_ratings=1.0)
+    assert given.counting.n == given.learned.n_judgements == 4.0
+    line = "toward reward_model.min_judgements (60) count 3 of 6 judgements, and ratings for 1 more: "
+    assert line + "2 of anchors and 1 'can't tell' do not" in screen(given)
+    assert given.n_missing["to learn a reward"] == 56
+
+
 def test_the_same_answers_twice_are_refused() -> None:
     answers = session(random_set(), [Listener("Ann", {"joins": -1.0})], 20, np.random.default_rng(0))
     with pytest.raises(DatasetError, match="the same answers are given twice"):
@@ -145,6 +214,7 @@ def test_the_page_and_the_command(tmp_path: Path) -> None:
     said = json.loads(result.stdout)
     assert said == json.loads((tmp_path / "written" / "report.json").read_text())
     assert said["judgements"] == len(answers.judgements)
+    assert "toward reward_model.min_judgements (60) count" in page.read_text()
     words = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected" / "evening.json")])
     assert "Cy:" in words.stderr
     assert "answers for the longer one" in words.stderr

@@ -110,10 +110,65 @@ class TestSession:
         after = client.post("/api/answer", json=answer_to(state)).json()
         undo = {"listener": "Ann", "presentation_id": after["undo"]}
         undone, again = (client.post("/api/undo", json=undo).json() for _ in range(2))
-        assert undone == again == state  # taking back twice is taking back once
+        assert undone == again  # taking back twice is taking back once
+        assert (undone["progress"], undone["undo"]) == (state["progress"], None)
         assert events(folder)[-1] == "undone"
-        client.post("/api/answer", json=answer_to(state, "second"))
+        client.post("/api/answer", json=answer_to(undone, "second"))
+        (judgement,) = read_answers(folder).judgements
+        presented = json.loads((folder / ANSWERS).read_text(encoding="utf-8").splitlines()[0])
+        asked = judgement.presentation
+        assert (asked.pair_id, asked.first, judgement.choice) == (presented["pair_id"], presented["first"], "second")
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_what_was_taken_back_stays_so_whatever_arrives_late(self, folder: Path, restarted: bool) -> None:
+        with client_of(folder) as client:
+            answer = answer_to(ask(client))
+            undo = {"listener": "Ann", "presentation_id": answer["presentation_id"]}
+            client.post("/api/answer", json=answer)
+            state = client.post("/api/undo", json=undo).json()
+            if not restarted:
+                self.late(client, folder, state, answer, undo)
+        if restarted:
+            with client_of(folder) as client:
+                self.late(client, folder, ask(client), answer, undo)
+
+    def late(
+        self, client: TestClient, folder: Path, state: dict[str, Any], answer: dict[str, Any], undo: dict[str, Any]
+    ) -> None:
+        refused = client.post("/api/answer", json=answer)
+        assert (refused.status_code, "taken back" in refused.json()["error"]) == (409, True)
+        assert client.post("/api/answer", json=answer | {"listener": "Bob"}).status_code == 409
+        assert ask(client) == state
+        after = client.post("/api/answer", json=answer_to(state, "second")).json()
+        assert client.post("/api/answer", json=answer).status_code == 409
+        assert client.post("/api/undo", json=undo).json() == after  # the newer answer stays
+        assert client.post("/api/undo", json=undo | {"listener": "Bob"}).status_code == 409
         assert [j.choice for j in read_answers(folder).judgements] == ["second"]
+
+    def test_two_that_were_taken_back_are_both_asked_under_new_names(self, client: TestClient, folder: Path) -> None:
+        one = ask(client)
+        two = client.post("/api/answer", json=answer_to(one)).json()
+        client.post("/api/answer", json=answer_to(two))
+        undone = [two["presentation"]["presentation_id"], one["presentation"]["presentation_id"]]
+        for name in undone:
+            state = client.post("/api/undo", json={"listener": "Ann", "presentation_id": name}).json()
+        names = []
+        while state["presentation"] is not None:
+            names.append(state["presentation"]["presentation_id"])
+            state = client.post("/api/answer", json=answer_to(state, "second")).json()
+            for late in (one, two):
+                assert client.post("/api/answer", json=answer_to(late)).status_code == 409
+        assert len({*names, *undone}) == 5 + 2
+        assert {j.choice for j in read_answers(folder).judgements} == {"second"}
+
+    def test_who_can_tell_nothing_comes_to_an_end(self, tmp_path: Path) -> None:
+        make_set(tmp_path, n_pairs=13, n_anchors=1)
+        with client_of(tmp_path) as client:
+            state = ask(client)
+            assert state["progress"] == {"n_done": 0, "n_planned": 16}  # 14 pairs and anchors, 2 repeats
+            while state["presentation"] is not None:
+                state = client.post("/api/answer", json=answer_to(state, "unsure")).json()
+        assert state["progress"] == {"n_done": 14, "n_planned": 14}
 
     def test_only_the_latest_is_taken_back(self, client: TestClient) -> None:
         first = ask(client)
@@ -148,6 +203,25 @@ class TestRatings:
         assert events(folder) == ["rated", "rated"]
         (rating,) = read_answers(folder).ratings
         assert (rating.rating, rating.comment) == (10, "at last")
+
+    @pytest.mark.parametrize("newer", [10, 7])
+    def test_a_rating_that_arrives_again_late_does_not_replace_a_newer_one(self, folder: Path, newer: int) -> None:
+        with client_of(folder) as client:
+            edit = client.post("/api/ratings", json={"listener": "Ann"}).json()["edits"][0]["edit"]
+            old, new, newest = (
+                {"listener": "Ann", "edit": edit, "rating": rating, "rating_id": letter * 16}
+                for letter, rating in (("a", 7), ("b", newer), ("c", 9))
+            )
+            for sent, rating in ((old, 7), (new, newer), (old, newer)):
+                assert client.post("/api/rate", json=sent).json()["edits"][0]["rating"] == rating
+            client.post("/api/rate", json=newest)
+        with client_of(folder) as client:  # ids last longer than a server
+            for sent in (new, old, newest):
+                assert client.post("/api/rate", json=sent).json()["edits"][0]["rating"] == 9
+            refused = client.post("/api/rate", json=old | {"rating": 1})
+            assert (refused.status_code, "rating_id" in refused.json()["error"]) == (409, True)
+        assert events(folder) == ["rated"] * 3
+        assert [rating.rating for rating in read_answers(folder).ratings] == [9]
 
     def test_another_listener_has_an_order_and_ratings_of_their_own(self, tmp_path: Path) -> None:
         make_set(tmp_path, n_whole=6)

@@ -1,20 +1,24 @@
 """What people heard and what they said of it: pairs of excerpts, judgements, ratings; the words of preference learning.
 
-Conventions: a *pair* is two excerpts of edits of one song, side ``a`` and side ``b``; which of them a listener meets
-first is drawn anew for every presentation and recorded with the answer, so an answer names ``first`` or ``second``.
+Conventions: a *pair* is two excerpts of edits of one song, side ``a`` and side ``b``; which of them is put
+first, as A, is drawn anew for every presentation and recorded with the answer, so an answer names ``first`` or
+``second``; which of them sounds first is up to the listener, and recorded as ``played_first``.
 Of an *anchor* the better side is known: ``a`` is a good edit, ``b`` the same with a fault put in. A presentation with
 ``repeat`` is a pair that this listener answered before, with the sides exchanged. Times in seconds, loudness in LUFS
 (ITU-R BS.1770) as heard, summaries in the order of ``summary_names``.
 
-    sets   a folder to listen to, and a file of what was said, as ``data/preferences`` holds them
-    log    the answers as they come in: appended line by line, nothing lost when the server is killed
+    sets      a folder to listen to, and a file of what was said, as ``data/preferences`` holds them
+    log       the answers as they come in: appended line by line, nothing lost when the server is killed
+    reading   what both read, checked field by field by the annotations below
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from rl_editor.edits import EditList
+from pydantic import AfterValidator, Field
+
 from rl_editor.errors import DatasetError
+from rl_editor.judgements.reading import Count, Edit, Lufs, Number, Seconds
 
 Side = Literal["a", "b"]
 Kind = Literal["pair", "anchor"]
@@ -24,6 +28,29 @@ Choice = Literal["first", "second", "same", "unsure"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 RATINGS = range(1, 11)
 MOST_NAME, MOST_COMMENT = 60, 2000  # characters
+
+
+def listener_name(name: str) -> str:
+    """A listener's name without spaces around it.
+
+    Raises:
+        DatasetError: it is empty, too long, or holds control characters.
+    """
+    trimmed = name.strip()
+    if not trimmed or len(trimmed) > MOST_NAME or not trimmed.isprintable():
+        raise DatasetError(f"listener {name[:MOST_NAME]!r}: a name of 1 to {MOST_NAME} printable characters is needed")
+    return trimmed
+
+
+def _listener(name: str) -> str:
+    try:
+        return listener_name(name)
+    except DatasetError as error:
+        raise ValueError(str(error)) from None
+
+
+Listener = Annotated[str, AfterValidator(_listener)]
+RatingValue = Annotated[int, Field(ge=RATINGS[0], le=RATINGS[-1])]
 
 
 @dataclass(frozen=True)
@@ -45,11 +72,11 @@ class Heard:
     edit_id: str
     song: str
     way: str
-    edit: EditList
-    summary: tuple[float, ...]
-    loudness_lufs: float | None = None
-    beats_s: tuple[float, ...] = ()
-    differs_s: tuple[tuple[float, float], ...] = ()
+    edit: Edit
+    summary: tuple[Number, ...]
+    loudness_lufs: Lufs | None = None
+    beats_s: tuple[Seconds, ...] = ()
+    differs_s: tuple[tuple[Seconds, Seconds], ...] = ()
     audio: str = ""
 
     @property
@@ -82,7 +109,7 @@ class Presentation:
     """A pair as it was put before a listener."""
 
     presentation_id: str
-    listener: str
+    listener: Listener
     pair_id: str
     first: Side
     repeat: bool
@@ -110,8 +137,8 @@ class Judgement:
     presentation: Presentation
     choice: Choice
     played_first: Side | None = None
-    n_switches: int = 0
-    seconds: float = 0.0
+    n_switches: Count = 0
+    seconds: Seconds = 0.0
     comment: str = ""
     at: str = ""
 
@@ -128,9 +155,9 @@ class Rating:
     """A whole edit rated from 1 to 10; 10 is the best."""
 
     rating_id: str
-    listener: str
+    listener: Listener
     edit_id: str
-    rating: int
+    rating: RatingValue
     comment: str = ""
     at: str = ""
 
@@ -138,15 +165,3 @@ class Rating:
 def other(side: Side) -> Side:
     """The side that it is not."""
     return "b" if side == "a" else "a"
-
-
-def listener_name(name: str) -> str:
-    """A listener's name without spaces around it.
-
-    Raises:
-        DatasetError: it is empty, too long, or holds control characters.
-    """
-    trimmed = name.strip()
-    if not trimmed or len(trimmed) > MOST_NAME or not trimmed.isprintable():
-        raise DatasetError(f"listener {name[:MOST_NAME]!r}: a name of 1 to {MOST_NAME} printable characters is needed")
-    return trimmed

@@ -5,23 +5,32 @@ changed. Each line is one event, a JSON object whose ``event`` is one of
 
     presented  a pair was put before a listener (``Presentation``)
     judged     the answer (``Judgement``); a second answer to one presentation is the first one sent again, and ignored
-    rated      a whole edit was rated (``Rating``); a later rating of an edit by the same listener takes its place
-    undone     a listener took the latest answer back; its presentation is open again
+    rated      a whole edit was rated (``Rating``); a later rating of an edit by the same listener takes its place,
+               but a second one of the same ``rating_id`` is the first one sent again, and ignored
+    undone     a listener took the latest answer back; its pair is open again, as another presentation, so that an
+               answer or an undo that is sent again late cannot be meant for it
 
 A last line without its end, left by a kill in the middle of writing, is what was never acknowledged: it is cut off
 when the log is opened for writing, and not read.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rl_editor.errors import DatasetError
-from rl_editor.judgements import Judgement, Presentation, Rating
-from rl_editor.judgements.sets import ANSWERS, ListeningSet, Preferences, judgement_from_dict, rating_from_dict
+from rl_editor.judgements import Judgement, Listener, Presentation, Rating
+from rl_editor.judgements.reading import checked
+from rl_editor.judgements.sets import ANSWERS, ListeningSet, Preferences
+
+
+@dataclass(frozen=True)
+class _Undone:
+    listener: Listener
 
 
 class Answers:
@@ -31,6 +40,8 @@ class Answers:
         self.judgements: dict[str, Judgement] = {}  # by presentation
         self.ratings: dict[tuple[str, str], Rating] = {}  # by listener and edit
         self.open: dict[str, Presentation] = {}  # by listener
+        self.given: dict[str, Rating] = {}  # by rating_id: all that were ever given
+        self.taken_back: dict[str, Presentation] = {}  # by presentation_id
         for event in events:
             self.take(event)
 
@@ -38,38 +49,46 @@ class Answers:
         """One listener's judgements, oldest first."""
         return [j for j in self.judgements.values() if j.presentation.listener == listener]
 
+    def unused(self, presentation_id: str) -> str:
+        """A name for a presentation: this one, or another where an answer to it was taken back."""
+        while presentation_id in self.taken_back:
+            presentation_id = hashlib.sha256(presentation_id.encode()).hexdigest()[:16]
+        return presentation_id
+
     def take(self, event: Mapping[str, Any]) -> None:
         """Let one event happen.
 
         Raises:
-            KeyError: something is missing.
-            TypeError: something is of the wrong type.
-            ValueError: something is unknown.
+            ValueError: something is missing, unknown, of the wrong type or out of bounds.
         """
         fields = dict(event)
-        match fields.pop("event"):
+        match fields.pop("event", None):
             case "presented":
-                asked = Presentation(**fields)
+                asked = checked(Presentation, fields)
                 self.open[asked.listener] = asked
             case "judged":
-                judgement = judgement_from_dict(fields)
+                judgement = checked(Judgement, fields)
                 asked = judgement.presentation
                 self.judgements.setdefault(asked.presentation_id, judgement)
-                if self.open.get(asked.listener) == asked:
+                opened = self.open.get(asked.listener)
+                if opened and (opened.pair_id, opened.repeat) == (asked.pair_id, asked.repeat):
                     del self.open[asked.listener]
             case "rated":
-                rating = rating_from_dict(fields)
-                self.ratings[rating.listener, rating.edit_id] = rating
+                rating = checked(Rating, fields)
+                if self.given.setdefault(rating.rating_id, rating) is rating:
+                    self.ratings[rating.listener, rating.edit_id] = rating
             case "undone":
-                self._undo(fields["listener"])
+                self._undo(checked(_Undone, fields).listener)
             case unknown:
                 raise ValueError(f"event {unknown!r}; known: presented, judged, rated, undone")
 
     def _undo(self, listener: str) -> None:
         latest = self.of(listener)[-1:]
         for judgement in latest:
-            del self.judgements[judgement.presentation.presentation_id]
-            self.open[listener] = judgement.presentation
+            asked = judgement.presentation
+            del self.judgements[asked.presentation_id]
+            self.taken_back[asked.presentation_id] = asked
+            self.open[listener] = replace(asked, presentation_id=self.unused(asked.presentation_id))
 
 
 class AnswerLog:
@@ -143,9 +162,10 @@ def _answers(path: Path, lines: list[bytes]) -> Answers:
     answers = Answers()
     for number, line in enumerate(lines, start=1):
         try:
-            answers.take(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(
-                f"{path}: line {number}: {type(error).__name__}: {error}; repair or delete the line"
-            ) from error
+            event = json.loads(line)
+            if not isinstance(event, dict):
+                raise ValueError(f"{event!r}, an object is needed")
+            answers.take(event)
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{path}: line {number}: {error}; repair or delete the line") from error
     return answers

@@ -9,18 +9,19 @@ Both files are the same bytes for the same values. ``data/preferences`` holds fi
 """
 
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from rl_editor.edits import EditList
-from rl_editor.errors import DatasetError, EditListError
+from rl_editor.errors import DatasetError
 from rl_editor.files import write_json
-from rl_editor.judgements import CHOICES, RATINGS, Heard, Judgement, Pair, Presentation, Rating, listener_name
+from rl_editor.judgements import Heard, Judgement, Pair, Rating
+from rl_editor.judgements.reading import checked
 
 SET_FORMAT, PREFERENCES_FORMAT, VERSION = "rl-editor/listening-set", "rl-editor/preferences", 1
 SET_FILE, AUDIO, ANSWERS = "set.json", "audio", "answers.jsonl"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class ListeningSet:
             DatasetError: there is none, or it breaks the format.
         """
         path = Path(folder) / SET_FILE
-        return _set_from_dict(_read(path, SET_FORMAT, "make one with rl-editor candidates"), str(path))
+        values = _read(path, SET_FORMAT, "make one with rl-editor candidates")
+        return _checked(cls, values, path, "make the set again")
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,8 @@ class Preferences:
             DatasetError: it is missing, or breaks the format.
         """
         values = _read(Path(path), PREFERENCES_FORMAT, "write one with rl-editor preferences collect")
-        found = _set_from_dict(values, str(path))
-        try:
-            judgements = tuple(judgement_from_dict(each) for each in values["judgements"])
-            return cls(found, judgements, tuple(rating_from_dict(each) for each in values["ratings"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{path}: {type(error).__name__}: {error}; collect the answers again") from error
+        said = {name: values.pop(name, None) for name in ("judgements", "ratings")}
+        return _checked(cls, {"listening_set": values, **said}, Path(path), "collect the answers again")
 
 
 def load_folder(folder: Path) -> list[Preferences]:
@@ -147,52 +145,6 @@ def load_folder(folder: Path) -> list[Preferences]:
     return found
 
 
-def judgement_from_dict(value: Mapping[str, Any]) -> Judgement:
-    """A judgement from plain values.
-
-    Raises:
-        ValueError: a choice or side is unknown.
-        KeyError: something is missing.
-        TypeError: something is of the wrong type, or unknown.
-    """
-    fields = dict(value)
-    asked = Presentation(**fields.pop("presentation"))
-    found = Judgement(asked, **fields)
-    if found.choice not in CHOICES:
-        raise ValueError(f"choice {found.choice!r}; known: {', '.join(CHOICES)}")
-    for side in (asked.first, found.played_first or "a"):
-        if side not in ("a", "b"):
-            raise ValueError(f"side {side!r}; known: a, b")
-    _check_listener(asked.listener)
-    if not isinstance(asked.repeat, bool):
-        raise TypeError(f"repeat {asked.repeat!r}, true or false is needed")
-    return found
-
-
-def rating_from_dict(value: Mapping[str, Any]) -> Rating:
-    """A rating from plain values.
-
-    Raises:
-        ValueError: it is no whole number from 1 to 10.
-        KeyError: something is missing.
-        TypeError: something is of the wrong type, or unknown.
-    """
-    found = Rating(**value)
-    if isinstance(found.rating, bool) or found.rating not in RATINGS:
-        raise ValueError(f"rating {found.rating!r}, a whole number from {RATINGS[0]} to {RATINGS[-1]} is needed")
-    _check_listener(found.listener)
-    return found
-
-
-def _check_listener(name: Any) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"listener {name!r}, a name is needed")
-    try:
-        listener_name(name)
-    except DatasetError as error:
-        raise ValueError(str(error)) from None
-
-
 def _read(path: Path, kind: str, remedy: str) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -201,7 +153,16 @@ def _read(path: Path, kind: str, remedy: str) -> dict[str, Any]:
     found = (values.get("format"), values.get("version")) if isinstance(values, dict) else (None, None)
     if found != (kind, VERSION):
         raise DatasetError(f"{path}: format {found[0]!r} version {found[1]!r}, {kind!r} version {VERSION} is needed")
-    return dict(values)
+    return {name: value for name, value in values.items() if name not in ("format", "version")}
+
+
+def _checked(kind: type[_T], values: dict[str, Any], path: Path, remedy: str) -> _T:
+    try:
+        return checked(kind, values)
+    except ValueError as error:
+        raise DatasetError(f"{path}: {str(error).replace('listening_set.', '')}; {remedy}") from None
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from None
 
 
 def _set_to_dict(found: ListeningSet) -> dict[str, Any]:
@@ -217,44 +178,9 @@ def _set_to_dict(found: ListeningSet) -> dict[str, Any]:
     }
 
 
-def _set_from_dict(values: Mapping[str, Any], where: str) -> ListeningSet:
-    try:
-        return ListeningSet(
-            str(values["name"]),
-            int(values["seed"]),
-            tuple(str(name) for name in values["summary_names"]),
-            tuple(_pair_from_dict(pair) for pair in values["pairs"]),
-            tuple(_heard_from_dict(heard) for heard in values["whole"]),
-        )
-    except EditListError as error:
-        raise DatasetError(f"{where}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DatasetError(f"{where}: {type(error).__name__}: {error}; make the set again") from error
-
-
-def _pair_from_dict(value: Mapping[str, Any]) -> Pair:
-    if value["kind"] not in ("pair", "anchor"):
-        raise ValueError(f"kind {value['kind']!r}; known: pair, anchor")
-    return Pair(str(value["pair_id"]), value["kind"], _heard_from_dict(value["a"]), _heard_from_dict(value["b"]))
-
-
 def _heard_to_dict(heard: Heard) -> dict[str, Any]:
     fields = {name: value for name, value in vars(heard).items() if name != "edit"}
     return fields | {"edit": heard.edit.to_dict()}
-
-
-def _heard_from_dict(value: Mapping[str, Any]) -> Heard:
-    fields = dict(value) | {
-        "edit": EditList.from_dict(value["edit"]),
-        "summary": _numbers(value["summary"]),
-        "beats_s": _numbers(value["beats_s"]),
-        "differs_s": tuple((float(start), float(end)) for start, end in value["differs_s"]),
-    }
-    return Heard(**fields)
-
-
-def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
 
 
 def _silent_pair(pair: Pair) -> Pair:

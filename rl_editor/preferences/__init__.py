@@ -2,6 +2,7 @@
 
 drafts      edits of a song by several ways, equally long
 excerpts    where two edits differ
+anchors     an edit against itself broken
 loudness    both equally loud
 candidates  a listening set of all that
 planning    which pair comes next, and which side first

@@ -2,12 +2,12 @@
 
 Of every song some edits of one length are drafted (``drafts``), two and two cut down to where they differ
 (``excerpts``), and of these the pairs taken that tell most of what is not known yet. Both sides are equally loud
-(``loudness``). Anchors set a good excerpt against itself with its bars broken and its level jumping. Audio files have
-names of chance.
+(``loudness``). Anchors set a good excerpt against itself with its bars broken and its level jumping (``anchors``).
+Audio files have names of chance.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -24,18 +24,21 @@ from rl_editor.infer import analysis_settings, check_audible, shared, style_numb
 from rl_editor.judgements import Heard, Kind, Pair
 from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE, ListeningSet
 from rl_editor.library import Problem
+from rl_editor.preferences.anchors import anchor
 from rl_editor.preferences.drafts import Draft, drafts
 from rl_editor.preferences.excerpts import Excerpt, clip, excerpts
 from rl_editor.preferences.loudness import Matched, faded, matched
 from rl_editor.render import render_samples
 from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
-from rl_editor.reward.audit import AuditCase, level_broken
 from rl_editor.reward_model.choosing import most_telling
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples, load_audio, save_audio
 
 SHARE = 0.6  # of a song's length, where no length is asked for
 PAIRS_PER_ANCHOR = 8
+FAULT_NAMES = ("tempo_faults", "energy_faults", "phrase_faults", "transition_faults")  # of the summary
+_PUT_IN = ("energy_faults", "phrase_faults")
+_ANCHOR_DRAWS = 20  # for each anchor, of which about half give one; the most broken is taken
 _SUBTYPE = "PCM_16"
 
 
@@ -106,23 +109,30 @@ def make_set(
     whole: list[Heard] = []
     problems: list[Problem] = []
     for number, song in enumerate(songs):
-        missing = plan.n_pairs - sum(p.kind == "pair" for p in pairs)
+        missing = plan.n_pairs - _count(pairs, "pair")
         try:
             studio = _Studio(song, folder, policies, plan, settings)
             found = studio.pairs(-(-missing // (len(songs) - number)))
-            pairs += found
+            n_anchors = anchors_due(_count([*pairs, *found], "pair")) - _count(pairs, "anchor")
+            anchors = studio.anchors(n_anchors) if found else []
+            pairs += found + anchors
             whole += studio.whole(plan.n_rated) if found else []
-            tell(f"{song.name} ({number + 1} of {len(songs)}): {sum(p.kind == 'pair' for p in found)} pairs")
+            tell(f"{song.name} ({number + 1} of {len(songs)}): {len(found)} pairs, {len(anchors)} anchors")
             if not found and missing:
                 problems.append(Problem(song.name, "its edits do not differ in passages of equal length"))
         except (RlEditorError, OSError) as error:
             problems.append(Problem(song.name, said(error).removeprefix(f"{song.name}: ")))
-    if not any(pair.kind == "pair" for pair in pairs):
+    if not pairs:
         reasons = "; ".join(str(problem) for problem in problems[:3])
         raise DatasetError(f"no pair to judge from {len(songs)} recordings: {reasons or 'their edits do not differ'}")
     made = ListeningSet(folder.resolve().name, plan.seed, SUMMARY_NAMES, tuple(pairs), tuple(whole))
     made.save(folder)
     return Made(made, tuple(problems))
+
+
+def anchors_due(n_pairs: int) -> int:
+    """How many anchors go with so many pairs of a set: one in ``PAIRS_PER_ANCHOR``, rounded up over the whole of it."""
+    return -(-n_pairs // PAIRS_PER_ANCHOR)
 
 
 def find_songs(paths: Sequence[Path]) -> list[Path]:
@@ -132,6 +142,10 @@ def find_songs(paths: Sequence[Path]) -> list[Path]:
         ConfigError: a folder holds none.
     """
     return [song for path in paths for song in (recordings_in(path) if path.is_dir() else [path])]
+
+
+def _count(pairs: Sequence[Pair], kind: Kind) -> int:
+    return sum(pair.kind == kind for pair in pairs)
 
 
 class _Studio:
@@ -158,7 +172,7 @@ class _Studio:
         )
 
     def pairs(self, n: int) -> list[Pair]:
-        """The most telling pairs, then the anchors."""
+        """The most telling pairs."""
         bar_s = self.state.grid.beats_per_bar * 60.0 / self.state.grid.tempo_bpm
         cut: list[tuple[Draft, Draft, Excerpt, Excerpt]] = []
         for one, two in combinations(self.drafts, 2):
@@ -171,8 +185,7 @@ class _Studio:
             return []
         first, second = (np.array([self._summary(c[side].edit) for c in cut]) for side in (2, 3))
         chosen = [cut[index] for index in most_telling(first, second, min(n, len(cut)))]
-        made = [self._pair("pair", f"{number:03}", *each) for number, each in enumerate(chosen)]
-        return made + self._anchors([each[2] for each in chosen])
+        return [self._pair("pair", f"{number:03}", *each) for number, each in enumerate(chosen)]
 
     def whole(self, n: int) -> list[Heard]:
         """Whole edits to rate: the first way's, then those that share least with what was taken."""
@@ -182,36 +195,35 @@ class _Studio:
             chosen.append(min(rest, key=lambda draft: max(shared(draft.edit, other.edit) for other in chosen)))
         return [self._heard(draft.way, draft.edit, clip(draft.edit, 0, draft.edit.frames)) for draft in chosen[:n]]
 
-    def _anchors(self, good: Sequence[Excerpt]) -> list[Pair]:
-        """Excerpts against themselves broken, one in ``PAIRS_PER_ANCHOR``, at least one; fewer where nothing breaks."""
+    def anchors(self, n: int) -> list[Pair]:
+        """So many pairs of a good excerpt and the same broken; fewer where hardly any break."""
         made: list[Pair] = []
-        for excerpt in good:
-            if len(made) >= max(len(good) // PAIRS_PER_ANCHOR, 1):
-                break
-            sides = self._broken(excerpt)
-            if sides is not None:
-                ways = (Draft("good", sides[0].edit), Draft("bars and level broken", sides[1].edit))
-                made.append(self._pair("anchor", f"anchor_{len(made)}", *ways, *sides))
+        for _ in range(n):
+            drawn = [sides for sides in self._anchors_drawn() if self._worse(*sides)]
+            if drawn:
+                a, b = max(drawn, key=lambda sides: self._put_in(*sides).sum())
+                ways = Draft("good", a.edit), Draft("bars and level broken", b.edit)
+                made.append(self._pair("anchor", f"anchor_{len(made)}", *ways, a, b))
         return made
 
-    def _broken(self, good: Excerpt) -> tuple[Excerpt, Excerpt] | None:
-        """Every second passage a beat off, so that the bar is lost at its joins, and one passage too loud or soft."""
-        edit, beat_s = good.edit.merged(), 60.0 / self.state.grid.tempo_bpm
-        segments, rate = list(edit.segments), edit.source.sample_rate
-        spans: list[tuple[float, float]] = []
-        for number, at in list(enumerate(edit.output_start_frames()))[1::2]:
-            segment, beat = segments[number], round(beat_s * rate)
-            begin, end = segment.source_start_frame, segment.source_end_frame
-            if begin is None or end is None:
-                continue
-            shift = beat if end + beat <= edit.source.frames else -beat
-            if begin + shift >= 0:
-                segments[number] = replace(segment, source_start_frame=begin + shift)
-                spans.append((at / rate, (at + segment.frames) / rate))
-        broken = level_broken(AuditCase(self.state, replace(edit, segments=tuple(segments))), 0.0, self.rng)
-        if not spans or broken is None:
-            return None
-        return good._replace(differs_s=tuple(spans)), Excerpt(broken, good.beats_s, tuple(spans))
+    def _anchors_drawn(self) -> Iterator[tuple[Excerpt, Excerpt]]:
+        fade_ms = self.settings.action_space.default_crossfade_ms
+        for _ in range(_ANCHOR_DRAWS):
+            good = self.drafts[int(self.rng.integers(len(self.drafts)))].edit
+            sides = anchor(good, self.state.grid, self.rng, crossfade_ms=fade_ms)
+            if sides is not None:
+                yield sides
+
+    def _worse(self, good: Excerpt, broken: Excerpt) -> bool:
+        """By all of the faults that were put in, and by no fault better."""
+        more = self._put_in(good, broken)
+        return bool((more >= 0).all() and all(more[FAULT_NAMES.index(name)] > 0 for name in _PUT_IN))
+
+    def _put_in(self, good: Excerpt, broken: Excerpt) -> Float[np.ndarray, " faults"]:
+        """Faults of each kind that one has more than the other, times seconds."""
+        columns = [SUMMARY_NAMES.index(name) for name in FAULT_NAMES]
+        one, two = (self._summary(side.edit)[columns] * side.edit.duration_s for side in (good, broken))
+        return np.asarray(two - one)
 
     def _pair(self, kind: Kind, name: str, one: Draft, two: Draft, a: Excerpt, b: Excerpt) -> Pair:
         heard = [self._render(excerpt.edit) for excerpt in (a, b)]

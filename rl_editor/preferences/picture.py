@@ -5,12 +5,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl_editor.preferences.report import SURE, ListenerReport, PreferencesReport
+from rl_editor.preferences.report import HABITS, SURE, ListenerReport, PreferencesReport
 from rl_editor.preferences.words import FEATURES_SAID
-from rl_editor.reward_model.bradley_terry import HABITS
 
-_INK, _SOFT, _SOUND, _FAULT, _THIRD = "#33383f", "#9aa0a6", "#22577a", "#c1121f", "#b7791f"
-_COLOURS = {"order": _SOUND, "length": _FAULT, "loudness": _THIRD}
+_INK, _SOFT, _SOUND, _FAULT, _THIRD, _FOURTH = "#33383f", "#9aa0a6", "#22577a", "#c1121f", "#b7791f", "#2d8659"
+_COLOURS = {"order": _SOUND, "length": _FAULT, "loudness": _THIRD, "played_first": _FOURTH}
 _MOST_LISTENERS, _MOST_WAYS = 20, 16
 
 
@@ -47,9 +46,9 @@ def _listeners(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
 
 
 def _habits(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
-    """Order, length, loudness."""
+    """Order, length, loudness, what sounded first."""
     axes.set_title("Habits, in log odds (filled: sure)", loc="left", fontsize=10.5, color=_INK)
-    offsets = dict(zip(HABITS, (-0.2, 0.0, 0.2), strict=True))
+    offsets = dict(zip(HABITS, (-0.27, -0.09, 0.09, 0.27), strict=True))
     for row, each in enumerate(listeners):
         for name, effect in each.habits.items():
             if not np.isfinite(effect.error) or effect.error > 5.0:
@@ -60,7 +59,7 @@ def _habits(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
             axes.plot(effect.weight, at, "o", color=colour, ms=6, mfc=colour if effect.sure else "white")
     axes.axvline(0.0, color=_SOFT, lw=0.8, ls="--")
     for name in HABITS:
-        axes.plot([], [], "o-", color=_COLOURS[name], label=name)
+        axes.plot([], [], "o-", color=_COLOURS[name], label=name.replace("_", " "))
     axes.set_xlabel("second, shorter, softer  |  first, longer, louder", fontsize=9)
     _named_rows(axes, [each.name for each in listeners])
     _legend(axes)
@@ -113,7 +112,7 @@ def _named_rows(axes: Axes, names: list[str]) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=8.5, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.06))
+    axes.legend(frameon=False, fontsize=8.5, ncols=4, loc="lower left", bbox_to_anchor=(0.0, 1.06))
 
 
 def _nothing(axes: Axes, said: str) -> None:

@@ -6,8 +6,11 @@ listener and the pair, so a presentation is the same whenever it is drawn; the o
 """
 
 import hashlib
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from itertools import count
+from typing import Literal, NamedTuple
 
 from rl_editor.judgements import Judgement, Pair, Presentation, Side, other
 from rl_editor.judgements.log import Answers
@@ -44,39 +47,70 @@ def next_presentation(
     judged = {j.presentation.pair_id for j in mine}
     fresh = [p for p in found.pairs if p.kind == "pair" and p.pair_id not in judged]
     anchors = [p for p in found.pairs if p.kind == "anchor" and p.pair_id not in judged]
-    again = _repeatable(found, mine)
-    place = len(mine) % CYCLE
-    if again and (place == REPEAT_AT or not (fresh or anchors)):
-        return _presentation(found, listener, again[0].presentation.pair_id, repeat=True)
-    if anchors and (place == ANCHOR_AT or not fresh):
-        return _presentation(found, listener, _shuffled(found, listener, anchors)[0].pair_id, repeat=False)
-    if fresh:
-        shuffled = _shuffled(found, listener, fresh)
-        chosen = shuffled[0] if choose is None else choose(shuffled, list(answers.judgements.values()))
-        return _presentation(found, listener, chosen.pair_id, repeat=False)
-    return None
+    again = [place for place in _repeatable(found, mine) if place < len(mine) - GAP]
+    match _turn(len(mine), fresh=bool(fresh), anchors=bool(anchors), again=bool(again)):
+        case "repeat":
+            pair_id = mine[again[0]].presentation.pair_id
+        case "anchor":
+            pair_id = _shuffled(found, listener, anchors)[0].pair_id
+        case "fresh":
+            shuffled = _shuffled(found, listener, fresh)
+            chosen = shuffled[0] if choose is None else choose(shuffled, list(answers.judgements.values()))
+            pair_id = chosen.pair_id
+        case None:
+            return None
+    asked = _presentation(found, listener, pair_id, repeat=pair_id in judged)
+    return replace(asked, presentation_id=answers.unused(asked.presentation_id))
 
 
 def progress(found: ListeningSet, answers: Answers, listener: str) -> Progress:
-    """How much of the set a listener has answered, repeats included."""
-    n_pairs = sum(pair.kind == "pair" for pair in found.pairs)
-    n_repeats = len(found.pairs) // (CYCLE - 1) if n_pairs else 0
-    n_done = len(answers.of(listener))
-    return Progress(n_done, max(len(found.pairs) + n_repeats, n_done))
+    """How much of the set a listener has answered, repeats included, if all that is left can be told.
+
+    What a listener could not tell is not asked again, so ``n_planned`` falls where too little is left to repeat; at the
+    end it is what was done.
+    """
+    mine = answers.of(listener)
+    judged = {j.presentation.pair_id for j in mine}
+    left = Counter(pair.kind for pair in found.pairs if pair.pair_id not in judged)
+    told, n_repeats = deque(_repeatable(found, mine)), _n_repeats_left(found, mine)
+    for n_planned in count(len(mine)):
+        again = n_repeats > 0 and bool(told) and told[0] < n_planned - GAP
+        match _turn(n_planned, fresh=left["pair"] > 0, anchors=left["anchor"] > 0, again=again):
+            case "repeat":
+                told.popleft()
+                n_repeats -= 1
+            case "anchor":
+                left["anchor"] -= 1
+            case "fresh":
+                left["pair"] -= 1
+                told.append(n_planned)
+            case None:
+                return Progress(len(mine), n_planned)
+    raise AssertionError
 
 
-def _repeatable(found: ListeningSet, mine: Sequence[Judgement]) -> list[Judgement]:
-    """Answers that may be asked again, oldest first; no more than one in ``CYCLE``."""
-    repeated = {j.presentation.pair_id for j in mine if j.presentation.repeat}
-    if (len(repeated) + 1) * (CYCLE - 1) > len(found.pairs):
+def _turn(n_done: int, *, fresh: bool, anchors: bool, again: bool) -> Literal["repeat", "anchor", "fresh"] | None:
+    """What comes after so many answers, of what there is."""
+    place = n_done % CYCLE
+    if again and (place == REPEAT_AT or not (fresh or anchors)):
+        return "repeat"
+    if anchors and (place == ANCHOR_AT or not fresh):
+        return "anchor"
+    return "fresh" if fresh else None
+
+
+def _repeatable(found: ListeningSet, mine: Sequence[Judgement]) -> list[int]:
+    """Places of answers that may be asked again, sooner or later, oldest first."""
+    if not _n_repeats_left(found, mine):
         return []
-    anchors = {pair.pair_id for pair in found.pairs if pair.kind == "anchor"}
-    old = mine[: max(len(mine) - GAP, 0)]
-    return [
-        j
-        for j in old
-        if j.choice != "unsure" and j.presentation.pair_id not in repeated | anchors and not j.presentation.repeat
-    ]
+    never = {j.presentation.pair_id for j in mine if j.presentation.repeat}
+    never |= {pair.pair_id for pair in found.pairs if pair.kind == "anchor"}
+    return [n for n, j in enumerate(mine) if j.choice != "unsure" and j.presentation.pair_id not in never]
+
+
+def _n_repeats_left(found: ListeningSet, mine: Sequence[Judgement]) -> int:
+    """One in ``CYCLE`` is a repeat."""
+    return len(found.pairs) // (CYCLE - 1) - sum(j.presentation.repeat for j in mine)
 
 
 def _presentation(found: ListeningSet, listener: str, pair_id: str, *, repeat: bool) -> Presentation:

@@ -3,10 +3,14 @@
 Shares come with Wilson's interval (95 %). Habits are weights in a logistic regression of one listener's answers on the
 features of the reward model, what came first, which was longer and which was louder, so that a taste that happens to
 go with length is not taken for a habit; a habit is *sure* where leaving it out costs the likelihood what ``SURE``
-standard errors would. Strengths of ways are Bradley-Terry log odds against the average way, an order effect taken out.
+standard errors would. What sounded first is up to the listener, and mostly the side that was put first: the habit of
+choosing it is looked for beside the three, and takes part in their fit only where it is sure; else the order explains
+what the two have in common. Strengths of ways are Bradley-Terry log odds against the average way, an order effect
+taken out.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,17 +23,21 @@ from rl_editor.errors import DatasetError
 from rl_editor.judgements import Judgement, Pair
 from rl_editor.judgements.sets import Preferences
 from rl_editor.reward import SUMMARY_NAMES
-from rl_editor.reward_model.bradley_terry import HABITS, information, ridged_logistic, sigmoid
+from rl_editor.reward_model import bradley_terry
+from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.learning import Learned, learn
 from rl_editor.reward_model.model import Preference, feature_differences
-from rl_editor.reward_model.opinions import judged
+from rl_editor.reward_model.opinions import judged, rated
 
+HABITS = (*bradley_terry.HABITS, "played_first")
+"""Those that the reward is fitted beside, and what sounded first."""
 LEVEL = 0.95
 SURE = 2.58  # standard errors: one in a hundred by chance
 _RIDGE, _HABIT_RIDGE, _WAY_RIDGE = 1.0, 0.01, 0.1
 _SAME_LENGTH = 0.002  # difference of log lengths below which neither is longer: a tenth of a second in a minute
 _SAME_LOUDNESS_DB = 0.1
 _TOO_MANY = 20.0
+_SHARES = ("repeats", "anchors", "first", "played_first", "longer", "louder")
 _Z = float(norm.ppf((1 + LEVEL) / 2))
 
 
@@ -84,9 +92,11 @@ class ListenerReport:
         repeats: answers given again alike.
         anchors: anchors whose good side was chosen.
         first: decided answers for what was presented first.
+        played_first: decided answers for what sounded first, where that is known.
         longer: decided answers for the longer side, where one is.
         louder: and for the louder one.
-        habits: order (log odds), length (per standard deviation of its difference), loudness (per dB).
+        habits: order and what sounded first (log odds), length (per standard deviation of its difference), loudness
+            (per dB).
         median_s: of the time an answer took.
     """
 
@@ -97,6 +107,7 @@ class ListenerReport:
     repeats: Share
     anchors: Share
     first: Share
+    played_first: Share
     longer: Share
     louder: Share
     habits: dict[str, Effect]
@@ -118,12 +129,32 @@ class Way(NamedTuple):
         return middle, low, high
 
 
+class Counting(NamedTuple):
+    """What counts toward ``reward_model.min_judgements``, and what does not.
+
+    A repeat of a pair counts as its first presentation does. "Can't tell" says nothing, and an anchor tells of the
+    listener only.
+    """
+
+    n_needed: int
+    n_pairs: int  # judgements of pairs that count
+    n_anchors: int  # judgements of anchors, which do not
+    n_unsure: int  # "can't tell" of pairs, which do not
+    n_by_ratings: float  # what comparisons of ratings count for
+
+    @property
+    def n(self) -> float:
+        """All that counts."""
+        return self.n_pairs + self.n_by_ratings
+
+
 @dataclass(frozen=True, eq=False)
 class PreferencesReport:
     """All of it.
 
     Attributes:
         n_judgements: of all listeners.
+        counting: which of them, and of the ratings, count toward ``reward_model.min_judgements``.
         listeners: in order of their names.
         ways: the strongest first.
         learned: the reward model that would be learned.
@@ -131,6 +162,7 @@ class PreferencesReport:
     """
 
     n_judgements: int
+    counting: Counting
     listeners: tuple[ListenerReport, ...]
     ways: tuple[Way, ...]
     learned: Learned
@@ -140,6 +172,7 @@ class PreferencesReport:
         """Plain values, for JSON."""
         return {
             "judgements": self.n_judgements,
+            "counting": self.counting._asdict(),
             "listeners": [_listener_to_dict(each) for each in self.listeners],
             "ways": [
                 {"way": w.name, "n": w.n, "log_odds": round(w.strength.weight, 4), "error": round(w.strength.error, 4)}
@@ -181,7 +214,15 @@ def report(
     )
     learned = learn(collected, config, generator)
     ways = _ways([(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"])
-    return PreferencesReport(len(asked), listeners, ways, learned, _missing(learned, ways, config))
+    by_ratings = float(sum(preference.weight for each in collected for preference in rated(each)))
+    counting = _counting(asked, by_ratings, config)
+    return PreferencesReport(len(asked), counting, listeners, ways, learned, _missing(learned, ways, config))
+
+
+def _counting(asked: Sequence[tuple[Pair, Judgement]], by_ratings: float, config: RewardModelConfig) -> Counting:
+    kinds = Counter(pair.kind if pair.kind == "anchor" else j.choice for pair, j in asked)
+    n_pairs = len(asked) - kinds["anchor"] - kinds["unsure"]
+    return Counting(config.min_judgements, n_pairs, kinds["anchor"], kinds["unsure"], by_ratings)
 
 
 def _asked(collected: Preferences) -> list[tuple[Pair, Judgement]]:
@@ -202,9 +243,10 @@ def _listener(name: str, asked: Sequence[tuple[Pair, Judgement]], opinions: Sequ
         _repeats(mine),
         Share(sum(j.preferred == "a" for j in anchors), len(anchors)),
         Share(sum(j.choice == "first" for _, j in decided), len(decided)),
+        _share_for(decided, _played_first, 0.0),
         _share_for(decided, _longer_by, _SAME_LENGTH),
         _share_for(decided, _louder_by, _SAME_LOUDNESS_DB),
-        _habits(opinions),
+        _habits(opinions, [_sounded(j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]),
         float(np.median(seconds)) if seconds else float("nan"),
     )
 
@@ -221,37 +263,64 @@ def _repeats(mine: Sequence[Judgement]) -> Share:
     return Share(sum(one.preferred == two.preferred for one, two in told), len(told))
 
 
-def _share_for(decided: Sequence[tuple[Pair, Judgement]], by_how_much: Callable[[Pair], float], least: float) -> Share:
-    told = [(by_how_much(pair), j.preferred) for pair, j in decided]
+def _share_for(
+    decided: Sequence[tuple[Pair, Judgement]], by_how_much: Callable[[Pair, Judgement], float], least: float
+) -> Share:
+    """Answers for side a where it has more of something than b by ``least``, for b where it has less."""
+    told = [(by_how_much(pair, j), j.preferred) for pair, j in decided]
     told = [(d, side) for d, side in told if abs(d) > least]
     return Share(sum((d > 0) == (side == "a") for d, side in told), len(told))
 
 
-def _longer_by(pair: Pair) -> float:
+def _played_first(_: Pair, judgement: Judgement) -> float:
+    return 0.0 if judgement.played_first is None else 1.0 if judgement.played_first == "a" else -1.0
+
+
+def _sounded(judgement: Judgement) -> float:
+    """1 where what was put first sounded first, -1 where the other did, 0 where that is not known."""
+    if judgement.played_first is None:
+        return 0.0
+    return 1.0 if judgement.played_first == judgement.presentation.first else -1.0
+
+
+def _longer_by(pair: Pair, _: Judgement) -> float:
     return float(np.log(pair.a.duration_s / pair.b.duration_s))
 
 
-def _louder_by(pair: Pair) -> float:
+def _louder_by(pair: Pair, _: Judgement) -> float:
     if pair.a.loudness_lufs is None or pair.b.loudness_lufs is None:
         return 0.0
     return pair.a.loudness_lufs - pair.b.loudness_lufs
 
 
-def _habits(opinions: Sequence[Preference]) -> dict[str, Effect]:
-    """Weights of order, length and loudness beside the features."""
+def _habits(opinions: Sequence[Preference], sounded: Sequence[float]) -> dict[str, Effect]:
+    """Weights of order, length, loudness and what sounded first beside the features."""
     if not opinions:
         return {name: Effect(0.0, float("inf")) for name in HABITS}
     first, second = (np.array([getattr(p, side) for p in opinions]) for side in ("first", "second"))
     longer = _standardised(np.log(_lengths(first) / _lengths(second)))
     louder = np.array([p.louder_db for p in opinions])
-    habits = np.stack([np.ones(len(opinions)), longer, louder], axis=1)
-    x = np.hstack([feature_differences(first, second), habits])
+    habits = np.stack([np.ones(len(opinions)), longer, louder, np.array(sounded)], axis=1)
+    features = feature_differences(first, second)
     outcome = np.array([0.5 if p.first_preferred is None else float(p.first_preferred) for p in opinions])
-    penalty = np.array([_RIDGE] * (x.shape[1] - len(HABITS)) + [_HABIT_RIDGE] * len(HABITS))
+    with_all = _effects(features, dict(zip(HABITS, habits.T, strict=True)), outcome)
+    if with_all["played_first"].sure:
+        return with_all
+    without = _effects(features, dict(zip(bradley_terry.HABITS, habits.T, strict=False)), outcome)
+    return without | {"played_first": with_all["played_first"]}
+
+
+def _effects(
+    features: Float[np.ndarray, "n features"],
+    habits: Mapping[str, Float[np.ndarray, " n"]],
+    outcome: Float[np.ndarray, " n"],
+) -> dict[str, Effect]:
+    x = np.hstack([features, np.stack([*habits.values()], axis=1)])
+    penalty = np.array([_RIDGE] * features.shape[1] + [_HABIT_RIDGE] * len(habits))
     w = ridged_logistic(x, outcome, penalty=penalty)
     errors = np.sqrt(np.diag(np.linalg.inv(information(x, sigmoid(x @ w), penalty=penalty))))
     found = {}
-    for column, name in enumerate(HABITS, start=x.shape[1] - len(HABITS)):
+    for column, name in enumerate(habits, start=features.shape[1]):
         rest = np.delete(x, column, axis=1)
         without = ridged_logistic(rest, outcome, penalty=np.delete(penalty, column))
         deviance = 2.0 * (_log_likelihood(x @ w, outcome) - _log_likelihood(rest @ without, outcome))
@@ -325,7 +394,7 @@ def _more(n: float, z: float) -> int:
 
 
 def _listener_to_dict(each: ListenerReport) -> dict[str, Any]:
-    shares = {name: getattr(each, name).to_dict() for name in ("repeats", "anchors", "first", "longer", "louder")}
+    shares = {name: getattr(each, name).to_dict() for name in _SHARES}
     habits = {
         name: {
             "weight": round(e.weight, 4),

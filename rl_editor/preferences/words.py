@@ -2,16 +2,19 @@
 
 from math import isfinite
 
-from rl_editor.preferences.report import ListenerReport, PreferencesReport, Share, Way
-from rl_editor.reward_model.bradley_terry import HABITS
+from rl_editor.preferences.report import HABITS, ListenerReport, PreferencesReport, Share, Way
+from rl_editor.reward_model import bradley_terry
 
 FEW = 5  # answers that say nothing yet
 CONSISTENT, ATTENTIVE = 0.75, 0.8  # shares of repeats and of anchors below which somebody is worth a look
 _HABIT_SAID = {
-    "order": ("answers for what comes first", "answers for what comes second"),
+    "order": ("answers for A, what comes first on the page", "answers for B, what comes second on the page"),
     "length": ("answers for the longer one", "answers for the shorter one"),
     "loudness": ("answers for the louder one", "answers for the softer one"),
+    "played_first": ("answers for what sounded first", "answers for what sounded second"),
 }
+_FITTED = "the habit is fitted beside the taste and rewards nothing"
+_NOT_FITTED = "only the order is fitted beside the taste, the rest blurs it; ask to begin with A and B by turns"
 FEATURES_SAID = {
     "tempo_faults": "joins off the beat",
     "energy_faults": "jumps of level at joins",
@@ -58,8 +61,8 @@ def about(listener: ListenerReport) -> list[str]:
         f"{n}, {listener.n_same} of them 'no difference', {listener.n_unsure} 'can't tell'{hurry}",
         f"same answer to a repeated pair: {spoken(listener.repeats)}{_below(listener.repeats, CONSISTENT)}",
         f"good side of an anchor chosen: {spoken(listener.anchors)}{_below(listener.anchors, ATTENTIVE)}",
-        f"chose what came first: {spoken(listener.first)}; the longer one: {spoken(listener.longer)}; "
-        f"the louder one: {spoken(listener.louder)}",
+        f"chose A: {spoken(listener.first)}; what sounded first: {spoken(listener.played_first)}; "
+        f"the longer one: {spoken(listener.longer)}; the louder one: {spoken(listener.louder)}",
     ]
     return said + warnings(listener)
 
@@ -71,10 +74,8 @@ def warnings(listener: ListenerReport) -> list[str]:
         effect = listener.habits[name]
         if effect.sure:
             said = _HABIT_SAID[name][effect.weight < 0]
-            found.append(
-                f"! {said} ({effect.weight:+.1f} +- {effect.error:.1f} in log odds): the habit is fitted beside the "
-                "taste and rewards nothing"
-            )
+            becomes = _FITTED if name in bradley_terry.HABITS else _NOT_FITTED
+            found.append(f"! {said} ({effect.weight:+.1f} +- {effect.error:.1f} in log odds): {becomes}")
     return found
 
 
@@ -87,7 +88,7 @@ def way_line(way: Way) -> str:
 def reward_lines(found: PreferencesReport) -> list[str]:
     """Whether a reward can be learned, and what it would like."""
     learned = found.learned
-    lines = [f"learned reward: {learned.status}: {learned.reason}"]
+    lines = [f"learned reward: {learned.status}: {learned.reason}", counting_line(found)]
     if learned.model is not None:
         sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > _SPREADS * spread}
         likes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: -sure[name]) if sure[name] > 0]
@@ -98,6 +99,16 @@ def reward_lines(found: PreferencesReport) -> list[str]:
         assert learned.trial is not None
         lines.append(f"  its chances are off by {percent(learned.trial.calibration_error)} on average")
     return lines
+
+
+def counting_line(found: PreferencesReport) -> str:
+    """What counts toward the judgements that a reward needs, and what does not."""
+    each = found.counting
+    rated = f", and ratings for {each.n_by_ratings:g} more" if each.n_by_ratings else ""
+    return (
+        f"toward reward_model.min_judgements ({each.n_needed}) count {each.n_pairs} of {found.n_judgements} judgements"
+        f"{rated}: {each.n_anchors} of anchors and {each.n_unsure} 'can't tell' do not"
+    )
 
 
 def missing_lines(found: PreferencesReport) -> list[str]:

@@ -95,14 +95,25 @@ def ridged_logistic(
     start: Float[np.ndarray, " columns"] | None = None,
     offset: Float[np.ndarray, " n"] | float = 0.0,
 ) -> Float[np.ndarray, " columns"]:
-    """Maximise ``sum weight (y log p + (1 - y) log(1 - p)) - sum penalty w^2 / 2`` by Newton's method."""
+    """Maximise ``sum weight (y log p + (1 - y) log(1 - p)) - sum penalty w^2 / 2`` by Newton's method.
+
+    A step that overshoots, as one from sure answers that were wrong does, is halved.
+    """
     w = np.zeros(x.shape[1]) if start is None else start
     weight = np.ones(len(outcome)) if weight is None else weight
+
+    def likelihood(w: Float[np.ndarray, " columns"]) -> float:
+        logits = x @ w + offset
+        return float(weight @ (outcome * logits - np.logaddexp(0.0, logits)) - 0.5 * penalty @ w**2)
+
+    reached = likelihood(w)
     for _ in range(_NEWTON_STEPS):
         p = sigmoid(x @ w + offset)
         gradient = x.T @ (weight * (outcome - p)) - penalty * w
         step = np.linalg.solve(information(x, p, penalty=penalty, weight=weight), gradient)
-        w = w + step
+        while (found := likelihood(w + step)) < reached and np.abs(step).max() > _SETTLED:
+            step = step / 2.0
+        w, reached = w + step, found
         if np.abs(step).max(initial=0.0) < _SETTLED:
             break
     return np.asarray(w)

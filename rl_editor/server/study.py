@@ -6,6 +6,7 @@ A key is the start of HMAC-SHA256(secret, parts): the same for the same part of 
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,7 @@ class Study:
         """Log an answer; one that is logged already is the same one sent again.
 
         Raises:
-            Refused: the presentation is not open, another listener's, or answered otherwise.
+            Refused: the presentation is not open, another listener's, answered otherwise, or taken back.
         """
         asked = self._log.answers.open.get(given.listener)
         if asked is None or asked.presentation_id != given.presentation_id:
@@ -91,7 +92,7 @@ class Study:
         )
 
     def undo(self, listener: str, presentation_id: str) -> None:
-        """Take a listener's latest answer back; one that is open is taken back already.
+        """Take a listener's latest answer back; one that is taken back already is the same undo sent again.
 
         Raises:
             Refused: it is not the latest.
@@ -100,7 +101,7 @@ class Study:
         latest = answers.of(listener)[-1:]
         if latest and latest[0].presentation.presentation_id == presentation_id:
             self._log.undone(listener)
-        elif listener not in answers.open or answers.open[listener].presentation_id != presentation_id:
+        elif presentation_id not in answers.taken_back or answers.taken_back[presentation_id].listener != listener:
             raise Refused(409, "this is not the latest answer; only that one can be taken back")
 
     def ratings(self, listener: str) -> dict[str, Any]:
@@ -114,19 +115,20 @@ class Study:
         return {"listener": listener, "edits": edits}
 
     def rate(self, given: "Rate") -> None:
-        """Log a rating; one that is logged already is the same one sent again.
+        """Log a rating; one whose ``rating_id`` is logged already is the same one sent again, and changes nothing.
 
         Raises:
-            Refused: there is no such edit.
+            Refused: there is no such edit, or another rating has that ``rating_id``.
         """
         heard = self._whole.get(given.edit)
         if heard is None:
             raise Refused(404, "no such edit in this set")
-        rated = self._log.answers.ratings.get((given.listener, heard.edit_id))
-        if rated is None or (rated.rating, rated.comment) != (given.rating, given.comment):
-            self._log.rated(
-                Rating(given.rating_id, given.listener, heard.edit_id, given.rating, given.comment, at=_now())
-            )
+        rating = Rating(given.rating_id, given.listener, heard.edit_id, given.rating, given.comment, at=_now())
+        before = self._log.answers.given.get(given.rating_id)
+        if before is None:
+            self._log.rated(rating)
+        elif replace(before, at=rating.at) != rating:
+            raise Refused(409, "rating_id: another rating was given by it; draw a new one for each rating")
 
     def audio(self, key: str) -> Path:
         """The file behind a key.
@@ -163,9 +165,13 @@ class Study:
     def _refuse_unless_answered(self, given: "Answer") -> None:
         answers = self._log.answers
         judged = answers.judgements.get(given.presentation_id)
-        asked = [judged.presentation] if judged else [*answers.open.values()]
+        taken_back = answers.taken_back.get(given.presentation_id)
+        known = judged.presentation if judged else taken_back
+        asked = [known] if known else [*answers.open.values()]
         if any(a.presentation_id == given.presentation_id and a.listener != given.listener for a in asked):
             raise Refused(409, "this pair was put before another listener")
+        if judged is None and taken_back is not None:
+            raise Refused(409, "the answer to this pair was taken back; ask for what is open now")
         if judged is None:
             raise Refused(404, "this pair is not before this listener; ask for the next one")
         if judged.choice != given.choice:

@@ -44,19 +44,19 @@ export async function fetchAudio(path) {
   }
 }
 
-/** Send what must not be lost: kept here under `id` until it is acknowledged or refused. */
-export async function send(id, path, body) {
-  localStorage.setItem(prefix + id, JSON.stringify({ path, body }));
-  return settle(id, path, body);
+/** Keep what must not be lost, under `id`, until `send` has it acknowledged or refused. */
+export function keep(id, path, body) {
+  const at = performance.timeOrigin + performance.now();
+  localStorage.setItem(prefix + id, JSON.stringify({ at, path, body }));
 }
 
-/** Send what an earlier visit could not. */
+/** Send what an earlier visit could not, in the order in which it was given. */
 export async function sendKept() {
-  const ids = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
-  for (const key of ids) {
-    const { path, body } = JSON.parse(localStorage.getItem(key));
+  const keys = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
+  const kept = keys.map((key) => ({ id: key.slice(prefix.length), ...JSON.parse(localStorage.getItem(key)) }));
+  for (const { id, path, body } of kept.sort((one, two) => one.at - two.at)) {
     try {
-      await settle(key.slice(prefix.length), path, body);
+      await send(id, path, body);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       notice(`An earlier answer was not taken: ${error.message}.`, { trouble: true });
@@ -64,7 +64,8 @@ export async function sendKept() {
   }
 }
 
-async function settle(id, path, body) {
+/** Send what is kept under `id`. Throws Refused. */
+export async function send(id, path, body) {
   try {
     const answer = await post(path, body);
     localStorage.removeItem(prefix + id);

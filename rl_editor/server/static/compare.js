@@ -1,6 +1,6 @@
 // The pairs: hear both, choose, go on.
 
-import { Refused, notice, post, send } from "./api.js";
+import { Refused, keep, notice, post, send } from "./api.js";
 import { Deck, enough } from "./deck.js";
 
 const LEAST_HEARD_S = 1;
@@ -70,6 +70,7 @@ export class Compare {
     };
     player.pause();
     this.last = body;
+    keep(presentation_id, "/api/answer", body);
     await this.#turn(() => send(presentation_id, "/api/answer", body), {
       chosen: choice,
       words: `Saved: ${WORDS[choice]}.`,
@@ -107,10 +108,9 @@ export class Compare {
   async #render({ state, words, comment }) {
     this.state = state;
     const { n_done, n_planned } = state.progress;
-    const n_all = state.presentation ? n_planned : n_done; // some repeats may have been left out
-    this.find("progress").max = Math.max(n_all, 1);
+    this.find("progress").max = Math.max(n_planned, 1);
     this.find("progress").value = n_done;
-    this.find(".count").textContent = `${n_done} of ${n_all} done`;
+    this.find(".count").textContent = `${n_done} of ${n_planned} done`;
     this.find(".undo").hidden = !state.undo;
     this.find(".question").hidden = !state.presentation;
     this.find(".finished").hidden = Boolean(state.presentation);

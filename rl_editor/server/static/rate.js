@@ -1,6 +1,6 @@
 // The whole edits: hear one, rate it from 1 to 10, change it later.
 
-import { Refused, notice, post, send } from "./api.js";
+import { Refused, keep, notice, post, send } from "./api.js";
 import { Deck, enough } from "./deck.js";
 
 const LEAST_HEARD_S = 1;
@@ -70,6 +70,7 @@ export class Rate {
     const rating_id = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
     const comment = this.comment.value.trim();
     const body = { listener, rating_id, edit: edit.edit, rating, comment };
+    keep(rating_id, "/api/rate", body); // at once, not only when its turn to be sent comes
     this.sending = this.sending.then(() => this.#sent(body, words));
     return this.sending;
   }
