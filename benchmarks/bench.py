@@ -123,6 +123,30 @@ def features_row(rounds: int, *, suffix: str = "") -> Row:
     )
 
 
+# ---------------------------------------------------------------- augmentation
+
+
+def augment_row(rounds: int, *, effect: str) -> Row:
+    """Pitch, speed, or both, of a song of four minutes."""
+    from benchmarks.augmentation import DRAWS, by_librosa, by_ours, pitch_error_cents
+    from benchmarks.features import RATE, mono
+
+    draw, minutes = DRAWS[effect], len(mono()) / RATE / 60.0
+    peers, mine = interleaved(partial(by_librosa, draw), partial(by_ours, draw), rounds=rounds)
+    peer_s, our_s = (statistics.median(changed.seconds for changed in given) for given in (peers, mine))
+    off = [pitch_error_cents(draw, given[-1]) for given in (peers, mine)]
+    expected = len(mono()) / draw.stretch_rate
+    return Row(
+        f"{effect} of {minutes:.1f} minutes changed",
+        "librosa.effects",
+        peer_s,
+        our_s,
+        f"{peer_s / minutes:.3f} against {our_s / minutes:.3f} s per minute; off the pitch asked for by "
+        f"{off[0]:+.0f} and {off[1]:+.0f} cents, off the length by {len(peers[-1].sound) - expected:+.0f} and "
+        f"{len(mine[-1].sound) - expected:+.0f} samples",
+    )
+
+
 # ---------------------------------------------------------------- stems
 
 
@@ -202,6 +226,9 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "features-wav": partial(features_row, suffix=".wav"),
     "features-ogg": partial(features_row, suffix=".ogg"),
     "align": align_row,
+    "augment-pitch": partial(augment_row, effect="pitch"),
+    "augment-speed": partial(augment_row, effect="speed"),
+    "augment-both": partial(augment_row, effect="pitch and speed"),
     "stems": stems_row,
     "ppo-same": ppo_same_row,
     "ppo-best": ppo_best_row,
