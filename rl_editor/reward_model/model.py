@@ -142,8 +142,12 @@ class RewardModel:
 
     def predict(self, preferences: Sequence[Preference]) -> Float[np.ndarray, " n"]:
         """Chance that the first edit is preferred, by taste alone: no order, length or loudness."""
+        return sigmoid(self.better_by(preferences))
+
+    def better_by(self, preferences: Sequence[Preference]) -> Float[np.ndarray, " n"]:
+        """Utility of the first edit less that of the second: log odds, by taste alone, of a listener of trust 1."""
         known = self._known()
-        return sigmoid(_comparisons(preferences, known.scale).x @ known.taste)
+        return np.asarray(_comparisons(preferences, known.scale).x @ known.taste)
 
     @property
     def weights(self) -> dict[str, tuple[float, float]]:
