@@ -43,8 +43,8 @@ class Preference(NamedTuple):
     """One comparison of two edits, each given by its summary.
 
     ``first_preferred`` is None for a tie. ``louder_db`` is by how much the first was louder as heard. Comparisons of
-    one ``group`` (a song) never are on both sides of a split. A comparison without an order, as of two ratings, is not
-    ``ordered``.
+    one ``group`` (a song, or a pair of edits) never are on both sides of a split. A comparison without an order, as of
+    two ratings, is not ``ordered``.
     """
 
     first: Float[np.ndarray, " summary"]
@@ -260,6 +260,11 @@ def feature_differences(
     """Standardised features of the first less those of the second, less what length explains."""
     scale = _scale(first, second)
     return np.asarray(_features(first, scale) - _features(second, scale))
+
+
+def comparisons_of(preferences: Sequence[Preference]) -> Comparisons:
+    """As numbers, standardised; listeners in order of their names."""
+    return _comparisons(preferences, _scale(*_sides(preferences)))
 
 
 def _resampled(groups: Sequence[str], n: int, generator: np.random.Generator) -> list[Int[np.ndarray, " chosen"]]:

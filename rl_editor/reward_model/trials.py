@@ -1,9 +1,9 @@
 """How well a reward model predicts judgements that took no part in its fit.
 
-Songs are dealt into folds; each fold's judgements are predicted by a model fitted on the others, ridge included. A
-prediction is right where the edit of the higher utility was chosen; ties and ratings take no part. Taste alone
-predicts: order, length and loudness are left out, so a listener of habits is not predicted. Intervals are percentiles
-over songs drawn with replacement (over judgements where there are fewer than ``FEW_SONGS``).
+Songs, or pairs where songs are few (``opinions``), are dealt into folds; each fold's judgements are predicted by a model
+fitted on the others, ridge included. A prediction is right where the edit of the higher utility was chosen; ties and
+ratings take no part. Taste alone predicts: order, length and loudness are left out, so a listener of habits is not
+predicted. Intervals are percentiles over songs drawn with replacement.
 
 With u the difference of utilities and s the trust in the listener, both of the fit that did not see the answer, the
 chance of the first is sigmoid(|s| u), and in the accuracy an answer counts |s|. So who answers by chance or by habit
@@ -20,7 +20,6 @@ from jaxtyping import Bool, Float
 from rl_editor.reward_model.bradley_terry import ridged_logistic, sigmoid
 from rl_editor.reward_model.model import FOLDS, Preference, RewardModel, folds_of, groups_of
 
-FEW_SONGS = 8
 DRAWS = 1000
 LEVEL = 0.95
 BINS = 5
@@ -64,15 +63,14 @@ class Trial:
 
 
 def held_out_trial(preferences: Sequence[Preference], generator: np.random.Generator) -> Trial | None:
-    """Predict every judgement from those of other songs; None where too few are left to learn from.
+    """Predict every judgement from those of other groups; None where too few are left to learn from.
 
     Args:
         preferences: judgements and ratings.
         generator: draws the interval.
     """
     groups = groups_of(preferences)
-    few = len(set(groups)) < FEW_SONGS
-    folds = folds_of([str(i) for i in range(len(preferences))] if few else groups)
+    folds = folds_of(groups)
     better_by, trust = np.zeros(len(preferences)), np.ones(len(preferences))
     for fold in range(FOLDS):
         rest = [p for p, f in zip(preferences, folds, strict=True) if f != fold]
@@ -88,7 +86,7 @@ def held_out_trial(preferences: Sequence[Preference], generator: np.random.Gener
     if not said.any():
         return None
     outcome = np.array([bool(p.first_preferred) for p in preferences])[said]
-    units = np.arange(said.sum()) if few else np.unique(np.array(groups)[said], return_inverse=True)[1]
+    units = np.unique(np.array(groups)[said], return_inverse=True)[1]
     return _trial(better_by[said], trust[said], outcome, units, generator)
 
 
