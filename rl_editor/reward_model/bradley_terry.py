@@ -27,8 +27,8 @@ HABITS = ("order", "length", "loudness")
 HABIT_RIDGE = 0.3
 TRUST_SPREAD = 0.5
 MOST_TRUST = 3.0
-_ROUNDS = 20  # of taste and habits, then trust, at the most
-_TRUST_SETTLED = 1e-3
+_ROUNDS = 10  # of taste and habits, then trust, at the most
+_TRUST_SETTLED = 1e-2
 _NEWTON_STEPS = 25  # the ridged problem is convex; it settles in under ten
 _SETTLED = 1e-8
 
@@ -113,7 +113,7 @@ def ridged_logistic(
     w = np.zeros(x.shape[1]) if start is None else start
     weight = np.ones(len(outcome)) if weight is None else weight
 
-    def likelihood(w: Float[np.ndarray, " columns"]) -> float:
+    def likelihood(w: np.ndarray) -> float:
         logits = x @ w + offset
         return float(weight @ (outcome * logits - np.logaddexp(0.0, logits)) - 0.5 * penalty @ w**2)
 

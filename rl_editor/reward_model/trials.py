@@ -1,9 +1,10 @@
 """How well a reward model predicts judgements that took no part in its fit.
 
-Songs, or pairs where songs are few (``opinions``), are dealt into folds; each fold's judgements are predicted by a model
-fitted on the others, ridge included. A prediction is right where the edit of the higher utility was chosen; ties and
-ratings take no part. Taste alone predicts: order, length and loudness are left out, so a listener of habits is not
-predicted. Intervals are percentiles over songs drawn with replacement.
+Songs, or pairs where songs are few (``opinions``), are dealt into folds; each fold's judgements are predicted by a
+model fitted on the others, ridge included. A prediction is right where the edit of the higher utility was chosen; ties
+and ratings take no part. Taste alone predicts: order, length and loudness are left out, so a listener of habits is not
+predicted. Intervals are percentiles over songs drawn with replacement. They say how well the accuracy is known where
+there is a taste; whether there is one, ``chance`` says.
 
 With u the difference of utilities and s the trust in the listener, both of the fit that did not see the answer, the
 chance of the first is sigmoid(|s| u), and in the accuracy an answer counts |s|. So who answers by chance or by habit
@@ -18,10 +19,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rl_editor.reward_model.bradley_terry import ridged_logistic, sigmoid
+from rl_editor.reward_model.chance import chance_without_taste
 from rl_editor.reward_model.model import FOLDS, Preference, RewardModel, folds_of, groups_of
 
 DRAWS = 1000
 LEVEL = 0.95
+ERROR = 0.025  # of sessions without a taste one is found in
 BINS = 5
 _EPSILON = 1e-9
 
@@ -46,6 +49,7 @@ class Trial:
         calibration_error: mean gap between chance and outcome, weighted by the bins' sizes.
         slope: by which utilities must be multiplied to be calibrated.
         reliability: the bins.
+        by_chance: how likely answers without a taste look as much like one (``chance``).
     """
 
     n: int
@@ -55,21 +59,26 @@ class Trial:
     calibration_error: float
     slope: float
     reliability: tuple[Reliability, ...]
+    by_chance: float
 
     @property
     def beats_chance(self) -> bool:
-        """The whole interval is above a coin's."""
-        return self.low > 0.5
+        """There is a taste, and held-out judgements are predicted by it."""
+        return self.by_chance <= ERROR and self.accuracy > 0.5
 
 
 def held_out_trial(preferences: Sequence[Preference], generator: np.random.Generator) -> Trial | None:
     """Predict every judgement from those of other groups; None where too few are left to learn from.
+
+    Of n groups, 2 / 2^n must be no more than ``ERROR``, or no answers could show a taste.
 
     Args:
         preferences: judgements and ratings.
         generator: draws the interval.
     """
     groups = groups_of(preferences)
+    if 2.0 / 2.0 ** len(set(groups)) > ERROR:
+        return None
     folds = folds_of(groups)
     better_by, trust = np.zeros(len(preferences)), np.ones(len(preferences))
     for fold in range(FOLDS):
@@ -87,7 +96,8 @@ def held_out_trial(preferences: Sequence[Preference], generator: np.random.Gener
         return None
     outcome = np.array([bool(p.first_preferred) for p in preferences])[said]
     units = np.unique(np.array(groups)[said], return_inverse=True)[1]
-    return _trial(better_by[said], trust[said], outcome, units, generator)
+    by_chance = chance_without_taste(preferences, generator)
+    return _trial(better_by[said], trust[said], outcome, units, by_chance, generator)
 
 
 def noise_ceiling(consistency: float) -> float:
@@ -103,6 +113,7 @@ def _trial(
     trust: Float[np.ndarray, " n"],
     outcome: Bool[np.ndarray, " n"],
     units: np.ndarray,
+    by_chance: float,
     generator: np.random.Generator,
 ) -> Trial:
     right = np.where(better_by == 0.0, 0.5, ((better_by > 0.0) == outcome).astype(float))
@@ -114,7 +125,7 @@ def _trial(
     slope = ridged_logistic(logits[:, None], outcome.astype(float), penalty=np.array([1.0]))[0]
     bins = _reliability(sigmoid(logits), outcome)
     error = sum(abs(b.predicted - b.chosen) * b.n for b in bins) / len(outcome)
-    return Trial(len(outcome), accuracy, float(low), float(high), float(error), float(slope), bins)
+    return Trial(len(outcome), accuracy, float(low), float(high), float(error), float(slope), bins, by_chance)
 
 
 def _reliability(chance: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> tuple[Reliability, ...]:
