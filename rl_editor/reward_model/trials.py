@@ -96,7 +96,7 @@ def held_out_trial(preferences: Sequence[Preference], generator: np.random.Gener
         return None
     outcome = np.array([bool(p.first_preferred) for p in preferences])[said]
     units = np.unique(np.array(groups)[said], return_inverse=True)[1]
-    by_chance = chance_without_taste(preferences, generator)
+    by_chance = chance_without_taste(preferences, generator.spawn(1)[0])
     return _trial(better_by[said], trust[said], outcome, units, by_chance, generator)
 
 
