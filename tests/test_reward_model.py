@@ -1,5 +1,6 @@
 """The learned reward against simulated listeners whose taste is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from rl_editor.judgements import Judgement, Presentation, Rating
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model import FEATURES, Preference, RewardModel
-from rl_editor.reward_model.bradley_terry import Comparisons, fit
+from rl_editor.reward_model.bradley_terry import Comparisons, fit, ridged_logistic
+from rl_editor.reward_model.chance import chance_without_taste
 from rl_editor.reward_model.choosing import ActiveChooser, most_telling
-from rl_editor.reward_model.learning import learn, load_learned
+from rl_editor.reward_model.learning import Learned, learn, load_learned
 from rl_editor.reward_model.model import folds_of
 from rl_editor.reward_model.opinions import columns_of, opinions, rated
 from rl_editor.reward_model.opinions import judged as judged_pairs
+from rl_editor.reward_model.trials import held_out_trial
 
 N = len(SUMMARY_NAMES)
 TRANSITION, LENGTH = SUMMARY_NAMES.index("transition_faults"), SUMMARY_NAMES.index("output_share")
@@ -128,6 +131,14 @@ def test_saved_and_loaded_it_scores_the_same(tmp_path: Path) -> None:
             RewardModel.load(tmp_path / name)
 
 
+def test_a_step_that_overshoots_is_halved() -> None:
+    # Ten answers that were sure to be the first's (log odds 20) and were not: the maximum of
+    # 10 log(1 - sigmoid(w + 20)) - w^2 / 2 solves w = -10 sigmoid(w + 20), where a full first step would go 10 too far
+    # every time: -10, as sigmoid(10) is 1.
+    w = ridged_logistic(np.ones((10, 1)), np.zeros(10), penalty=np.array([0.01]), offset=20.0)[0]
+    assert -10 / (1 + np.exp(-w - 20)) == pytest.approx(0.01 * w, abs=1e-6)
+
+
 class TestHabits:
     """Listeners who mind order or length, alone or beside a taste."""
 
@@ -147,29 +158,129 @@ class TestHabits:
         sure, random = Listener("sure", {"joins": -2.0}), Listener("random")
         model = RewardModel()
         model.fit(opinions([session(found, [sure, random], 300, np.random.default_rng(0))]), np.random.default_rng(0))
-        assert model.habits["sure"].trust > 1.0 > 0.5 > model.habits["random"].trust >= 0.0
+        assert model.habits["sure"].trust == pytest.approx(1.0, abs=0.1)
+        assert abs(model.habits["random"].trust) < 0.2
 
-    @pytest.mark.parametrize("habit", [{"order": 1.5}, {"length": 2.0}])
-    def test_a_habit_beside_a_taste_is_told_from_it(self, habit: dict[str, float]) -> None:
-        found = random_set()
-        listener = Listener("Bo", {"energy_rank": 1.5}, **habit)
-        model = RewardModel()
-        model.fit(opinions([session(found, [listener], 250, np.random.default_rng(1))]), np.random.default_rng(1))
-        weights = {name: weight for name, (weight, _) in model.weights.items()}
-        assert max(weights, key=lambda name: abs(weights[name])) == "energy_rank"
-        assert weights["energy_rank"] > 2 * max(abs(w) for name, w in weights.items() if name != "energy_rank")
-        assert getattr(model.habits["Bo"], next(iter(habit))) > 0.5
+    @pytest.mark.slow
+    def test_junk_beside_a_good_listener_costs_little_of_the_strength(self) -> None:
+        found = random_set(20)
+        edits = torch.as_tensor(np.array([side.summary for pair in found.pairs for side in (pair.a, pair.b)]))
+        good = Listener("good", {"joins": -1.0, "energy_rank": 1.0})
 
-    @pytest.mark.parametrize("habit", [{"order": 2.0}, {"length": 2.0}, {}])
-    def test_habits_without_a_taste_leave_no_reward(self, habit: dict[str, float]) -> None:
-        found = random_set()
-        statuses = []
-        for seed in range(4):
-            answers = session(found, [Listener("Cy", **habit)], 200, np.random.default_rng(seed))
-            learned = learn([answers], RewardModelConfig(), np.random.default_rng(seed))
-            statuses.append(learned.status)
-            assert (learned.model is None) == (learned.status != "learned")
-        assert statuses.count("no taste") >= 3  # a coin looks like a taste in one of 40 sessions
+        def strength(*listeners: Listener) -> float:
+            """Spread of utilities, mean of two sessions; the good listener says the same in all company."""
+            spreads = []
+            for seed in range(2):
+                rngs = [np.random.default_rng((seed, i)) for i in range(len(listeners))]
+                answers = [session(found, [who], 200, rng) for who, rng in zip(listeners, rngs, strict=True)]
+                model = learn(answers, RewardModelConfig(n_members=2), np.random.default_rng(seed)).model
+                assert model is not None
+                spreads.append(float(model.score(edits).mean.logit().std()))
+            return float(np.mean(spreads))
+
+        alone = strength(good)
+        assert strength(good, Listener("by chance")) == pytest.approx(alone, rel=0.2)
+        assert strength(good, Listener("by order", order=2.0)) == pytest.approx(alone, rel=0.2)
+
+    def test_an_answer_by_taste_comes_of_a_trust_of_one(self) -> None:
+        rng = np.random.default_rng(0)
+        x, listener = rng.normal(size=(300, 1)), np.repeat([0, 1, 2], [150, 100, 50])
+        sharpness = np.array([3.0, 1.0, 0.0])[listener]
+        won = (rng.random(300) < 1 / (1 + np.exp(-sharpness * x[:, 0]))).astype(float)
+        found = fit(Comparisons(x, np.zeros((300, 3)), won, listener, np.ones(300)), ridge=1.0, n_listeners=3)
+        counted = np.array([150.0, 100.0, 50.0]) * (found.trust > 0)
+        assert counted @ found.trust**2 == pytest.approx(counted @ found.trust)
+        assert found.trust[0] > 1.0 > found.trust[1] > 0.2 > abs(found.trust[2])
+
+    def test_a_listener_against_the_taste_lowers_what_is_predicted(self) -> None:
+        found = random_set(20)
+        good, against = Listener("good", {"joins": -2.0}), Listener("against", {"joins": 2.0})
+        answers = session(found, [good, replace(good, name="like"), against], 600, np.random.default_rng(0))
+        trial = held_out_trial(opinions([answers]), np.random.default_rng(0))
+        assert trial is not None
+        assert trial.accuracy < certainty(good, found) - 0.05
+        assert trial.slope < 0.6
+
+
+class TestChance:
+    """Whether answers follow a taste at all."""
+
+    def test_by_hand(self) -> None:
+        # Eight songs, an answer each, all against transition faults, the faulty side first in every second one: T is
+        # reached by the signs as they are and by all exchanged, in 2 of 2^8 draws.
+        low, high = np.full(N, 0.5), np.full(N, 0.5)
+        low[TRANSITION], high[TRANSITION] = 0.0, 1.0
+        sides = [(low, high, True), (high, low, False)]
+        told = [Preference(*sides[i % 2], group=f"song {i}") for i in range(8)]
+        assert chance_without_taste(told, np.random.default_rng(0)) == pytest.approx(2 / 2**8, abs=0.005)
+        # Answers for the first are a habit, and that habit explains them.
+        first = [p._replace(first_preferred=True) for p in told]
+        assert chance_without_taste(first, np.random.default_rng(0)) > 0.5
+
+    @pytest.mark.parametrize("kind", ["chance", "order", "whims"])
+    def test_without_a_taste_it_is_as_rare_as_it_says(self, kind: str) -> None:
+        rng, found = np.random.default_rng(0), []
+        for _ in range(200):
+            edits, song = rng.normal(size=(2, 100, N)), np.arange(100) % 20
+            edits[:, :, LENGTH] = 0.3 * np.exp(0.05 * edits[:, :, LENGTH])
+            by_song = np.einsum("sn,sn->s", edits[0] - edits[1], rng.normal(size=(20, N))[song])  # another taste each
+            chances = {"chance": np.full(100, 0.5), "order": np.full(100, 0.8), "whims": by_song > 0}
+            told = zip(*edits, rng.random(100) < chances[kind], song, strict=True)
+            preferences = [Preference(a, b, bool(won), group=str(g)) for a, b, won, g in told]
+            found.append(chance_without_taste(preferences, rng))
+        # 20 of 200 expected, with a standard deviation of 4.2.
+        assert 8 <= sum(p <= 0.1 for p in found) <= 32
+
+    @pytest.mark.slow
+    def test_answers_by_chance_are_hardly_ever_learned(self) -> None:
+        # Held-out accuracy with an interval over songs let three of these 15 pass.
+        found = random_set(20)
+        learned = []
+        for seed in range(60, 75):
+            answers = session(found, [Listener(str(seed))], 100, np.random.default_rng(seed))
+            learned.append(learn([answers], RewardModelConfig(), np.random.default_rng(seed)).status)
+        assert learned.count("learned") <= 1
+
+    def test_a_good_listener_is_seen_among_junk(self) -> None:
+        good = Listener("good", {"joins": -2.0, "energy_rank": 1.0})
+        junk = [Listener("one"), Listener("other"), Listener("by order", order=2.0)]
+        answers = session(random_set(20), [good, *junk], 400, np.random.default_rng(0))
+        assert chance_without_taste(opinions([answers]), np.random.default_rng(0)) < 0.01
+
+    def test_of_six_pairs_none_can_be_known(self) -> None:
+        found = random_set(1, 6, n_anchors=0)
+        listeners = [Listener(str(i), {"joins": -9.0}) for i in range(11)]
+        answers = session(found, listeners, 66, np.random.default_rng(0))
+        assert learn([answers], RewardModelConfig(), np.random.default_rng(0)).status == "too few"
+
+
+class TestFewSongs:
+    """Of fewer than eight songs."""
+
+    @pytest.mark.slow
+    def test_whims_about_pairs_are_no_taste(self) -> None:
+        # Four listeners agree on every pair, for reasons that no feature holds: with a pair on both sides of a split
+        # its answers were predicted.
+        statuses = [whims(3, seed).status for seed in range(4)]
+        assert statuses.count("learned") == 0
+
+    def test_a_taste_is_found(self) -> None:
+        for n_songs in (1, 4):
+            answers = session(random_set(n_songs, 60), [Listener("Ann", {"joins": -2.0})], 60, np.random.default_rng(0))
+            assert learn([answers], RewardModelConfig(), np.random.default_rng(0)).status == "learned"
+
+
+def whims(n_songs: int, seed: int) -> Learned:
+    """What is learned of four listeners who like one side of every pair, drawn at random, in nine answers of ten."""
+    found, rng = random_set(n_songs, 12, seed=seed, n_anchors=0), np.random.default_rng(seed)
+    better = {pair.pair_id: rng.random() < 0.5 for pair in found.pairs}
+    answers = session(found, [Listener(name) for name in "abcd"], 4 * len(better), rng)
+    told = []
+    for judgement in answers.judgements:
+        asked = judgement.presentation
+        follows = (asked.first == "a") == better[asked.pair_id]
+        told.append(replace(judgement, choice="first" if follows == (rng.random() < 0.9) else "second"))
+    return learn([replace(answers, judgements=tuple(told))], RewardModelConfig(), np.random.default_rng(seed))
 
 
 class TestLearn:
@@ -243,6 +354,16 @@ class TestOpinions:
             ("Ann", True, 0.5, False),  # 8 against 3
             ("Ann", True, 0.5, False),  # and against the other 3; 3 against 3 says nothing, nor do y0 and Bo's alone
         ]
+
+    def test_of_few_songs_a_pair_is_never_split(self) -> None:
+        for n_songs, n_groups in ((7, 35), (8, 8)):
+            found = random_set(n_songs, 5)
+            listeners = [Listener("Ann", {"joins": -1.0}), Listener("Bo", order=1.0)]
+            told = opinions([session(found, listeners, 400, np.random.default_rng(0))])
+            edits = {frozenset((tuple(p.first), tuple(p.second))) for p in told}
+            assert len(told) > 2 * len(edits) > 60  # both, and some of them twice
+            assert len({p.group for p in told}) == n_groups
+            assert len({(p.group, frozenset((tuple(p.first), tuple(p.second)))) for p in told}) == len(edits)
 
     def test_a_set_of_another_version_is_refused(self) -> None:
         found = ListeningSet("old", 0, ("joins",), ())

@@ -6,6 +6,7 @@ quarter of its songs is held out: their pairs are never judged.
     accuracy   share of held-out answers predicted, over the share that perfect knowledge of the taste predicts
     habits     the same with a habit of order or of length beside the taste; and listeners of habits alone
     active     judgements that active selection needs, over those that pairs in an order of chance need
+    gate       how often a reward is learned of listeners without a taste, and of listeners with one; not by default
     ppo        PPO with the reward learned of each taste, on the pairs of ``--held`` (see ``tuning``); not by default
 """
 
@@ -32,6 +33,7 @@ from rl_editor.reward_model.opinions import columns_of, opinions
 
 JUDGEMENTS = 200
 COUNTS = (60, 80, 100, 120, 150, 200, 250, 300)
+GATE_COUNTS, FAINT = (60, 100, 200), (0.6, 0.65, 0.7)  # ceilings of tastes that are hard to see
 NOISY = 0.75  # ceiling of the listeners of whom few judgements tell little
 HABITS = {"order": Listener("order", order=1.0), "length": Listener("length", length=1.5)}
 
@@ -55,6 +57,7 @@ def main(
         "accuracy": accuracy_table,
         "habits": habits_table,
         "active": active_table,
+        "gate": gate_table,
     }
     for name in only.split(","):
         print(f"{name}\n{parts[name](judged, held, seeds).to_string(index=False, float_format='%.3f')}\n", flush=True)
@@ -119,6 +122,20 @@ def active_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.Dat
     return pd.DataFrame({"judgements": COUNTS, **means, "active needs": needed, "ratio": np.array(needed) / COUNTS})
 
 
+def gate_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.DataFrame:
+    """Share of sessions of which a reward is learned, by number of judgements."""
+    faint = [sharpened(TASTES[5], judged, ceiling) for ceiling in FAINT]
+    named = {f"{TASTES[5].name}, ceiling {c}": each for c, each in zip(FAINT, faint, strict=True)}
+    rows = []
+    for said, listener in {"chance": Listener("chance"), **HABITS, **named}.items():
+        shares = {}
+        for n in GATE_COUNTS:
+            told = [_learned(judged, [replace(listener, name=f"{seed}")], seed, n) for seed in range(seeds)]
+            shares[str(n)] = np.mean([each.status == "learned" for each in told])
+        rows.append({"listener": said, **shares})
+    return pd.DataFrame(rows)
+
+
 class Found(NamedTuple):
     """How held-out pairs are predicted."""
 
@@ -149,9 +166,9 @@ def _answered(
     return Found(float(share), float((predicted == (liked > 0))[liked != 0].mean()))
 
 
-def _learned(judged: ListeningSet, listeners: list[Listener], seed: int) -> Learned:
+def _learned(judged: ListeningSet, listeners: list[Listener], seed: int, n: int = JUDGEMENTS) -> Learned:
     rng = np.random.default_rng(seed)
-    return learn([session(judged, listeners, JUDGEMENTS, rng)], RewardModelConfig(), rng)
+    return learn([session(judged, listeners, n, rng)], RewardModelConfig(), rng)
 
 
 if __name__ == "__main__":

@@ -376,8 +376,7 @@ def _missing(learned: Learned, ways: Sequence[Way], config: RewardModelConfig) -
     n = max(learned.n_judgements, 1.0)
     missing = {"to learn a reward": max(int(np.ceil(config.min_judgements - learned.n_judgements)), 0)}
     if learned.trial is not None and learned.status == "no taste":
-        error = max(learned.trial.high - learned.trial.low, 1e-3) / (2 * _Z)
-        missing["to tell it from a coin"] = _more(n, (learned.trial.accuracy - 0.5) / error)
+        missing["to tell it from a coin"] = _more(n, float(norm.isf(learned.trial.by_chance)))
     if len(ways) >= 2:
         one, two = ways[0].strength, ways[1].strength
         missing["to tell the two best ways apart"] = _more(

@@ -2,12 +2,19 @@
 
 Shapes: n comparisons, d differences of features, h habits, L listeners. The first of two edits wins with
 
-    P(first over second) = sigmoid(s_l w . x + v_l . z)        (Bradley and Terry 1952, with covariates)
+    P(first over second) = sigmoid(max(s_l, 0) w . x + v_l . z)        (Bradley and Terry 1952, with covariates)
 
 x is the difference of the two edits' features, w the taste that all share, z what ought not to matter (which came
-first, which is longer, which is louder) and v_l listener l's habit of minding it. s_l >= 0 says how strongly l judges
-by the taste: near 0 for somebody who answers at random or by habit alone. An outcome is 1, 0, or 1/2 for a tie.
-Penalties: ridge |w|^2 / 2, HABIT_RIDGE |v|^2 / 2, ((s_l - 1) / TRUST_SPREAD)^2 / 2; s is 1 where there is one listener.
+first, which is longer, which is louder) and v_l listener l's habit of minding it. s_l says how strongly l judges by the
+taste: near 0 for somebody who answers at random or by habit alone, below 0 for one who judges against it. An outcome
+is 1, 0, or 1/2 for a tie. Penalties: ridge |w|^2 / 2, HABIT_RIDGE |v|^2 / 2, ((s_l - 1) / TRUST_SPREAD)^2 / 2.
+
+Answers show only the products of s and w. The scale is fixed by
+
+    sum n_l s_l^2 = sum n_l s_l        (n_l answers of listener l, over s_l > 0)
+
+that is, an answer judged by the taste comes on average of a trust of 1. Who judges by no taste takes no part in that,
+so w is as strong as in those who do; s is 1 where there is one listener.
 """
 
 from dataclasses import dataclass
@@ -20,7 +27,8 @@ HABITS = ("order", "length", "loudness")
 HABIT_RIDGE = 0.3
 TRUST_SPREAD = 0.5
 MOST_TRUST = 3.0
-_ROUNDS = 4  # of taste and habits, then trust
+_ROUNDS = 10  # of taste and habits, then trust, at the most
+_TRUST_SETTLED = 1e-2
 _NEWTON_STEPS = 25  # the ridged problem is convex; it settles in under ten
 _SETTLED = 1e-8
 
@@ -65,7 +73,7 @@ class Fit(NamedTuple):
     def logits(self, data: Comparisons) -> Float[np.ndarray, " n"]:
         """Log odds of the first, with everything that the model knows."""
         by_habit = np.einsum("nh,nh->n", data.z, self.habits[data.listener])
-        return np.asarray(self.trust[data.listener] * self.reward_logits(data.x) + by_habit)
+        return np.asarray(np.maximum(self.trust, 0.0)[data.listener] * self.reward_logits(data.x) + by_habit)
 
 
 def fit(data: Comparisons, *, ridge: float, n_listeners: int) -> Fit:
@@ -77,13 +85,16 @@ def fit(data: Comparisons, *, ridge: float, n_listeners: int) -> Fit:
     habits = columns.reshape(len(data), n_listeners * n_habits)
     penalty = np.concatenate([np.full(n_features, ridge), np.full(habits.shape[1], HABIT_RIDGE)])
     w = np.zeros(n_features + habits.shape[1])
-    for _ in range(_ROUNDS if n_listeners > 1 else 1):
-        design = np.hstack([trust[data.listener, None] * data.x, habits])
+    for _ in range(_ROUNDS):
+        design = np.hstack([np.maximum(trust, 0.0)[data.listener, None] * data.x, habits])
         w = ridged_logistic(design, data.outcome, penalty=penalty, weight=data.weight, start=w)
         found = Fit(w[:n_features], w[n_features:].reshape(n_listeners, n_habits), trust)
-        if n_listeners > 1:
-            trust = _trust(data, found)
-    return Fit(found.taste, found.habits, trust)
+        if n_listeners == 1:
+            break
+        before, trust = trust, _scaled(_trust(data, found), data)
+        if np.abs(trust - before).max() < _TRUST_SETTLED:
+            break
+    return found
 
 
 def ridged_logistic(
@@ -149,5 +160,11 @@ def _trust(data: Comparisons, found: Fit) -> Float[np.ndarray, " listeners"]:
             weight=data.weight[mine],
             offset=by_habit[mine] + by_taste[mine],  # so that the weight is s - 1, which the penalty draws to 0
         )
-        trust[listener] = np.clip(1.0 + shift[0], 0.0, MOST_TRUST)
+        trust[listener] = np.clip(1.0 + shift[0], -MOST_TRUST, MOST_TRUST)
     return trust
+
+
+def _scaled(trust: Float[np.ndarray, " listeners"], data: Comparisons) -> Float[np.ndarray, " listeners"]:
+    """Trust in the scale of the module's docstring; all 1 where nobody is trusted."""
+    share = np.bincount(data.listener, data.weight, minlength=len(trust)) * np.maximum(trust, 0.0)
+    return trust * share.sum() / (share @ trust) if share.any() else np.ones(len(trust))

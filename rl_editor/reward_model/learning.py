@@ -1,7 +1,7 @@
 """From answers to a learned reward, or to the reason why there is none.
 
-A model is learned only from enough judgements, and used only if it predicts held-out judgements better than a coin:
-answers by chance, or by habits such as "the longer one", leave no reward behind.
+A model is learned only from enough judgements, and used only if answers without a taste would hardly look so much like
+one: answers by chance, or by habits such as "the longer one", leave no reward behind.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Learned:
         """Numbers, for trackers."""
         numbers = {"judgements": self.n_judgements, "learned": float(self.status == "learned")}
         if self.trial is not None:
-            names = ("accuracy", "low", "high", "calibration_error", "slope")
+            names = ("accuracy", "low", "high", "calibration_error", "slope", "by_chance")
             numbers |= {f"held_out/{name}": float(getattr(self.trial, name)) for name in names}
             numbers["held_out/n"] = float(self.trial.n)
         if self.model is not None:
@@ -83,7 +83,8 @@ def learn(collected: Sequence[Preferences], config: RewardModelConfig, generator
         return Learned("too few", f"{total:g} judgements are too few to hold some out; judge more pairs", total)
     said = f"predicts {_share(trial.accuracy)} ({_share(trial.low)} to {_share(trial.high)}) of held-out judgements"
     if not trial.beats_chance:
-        return Learned("no taste", f"{said}, which is no better than a coin: no reward is learned", total, trial=trial)
+        doubt = f"as answers without a taste would in {_share(trial.by_chance)} of cases"
+        return Learned("no taste", f"{said}, {doubt}: no reward is learned", total, trial=trial)
     model = RewardModel(n_members=config.n_members, doubt=config.doubt)
     model.fit(found, generator)
     model.calibrate(float(np.clip(trial.slope, LEAST_SLOPE, MOST_SLOPE)))

@@ -43,8 +43,8 @@ class Preference(NamedTuple):
     """One comparison of two edits, each given by its summary.
 
     ``first_preferred`` is None for a tie. ``louder_db`` is by how much the first was louder as heard. Comparisons of
-    one ``group`` (a song) never are on both sides of a split. A comparison without an order, as of two ratings, is not
-    ``ordered``.
+    one ``group`` (a song, or a pair of edits) never are on both sides of a split. A comparison without an order, as of
+    two ratings, is not ``ordered``.
     """
 
     first: Float[np.ndarray, " summary"]
@@ -85,6 +85,7 @@ class RewardModel:
     def __init__(self, *, n_members: int = 5, doubt: float = 1.0, ridge: float | None = None) -> None:
         self.n_members, self.doubt, self.ridge = n_members, doubt, ridge
         self._fitted: _Fitted | None = None
+        self._placed: tuple[_Fitted, torch.device, _Linear] | None = None  # what was scored with last
 
     def fit(
         self, preferences: Sequence[Preference], generator: np.random.Generator, *, least: int = MIN_JUDGEMENTS
@@ -127,14 +128,21 @@ class RewardModel:
         return found
 
     def score(self, summaries: Float[Tensor, "edits summary"]) -> Scores:
-        """How likely each edit is preferred to the average judged one."""
-        known = self._known()
-        offset, matrix = _as_linear(np.vstack([known.taste, known.members]), known.scale)
+        """How likely each edit is preferred to the average judged one; nothing is read back from a device."""
+        offset, matrix = self._linear_on(summaries.device)
         x = torch.cat([summaries[:, _COLUMNS], summaries[:, _LENGTH, None].clamp(min=_MIN_SHARE).log()], dim=1)
-        utilities = x.double() @ matrix.to(summaries.device) + offset.to(summaries.device)
+        utilities = x.double() @ matrix + offset
         mean, spread = utilities[:, 0], utilities[:, 1:].std(1, unbiased=False)
         bound = mean - self.doubt * spread
         return Scores(mean.sigmoid().to(summaries), bound.sigmoid().to(summaries))
+
+    def _linear_on(self, device: torch.device) -> "_Linear":
+        """Utilities of the mean and of every member as one matrix, copied to a device once."""
+        known = self._known()
+        if self._placed is None or self._placed[0] is not known or self._placed[1] != device:
+            linear = _as_linear(np.vstack([known.taste, known.members]), known.scale)
+            self._placed = known, device, _Linear(*(part.to(device) for part in linear))
+        return self._placed[2]
 
     def __call__(self, summaries: Float[Tensor, "edits summary"]) -> Float[Tensor, " edits"]:
         """The lower confidence bound: the learned reward."""
@@ -142,8 +150,12 @@ class RewardModel:
 
     def predict(self, preferences: Sequence[Preference]) -> Float[np.ndarray, " n"]:
         """Chance that the first edit is preferred, by taste alone: no order, length or loudness."""
+        return sigmoid(self.better_by(preferences))
+
+    def better_by(self, preferences: Sequence[Preference]) -> Float[np.ndarray, " n"]:
+        """Utility of the first edit less that of the second: log odds, by taste alone, of a listener of trust 1."""
         known = self._known()
-        return sigmoid(_comparisons(preferences, known.scale).x @ known.taste)
+        return np.asarray(_comparisons(preferences, known.scale).x @ known.taste)
 
     @property
     def weights(self) -> dict[str, tuple[float, float]]:
@@ -256,6 +268,11 @@ def feature_differences(
     """Standardised features of the first less those of the second, less what length explains."""
     scale = _scale(first, second)
     return np.asarray(_features(first, scale) - _features(second, scale))
+
+
+def comparisons_of(preferences: Sequence[Preference]) -> Comparisons:
+    """As numbers, standardised; listeners in order of their names."""
+    return _comparisons(preferences, _scale(*_sides(preferences)))
 
 
 def _resampled(groups: Sequence[str], n: int, generator: np.random.Generator) -> list[Int[np.ndarray, " chosen"]]:

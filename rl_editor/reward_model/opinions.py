@@ -3,6 +3,9 @@
 A judgement of a pair counts once, a tie as half a win for each; "can't tell" says nothing, and anchors only tell of the
 listener. Ratings by one listener of edits of one song become comparisons of every two that differ; each counts
 1 / (ratings - 1), so that n ratings weigh about as much as n / 2 judgements.
+
+What is held out or resampled only as a whole (``Preference.group``) is a song; of fewer than ``FEW_SONGS``, a pair of
+edits, whoever judged it and however often. What is learned then holds for other pairs of these songs.
 """
 
 from collections import defaultdict
@@ -18,6 +21,8 @@ from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model.model import Preference
 
+FEW_SONGS = 8  # below, songs are too few to tell a taste from a coin
+
 
 def opinions(collected: Iterable[Preferences]) -> list[Preference]:
     """Every comparison that the answers hold, judgements before ratings within each set.
@@ -28,7 +33,13 @@ def opinions(collected: Iterable[Preferences]) -> list[Preference]:
     found = []
     for each in collected:
         found += judged(each) + rated(each)
-    return found
+    return found if len({p.group for p in found}) >= FEW_SONGS else [p._replace(group=_pair(p)) for p in found]
+
+
+def _pair(preference: Preference) -> str:
+    """The two edits, in either order; for ratings, which compare an edit with several, the song."""
+    sides = sorted(side.tobytes().hex() for side in (preference.first, preference.second))
+    return " ".join([preference.group, *sides]) if preference.ordered else preference.group
 
 
 def judged(collected: Preferences) -> list[Preference]:

@@ -1,9 +1,14 @@
 """How well a reward model predicts judgements that took no part in its fit.
 
-Songs are dealt into folds; each fold's judgements are predicted by a model fitted on the others, ridge included. A
-prediction is right where the edit of the higher utility was chosen; ties and ratings take no part. Taste alone
-predicts: order, length and loudness are left out, so a listener of habits is not predicted. Intervals are percentiles
-over songs drawn with replacement (over judgements where there are fewer than ``FEW_SONGS``).
+Songs, or pairs where songs are few (``opinions``), are dealt into folds; each fold's judgements are predicted by a
+model fitted on the others, ridge included. A prediction is right where the edit of the higher utility was chosen; ties
+and ratings take no part. Taste alone predicts: order, length and loudness are left out, so a listener of habits is not
+predicted. Intervals are percentiles over songs drawn with replacement. They say how well the accuracy is known where
+there is a taste; whether there is one, ``chance`` says.
+
+With u the difference of utilities and s the trust in the listener, both of the fit that did not see the answer, the
+chance of the first is sigmoid(|s| u), and in the accuracy an answer counts |s|. So who answers by chance or by habit
+neither lowers the accuracy nor makes the reward look too sure of itself; who judges against the taste does both.
 """
 
 from collections.abc import Sequence
@@ -13,13 +18,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rl_editor.reward_model.bradley_terry import ridged_logistic
+from rl_editor.reward_model.bradley_terry import ridged_logistic, sigmoid
+from rl_editor.reward_model.chance import chance_without_taste
 from rl_editor.reward_model.model import FOLDS, Preference, RewardModel, folds_of, groups_of
 
-FEW_SONGS = 8
 DRAWS = 1000
 LEVEL = 0.95
+ERROR = 0.025  # of sessions without a taste one is found in
 BINS = 5
+_EPSILON = 1e-9
 
 
 class Reliability(NamedTuple):
@@ -36,12 +43,13 @@ class Trial:
 
     Attributes:
         n: how many were predicted.
-        accuracy: share predicted right.
+        accuracy: share predicted right, answers weighted by the trust in their listeners.
         low: lower end of its interval.
         high: upper end.
         calibration_error: mean gap between chance and outcome, weighted by the bins' sizes.
         slope: by which utilities must be multiplied to be calibrated.
         reliability: the bins.
+        by_chance: how likely answers without a taste look as much like one (``chance``).
     """
 
     n: int
@@ -51,38 +59,45 @@ class Trial:
     calibration_error: float
     slope: float
     reliability: tuple[Reliability, ...]
+    by_chance: float
 
     @property
     def beats_chance(self) -> bool:
-        """The whole interval is above a coin's."""
-        return self.low > 0.5
+        """There is a taste, and held-out judgements are predicted by it."""
+        return self.by_chance <= ERROR and self.accuracy > 0.5
 
 
 def held_out_trial(preferences: Sequence[Preference], generator: np.random.Generator) -> Trial | None:
-    """Predict every judgement from those of other songs; None where too few are left to learn from.
+    """Predict every judgement from those of other groups; None where too few are left to learn from.
+
+    Of n groups, 2 / 2^n must be no more than ``ERROR``, or no answers could show a taste.
 
     Args:
         preferences: judgements and ratings.
         generator: draws the interval.
     """
     groups = groups_of(preferences)
-    few = len(set(groups)) < FEW_SONGS
-    folds = folds_of([str(i) for i in range(len(preferences))] if few else groups)
-    chances = np.full(len(preferences), np.nan)
+    if 2.0 / 2.0 ** len(set(groups)) > ERROR:
+        return None
+    folds = folds_of(groups)
+    better_by, trust = np.zeros(len(preferences)), np.ones(len(preferences))
     for fold in range(FOLDS):
         rest = [p for p, f in zip(preferences, folds, strict=True) if f != fold]
-        held = np.flatnonzero(folds == fold)
-        if not rest or not len(held):
+        held = [p for p, f in zip(preferences, folds, strict=True) if f == fold]
+        if not rest or not held:
             return None
         model = RewardModel(n_members=1)
         model.fit(rest, np.random.default_rng(fold), least=1)
-        chances[held] = model.predict([p for p, f in zip(preferences, folds, strict=True) if f == fold])
+        better_by[folds == fold] = model.better_by(held)
+        heard = model.habits
+        trust[folds == fold] = [abs(heard[p.listener].trust) if p.listener in heard else 1.0 for p in held]
     said = np.array([p.ordered and p.first_preferred is not None for p in preferences])
     if not said.any():
         return None
     outcome = np.array([bool(p.first_preferred) for p in preferences])[said]
-    units = np.arange(said.sum()) if few else np.unique(np.array(groups)[said], return_inverse=True)[1]
-    return _trial(chances[said], outcome, units, generator)
+    units = np.unique(np.array(groups)[said], return_inverse=True)[1]
+    by_chance = chance_without_taste(preferences, generator.spawn(1)[0])
+    return _trial(better_by[said], trust[said], outcome, units, by_chance, generator)
 
 
 def noise_ceiling(consistency: float) -> float:
@@ -94,20 +109,23 @@ def noise_ceiling(consistency: float) -> float:
 
 
 def _trial(
-    chance: Float[np.ndarray, " n"],
+    better_by: Float[np.ndarray, " n"],
+    trust: Float[np.ndarray, " n"],
     outcome: Bool[np.ndarray, " n"],
     units: np.ndarray,
+    by_chance: float,
     generator: np.random.Generator,
 ) -> Trial:
-    right = np.where(chance == 0.5, 0.5, ((chance > 0.5) == outcome).astype(float))
-    per_unit = np.stack([np.bincount(units, right), np.bincount(units)], axis=1)
+    right = np.where(better_by == 0.0, 0.5, ((better_by > 0.0) == outcome).astype(float))
+    per_unit = np.stack([np.bincount(units, trust * right), np.bincount(units, trust)], axis=1)
     draws = per_unit[generator.integers(len(per_unit), size=(DRAWS, len(per_unit)))].sum(axis=1)
-    low, high = np.quantile(draws[:, 0] / draws[:, 1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    logits = np.log(chance) - np.log1p(-chance)
-    slope = ridged_logistic(logits[:, None], outcome.astype(float), penalty=np.array([1.0]))[0] if logits.any() else 0.0
-    bins = _reliability(chance, outcome)
+    low, high = np.quantile(draws[:, 0] / np.maximum(draws[:, 1], _EPSILON), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    accuracy = float(trust @ right / trust.sum())
+    logits = trust * better_by
+    slope = ridged_logistic(logits[:, None], outcome.astype(float), penalty=np.array([1.0]))[0]
+    bins = _reliability(sigmoid(logits), outcome)
     error = sum(abs(b.predicted - b.chosen) * b.n for b in bins) / len(outcome)
-    return Trial(len(outcome), float(right.mean()), float(low), float(high), float(error), float(slope), bins)
+    return Trial(len(outcome), accuracy, float(low), float(high), float(error), float(slope), bins, by_chance)
 
 
 def _reliability(chance: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> tuple[Reliability, ...]:
