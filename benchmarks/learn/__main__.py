@@ -1,6 +1,7 @@
 """Train on a few songs, judge on others: tables per editor, with the ceiling and the baselines.
 
-    python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo] [--ablate] [--csv ROWS]
+    python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo] [--ablate]
+                               [--start WEIGHTS] [--csv ROWS]
 
 FOLDER holds recordings; songs are composed without it. Settings are those of ``params.yaml``.
 """
@@ -24,6 +25,7 @@ from rl_editor.executor import run_tracks
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 PPO_STEPS = 300_000
 PLAIN = Way("as it is", {})
+STARTED = {"bc": {"learning_rate": 3e-4}}  # small steps keep what is known already
 ABLATIONS = (
     PLAIN,
     Way("no blocks and sections", {}, ("block_", "bar_block_", "section_", "strength")),
@@ -51,13 +53,14 @@ def main(
     train: Annotated[int, typer.Option(help="Pairs that teach or choose", min=3)] = 40,
     ppo: Annotated[bool, typer.Option(help="Refine with PPO as well")] = True,
     ablate: Annotated[bool, typer.Option("--ablate", help="Compare ways to learn, without PPO")] = False,
+    start: Annotated[Path | None, typer.Option(help="Begin with weights of benchmarks.learn.pretraining")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write all rows here")] = None,
 ) -> None:
     """Measure what is learned."""
     chosen = known(editors.split(","), ALL, "editor")
     base = settings()
     heard = songs_of(folder, base, n_songs=songs)
-    ways = ABLATIONS if ablate else (PLAIN,)
+    ways = ABLATIONS if ablate else (PLAIN,) if start is None else (Way("started", STARTED, start=start),)
     jobs = [
         Job(editor, seed, way, train, ppo and not ablate) for way in ways for editor in chosen for seed in range(seeds)
     ]

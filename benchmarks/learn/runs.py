@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -12,6 +13,9 @@ import pandas as pd
 
 from benchmarks.editing import Song, demonstration, split_names
 from benchmarks.learn.editors import ALL
+from benchmarks.learn.pretraining import started_agent
+from rl_editor import behavioral_cloning
+from rl_editor.agent import Agent
 from rl_editor.behavioral_cloning import train_bc
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
@@ -32,6 +36,7 @@ class Way:
     name: str
     settings: Mapping[str, Mapping[str, Any]]
     silenced: tuple[str, ...] = ()  # beginnings of STRUCTURE_NAMES
+    start: Path | None = None  # weights of ``pretraining`` to begin with
 
     def config(self, base: Config, *, seed: int) -> Config:
         """The settings."""
@@ -60,7 +65,7 @@ def run(job: Job, *, songs: Sequence[Song], base: Config) -> pd.DataFrame:
     known = [song for song in songs if song.name in split]
     demonstrations = [demonstration(s, editor, config, seed=0, split=split[s.name]) for s in known]
     again = {s.name: demonstration(s, editor, config, seed=1, split=split[s.name]).edit for s in known}
-    with silenced(job.way.silenced):
+    with silenced(job.way.silenced), starting_from(job.way.start):
         plans = _learned(demonstrations, config, with_ppo=job.with_ppo)
         rows = evaluate_plans({**plans, AGAIN: _recalled(again)}, demonstrations, config, seed=job.seed).rows
     return rows.assign(editor=job.editor, seed=job.seed, way=job.way.name)
@@ -78,6 +83,14 @@ def silenced(beginnings: Sequence[str]) -> Iterator[None]:
         return whole._replace(columns=values)
 
     with mock.patch.object(representation, "structure", without):
+        yield
+
+
+@contextmanager
+def starting_from(weights: Path | None) -> Iterator[None]:
+    """Let cloning begin with the weights of a policy that has seen many editors."""
+    agent = Agent if weights is None else started_agent(weights)
+    with mock.patch.object(behavioral_cloning, "Agent", agent):
         yield
 
 

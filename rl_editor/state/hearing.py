@@ -16,6 +16,8 @@ HEARD = re.compile(r"(mfcc_[1-9]\d*|chroma_[A-G]#?|contrast_\d+)")  # mfcc_0 is 
 MOST_DEVIATIONS = 4.0  # a silent intro must not be all that is heard
 DEVIATION_FLOOR = 1e-6
 _LEVEL_FLOOR = 1e-4  # -80 dB
+_NORMAL_DEVIATION = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
+_LEAST_SPREAD = 0.35  # of the standard deviation: most of a song may be level
 
 
 def heard(features: BeatFeatures) -> Float[np.ndarray, "beats columns"]:
@@ -28,10 +30,13 @@ def heard(features: BeatFeatures) -> Float[np.ndarray, "beats columns"]:
 
 
 def within_track(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
-    """Standard scores per column, at most 4 from the mean; 0 where a column does not vary."""
-    centred = values - values.mean(axis=0)
-    deviation = centred.std(axis=0)
-    scores = np.where(deviation > DEVIATION_FLOOR, centred / np.maximum(deviation, DEVIATION_FLOOR), 0.0)
+    """Standard scores per column by median and median deviation, at most 4 from the median.
+
+    Mean and deviation would let a silent intro flatten what verse and chorus differ by. 0 where a column does not vary.
+    """
+    centred = values - np.median(values, axis=0)
+    spread = np.maximum(_NORMAL_DEVIATION * np.median(np.abs(centred), axis=0), _LEAST_SPREAD * values.std(axis=0))
+    scores = np.where(spread > DEVIATION_FLOOR, centred / np.maximum(spread, DEVIATION_FLOOR), 0.0)
     return np.asarray(np.clip(scores, -MOST_DEVIATIONS, MOST_DEVIATIONS))
 
 
@@ -71,12 +76,15 @@ def novelty(columns: Float[np.ndarray, "n columns"], *, span: int) -> Float[np.n
     return np.asarray(curve / max(float(curve.max()), DEVIATION_FLOOR))
 
 
-def section_bounds(curve: Float[np.ndarray, " bounds"], *, shortest: int) -> Int[np.ndarray, " cuts"]:
-    """Indices where sections start, and the end: the highest peaks of novelty at least ``shortest`` apart."""
+def section_bounds(curve: Float[np.ndarray, " bounds"], *, shortest: int, least: float) -> Int[np.ndarray, " cuts"]:
+    """Indices where sections start, and the end: the highest peaks of novelty at least ``shortest`` apart.
+
+    Peaks count from the share ``least`` of the highest on.
+    """
     n = len(curve) - 1
     free = np.ones(n + 1, bool)
     cuts = [0, n]
-    threshold = float(curve.mean() + 0.5 * curve.std())
+    threshold = least * float(curve.max())
     for at in np.argsort(-curve, kind="stable"):
         if curve[at] <= threshold:
             break

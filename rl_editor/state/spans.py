@@ -45,10 +45,17 @@ _PLACE_NAMES = (
     "units_left",  # from this one to the end of the span
 )
 _WAYS = ("block", "bar_block", "section")  # to divide a song: from the first unit, from the first whole one, by texture
-SPAN_NAMES = _STRENGTH_NAMES + tuple(f"{way}_{name}" for way in _WAYS for name in _STRENGTH_NAMES + _PLACE_NAMES)
+_SPAN_NAMES = _STRENGTH_NAMES + _PLACE_NAMES
+_PHRASE_NAMES = ("strength", "strength_rank", "earlier_likeness", "later_likeness", "units_before", "units_left")
+SPAN_NAMES = (
+    *_STRENGTH_NAMES,
+    *(f"{way}_{name}" for way in _WAYS for name in _SPAN_NAMES),
+    *(f"phrase_{name}" for name in _PHRASE_NAMES),  # blocks counted from the start of each section
+)
 _TEXTURE_WEIGHTS = {"level": 2.0, "onset": 1.5, "centroid": 1.0}  # beside cepstral columns of weight 1/2
 _CEPSTRUM = tuple(f"mfcc_{i}" for i in range(1, 13))
 _OCTAVES = 5.0  # 32 units
+_LEAST_CHANGE = 0.25  # of the largest change of texture in the song, from which a section starts
 
 
 class _Force(NamedTuple):
@@ -79,16 +86,23 @@ def span_columns(
     texture, sound = _texture(force, features, units), unit_rows(_pooled(heard, units))
     seconds, unit = np.diff(units.times_s), np.arange(units.n_units)
     lead_in = int(np.argmin(units.partial))  # 0 where every unit is partial
-    cuts = section_bounds(novelty(texture, span=block), shortest=block)
-    members = (
-        unit // block,
-        np.maximum(unit - lead_in, 0) // block,
-        np.searchsorted(cuts, unit, "right") - 1,
-    )
+    section = _sections(texture, block=block)
+    members = (unit // block, np.maximum(unit - lead_in, 0) // block, section)
     columns = [_strengths(force, unit, seconds)]
-    for member in members:
-        columns += [_strengths(force, member, seconds), _places(sound, member)]
+    columns += [_of_spans(force, sound, member, seconds) for member in members]
+    phrases = _of_spans(force, sound, _phrases(section, block=block), seconds)
+    columns.append(phrases[:, [_SPAN_NAMES.index(name) for name in _PHRASE_NAMES]])
     return np.concatenate(columns, axis=1)
+
+
+def _of_spans(
+    force: _Force,
+    sound: Float[np.ndarray, "units columns"],
+    member: Int[np.ndarray, " units"],
+    seconds: Float[np.ndarray, " units"],
+) -> Float[np.ndarray, "units span_columns"]:
+    """``_SPAN_NAMES``."""
+    return np.concatenate([_strengths(force, member, seconds), _places(sound, member)], axis=1)
 
 
 def _force(features: BeatFeatures, units: UnitGrid) -> _Force:
@@ -103,6 +117,23 @@ def _texture(force: _Force, features: BeatFeatures, units: UnitGrid) -> Float[np
     chosen = [features.names.index(name) for name in _CEPSTRUM if name in features.names]
     cepstrum = within_track(_pooled(features.values[:, chosen], units))
     return np.column_stack([*loud, *(0.5 * cepstrum.T)])
+
+
+def _sections(texture: Float[np.ndarray, "units columns"], *, block: int) -> Int[np.ndarray, " units"]:
+    """The section of every unit: where texture changes at once and for long, from unit to unit and from block to block.
+
+    The geometric mean of both changes: noise is no lasting one, and a slow rise starts nowhere.
+    """
+    curve = np.sqrt(novelty(texture, span=1) * novelty(texture, span=block))
+    cuts = section_bounds(curve, shortest=block, least=_LEAST_CHANGE)
+    return np.searchsorted(cuts, np.arange(len(texture)), "right") - 1
+
+
+def _phrases(section: Int[np.ndarray, " units"], *, block: int) -> Int[np.ndarray, " units"]:
+    """Blocks counted from the start of each section; what remains of it is one of its own."""
+    place = np.arange(len(section)) - np.searchsorted(section, section)
+    starts = place % block == 0
+    return np.cumsum(starts) - 1
 
 
 def _strengths(
