@@ -5,6 +5,7 @@ Conventions: samples are float32 in [-1, 1] nominally (peaks may pass 1.0 in flo
 is centred on sample ``t * hop_length`` with zeros beyond the ends, as in librosa's ``center=True``.
 Reading: libsndfile; what it cannot read goes to ffmpeg on the PATH, then to PyAV where it is installed. All three
 stream, so that memory holds the result and a small block. Writing: libsndfile by extension; .m4a through ffmpeg.
+Channels are in WAVE's order whatever the file's (``speakers``).
 
 Sources: librosa 0.11 ``stft``/``melspectrogram``/``power_to_db`` (what the numbers equal); Sun/NeXT .au header.
 """
@@ -35,6 +36,7 @@ from rl_editor.config import AudioConfig
 from rl_editor.edits import SourceInfo
 from rl_editor.errors import AudioFileError
 from rl_editor.files import file_sha256, replacing
+from rl_editor.speakers import from_file_order, means_other_places, places_of, set_places, to_file_order
 
 LIBSNDFILE_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"}
@@ -178,35 +180,51 @@ def read_tags(path: str | Path) -> dict[str, str]:
     return {name: found[name] for name in TAGS if found.get(name)}
 
 
+def read_places(path: str | Path) -> tuple[int, ...]:
+    """Which loudspeaker each channel is for, as ``speakers`` numbers them; none where nobody says."""
+    path = Path(path)
+    try:
+        with sf.SoundFile(str(path)) as file:
+            return places_of(file)
+    except sf.LibsndfileError:
+        return _places_by_ffmpeg(path)
+
+
 def save_audio(
-    path: str | Path, samples: Samples, *, subtype: str | None = None, tags: Mapping[str, str] | None = None
+    path: str | Path,
+    samples: Samples,
+    *,
+    subtype: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    places: tuple[int, ...] = (),
 ) -> None:
     """Write a file in the format of its extension, in blocks, whole or not at all.
 
     ``subtype`` is libsndfile's (PCM_16, PCM_24, FLOAT, VORBIS ...); None takes 24 bits where the format has them.
-    Integer subtypes clip at full scale. ``tags`` are as ``read_tags`` gives them.
+    Integer subtypes clip at full scale. ``tags`` are as ``read_tags`` gives them, ``places`` as ``read_places`` does.
 
     Raises:
-        AudioFileError: the format is unknown or does not take this subtype, rate or channel count; the disk is full.
+        AudioFileError: the format is unknown or does not take this subtype, rate, channel count or places; the disk
+            is full.
     """
     path = Path(path)
     if path.suffix.lower() in FFMPEG_SUFFIXES:
-        _save_with_ffmpeg(path, samples, tags or {})
+        _save_with_ffmpeg(path, samples, tags or {}, places)
         return
     rate, channels = samples.sample_rate, samples.channels
-    with open_output(path, sample_rate=rate, channels=channels, subtype=subtype, tags=tags) as file:
+    with open_output(path, sample_rate=rate, channels=channels, subtype=subtype, tags=tags, places=places) as file:
         write_frames(file, samples.data, path)
 
 
 def write_frames(file: Any, data: Shaped[np.ndarray, "frames channels"], path: Path) -> None:
-    """Write to what ``open_output`` gave, in blocks.
+    """Write channels in WAVE's order to what ``open_output`` gave, in blocks.
 
     Raises:
         AudioFileError: the disk takes no more.
     """
     try:
         for start in range(0, len(data), BLOCK_FRAMES):
-            file.write(data[start : start + BLOCK_FRAMES])
+            file.write(to_file_order(data[start : start + BLOCK_FRAMES], file.subtype))
     except sf.LibsndfileError as error:
         raise AudioFileError(f"{path}: writing fails ({error}); is the disk full?") from None
 
@@ -367,7 +385,7 @@ def _libsndfile_blocks(path: Path, info: AudioInfo) -> Iterator[Samples]:
         with sf.SoundFile(str(path)) as file:
             while len(data := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
                 frames += len(data)
-                yield Samples(data, info.sample_rate)
+                yield Samples(from_file_order(data, info.subtype), info.sample_rate)
     except sf.LibsndfileError as error:
         if info.format in _LOSSY:
             raise AudioFileError(f"{path}: decoding stops after {frames} frames: {error}; export it again") from None
@@ -461,7 +479,7 @@ def _mix(data: Float32[np.ndarray, "frames channels"]) -> Float32[np.ndarray, " 
 class open_output:
     """Context manager that gives a ``soundfile.SoundFile`` to write to; the file appears when the block ends well.
 
-    Write at most ``BLOCK_FRAMES`` frames at a time. The format is that of the extension.
+    Write with ``write_frames``. The format is that of the extension.
     """
 
     def __init__(
@@ -472,8 +490,9 @@ class open_output:
         channels: int,
         subtype: str | None = None,
         tags: Mapping[str, str] | None = None,
+        places: tuple[int, ...] = (),
     ) -> None:
-        self._path, self._tags = Path(path), dict(tags or {})
+        self._path, self._tags, self._places = Path(path), dict(tags or {}), places
         suffix = self._path.suffix.lower()
         self._format = _FORMATS.get(suffix, suffix.lstrip(".").upper())
         self._subtype = subtype or _DEFAULT_SUBTYPES.get(suffix)
@@ -483,6 +502,13 @@ class open_output:
                 f"{path}: cannot write {suffix or 'a file without extension'} with subtype {self._subtype}; "
                 f"extensions that can be written: {', '.join(sorted(_DEFAULT_SUBTYPES))}, and .m4a with ffmpeg"
             )
+        if means_other_places(str(self._subtype), places):
+            raise AudioFileError(
+                f"{path}: {suffix} means other loudspeakers by {channels} channels than this audio is for; choose "
+                "another extension"
+            )
+        if self._format == "WAV" and places and sf.check_format("WAVEX", self._subtype):
+            self._format = "WAVEX"  # plain WAV has no room for them
 
     def __enter__(self) -> Any:
         self._replacing = replacing(self._path)
@@ -499,6 +525,8 @@ class open_output:
             self._replacing.__exit__(AudioFileError, fault, None)
             raise fault from None
         _leave_out_peak_chunk(self._file)
+        if self._places:
+            set_places(self._file, self._places)
         for name, value in self._tags.items():
             with contextlib.suppress(sf.LibsndfileError):  # W64 and some others have no place for it
                 setattr(self._file, name, value)
@@ -526,13 +554,27 @@ def _tags_by_ffmpeg(path: Path) -> dict[str, str]:
     return found | ({"tracknumber": found["track"]} if "track" in found else {})
 
 
-def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str]) -> None:
+def _places_by_ffmpeg(path: Path) -> tuple[int, ...]:
+    """The places that ffmpeg writes into a WAV; none where it is not there or cannot read the file."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return ()
+    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
+        moment = Path(folder) / "moment.wav"
+        command = [program, "-v", "error", "-nostdin", "-t", "0.1", "-i", str(path), "-vn", str(moment)]
+        subprocess.run(command, capture_output=True, check=False)
+        with contextlib.suppress(sf.LibsndfileError), sf.SoundFile(str(moment)) as file:
+            return places_of(file)
+    return ()
+
+
+def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], places: tuple[int, ...]) -> None:
     program = shutil.which("ffmpeg")
     if program is None:
         raise AudioFileError(f"{path}: {path.suffix} is written by ffmpeg, which is not on the PATH; save as .flac")
     with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
         wav = Path(folder) / "audio.wav"
-        save_audio(wav, samples, subtype="FLOAT")
+        save_audio(wav, samples, subtype="FLOAT", places=places)
         named = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
         metadata = [part for name, value in named.items() for part in ("-metadata", f"{name}={value}")]
         command = [program, "-v", "error", "-nostdin", "-y", "-i", str(wav), *metadata]

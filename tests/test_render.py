@@ -306,6 +306,8 @@ def test_a_full_disk_is_named(tmp_path):
 
 
 class _FullDisk:
+    subtype = "PCM_16"
+
     def write(self, _):
         raise sf.LibsndfileError(2)
 

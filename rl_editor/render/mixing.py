@@ -25,7 +25,16 @@ from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.render.sources import Source, check_source, open_source
-from rl_editor.utils import FFMPEG_SUFFIXES, Samples, load_audio, open_output, read_tags, save_audio, write_frames
+from rl_editor.utils import (
+    FFMPEG_SUFFIXES,
+    Samples,
+    load_audio,
+    open_output,
+    read_places,
+    read_tags,
+    save_audio,
+    write_frames,
+)
 
 _FORMATS = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
 _RESAMPLER_MARGIN_FRAMES = 64  # read beyond a resampled span, so that its ends do not ring
@@ -43,24 +52,27 @@ def render_samples(edit: EditList, samples: Samples, config: Config) -> Samples:
 
 
 def render_file(edit: EditList, source: Path, output: Path, config: Config) -> None:
-    """Write the audio of an edit list in the format of ``output``'s extension; rate, channels, depth and tags stay.
+    """Write the audio of an edit list in the format of ``output``'s extension; rate, depth, channels and tags stay.
 
     Raises:
         EditListError: the edit list plays nothing, or was made for another recording.
         AudioFileError: the source cannot be read, or the output's format not written.
     """
+    tags, places = read_tags(source), read_places(source)
     if output.suffix.lower() in FFMPEG_SUFFIXES:
         with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
             plain = Path(folder) / "rendered.wav"
             render_file(edit, source, plain, config)
-            save_audio(output, load_audio(plain), tags=read_tags(source))
+            save_audio(output, load_audio(plain), tags=tags, places=places)
         return
     with open_source(source) as recording:
         _check_plays(edit)
         check_source(edit, recording)
         subtype = _output_subtype(output, recording.sample_type.subtype)
         rate, channels = recording.sample_rate, recording.channels
-        with open_output(output, sample_rate=rate, channels=channels, subtype=subtype, tags=read_tags(source)) as file:
+        with open_output(
+            output, sample_rate=rate, channels=channels, subtype=subtype, tags=tags, places=places
+        ) as file:
             for block in _render(edit, recording, block_s=config.render.block_s):
                 write_frames(file, block, output)
 
