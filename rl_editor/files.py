@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rl_editor.errors import ConfigError
+
 _HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -34,6 +36,24 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON with sorted keys and a trailing newline; NaN is refused."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Refuse what is a folder, or lies where no file can be made; folders that are missing are made.
+
+    Raises:
+        ConfigError: named with the option that gave the path.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir():
+        fault = "is a folder, a file is needed"
+    elif not above.is_dir():
+        fault = f"cannot be written: {above} is no folder"
+    elif not os.access(above, os.W_OK):
+        fault = f"cannot be written: {above} takes no files"
+    else:
+        return
+    raise ConfigError(f"{path}: {option} {fault}; name another file")
 
 
 def file_sha256(path: str | Path) -> str:

@@ -14,6 +14,7 @@ from rl_editor.files import write_text
 from rl_editor.publishing import page_templates
 from rl_editor.utils import Samples, save_audio
 
+PAGE = "index.html"
 _SILENCE_S, _FADE_S = 0.6, 0.02
 
 
@@ -39,8 +40,8 @@ def write_preview(found: Audition, folder: Path, *, seconds: float) -> list[Path
         everything = Samples(np.concatenate(parts), found.rendered.sample_rate)
         save_audio(folder / "all_joins.wav", everything, subtype="PCM_16")
         written.append(folder / "all_joins.wav")
-    write_text(folder / "index.html", _page(found, rows, seconds))
-    return [*written, folder / "index.html"]
+    write_text(folder / PAGE, _page(found, rows, seconds))
+    return [*written, folder / PAGE]
 
 
 def _around(rendered: Samples, join: JudgedJoin, seconds: float) -> Float32[np.ndarray, "frames channels"]:
