@@ -6,6 +6,7 @@ length) is then negotiated on its proposal, beat by beat. The DP is no learned w
 noticeable joins and knows nobody's taste.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -200,11 +201,11 @@ def numbered(path: Path, number: int) -> Path:
 def _check_outputs(source: Path, output: Path, edit_list: Path | None, candidates: int) -> None:
     """Refuse files that cannot be written, or that would overwrite each other or the recording."""
     given = {"-o": output} if edit_list is None else {"-o": output, "--edit-list": edit_list}
-    taken = {source.resolve(): "the recording"}
+    taken = {os.path.realpath(source): "the recording"}  # links in a circle too
     for option, path in given.items():
         for number in range(1, candidates + 1):
             target = numbered(path, number)
-            whose = taken.setdefault(target.resolve(), f"what {option} writes")
+            whose = taken.setdefault(os.path.realpath(target), f"what {option} writes")
             if whose != f"what {option} writes":
                 raise ConfigError(f"{target}: {option} would overwrite {whose}; name another file")
             check_writable(target, option)

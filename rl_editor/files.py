@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EEXIST
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,16 @@ _HASH_BLOCK_BYTES = 1 << 20
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that replaces it when the block ends well, and vanishes when not."""
+    """Give a temporary path beside ``path`` that replaces it when the block ends well, and vanishes when not.
+
+    Raises:
+        FileExistsError: ``path`` is a device or pipe; root would replace /dev/null.
+    """
     target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise FileExistsError(EEXIST, "is a device or pipe, a file is needed", str(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{secrets.token_hex(6)}.{target.name}")
+    temporary = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")  # a longer name may be too long
     try:
         yield temporary
         os.replace(temporary, target)
@@ -47,6 +54,8 @@ def check_writable(path: Path, option: str) -> None:
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if path.is_dir():
         fault = "is a folder, a file is needed"
+    elif path.exists() and not path.is_file():
+        fault = "is a device or pipe, a file is needed"
     elif not above.is_dir():
         fault = f"cannot be written: {above} is no folder"
     elif not os.access(above, os.W_OK):

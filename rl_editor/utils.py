@@ -60,6 +60,7 @@ _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _AU_MAGIC, _AU_HEADER = b".snd", struct.Struct(">4s5I")  # magic, data offset, size, encoding, rate, channels
 _SFC_SET_ADD_PEAK_CHUNK = 0x1050  # sndfile.h
+_SF_ERR_SYSTEM = 2  # the file could not be opened, whatever its format
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
 
@@ -337,6 +338,8 @@ def _check_finite(path: Path, block: Samples, at: int) -> None:
 
 def _libsndfile_info(path: Path) -> AudioInfo | None:
     """None where libsndfile cannot read the file."""
+    if _is_mp4(path):
+        return None
     try:
         info = sf.info(str(path))
     except sf.LibsndfileError:
@@ -345,6 +348,12 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
     if info.format in {"WAV", "WAVEX"}:
         _check_wav_size(path, info.frames)
     return AudioInfo(info.samplerate, info.channels, info.frames, info.format, info.subtype)
+
+
+def _is_mp4(path: Path) -> bool:
+    """Libsndfile takes whatever is named .mp3 for MP3, and finds some frames even in an MP4."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
 
 
 def _check_wav_size(path: Path, frames: int) -> None:
@@ -405,9 +414,14 @@ def _decode_elsewhere(path: Path) -> Iterator[Samples]:
     )
 
 
+def _named(path: Path) -> str:
+    """A path as FFmpeg takes it: in ``Song: mix.m4a`` it would see a protocol named Song."""
+    return str(path.absolute())
+
+
 def _ffmpeg_blocks(path: Path, program: str) -> Iterator[Samples]:
     """Decode through a pipe as .au, whose header is fixed and streams without a known length."""
-    command = [program, "-v", "error", "-nostdin", "-i", str(path), "-vn", "-c:a", "pcm_f32be", "-f", "au", "-"]
+    command = [program, "-v", "error", "-nostdin", "-i", _named(path), "-vn", "-c:a", "pcm_f32be", "-f", "au", "-"]
     with tempfile.TemporaryFile() as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as child:
         assert child.stdout is not None
         try:
@@ -433,7 +447,7 @@ def _pyav_blocks(path: Path) -> Iterator[Samples]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(_named(path)) as container:
             stream = container.streams.audio[0]
             resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
             for frame in container.decode(stream):
@@ -497,9 +511,10 @@ class open_output:
         self._format = _FORMATS.get(suffix, suffix.lstrip(".").upper())
         self._subtype = subtype or _DEFAULT_SUBTYPES.get(suffix)
         self._rate, self._channels = sample_rate, channels
+        with_subtype = f" with subtype {subtype}" if subtype else ""
         if not suffix or not sf.check_format(self._format, self._subtype):
             raise AudioFileError(
-                f"{path}: cannot write {suffix or 'a file without extension'} with subtype {self._subtype}; "
+                f"{path}: cannot write {suffix or 'a file without extension'}{with_subtype}; "
                 f"extensions that can be written: {', '.join(sorted(_DEFAULT_SUBTYPES))}, and .m4a with ffmpeg"
             )
         if means_other_places(str(self._subtype), places):
@@ -519,7 +534,9 @@ class open_output:
             )
         except sf.LibsndfileError as error:
             fault = AudioFileError(
-                f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
+                f"{self._path}: cannot be written there; check the path and who may write there"
+                if error.code == _SF_ERR_SYSTEM
+                else f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
                 f"{self._rate} Hz ({error}); choose another extension"
             )
             self._replacing.__exit__(AudioFileError, fault, None)
@@ -547,7 +564,7 @@ def _tags_by_ffmpeg(path: Path) -> dict[str, str]:
     program = shutil.which("ffmpeg")
     if program is None:
         return {}
-    command = [program, "-v", "error", "-nostdin", "-i", str(path), "-f", "ffmetadata", "-"]
+    command = [program, "-v", "error", "-nostdin", "-i", _named(path), "-f", "ffmetadata", "-"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = (line.partition("=") for line in done.stdout.splitlines() if "=" in line and not line.startswith(";"))
     found = {name.lower(): re.sub(r"\\(.)", r"\1", value) for name, _, value in lines}
@@ -561,7 +578,7 @@ def _places_by_ffmpeg(path: Path) -> tuple[int, ...]:
         return ()
     with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
         moment = Path(folder) / "moment.wav"
-        command = [program, "-v", "error", "-nostdin", "-t", "0.1", "-i", str(path), "-vn", str(moment)]
+        command = [program, "-v", "error", "-nostdin", "-t", "0.1", "-i", _named(path), "-vn", str(moment)]
         subprocess.run(command, capture_output=True, check=False)
         with contextlib.suppress(sf.LibsndfileError), sf.SoundFile(str(moment)) as file:
             return places_of(file)
@@ -578,7 +595,7 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], pla
         named = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
         metadata = [part for name, value in named.items() for part in ("-metadata", f"{name}={value}")]
         command = [program, "-v", "error", "-nostdin", "-y", "-i", str(wav), *metadata]
-        command += ["-fflags", "+bitexact", str(temporary)]
+        command += ["-fflags", "+bitexact", _named(temporary)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise AudioFileError(f"{path}: ffmpeg cannot write it ({done.stderr.strip()[-200:]}); save as .flac")

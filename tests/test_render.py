@@ -300,6 +300,14 @@ def test_a_cut_off_flac_is_named_and_leaves_no_output(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["in.flac"]
 
 
+@pytest.mark.parametrize(("suffix", "clips"), [(".wav", False), (".flac", True), (".ogg", False)])
+def test_peaks_that_are_clipped_are_said(tmp_path, caplog, suffix, clips):
+    sf.write(tmp_path / "in.wav", np.full((1000, 1), 2.0), RATE, subtype="FLOAT")
+    render_file(edit_of(1000, seg(0, 1000)), tmp_path / "in.wav", tmp_path / f"out{suffix}", CONFIG)
+    said = f"{tmp_path}/out.flac: peaks up to +6.0 dBFS are clipped; .wav keeps them"  # 20 log10(2) = 6.02
+    assert caplog.messages == ([said] if clips else [])
+
+
 def test_a_full_disk_is_named(tmp_path):
     with pytest.raises(AudioFileError, match=r"out\.wav: writing fails .*is the disk full"):
         write_frames(_FullDisk(), noise(10), tmp_path / "out.wav")

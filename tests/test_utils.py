@@ -187,6 +187,8 @@ def test_writing_that_fails_keeps_the_old_file(tmp_path):
 FAKE_FFMPEG = """#!{python}
 import sys, soundfile as sf, numpy as np
 source = sys.argv[sys.argv.index("-i") + 1]
+if ":" in source[: source.find("/")]:
+    sys.exit("fake: Protocol not found")
 if open(source, "rb").read(4) != b"FAKE":
     sys.exit("fake: Invalid data found")
 import struct
@@ -214,6 +216,31 @@ def test_ffmpeg_reads_what_libsndfile_cannot(tmp_path):
     assert loaded.sample_rate == 48000
     np.testing.assert_array_equal(loaded.data, data)
     assert audio_info(tmp_path / "a.m4a").frames == 70_000
+
+
+@pytest.mark.usefixtures("fake_ffmpeg")
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Song: mix").write_bytes(b"FAKE" + noise(10).data.tobytes())
+    assert load_audio("Song: mix").frames == 10
+
+
+@pytest.mark.usefixtures("fake_ffmpeg")
+def test_an_mp4_named_mp3_is_left_to_ffmpeg(tmp_path):
+    """Libsndfile takes whatever is named so for MP3, and finds frames in it."""
+    (tmp_path / "a.mp3").write_bytes(b"\x00\x00\x00\x20ftypM4A ")
+    with pytest.raises(AudioFileError, match="fake: Invalid data found"):
+        load_audio(tmp_path / "a.mp3")
+
+
+def test_a_place_that_takes_no_file_is_not_blamed_on_the_format():
+    with pytest.raises(AudioFileError, match=r"/proc/a\.wav: cannot be written there"):
+        save_audio("/proc/a.wav", noise(10))
+
+
+def test_an_extension_is_refused_without_naming_a_subtype_nobody_gave(tmp_path):
+    with pytest.raises(AudioFileError, match="cannot write a file without extension; extensions"):
+        save_audio(tmp_path / "a", noise(10))
 
 
 @pytest.mark.usefixtures("fake_ffmpeg")

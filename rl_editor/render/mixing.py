@@ -10,6 +10,7 @@ which is P: no step and no dip, whatever r. r = 0 is the equal-power law; r = 1 
 of linear.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,6 +38,8 @@ from rl_editor.utils import (
 )
 
 _FORMATS = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
+_BEYOND_FULL_SCALE = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG")  # subtypes that hold samples over 1
+_log = logging.getLogger(__name__)
 _RESAMPLER_MARGIN_FRAMES = 64  # read beyond a resampled span, so that its ends do not ring
 
 
@@ -73,8 +76,15 @@ def render_file(edit: EditList, source: Path, output: Path, config: Config) -> N
         with open_output(
             output, sample_rate=rate, channels=channels, subtype=subtype, tags=tags, places=places
         ) as file:
+            loudest = 0.0
             for block in _render(edit, recording, block_s=config.render.block_s):
+                if block.dtype.kind == "f":
+                    loudest = max(loudest, float(np.abs(block).max(initial=0.0)))
                 write_frames(file, block, output)
+            if loudest > 1.0 and not file.subtype.startswith(_BEYOND_FULL_SCALE):
+                _log.warning(
+                    "%s: peaks up to %+.1f dBFS are clipped; .wav keeps them", output, 20.0 * np.log10(loudest)
+                )
 
 
 def crossfade_gains(n_frames: int, *, correlation: float) -> Float[np.ndarray, "two frames"]:
