@@ -60,6 +60,10 @@ _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _AU_MAGIC, _AU_HEADER = b".snd", struct.Struct(">4s5I")  # magic, data offset, size, encoding, rate, channels
 _SFC_SET_ADD_PEAK_CHUNK = 0x1050  # sndfile.h
+_COUNT_32_BITS = frozenset({"WAV", "AIFF"})  # libsndfile writes on beyond and says nothing
+_MOST_BYTES = (1 << 32) - (1 << 16)  # of samples; the rest is for headers and tags
+_SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "ALAW": 1, "ULAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4,
+                 "DOUBLE": 8}  # fmt: skip
 _SF_ERR_SYSTEM = 2  # the file could not be opened, whatever its format
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
@@ -212,8 +216,15 @@ def save_audio(
     if path.suffix.lower() in FFMPEG_SUFFIXES:
         _save_with_ffmpeg(path, samples, tags or {}, places)
         return
-    rate, channels = samples.sample_rate, samples.channels
-    with open_output(path, sample_rate=rate, channels=channels, subtype=subtype, tags=tags, places=places) as file:
+    with open_output(
+        path,
+        sample_rate=samples.sample_rate,
+        channels=samples.channels,
+        subtype=subtype,
+        tags=tags,
+        places=places,
+        frames=samples.frames,
+    ) as file:
         write_frames(file, samples.data, path)
 
 
@@ -493,7 +504,8 @@ def _mix(data: Float32[np.ndarray, "frames channels"]) -> Float32[np.ndarray, " 
 class open_output:
     """Context manager that gives a ``soundfile.SoundFile`` to write to; the file appears when the block ends well.
 
-    Write with ``write_frames``. The format is that of the extension.
+    Write with ``write_frames``. The format is that of the extension. ``frames``: how many are to come, where that is
+    known; more than the format can count are refused.
     """
 
     def __init__(
@@ -505,6 +517,7 @@ class open_output:
         subtype: str | None = None,
         tags: Mapping[str, str] | None = None,
         places: tuple[int, ...] = (),
+        frames: int = 0,
     ) -> None:
         self._path, self._tags, self._places = Path(path), dict(tags or {}), places
         suffix = self._path.suffix.lower()
@@ -521,6 +534,11 @@ class open_output:
             raise AudioFileError(
                 f"{path}: {suffix} means other loudspeakers by {channels} channels than this audio is for; choose "
                 "another extension"
+            )
+        n_bytes = frames * channels * _SAMPLE_BYTES.get(str(self._subtype), 0)
+        if self._format in _COUNT_32_BITS and n_bytes > _MOST_BYTES:
+            raise AudioFileError(
+                f"{path}: {n_bytes / 2**30:.1f} GiB of audio, {suffix} holds at most 4; choose .rf64, .w64 or .flac"
             )
         if self._format == "WAV" and places and sf.check_format("WAVEX", self._subtype):
             self._format = "WAVEX"  # plain WAV has no room for them
@@ -590,11 +608,11 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], pla
     if program is None:
         raise AudioFileError(f"{path}: {path.suffix} is written by ffmpeg, which is not on the PATH; save as .flac")
     with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
-        wav = Path(folder) / "audio.wav"
-        save_audio(wav, samples, subtype="FLOAT", places=places)
+        plain = Path(folder) / "audio.rf64"
+        save_audio(plain, samples, subtype="FLOAT", places=places)
         named = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
         metadata = [part for name, value in named.items() for part in ("-metadata", f"{name}={value}")]
-        command = [program, "-v", "error", "-nostdin", "-y", "-i", str(wav), *metadata]
+        command = [program, "-v", "error", "-nostdin", "-y", "-i", str(plain), *metadata]
         command += ["-fflags", "+bitexact", _named(temporary)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -300,6 +300,15 @@ def test_a_cut_off_flac_is_named_and_leaves_no_output(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["in.flac"]
 
 
+def test_an_edit_too_long_for_its_format_is_refused_before_writing(tmp_path):
+    path = tmp_path / "in.wav"
+    sf.write(path, noise(1000), RATE, subtype="PCM_16")
+    silence = Segment(None, 1 << 40)
+    with pytest.raises(AudioFileError, match=r"out\.wav: .* GiB of audio, \.wav holds at most 4"):
+        render_file(edit_of(1000, seg(0, 1000), silence), path, tmp_path / "out.wav", CONFIG)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.wav"]
+
+
 @pytest.mark.parametrize(("suffix", "clips"), [(".wav", False), (".flac", True), (".ogg", False)])
 def test_peaks_that_are_clipped_are_said(tmp_path, caplog, suffix, clips):
     sf.write(tmp_path / "in.wav", np.full((1000, 1), 2.0), RATE, subtype="FLOAT")

@@ -169,6 +169,17 @@ def test_unknown_outputs_are_refused_and_leave_nothing(tmp_path, monkeypatch, na
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".w64"])
+def test_more_than_a_format_can_count_is_refused(tmp_path, suffix):
+    """Five hours of six channels in 24 bits at 48 kHz: 5 * 3600 * 48000 * 6 * 3 = 15.55e9 bytes, 14.5 GiB."""
+    path, frames = tmp_path / f"a{suffix}", 5 * 3600 * 48_000
+    if suffix == ".w64":
+        utils.open_output(path, sample_rate=48_000, channels=6, frames=frames)
+        return
+    with pytest.raises(AudioFileError, match=rf"a\{suffix}: 14\.5 GiB of audio, \{suffix} holds at most 4"):
+        utils.open_output(path, sample_rate=48_000, channels=6, frames=frames)
+
+
 def test_a_format_that_refuses_the_channels_leaves_nothing(tmp_path):
     with pytest.raises(AudioFileError, match="does not take 9 channels"):
         save_audio(tmp_path / "a.mp3", noise(10, 9))
@@ -227,10 +238,12 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("fake_ffmpeg")
 def test_an_mp4_named_mp3_is_left_to_ffmpeg(tmp_path):
-    """Libsndfile takes whatever is named so for MP3, and finds frames in it."""
-    (tmp_path / "a.mp3").write_bytes(b"\x00\x00\x00\x20ftypM4A ")
+    """Libsndfile takes whatever is named so for MP3, and finds a few frames in it."""
+    path = tmp_path / "a.mp3"
+    save_audio(path, noise(RATE))
+    path.write_bytes(b"\x00\x00\x00\x20ftypM4A " + path.read_bytes())
     with pytest.raises(AudioFileError, match="fake: Invalid data found"):
-        load_audio(tmp_path / "a.mp3")
+        load_audio(path)
 
 
 def test_a_place_that_takes_no_file_is_not_blamed_on_the_format():

@@ -64,17 +64,21 @@ def render_file(edit: EditList, source: Path, output: Path, config: Config) -> N
     tags, places = read_tags(source), read_places(source)
     if output.suffix.lower() in FFMPEG_SUFFIXES:
         with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-            plain = Path(folder) / "rendered.wav"
+            plain = Path(folder) / "rendered.rf64"
             render_file(edit, source, plain, config)
             save_audio(output, load_audio(plain), tags=tags, places=places)
         return
     with open_source(source) as recording:
         _check_plays(edit)
         check_source(edit, recording)
-        subtype = _output_subtype(output, recording.sample_type.subtype)
-        rate, channels = recording.sample_rate, recording.channels
         with open_output(
-            output, sample_rate=rate, channels=channels, subtype=subtype, tags=tags, places=places
+            output,
+            sample_rate=recording.sample_rate,
+            channels=recording.channels,
+            subtype=_output_subtype(output, recording.sample_type.subtype),
+            tags=tags,
+            places=places,
+            frames=sum(segment.frames for segment in edit.segments),
         ) as file:
             loudest = 0.0
             for block in _render(edit, recording, block_s=config.render.block_s):
