@@ -176,8 +176,8 @@ def _from_csv(path: Path, rate: int) -> list[Segment]:
     missing = [column for column in _CSV_COLUMNS if rows and column not in rows[0]]
     if missing:
         raise EditListError(
-            f"{path}: not an edit list as CSV, without {', '.join(missing)}; are columns separated by commas, and named "
-            "in the first line as 'rl-editor export --to csv' does?"
+            f"{path}: not an edit list as CSV, without {', '.join(missing)}; are columns separated by commas and "
+            "named in the first line as 'rl-editor export --to csv' does?"
         )
     try:
         segments = [
