@@ -236,7 +236,10 @@ def write_frames(file: Any, data: Shaped[np.ndarray, "frames channels"], path: P
     """
     try:
         for start in range(0, len(data), BLOCK_FRAMES):
-            file.write(to_file_order(data[start : start + BLOCK_FRAMES], file.subtype))
+            block = to_file_order(data[start : start + BLOCK_FRAMES], file.subtype)
+            if file.subtype == "MPEG_LAYER_III" and block.dtype == np.int16:
+                block = block.astype(np.int32) << 16  # libsndfile 1.2.2 makes noise of every other 16-bit sample
+            file.write(block)
     except sf.LibsndfileError as error:
         raise AudioFileError(f"{path}: writing fails ({error}); is the disk full?") from None
 

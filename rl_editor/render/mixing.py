@@ -75,7 +75,7 @@ def render_file(edit: EditList, source: Path, output: Path, config: Config) -> N
             output,
             sample_rate=recording.sample_rate,
             channels=recording.channels,
-            subtype=_output_subtype(output, recording.sample_type.subtype),
+            subtype=_output_subtype(output, recording),
             tags=tags,
             places=places,
             frames=sum(segment.frames for segment in edit.segments),
@@ -234,8 +234,11 @@ def _window(blocks: Iterator[np.ndarray], skip: int, count: int) -> Iterator[np.
     yield np.zeros((count, channels))
 
 
-def _output_subtype(output: Path, subtype: str | None) -> str | None:
+def _output_subtype(output: Path, source: Source) -> str | None:
     """The source's own subtype where the output's format has it."""
-    suffix = output.suffix.lower()
-    kept = subtype is not None and sf.check_format(_FORMATS.get(suffix, suffix.lstrip(".").upper()), subtype)
-    return subtype if kept else None
+    suffix, subtype = output.suffix.lower(), source.sample_type.subtype
+    if subtype is None or not sf.check_format(_FORMATS.get(suffix, suffix.lstrip(".").upper()), subtype):
+        return None
+    if subtype.startswith("ALAC") and source.channels > 2:
+        return None  # libsndfile 1.2.2 may end the whole program in writing it
+    return subtype
