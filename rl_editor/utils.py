@@ -321,6 +321,8 @@ def to_db(power_values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shap
 def _check_file(path: Path) -> None:
     if path.is_dir():
         raise AudioFileError(f"{path}: is a folder, a recording is needed; name one of the files in it")
+    if path.exists() and not path.is_file():
+        raise AudioFileError(f"{path}: is a device or pipe, a file is needed; save what it gives first")
     if not path.is_file():
         raise AudioFileError(f"{path}: no such file; is the path spelt right?")
     if not os.access(path, os.R_OK):

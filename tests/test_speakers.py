@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from rl_editor.audition import Audition, JudgedJoin
+from rl_editor.audition.pages import write_preview
 from rl_editor.config import Config
-from rl_editor.edits import keep_all
+from rl_editor.editors.mastering import _through_codec
+from rl_editor.edits import SourceInfo, keep_all
 from rl_editor.errors import AudioFileError
+from rl_editor.evaluation import JoinDiagnostics
 from rl_editor.render import render_file
 from rl_editor.speakers import from_file_order, to_file_order
 from rl_editor.utils import Samples, load_audio, read_places, save_audio, source_info
@@ -150,3 +154,20 @@ def test_vorbis_refuses_loudspeakers_that_it_would_take_for_others(tmp_path: Pat
         save_audio(tmp_path / "a.ogg", tones(4), places=(2, 3, 4, 8))
     save_audio(tmp_path / "b.ogg", tones(6), places=(2, 3, 4, 11, 14, 15))  # side or rear are the same boxes
     assert [p.name for p in tmp_path.iterdir()] == ["b.ogg"]
+
+
+def test_a_codec_in_memory_keeps_the_order() -> None:
+    """The bass channel of Vorbis loses its treble, and no other: which one does, says where it was."""
+    rng = np.random.default_rng(0)
+    noise = (0.1 * rng.standard_normal((2 * RATE, 6))).astype(np.float32)
+    coded = _through_codec(noise, RATE, ("OGG", "VORBIS"))
+    level = np.sqrt(np.mean(coded[RATE // 2 : -RATE // 2] ** 2, axis=0))
+    assert level.argmin() == 3  # WAVE's fourth: LFE
+
+
+def test_excerpts_of_joins_have_the_places(tmp_path: Path) -> None:
+    places, sound = PLACES["5.1"], tones(6)
+    join = JudgedJoin(1, JoinDiagnostics(1.5, 1.0, 2.0, 0.0, None, None, 0.0, None, 0.0), ())
+    found = Audition(keep_all(SourceInfo("a.wav", "", RATE, 6, sound.frames)), sound, [join], 120.0, 1.0, places)
+    write_preview(found, tmp_path, seconds=0.5)
+    assert read_places(tmp_path / "join_01.wav") == read_places(tmp_path / "all_joins.wav") == places

@@ -101,6 +101,9 @@ def broken(tmp_path, kind):
     match kind:
         case "folder":
             return tmp_path
+        case "pipe":
+            path.unlink()
+            os.mkfifo(path)
         case "missing":
             return tmp_path / "other.wav"
         case "0 bytes":
@@ -123,6 +126,7 @@ def broken(tmp_path, kind):
     [
         ("folder", "is a folder"),
         ("missing", "no such file"),
+        ("pipe", "is a device or pipe"),
         ("0 bytes", "0 bytes"),
         ("garbage", "cannot read"),
         ("truncated", "truncated: 4989 of the 10000 frames"),  # (20044 // 2 - 44) / 2

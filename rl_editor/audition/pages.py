@@ -30,7 +30,8 @@ def write_preview(found: Audition, folder: Path, *, seconds: float) -> list[Path
         name = f"join_{join.number:0{digits}}"
         excerpt = _around(found.rendered, join, seconds)
         excerpts.append(excerpt)
-        save_audio(folder / f"{name}.wav", Samples(excerpt, found.rendered.sample_rate), subtype="PCM_16")
+        sound = Samples(excerpt, found.rendered.sample_rate)
+        save_audio(folder / f"{name}.wav", sound, subtype="PCM_16", places=found.places)
         save_join(found, join, folder / f"{name}.png")
         written += [folder / f"{name}.wav", folder / f"{name}.png"]
         rows.append({"name": name, **_row(join)})
@@ -38,7 +39,7 @@ def write_preview(found: Audition, folder: Path, *, seconds: float) -> list[Path
         silence = np.zeros((round(_SILENCE_S * found.rendered.sample_rate), found.rendered.channels), np.float32)
         parts = [part for excerpt in excerpts for part in (excerpt, silence)][:-1]
         everything = Samples(np.concatenate(parts), found.rendered.sample_rate)
-        save_audio(folder / "all_joins.wav", everything, subtype="PCM_16")
+        save_audio(folder / "all_joins.wav", everything, subtype="PCM_16", places=found.places)
         written.append(folder / "all_joins.wav")
     write_text(folder / PAGE, _page(found, rows, seconds))
     return [*written, folder / PAGE]
