@@ -18,7 +18,7 @@ from rl_editor.config import BeatTracker, Config, EditMethod
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.exporters import SUFFIXES, ExportFormat
-from rl_editor.files import write_text
+from rl_editor.files import check_writable, write_text
 from rl_editor.preferences.commands import app as preferences_app
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def revise(
     from rl_editor.editing import revise_list
     from rl_editor.negotiation.words import screen
 
-    refuse_overwriting(output, edits, *([source] if source else []))
+    _check_written("-o", output, edits, *([source] if source else []))
     found = EditList.load(edits)
     demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
     changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)
@@ -221,13 +221,14 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Render an edit list to audio."""
-    from rl_editor.render import check_recording, render_file, settle_joins
+    from rl_editor.render import check_format, check_recording, render_file, settle_joins
 
-    refuse_overwriting(output, source, edits)
+    _check_written("-o", output, source, edits)
     config = settings(params)
     found = _edit_of(edits, source, config)
     if not any_source:
         check_recording(found, source)
+    check_format(source, output)
     if settle:
         found = settle_joins(found, source, config)
     render_file(found, source, output, config)
@@ -248,7 +249,7 @@ def evaluate(
     from rl_editor.audition.picture import save_picture
     from rl_editor.audition.words import screen
 
-    refuse_overwriting(picture, source, edits)
+    _check_written("--picture", picture, source, edits)
     config = settings(params)
     found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     if picture is not None:
@@ -271,8 +272,9 @@ def preview(
 ) -> None:
     """Write a few seconds around every join, and a page to hear and see them."""
     from rl_editor.audition import audition
-    from rl_editor.audition.pages import write_preview
+    from rl_editor.audition.pages import PAGE, write_preview
 
+    check_writable(output / PAGE, "-o")
     config = settings(params)
     found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     written = write_preview(found, output, seconds=seconds)
@@ -285,7 +287,7 @@ def export(
     output: Out,
     to: Annotated[ExportFormat | None, typer.Option(help="Format; default: by the extension.")] = None,
     media: Annotated[str | None, typer.Option(help="Where the other program finds the recording.")] = None,
-    frame_rate: Annotated[int, typer.Option(help="Video frames per second, of an EDL.", min=1)] = 25,
+    frame_rate: Annotated[int, typer.Option(help="Video frames per second, of an EDL.", min=1, max=100)] = 25,
 ) -> None:
     """Write an edit list for another program."""
     from rl_editor.exporters import export_edit
@@ -294,7 +296,7 @@ def export(
     kind = to or by_suffix.get(output.suffix.lower())
     if kind is None:
         raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
-    refuse_overwriting(output, edits)
+    _check_written("-o", output, edits)
     export_edit(EditList.load(edits), output, kind, media=media, frame_rate=frame_rate)
 
 
@@ -313,9 +315,12 @@ def grid(
     from rl_editor.checkup import check_up, write_click_track
     from rl_editor.checkup.picture import save_picture
     from rl_editor.checkup.words import screen
+    from rl_editor.render import check_format
 
-    for written in (click, picture):
-        refuse_overwriting(written, song)
+    _check_written("--click", click, song)
+    _check_written("--picture", picture, song)
+    if click is not None:
+        check_format(song, click)
     config = settings(params)
     config.beats.tracker = tracker or config.beats.tracker
     found = check_up(song, config)
@@ -525,6 +530,13 @@ def _align_folder(
         typer.echo(f"\n{len(reports) - n_rejected} of {len(reports)} pairs recovered{written}", err=True)
     if n_rejected:
         raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _check_written(option: str, path: Path | None, *inputs: Path) -> None:
+    """Refuse a file that is read here or cannot be written, before anything is computed."""
+    if path is not None:
+        refuse_overwriting(path, *inputs)
+        check_writable(path, option)
 
 
 def settings(path: Path | None) -> Config:

@@ -7,8 +7,6 @@ noticeable joins and knows nobody's taste.
 """
 
 import os
-import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,17 +21,17 @@ from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config, EditMethod
 from rl_editor.edits import EditList
-from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError, RlEditorError, said
-from rl_editor.files import write_text
+from rl_editor.errors import CheckpointError, ConfigError, EditListError, RlEditorError, said
+from rl_editor.files import check_writable, write_text
 from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
 from rl_editor.negotiation import Demands, Revised, TimeSpan, described, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.words import exact_line, missed_line
-from rl_editor.render import check_recording, render_file, settle_joins
+from rl_editor.render import check_format, check_recording, render_file, settle_joins
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, read_blocks, save_audio, to_mono
+from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, to_mono
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -138,7 +136,7 @@ def edit_as_asked(
         CheckpointError: the policy does not know the style, or keeps nothing.
     """
     _check_outputs(source, output, edit_list, request.candidates)
-    _check_format(source, output)
+    check_format(source, output)
     settings = config or Config() if policy is None else analysis_settings(policy, config)
     state = AudioState.from_file(source, settings)
     check_audible(state)
@@ -203,42 +201,14 @@ def numbered(path: Path, number: int) -> Path:
 def _check_outputs(source: Path, output: Path, edit_list: Path | None, candidates: int) -> None:
     """Refuse files that cannot be written, or that would overwrite each other or the recording."""
     given = {"-o": output} if edit_list is None else {"-o": output, "--edit-list": edit_list}
-    taken = {source.resolve(): "the recording"}
+    taken = {os.path.realpath(source): "the recording"}  # links in a circle too
     for option, path in given.items():
         for number in range(1, candidates + 1):
             target = numbered(path, number)
-            whose = taken.setdefault(target.resolve(), f"what {option} writes")
+            whose = taken.setdefault(os.path.realpath(target), f"what {option} writes")
             if whose != f"what {option} writes":
                 raise ConfigError(f"{target}: {option} would overwrite {whose}; name another file")
-            _check_writable(target, option)
-
-
-def _check_writable(path: Path, option: str) -> None:
-    """Refuse what is a folder, or lies where no file can be made; folders that are missing are made."""
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    if path.is_dir():
-        fault = "is a folder, a file is needed"
-    elif not above.is_dir():
-        fault = f"cannot be written: {above} is no folder"
-    elif not os.access(above, os.W_OK):
-        fault = f"cannot be written: {above} takes no files"
-    else:
-        return
-    raise ConfigError(f"{path}: {option} {fault}; name another file")
-
-
-def _check_format(source: Path, output: Path) -> None:
-    """Refuse a format that does not take the recording's rate or channels, by writing a moment of silence in it."""
-    like = next(read_blocks(source))
-    silence = np.zeros((like.sample_rate // 10, like.channels), np.float32)
-    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-        trial = Path(folder) / output.name
-        try:
-            save_audio(trial, Samples(silence, like.sample_rate))
-        except AudioFileError as error:
-            fault = re.sub(r"Error opening '[^']*': (Error : )?", "", str(error)).replace(str(trial), str(output))
-            known = "can be written" in fault  # the extension is at fault, and the message names those that are known
-            raise AudioFileError(fault if known else f"{fault}, as .wav, or convert {source.name} first") from None
+            check_writable(target, option)
 
 
 def propose(

@@ -199,7 +199,10 @@ class EditList:
             raise EditListError(f"{path}: not a readable edit list ({error})") from error
         if not isinstance(value, dict):
             raise EditListError(f"{path}: holds a {type(value).__name__}, expected an edit list object")
-        return cls.from_dict(value)
+        try:
+            return cls.from_dict(value)
+        except EditListError as fault:
+            raise EditListError(f"{path}: {fault}") from None
 
 
 def keep_all(source: SourceInfo) -> EditList:
@@ -282,7 +285,8 @@ def _segment_from_dict(value: Mapping[str, Any], sample_rate: int) -> Segment:
     for name, (low, high) in _NUMBERS.items():
         _check_number(name, fields.get(name, 1.0), low=low, high=high)
     for name in ("source_start_frame", "frames", "region"):
-        if not (isinstance(fields.get(name), int) or (fields.get(name) is None and name != "frames")):
+        whole = isinstance(fields.get(name), int) and not isinstance(fields[name], bool)
+        if not (whole or (fields.get(name) is None and name != "frames")):
             raise TypeError(f"{name} {fields[name]!r}, a whole number is needed")
     return Segment(**fields)
 

@@ -20,6 +20,7 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +29,7 @@ from rl_editor.errors import EditListError
 
 SUFFIXES = (".json", ".otio", ".txt", ".csv")
 _Row: TypeAlias = Mapping[str, str]
+_CSV_COLUMNS = ("source_start_frame", "frames", "crossfade_in_ms", "gain_db", "speed", "pitch_semitones", "confidence")
 _SAME_S = 0.001  # of a CSV: seconds that a spreadsheet rounded
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _OVER_OUTPUT = re.compile(
@@ -132,7 +134,10 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
             continue
         fields = line.split("\t")
         try:
-            labels.append((float(fields[0]), float(fields[1]), fields[2].strip() if len(fields) > 2 else ""))
+            start_s, end_s = float(fields[0]), float(fields[1])
+            if not (isfinite(start_s) and isfinite(end_s)):
+                raise ValueError
+            labels.append((start_s, end_s, fields[2].strip() if len(fields) > 2 else ""))
         except (ValueError, IndexError):
             raise EditListError(
                 f"{path}: line {number} is no label: {line[:60]!r}; each is start, end and text, by tabs"
@@ -168,6 +173,12 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
 
 def _from_csv(path: Path, rate: int) -> list[Segment]:
     rows = list(csv.DictReader(_text(path).splitlines()))
+    missing = [column for column in _CSV_COLUMNS if rows and column not in rows[0]]
+    if missing:
+        raise EditListError(
+            f"{path}: not an edit list as CSV, without {', '.join(missing)}; are columns separated by commas and "
+            "named in the first line as 'rl-editor export --to csv' does?"
+        )
     try:
         segments = [
             Segment(
@@ -185,7 +196,7 @@ def _from_csv(path: Path, rate: int) -> list[Segment]:
             _check_order(path, row, following)
         for row, segment in zip(rows, segments, strict=True):
             _check_seconds(path, row, segment, rate)
-    except (KeyError, ValueError, TypeError) as fault:
+    except (ValueError, TypeError) as fault:
         raise EditListError(
             f"{path}: not an edit list as CSV ({type(fault).__name__}: {fault}); 'rl-editor export --to csv' writes one"
         ) from None

@@ -5,6 +5,7 @@ Conventions: samples are float32 in [-1, 1] nominally (peaks may pass 1.0 in flo
 is centred on sample ``t * hop_length`` with zeros beyond the ends, as in librosa's ``center=True``.
 Reading: libsndfile; what it cannot read goes to ffmpeg on the PATH, then to PyAV where it is installed. All three
 stream, so that memory holds the result and a small block. Writing: libsndfile by extension; .m4a through ffmpeg.
+Channels are in WAVE's order whatever the file's (``speakers``).
 
 Sources: librosa 0.11 ``stft``/``melspectrogram``/``power_to_db`` (what the numbers equal); Sun/NeXT .au header.
 """
@@ -35,6 +36,7 @@ from rl_editor.config import AudioConfig
 from rl_editor.edits import SourceInfo
 from rl_editor.errors import AudioFileError
 from rl_editor.files import file_sha256, replacing
+from rl_editor.speakers import from_file_order, means_other_places, places_of, set_places, to_file_order
 
 LIBSNDFILE_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"}
@@ -58,6 +60,11 @@ _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _AU_MAGIC, _AU_HEADER = b".snd", struct.Struct(">4s5I")  # magic, data offset, size, encoding, rate, channels
 _SFC_SET_ADD_PEAK_CHUNK = 0x1050  # sndfile.h
+_COUNT_32_BITS = frozenset({"WAV", "AIFF"})  # libsndfile writes on beyond and says nothing
+_MOST_BYTES = (1 << 32) - (1 << 16)  # of samples; the rest is for headers and tags
+_SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "ALAW": 1, "ULAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4,
+                 "DOUBLE": 8}  # fmt: skip
+_SF_ERR_SYSTEM = 2  # the file could not be opened, whatever its format
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
 
@@ -178,35 +185,61 @@ def read_tags(path: str | Path) -> dict[str, str]:
     return {name: found[name] for name in TAGS if found.get(name)}
 
 
+def read_places(path: str | Path) -> tuple[int, ...]:
+    """Which loudspeaker each channel is for, as ``speakers`` numbers them; none where nobody says."""
+    path = Path(path)
+    try:
+        with sf.SoundFile(str(path)) as file:
+            return places_of(file)
+    except sf.LibsndfileError:
+        return _places_by_ffmpeg(path)
+
+
 def save_audio(
-    path: str | Path, samples: Samples, *, subtype: str | None = None, tags: Mapping[str, str] | None = None
+    path: str | Path,
+    samples: Samples,
+    *,
+    subtype: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    places: tuple[int, ...] = (),
 ) -> None:
     """Write a file in the format of its extension, in blocks, whole or not at all.
 
     ``subtype`` is libsndfile's (PCM_16, PCM_24, FLOAT, VORBIS ...); None takes 24 bits where the format has them.
-    Integer subtypes clip at full scale. ``tags`` are as ``read_tags`` gives them.
+    Integer subtypes clip at full scale. ``tags`` are as ``read_tags`` gives them, ``places`` as ``read_places`` does.
 
     Raises:
-        AudioFileError: the format is unknown or does not take this subtype, rate or channel count; the disk is full.
+        AudioFileError: the format is unknown or does not take this subtype, rate, channel count or places; the disk
+            is full.
     """
     path = Path(path)
     if path.suffix.lower() in FFMPEG_SUFFIXES:
-        _save_with_ffmpeg(path, samples, tags or {})
+        _save_with_ffmpeg(path, samples, tags or {}, places)
         return
-    rate, channels = samples.sample_rate, samples.channels
-    with open_output(path, sample_rate=rate, channels=channels, subtype=subtype, tags=tags) as file:
+    with open_output(
+        path,
+        sample_rate=samples.sample_rate,
+        channels=samples.channels,
+        subtype=subtype,
+        tags=tags,
+        places=places,
+        frames=samples.frames,
+    ) as file:
         write_frames(file, samples.data, path)
 
 
 def write_frames(file: Any, data: Shaped[np.ndarray, "frames channels"], path: Path) -> None:
-    """Write to what ``open_output`` gave, in blocks.
+    """Write channels in WAVE's order to what ``open_output`` gave, in blocks.
 
     Raises:
         AudioFileError: the disk takes no more.
     """
     try:
         for start in range(0, len(data), BLOCK_FRAMES):
-            file.write(data[start : start + BLOCK_FRAMES])
+            block = to_file_order(data[start : start + BLOCK_FRAMES], file.subtype)
+            if file.subtype == "MPEG_LAYER_III" and block.dtype == np.int16:
+                block = block.astype(np.int32) << 16  # libsndfile 1.2.2 makes noise of every other 16-bit sample
+            file.write(block)
     except sf.LibsndfileError as error:
         raise AudioFileError(f"{path}: writing fails ({error}); is the disk full?") from None
 
@@ -288,6 +321,8 @@ def to_db(power_values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shap
 def _check_file(path: Path) -> None:
     if path.is_dir():
         raise AudioFileError(f"{path}: is a folder, a recording is needed; name one of the files in it")
+    if path.exists() and not path.is_file():
+        raise AudioFileError(f"{path}: is a device or pipe, a file is needed; save what it gives first")
     if not path.is_file():
         raise AudioFileError(f"{path}: no such file; is the path spelt right?")
     if not os.access(path, os.R_OK):
@@ -319,6 +354,8 @@ def _check_finite(path: Path, block: Samples, at: int) -> None:
 
 def _libsndfile_info(path: Path) -> AudioInfo | None:
     """None where libsndfile cannot read the file."""
+    if _is_mp4(path):
+        return None
     try:
         info = sf.info(str(path))
     except sf.LibsndfileError:
@@ -327,6 +364,12 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
     if info.format in {"WAV", "WAVEX"}:
         _check_wav_size(path, info.frames)
     return AudioInfo(info.samplerate, info.channels, info.frames, info.format, info.subtype)
+
+
+def _is_mp4(path: Path) -> bool:
+    """Libsndfile takes whatever is named .mp3 for MP3, and finds some frames even in an MP4."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
 
 
 def _check_wav_size(path: Path, frames: int) -> None:
@@ -367,7 +410,7 @@ def _libsndfile_blocks(path: Path, info: AudioInfo) -> Iterator[Samples]:
         with sf.SoundFile(str(path)) as file:
             while len(data := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
                 frames += len(data)
-                yield Samples(data, info.sample_rate)
+                yield Samples(from_file_order(data, info.subtype), info.sample_rate)
     except sf.LibsndfileError as error:
         if info.format in _LOSSY:
             raise AudioFileError(f"{path}: decoding stops after {frames} frames: {error}; export it again") from None
@@ -387,9 +430,14 @@ def _decode_elsewhere(path: Path) -> Iterator[Samples]:
     )
 
 
+def _named(path: Path) -> str:
+    """A path as FFmpeg takes it: in ``Song: mix.m4a`` it would see a protocol named Song."""
+    return str(path.absolute())
+
+
 def _ffmpeg_blocks(path: Path, program: str) -> Iterator[Samples]:
     """Decode through a pipe as .au, whose header is fixed and streams without a known length."""
-    command = [program, "-v", "error", "-nostdin", "-i", str(path), "-vn", "-c:a", "pcm_f32be", "-f", "au", "-"]
+    command = [program, "-v", "error", "-nostdin", "-i", _named(path), "-vn", "-c:a", "pcm_f32be", "-f", "au", "-"]
     with tempfile.TemporaryFile() as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as child:
         assert child.stdout is not None
         try:
@@ -415,7 +463,7 @@ def _pyav_blocks(path: Path) -> Iterator[Samples]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(_named(path)) as container:
             stream = container.streams.audio[0]
             resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
             for frame in container.decode(stream):
@@ -461,7 +509,8 @@ def _mix(data: Float32[np.ndarray, "frames channels"]) -> Float32[np.ndarray, " 
 class open_output:
     """Context manager that gives a ``soundfile.SoundFile`` to write to; the file appears when the block ends well.
 
-    Write at most ``BLOCK_FRAMES`` frames at a time. The format is that of the extension.
+    Write with ``write_frames``. The format is that of the extension. ``frames``: how many are to come, where that is
+    known; more than the format can count are refused.
     """
 
     def __init__(
@@ -472,17 +521,32 @@ class open_output:
         channels: int,
         subtype: str | None = None,
         tags: Mapping[str, str] | None = None,
+        places: tuple[int, ...] = (),
+        frames: int = 0,
     ) -> None:
-        self._path, self._tags = Path(path), dict(tags or {})
+        self._path, self._tags, self._places = Path(path), dict(tags or {}), places
         suffix = self._path.suffix.lower()
         self._format = _FORMATS.get(suffix, suffix.lstrip(".").upper())
         self._subtype = subtype or _DEFAULT_SUBTYPES.get(suffix)
         self._rate, self._channels = sample_rate, channels
+        with_subtype = f" with subtype {subtype}" if subtype else ""
         if not suffix or not sf.check_format(self._format, self._subtype):
             raise AudioFileError(
-                f"{path}: cannot write {suffix or 'a file without extension'} with subtype {self._subtype}; "
+                f"{path}: cannot write {suffix or 'a file without extension'}{with_subtype}; "
                 f"extensions that can be written: {', '.join(sorted(_DEFAULT_SUBTYPES))}, and .m4a with ffmpeg"
             )
+        if means_other_places(str(self._subtype), places):
+            raise AudioFileError(
+                f"{path}: {suffix} means other loudspeakers by {channels} channels than this audio is for; choose "
+                "another extension"
+            )
+        n_bytes = frames * channels * _SAMPLE_BYTES.get(str(self._subtype), 0)
+        if self._format in _COUNT_32_BITS and n_bytes > _MOST_BYTES:
+            raise AudioFileError(
+                f"{path}: {n_bytes / 2**30:.1f} GiB of audio, {suffix} holds at most 4; choose .rf64, .w64 or .flac"
+            )
+        if self._format == "WAV" and places and sf.check_format("WAVEX", self._subtype):
+            self._format = "WAVEX"  # plain WAV has no room for them
 
     def __enter__(self) -> Any:
         self._replacing = replacing(self._path)
@@ -493,12 +557,16 @@ class open_output:
             )
         except sf.LibsndfileError as error:
             fault = AudioFileError(
-                f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
+                f"{self._path}: cannot be written there; check the path and who may write there"
+                if error.code == _SF_ERR_SYSTEM
+                else f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
                 f"{self._rate} Hz ({error}); choose another extension"
             )
             self._replacing.__exit__(AudioFileError, fault, None)
             raise fault from None
         _leave_out_peak_chunk(self._file)
+        if self._places:
+            set_places(self._file, self._places)
         for name, value in self._tags.items():
             with contextlib.suppress(sf.LibsndfileError):  # W64 and some others have no place for it
                 setattr(self._file, name, value)
@@ -519,24 +587,38 @@ def _tags_by_ffmpeg(path: Path) -> dict[str, str]:
     program = shutil.which("ffmpeg")
     if program is None:
         return {}
-    command = [program, "-v", "error", "-nostdin", "-i", str(path), "-f", "ffmetadata", "-"]
+    command = [program, "-v", "error", "-nostdin", "-i", _named(path), "-f", "ffmetadata", "-"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = (line.partition("=") for line in done.stdout.splitlines() if "=" in line and not line.startswith(";"))
     found = {name.lower(): re.sub(r"\\(.)", r"\1", value) for name, _, value in lines}
     return found | ({"tracknumber": found["track"]} if "track" in found else {})
 
 
-def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str]) -> None:
+def _places_by_ffmpeg(path: Path) -> tuple[int, ...]:
+    """The places that ffmpeg writes into a WAV; none where it is not there or cannot read the file."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return ()
+    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
+        moment = Path(folder) / "moment.wav"
+        command = [program, "-v", "error", "-nostdin", "-t", "0.1", "-i", _named(path), "-vn", str(moment)]
+        subprocess.run(command, capture_output=True, check=False)
+        with contextlib.suppress(sf.LibsndfileError), sf.SoundFile(str(moment)) as file:
+            return places_of(file)
+    return ()
+
+
+def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], places: tuple[int, ...]) -> None:
     program = shutil.which("ffmpeg")
     if program is None:
         raise AudioFileError(f"{path}: {path.suffix} is written by ffmpeg, which is not on the PATH; save as .flac")
     with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
-        wav = Path(folder) / "audio.wav"
-        save_audio(wav, samples, subtype="FLOAT")
+        plain = Path(folder) / "audio.rf64"
+        save_audio(plain, samples, subtype="FLOAT", places=places)
         named = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
         metadata = [part for name, value in named.items() for part in ("-metadata", f"{name}={value}")]
-        command = [program, "-v", "error", "-nostdin", "-y", "-i", str(wav), *metadata]
-        command += ["-fflags", "+bitexact", str(temporary)]
+        command = [program, "-v", "error", "-nostdin", "-y", "-i", str(plain), *metadata]
+        command += ["-fflags", "+bitexact", _named(temporary)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise AudioFileError(f"{path}: ffmpeg cannot write it ({done.stderr.strip()[-200:]}); save as .flac")

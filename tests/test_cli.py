@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from typer.testing import CliRunner
 
+from rl_editor.cli import app
 from rl_editor.edits import keep_all
+from rl_editor.errors import RlEditorError
 from rl_editor.files import file_sha256
 from rl_editor.utils import source_info
 from tests.test_data import RATE, song
@@ -68,6 +71,28 @@ class TestConsole:
         assert not out.exists()
         assert cli("render", str(edits), "--source", str(stem), "-o", str(out), "--any_source").returncode == 0
         np.testing.assert_array_equal(sf.read(out, dtype="int16")[0], samples // 2)
+
+    @pytest.mark.parametrize(
+        ("output", "said"),
+        [("o.xyz", "cannot write .xyz"), ("o", "a file without extension"), ("raw.wav/o.wav", "raw.wav is no folder"),
+         ("folder", "is a folder, a file is needed")],
+    )  # fmt: skip
+    @pytest.mark.parametrize("command", ["render", "grid"])
+    def test_files_that_cannot_be_written_are_refused_before_computing(
+        self, pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, output: str, said: str
+    ) -> None:
+        raw = shutil.copy(pair / "raw.wav", tmp_path)
+        (tmp_path / "folder").mkdir()
+        monkeypatch.setattr("rl_editor.checkup.check_up", None)  # nothing may be computed
+        monkeypatch.setattr("rl_editor.render.settle_joins", None)
+        (tmp_path / "e.json").write_text(keep_all(source_info(raw)).to_json(), encoding="utf-8")
+        asked = (
+            [str(raw), "--click"] if command == "grid" else [f"{tmp_path}/e.json", f"--source={raw}", "--settle", "-o"]
+        )
+        done = CliRunner().invoke(app, [command, *asked, str(tmp_path / output)])
+        assert isinstance(done.exception, RlEditorError), done.exception
+        assert said in str(done.exception)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["e.json", "folder", "raw.wav"]
 
     def test_an_edit_list_without_a_hash_cuts_any_recording(self, pair: Path, tmp_path: Path) -> None:
         edits = tmp_path / "edits.json"

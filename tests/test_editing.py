@@ -204,6 +204,14 @@ class TestEdit:
             edit_as_asked(tmp_path / "tune.wav", tmp_path / output, request, policy=policy, edit_list=edit_list)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "tune.wav"]
 
+    @pytest.mark.parametrize("loop", ["source", "output"])
+    def test_links_in_a_circle(self, config: Config, tmp_path: Path, loop: str) -> None:
+        (tmp_path / "loop.wav").symlink_to("loop.wav")
+        sf.write(tmp_path / "tune.wav", np.zeros((44_100, 1)), 44_100)
+        source, output = ("loop.wav", "o.wav") if loop == "source" else ("tune.wav", "loop.wav")
+        with pytest.raises(AudioFileError, match=r"loop\.wav: no such file" if loop == "source" else "tune.wav: "):
+            edited(tmp_path / source, config, tmp_path, output, demands=Demands(duration_s=40.0))
+
     def test_a_candidate_named_as_the_recording_is_refused(self, policy: Policy, tmp_path: Path) -> None:
         (tmp_path / "tune_2.wav").write_bytes(b"no audio")
         request = Request(candidates=2)

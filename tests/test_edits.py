@@ -66,3 +66,12 @@ def test_unreadable_files_are_refused(tmp_path: Path, text: str) -> None:
 
 def test_json_is_plain() -> None:
     assert json.loads(keep_all(SOURCE).to_json())["segments"][0]["source_start_frame"] == 0
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    value = json.loads(keep_all(SourceInfo("a.wav", "", 44100, 1, 10)).to_json())
+    for frames, said in ((20, "leave 'a.wav'"), (True, "frames True, a whole number is needed")):
+        value["segments"][0]["frames"] = frames
+        (tmp_path / "e.json").write_text(json.dumps(value), encoding="utf-8")
+        with pytest.raises(EditListError, match=rf"e\.json: .*{said}"):
+            EditList.load(tmp_path / "e.json")

@@ -159,6 +159,13 @@ def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
     ("name", "text", "said"),
     [
         ("a.txt", "hello\n", "line 1 is no label"),
+        ("a.txt", "0\tinf\tx\n", "line 1 is no label"),
+        ("a.txt", "nan\t4\tx\n", "line 1 is no label"),
+        (
+            "a.csv",
+            "source_start_frame;frames\n0;1\n",
+            "not an edit list as CSV, without source_start_frame, frames, .* by commas and",
+        ),
         ("a.txt", "", "plays nothing"),
         ("a.txt", "0\t1\tsource 1.0-2.0 s\n2\t3\tchorus\n", "some labels say"),
         ("a.txt", "70.0\t80.0\tbeyond\n", "leave"),

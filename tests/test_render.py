@@ -300,12 +300,51 @@ def test_a_cut_off_flac_is_named_and_leaves_no_output(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["in.flac"]
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("suffix", [".mp3", ".ogg"])
+def test_16_bits_to_a_lossy_format_sound_the_same(tmp_path, suffix, channels):
+    """Libsndfile's own 16-bit way to a stereo MP3 gives noise (its pull request 1106)."""
+    t = np.arange(RATE) / RATE
+    tone = np.tile(0.3 * np.sin(2 * np.pi * 440 * t)[:, None], (1, channels))
+    sf.write(tmp_path / "in.wav", tone, RATE, subtype="PCM_16")
+    render_file(edit_of(RATE, seg(0, RATE)), tmp_path / "in.wav", tmp_path / f"out{suffix}", CONFIG)
+    heard = sf.read(tmp_path / f"out{suffix}", always_2d=True)[0][:RATE]
+    error_db = 10 * np.log10(np.mean((heard - tone) ** 2) / np.mean(tone**2))
+    assert error_db < -20.0
+
+
+def test_alac_of_many_channels_becomes_pcm(tmp_path):
+    """Libsndfile 1.2.2 aborts in writing some of it."""
+    sf.write(tmp_path / "in.caf", noise(1000, 3), RATE, subtype="ALAC_16")
+    render_file(edit_of(1000, seg(0, 1000), channels=3), tmp_path / "in.caf", tmp_path / "out.caf", CONFIG)
+    assert sf.info(str(tmp_path / "out.caf")).subtype == "PCM_24"
+
+
+def test_an_edit_too_long_for_its_format_is_refused_before_writing(tmp_path):
+    path = tmp_path / "in.wav"
+    sf.write(path, noise(1000), RATE, subtype="PCM_16")
+    silence = Segment(None, 1 << 40)
+    with pytest.raises(AudioFileError, match=r"out\.wav: .* GiB of audio, \.wav holds at most 4"):
+        render_file(edit_of(1000, seg(0, 1000), silence), path, tmp_path / "out.wav", CONFIG)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.wav"]
+
+
+@pytest.mark.parametrize(("suffix", "clips"), [(".wav", False), (".flac", True), (".ogg", False)])
+def test_peaks_that_are_clipped_are_said(tmp_path, caplog, suffix, clips):
+    sf.write(tmp_path / "in.wav", np.full((1000, 1), 2.0), RATE, subtype="FLOAT")
+    render_file(edit_of(1000, seg(0, 1000)), tmp_path / "in.wav", tmp_path / f"out{suffix}", CONFIG)
+    said = f"{tmp_path}/out.flac: peaks up to +6.0 dBFS are clipped; .wav keeps them"  # 20 log10(2) = 6.02
+    assert caplog.messages == ([said] if clips else [])
+
+
 def test_a_full_disk_is_named(tmp_path):
     with pytest.raises(AudioFileError, match=r"out\.wav: writing fails .*is the disk full"):
         write_frames(_FullDisk(), noise(10), tmp_path / "out.wav")
 
 
 class _FullDisk:
+    subtype = "PCM_16"
+
     def write(self, _):
         raise sf.LibsndfileError(2)
 

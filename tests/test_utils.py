@@ -101,6 +101,9 @@ def broken(tmp_path, kind):
     match kind:
         case "folder":
             return tmp_path
+        case "pipe":
+            path.unlink()
+            os.mkfifo(path)
         case "missing":
             return tmp_path / "other.wav"
         case "0 bytes":
@@ -123,6 +126,7 @@ def broken(tmp_path, kind):
     [
         ("folder", "is a folder"),
         ("missing", "no such file"),
+        ("pipe", "is a device or pipe"),
         ("0 bytes", "0 bytes"),
         ("garbage", "cannot read"),
         ("truncated", "truncated: 4989 of the 10000 frames"),  # (20044 // 2 - 44) / 2
@@ -169,6 +173,17 @@ def test_unknown_outputs_are_refused_and_leave_nothing(tmp_path, monkeypatch, na
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".w64"])
+def test_more_than_a_format_can_count_is_refused(tmp_path, suffix):
+    """Five hours of six channels in 24 bits at 48 kHz: 5 * 3600 * 48000 * 6 * 3 = 15.55e9 bytes, 14.5 GiB."""
+    path, frames = tmp_path / f"a{suffix}", 5 * 3600 * 48_000
+    if suffix == ".w64":
+        utils.open_output(path, sample_rate=48_000, channels=6, frames=frames)
+        return
+    with pytest.raises(AudioFileError, match=rf"a\{suffix}: 14\.5 GiB of audio, \{suffix} holds at most 4"):
+        utils.open_output(path, sample_rate=48_000, channels=6, frames=frames)
+
+
 def test_a_format_that_refuses_the_channels_leaves_nothing(tmp_path):
     with pytest.raises(AudioFileError, match="does not take 9 channels"):
         save_audio(tmp_path / "a.mp3", noise(10, 9))
@@ -187,6 +202,8 @@ def test_writing_that_fails_keeps_the_old_file(tmp_path):
 FAKE_FFMPEG = """#!{python}
 import sys, soundfile as sf, numpy as np
 source = sys.argv[sys.argv.index("-i") + 1]
+if ":" in source[: source.find("/")]:
+    sys.exit("fake: Protocol not found")
 if open(source, "rb").read(4) != b"FAKE":
     sys.exit("fake: Invalid data found")
 import struct
@@ -214,6 +231,33 @@ def test_ffmpeg_reads_what_libsndfile_cannot(tmp_path):
     assert loaded.sample_rate == 48000
     np.testing.assert_array_equal(loaded.data, data)
     assert audio_info(tmp_path / "a.m4a").frames == 70_000
+
+
+@pytest.mark.usefixtures("fake_ffmpeg")
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Song: mix").write_bytes(b"FAKE" + noise(10).data.tobytes())
+    assert load_audio("Song: mix").frames == 10
+
+
+@pytest.mark.usefixtures("fake_ffmpeg")
+def test_an_mp4_named_mp3_is_left_to_ffmpeg(tmp_path):
+    """Libsndfile takes whatever is named so for MP3, and finds a few frames in it."""
+    path = tmp_path / "a.mp3"
+    save_audio(path, noise(RATE))
+    path.write_bytes(b"\x00\x00\x00\x20ftypM4A " + path.read_bytes())
+    with pytest.raises(AudioFileError, match="fake: Invalid data found"):
+        load_audio(path)
+
+
+def test_a_place_that_takes_no_file_is_not_blamed_on_the_format():
+    with pytest.raises(AudioFileError, match=r"/proc/a\.wav: cannot be written there"):
+        save_audio("/proc/a.wav", noise(10))
+
+
+def test_an_extension_is_refused_without_naming_a_subtype_nobody_gave(tmp_path):
+    with pytest.raises(AudioFileError, match="cannot write a file without extension; extensions"):
+        save_audio(tmp_path / "a", noise(10))
 
 
 @pytest.mark.usefixtures("fake_ffmpeg")

@@ -23,7 +23,7 @@ from rl_editor.evaluation import JoinDiagnostics, join_diagnostics
 from rl_editor.evaluation.joins import CLICK
 from rl_editor.render import check_recording, render_samples
 from rl_editor.state import AudioState
-from rl_editor.utils import Samples, load_audio
+from rl_editor.utils import Samples, load_audio, read_places
 
 UNUSUAL = 95.0  # percentile of the song's own beats
 STUMBLE_MS = 25.0  # a later or earlier beat than this is heard as one
@@ -47,6 +47,7 @@ class Audition:
     joins: list[JudgedJoin]
     tempo_bpm: float
     grid_confidence: float
+    places: tuple[int, ...] = ()  # of its channels, as ``speakers`` numbers them
 
     @property
     def n_faulty(self) -> int:
@@ -104,7 +105,7 @@ def audition(edit: EditList, source: Path, config: Config, *, any_source: bool =
     sure = state.grid.confidence >= SURE
     found = join_diagnostics(edit, rendered, state)
     judged = [JudgedJoin(number, join, _faults(join, sure=sure)) for number, join in enumerate(found, start=1)]
-    return Audition(edit, rendered, judged, state.grid.tempo_bpm, state.grid.confidence)
+    return Audition(edit, rendered, judged, state.grid.tempo_bpm, state.grid.confidence, read_places(source))
 
 
 def _faults(join: JoinDiagnostics, *, sure: bool) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from rl_editor.files import write_text
 from rl_editor.publishing import page_templates
 from rl_editor.utils import Samples, save_audio
 
+PAGE = "index.html"
 _SILENCE_S, _FADE_S = 0.6, 0.02
 
 
@@ -29,7 +30,8 @@ def write_preview(found: Audition, folder: Path, *, seconds: float) -> list[Path
         name = f"join_{join.number:0{digits}}"
         excerpt = _around(found.rendered, join, seconds)
         excerpts.append(excerpt)
-        save_audio(folder / f"{name}.wav", Samples(excerpt, found.rendered.sample_rate), subtype="PCM_16")
+        sound = Samples(excerpt, found.rendered.sample_rate)
+        save_audio(folder / f"{name}.wav", sound, subtype="PCM_16", places=found.places)
         save_join(found, join, folder / f"{name}.png")
         written += [folder / f"{name}.wav", folder / f"{name}.png"]
         rows.append({"name": name, **_row(join)})
@@ -37,10 +39,10 @@ def write_preview(found: Audition, folder: Path, *, seconds: float) -> list[Path
         silence = np.zeros((round(_SILENCE_S * found.rendered.sample_rate), found.rendered.channels), np.float32)
         parts = [part for excerpt in excerpts for part in (excerpt, silence)][:-1]
         everything = Samples(np.concatenate(parts), found.rendered.sample_rate)
-        save_audio(folder / "all_joins.wav", everything, subtype="PCM_16")
+        save_audio(folder / "all_joins.wav", everything, subtype="PCM_16", places=found.places)
         written.append(folder / "all_joins.wav")
-    write_text(folder / "index.html", _page(found, rows, seconds))
-    return [*written, folder / "index.html"]
+    write_text(folder / PAGE, _page(found, rows, seconds))
+    return [*written, folder / PAGE]
 
 
 def _around(rendered: Samples, join: JudgedJoin, seconds: float) -> Float32[np.ndarray, "frames channels"]:

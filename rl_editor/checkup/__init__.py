@@ -15,7 +15,7 @@ from rl_editor.beats import Activations, Alternative, activations, alternatives,
 from rl_editor.config import BeatOverride, BeatTracker, Config
 from rl_editor.features import extract_frames
 from rl_editor.grid import PARTIAL, BeatGrid
-from rl_editor.utils import Samples, check_length, load_audio, load_mono, save_audio
+from rl_editor.utils import Samples, check_length, load_audio, load_mono, read_places, save_audio
 
 _CLICK_HZ, _DOWNBEAT_HZ, _CLICK_S, _DECAY_S = 1000.0, 1600.0, 0.03, 0.008
 _CLICK_LEVEL, _MUSIC_LEVEL = 0.5, 0.6
@@ -104,7 +104,8 @@ def write_click_track(found: Checkup, source: Path, output: Path) -> None:
             end = min(start + len(click), len(data))
             data[start:end] += click[: end - start, None]
     peak = float(np.abs(data).max(initial=1.0))
-    save_audio(output, Samples((data / np.float32(peak)).astype(np.float32), recording.sample_rate))
+    clicked = Samples((data / np.float32(peak)).astype(np.float32), recording.sample_rate)
+    save_audio(output, clicked, places=read_places(source))
 
 
 def _click(frequency_hz: float, sample_rate: int) -> Float32[np.ndarray, " samples"]:

@@ -12,6 +12,7 @@ import scipy.signal
 import soundfile as sf
 from jaxtyping import Float, Float32
 
+from rl_editor.speakers import from_file_order, to_file_order
 from rl_editor.utils import BLOCK_FRAMES, Samples
 
 _CODEC_SHARE = 0.4  # of all edits
@@ -84,13 +85,13 @@ def _through_codec(
     buffer = io.BytesIO()
     with sf.SoundFile(buffer, "w", sample_rate, audio.shape[1], format=codec[0], subtype=codec[1]) as file:
         for start in range(0, len(audio), BLOCK_FRAMES):
-            file.write(audio[start : start + BLOCK_FRAMES])
+            file.write(to_file_order(audio[start : start + BLOCK_FRAMES], codec[1]))
     buffer.seek(0)
     decoded = np.zeros_like(audio)
     with sf.SoundFile(buffer) as file:
         at = 0
         while at < len(audio) and len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
-            block = block[: len(audio) - at]
+            block = from_file_order(block[: len(audio) - at], codec[1])
             decoded[at : at + len(block)] = block
             at += len(block)
     return decoded

@@ -11,11 +11,13 @@ Everything is streamed in blocks of ``render.block_s``, but a segment with ``pit
 
     sources    reading spans of a file or of samples in their own type
     mixing     segments, crossfades, gains
+    outputs    whether a file can take a recording
     joins      where a join lies: away from onsets, where both sides agree
 """
 
 from rl_editor.render.joins import settle_joins
 from rl_editor.render.mixing import crossfade_gains, render_file, render_samples
+from rl_editor.render.outputs import check_format
 from rl_editor.render.sources import check_recording
 
-__all__ = ["check_recording", "crossfade_gains", "render_file", "render_samples", "settle_joins"]
+__all__ = ["check_format", "check_recording", "crossfade_gains", "render_file", "render_samples", "settle_joins"]

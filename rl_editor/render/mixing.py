@@ -10,6 +10,7 @@ which is P: no step and no dip, whatever r. r = 0 is the equal-power law; r = 1 
 of linear.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,9 +26,20 @@ from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.render.sources import Source, check_source, open_source
-from rl_editor.utils import FFMPEG_SUFFIXES, Samples, load_audio, open_output, read_tags, save_audio, write_frames
+from rl_editor.utils import (
+    FFMPEG_SUFFIXES,
+    Samples,
+    load_audio,
+    open_output,
+    read_places,
+    read_tags,
+    save_audio,
+    write_frames,
+)
 
 _FORMATS = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
+_BEYOND_FULL_SCALE = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG")  # subtypes that hold samples over 1
+_log = logging.getLogger(__name__)
 _RESAMPLER_MARGIN_FRAMES = 64  # read beyond a resampled span, so that its ends do not ring
 
 
@@ -43,26 +55,40 @@ def render_samples(edit: EditList, samples: Samples, config: Config) -> Samples:
 
 
 def render_file(edit: EditList, source: Path, output: Path, config: Config) -> None:
-    """Write the audio of an edit list in the format of ``output``'s extension; rate, channels, depth and tags stay.
+    """Write the audio of an edit list in the format of ``output``'s extension; rate, depth, channels and tags stay.
 
     Raises:
         EditListError: the edit list plays nothing, or was made for another recording.
         AudioFileError: the source cannot be read, or the output's format not written.
     """
+    tags, places = read_tags(source), read_places(source)
     if output.suffix.lower() in FFMPEG_SUFFIXES:
         with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-            plain = Path(folder) / "rendered.wav"
+            plain = Path(folder) / "rendered.rf64"
             render_file(edit, source, plain, config)
-            save_audio(output, load_audio(plain), tags=read_tags(source))
+            save_audio(output, load_audio(plain), tags=tags, places=places)
         return
     with open_source(source) as recording:
         _check_plays(edit)
         check_source(edit, recording)
-        subtype = _output_subtype(output, recording.sample_type.subtype)
-        rate, channels = recording.sample_rate, recording.channels
-        with open_output(output, sample_rate=rate, channels=channels, subtype=subtype, tags=read_tags(source)) as file:
+        with open_output(
+            output,
+            sample_rate=recording.sample_rate,
+            channels=recording.channels,
+            subtype=_output_subtype(output, recording),
+            tags=tags,
+            places=places,
+            frames=sum(segment.frames for segment in edit.segments),
+        ) as file:
+            loudest = 0.0
             for block in _render(edit, recording, block_s=config.render.block_s):
+                if block.dtype.kind == "f":
+                    loudest = max(loudest, float(np.abs(block).max(initial=0.0)))
                 write_frames(file, block, output)
+            if loudest > 1.0 and not file.subtype.startswith(_BEYOND_FULL_SCALE):
+                _log.warning(
+                    "%s: peaks up to %+.1f dBFS are clipped; .wav keeps them", output, 20.0 * np.log10(loudest)
+                )
 
 
 def crossfade_gains(n_frames: int, *, correlation: float) -> Float[np.ndarray, "two frames"]:
@@ -208,8 +234,11 @@ def _window(blocks: Iterator[np.ndarray], skip: int, count: int) -> Iterator[np.
     yield np.zeros((count, channels))
 
 
-def _output_subtype(output: Path, subtype: str | None) -> str | None:
+def _output_subtype(output: Path, source: Source) -> str | None:
     """The source's own subtype where the output's format has it."""
-    suffix = output.suffix.lower()
-    kept = subtype is not None and sf.check_format(_FORMATS.get(suffix, suffix.lstrip(".").upper()), subtype)
-    return subtype if kept else None
+    suffix, subtype = output.suffix.lower(), source.sample_type.subtype
+    if subtype is None or not sf.check_format(_FORMATS.get(suffix, suffix.lstrip(".").upper()), subtype):
+        return None
+    if subtype.startswith("ALAC") and source.channels > 2:
+        return None  # libsndfile 1.2.2 may end the whole program in writing it
+    return subtype

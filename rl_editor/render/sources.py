@@ -152,7 +152,8 @@ def check_recording(edit: EditList, path: Path) -> None:
     if wanted and (found := file_sha256(path)) != wanted:
         raise EditListError(
             f"{path}: SHA-256 {found[:_SHOWN_DIGITS]}..., the edit list was made for {edit.source.name} with "
-            f"{wanted[:_SHOWN_DIGITS]}...; name that file, or cut this one, say a stem of it, with --any-source"
+            f"{wanted[:_SHOWN_DIGITS]}...; name that file; render, evaluate and preview "
+            "take another, say a stem of it, with --any-source"
         )
 
 
