@@ -8,7 +8,6 @@ noticeable joins and knows nobody's taste.
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,8 +22,8 @@ from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config, EditMethod
 from rl_editor.edits import EditList
-from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError, RlEditorError, said
-from rl_editor.files import write_text
+from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError, RlEditorError, said, stops_all
+from rl_editor.files import scratch_folder, write_text
 from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
 from rl_editor.negotiation import Demands, Revised, TimeSpan, described, revise
 from rl_editor.negotiation.demands import spoken
@@ -134,6 +133,7 @@ def edit_as_asked(
         ConfigError: a file to write is a folder, cannot be made, or would overwrite the recording or another file;
             refused before anything is computed.
         AudioFileError: the recording cannot be read, is silent or too short; or the output's format does not take it.
+        OutputError: the disk is full, or the folder takes no files.
         EditListError: what is asked cannot be met.
         CheckpointError: the policy does not know the style, or keeps nothing.
     """
@@ -168,6 +168,7 @@ def edit_folder(
 
     Raises:
         ConfigError: the folder holds no recordings, or is the one to write to.
+        OutputError: the disk is full; what was written before stays.
     """
     sources = recordings_in(folder)
     if output.exists() and output.samefile(folder):
@@ -180,6 +181,8 @@ def edit_folder(
         try:
             yield edit_as_asked(source, output / source.name, request, policy=policy, config=config, edit_list=listed)
         except (RlEditorError, OSError) as error:
+            if stops_all(error):
+                raise
             yield Failed(source, said(error))
 
 
@@ -231,8 +234,8 @@ def _check_format(source: Path, output: Path) -> None:
     """Refuse a format that does not take the recording's rate or channels, by writing a moment of silence in it."""
     like = next(read_blocks(source))
     silence = np.zeros((like.sample_rate // 10, like.channels), np.float32)
-    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-        trial = Path(folder) / output.name
+    with scratch_folder() as folder:
+        trial = folder / output.name
         try:
             save_audio(trial, Samples(silence, like.sample_rate))
         except AudioFileError as error:

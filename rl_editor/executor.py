@@ -4,9 +4,9 @@ A work item is a plain function of plain values: ``fn`` is a module-level functi
 items and values can be pickled, and an item done twice does no harm. Every item is computed by one thread wherever
 it runs, since sums split over threads differ in their last bits: the number of workers never changes a result.
 
-A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; any other exception
-is a fault of the program and raises. A worker process that ends without an answer is its item's ``error`` too, and says
-how it ended.
+A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; a disk that is full
+raises, since it is no item's fault; any other exception is a fault of the program and raises, too. A worker process
+that ends without an answer is its item's ``error``, and says how it ended.
 """
 
 import multiprocessing
@@ -17,14 +17,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from rl_editor.errors import RlEditorError, said
+from rl_editor.errors import RlEditorError, said, stops_all
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
@@ -47,6 +47,7 @@ def run_tracks(
     *,
     workers: int,
     label: str = "",
+    bar: "tqdm[Any] | None" = None,
     named: Callable[[_Item], str] | None = None,
 ) -> Iterator[Outcome[_Item, _Value]]:
     """Yield ``fn(item)`` for every item, in the order of the items.
@@ -55,16 +56,22 @@ def run_tracks(
         fn: a module-level function of one plain value, or a ``functools.partial`` of one.
         items: plain values.
         workers: processes; 1 stays in this one, 0 is one per core.
-        label: what the progress bar says; there is none when stderr is not a terminal.
+        label: what the progress bar says.
+        bar: a ``progress`` that several runs share, in place of one of its own.
         named: what a person calls an item, put before the error of a worker that ended without an answer; None leaves
             the naming to the caller.
     """
     count = min(n_workers(workers), len(items))
     outcomes = _in_turn(fn, items) if count <= 1 else _in_processes(fn, items, count, named)
-    with closing(outcomes), tqdm(total=len(items), desc=label or None, unit="track", disable=None) as bar:
+    with closing(outcomes), progress(len(items), label) if bar is None else nullcontext(bar) as shown:
         for outcome in outcomes:
-            bar.update()
+            shown.update()
             yield outcome
+
+
+def progress(n_items: int, label: str) -> "tqdm[Any]":
+    """A progress bar; there is none when stderr is not a terminal."""
+    return tqdm(total=n_items, desc=label or None, unit="track", disable=None)
 
 
 def n_workers(workers: int) -> int:
@@ -100,6 +107,8 @@ def _attempt(fn: Callable[[_Item], _Value], item: _Item) -> Outcome[_Item, _Valu
         try:
             return Outcome(item, fn(item))
         except (RlEditorError, OSError) as error:
+            if stops_all(error):
+                raise
             return Outcome(item, None, said(error))
 
 

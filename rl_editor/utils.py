@@ -10,6 +10,7 @@ Sources: librosa 0.11 ``stft``/``melspectrogram``/``power_to_db`` (what the numb
 """
 
 import contextlib
+import errno
 import importlib.util
 import os
 import re
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import scipy.fft
@@ -33,8 +34,8 @@ from jaxtyping import Complex, Float, Float32, Shaped
 
 from rl_editor.config import AudioConfig
 from rl_editor.edits import SourceInfo
-from rl_editor.errors import AudioFileError
-from rl_editor.files import file_sha256, replacing
+from rl_editor.errors import AudioFileError, OutputError, RlEditorError
+from rl_editor.files import file_sha256, replacing, scratch_folder
 
 LIBSNDFILE_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"}
@@ -58,6 +59,7 @@ _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _AU_MAGIC, _AU_HEADER = b".snd", struct.Struct(">4s5I")  # magic, data offset, size, encoding, rate, channels
 _SFC_SET_ADD_PEAK_CHUNK = 0x1050  # sndfile.h
+_SF_ERR_SYSTEM = 2  # sndfile.h: the operating system refused
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
 
@@ -187,7 +189,8 @@ def save_audio(
     Integer subtypes clip at full scale. ``tags`` are as ``read_tags`` gives them.
 
     Raises:
-        AudioFileError: the format is unknown or does not take this subtype, rate or channel count; the disk is full.
+        AudioFileError: the format is unknown or does not take this subtype, rate or channel count.
+        OutputError: the disk is full, or the folder takes no files.
     """
     path = Path(path)
     if path.suffix.lower() in FFMPEG_SUFFIXES:
@@ -202,13 +205,17 @@ def write_frames(file: Any, data: Shaped[np.ndarray, "frames channels"], path: P
     """Write to what ``open_output`` gave, in blocks.
 
     Raises:
-        AudioFileError: the disk takes no more.
+        OutputError: the disk takes no more.
     """
     try:
         for start in range(0, len(data), BLOCK_FRAMES):
             file.write(data[start : start + BLOCK_FRAMES])
     except sf.LibsndfileError as error:
-        raise AudioFileError(f"{path}: writing fails ({error}); is the disk full?") from None
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, reason: object) -> OutputError:
+    return OutputError(f"{path}: writing fails ({reason}); is the disk full? Free some space, or name another place")
 
 
 def source_info(path: str | Path, *, sha256: str | None = None) -> SourceInfo:
@@ -492,12 +499,7 @@ class open_output:
                 str(temporary), "w", self._rate, self._channels, format=self._format, subtype=self._subtype
             )
         except sf.LibsndfileError as error:
-            fault = AudioFileError(
-                f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
-                f"{self._rate} Hz ({error}); choose another extension"
-            )
-            self._replacing.__exit__(AudioFileError, fault, None)
-            raise fault from None
+            self._leave(self._refused(error))
         _leave_out_peak_chunk(self._file)
         for name, value in self._tags.items():
             with contextlib.suppress(sf.LibsndfileError):  # W64 and some others have no place for it
@@ -505,8 +507,25 @@ class open_output:
         return self._file
 
     def __exit__(self, *exception: Any) -> None:
-        self._file.close()
+        try:
+            self._file.close()  # writes what encoders hold back
+        except sf.LibsndfileError as error:
+            if exception[0] is None:
+                self._leave(_unwritten(self._path, error))
         self._replacing.__exit__(*exception)
+
+    def _refused(self, error: sf.LibsndfileError) -> RlEditorError:
+        if error.code == _SF_ERR_SYSTEM:
+            return _unwritten(self._path, error.error_string)
+        return AudioFileError(
+            f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
+            f"{self._rate} Hz ({error}); choose another extension"
+        )
+
+    def _leave(self, fault: RlEditorError) -> NoReturn:
+        """Take away what was written, and raise."""
+        self._replacing.__exit__(type(fault), fault, None)
+        raise fault from None
 
 
 def _leave_out_peak_chunk(file: Any) -> None:
@@ -530,13 +549,16 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str]) -> 
     program = shutil.which("ffmpeg")
     if program is None:
         raise AudioFileError(f"{path}: {path.suffix} is written by ffmpeg, which is not on the PATH; save as .flac")
-    with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
-        wav = Path(folder) / "audio.wav"
+    with scratch_folder() as folder, replacing(path) as temporary:
+        wav = folder / "audio.wav"
         save_audio(wav, samples, subtype="FLOAT")
         named = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
         metadata = [part for name, value in named.items() for part in ("-metadata", f"{name}={value}")]
-        command = [program, "-v", "error", "-nostdin", "-y", "-i", str(wav), *metadata]
+        # -xerror: without it ffmpeg says nothing of a disk that is full when it writes the end
+        command = [program, "-v", "error", "-xerror", "-nostdin", "-y", "-i", str(wav), *metadata]
         command += ["-fflags", "+bitexact", str(temporary)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0 and os.strerror(errno.ENOSPC) in done.stderr:
+            raise _unwritten(path, os.strerror(errno.ENOSPC))
         if done.returncode != 0:
             raise AudioFileError(f"{path}: ffmpeg cannot write it ({done.stderr.strip()[-200:]}); save as .flac")

@@ -10,7 +10,6 @@ which is P: no step and no dip, whatever r. r = 0 is the equal-power law; r = 1 
 of linear.
 """
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
@@ -24,6 +23,7 @@ from jaxtyping import Float, Shaped
 from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.errors import EditListError
+from rl_editor.files import scratch_folder
 from rl_editor.render.sources import Source, check_source, open_source
 from rl_editor.utils import FFMPEG_SUFFIXES, Samples, load_audio, open_output, read_tags, save_audio, write_frames
 
@@ -48,10 +48,11 @@ def render_file(edit: EditList, source: Path, output: Path, config: Config) -> N
     Raises:
         EditListError: the edit list plays nothing, or was made for another recording.
         AudioFileError: the source cannot be read, or the output's format not written.
+        OutputError: the disk is full, or the folder takes no files.
     """
     if output.suffix.lower() in FFMPEG_SUFFIXES:
-        with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-            plain = Path(folder) / "rendered.wav"
+        with scratch_folder() as folder:
+            plain = folder / "rendered.wav"
             render_file(edit, source, plain, config)
             save_audio(output, load_audio(plain), tags=read_tags(source))
         return
