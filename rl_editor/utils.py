@@ -54,6 +54,7 @@ _DEFAULT_SUBTYPES = {".wav": "PCM_24", ".flac": "PCM_24", ".aif": "PCM_24", ".ai
                      ".rf64": "PCM_24", ".caf": "PCM_24", ".au": "PCM_24", ".ogg": "VORBIS", ".oga": "VORBIS",
                      ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}  # fmt: skip
 _FORMATS = {".aif": "AIFF", ".oga": "OGG", ".opus": "OGG", ".aifc": "AIFF"}
+_HOLDING_BACK = frozenset({"OGG", "MP3", "FLAC"})  # formats whose encoders write their last frames on closing
 LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it powers leave float32
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
@@ -493,10 +494,10 @@ class open_output:
 
     def __enter__(self) -> Any:
         self._replacing = replacing(self._path)
-        temporary = self._replacing.__enter__()
+        self._temporary = self._replacing.__enter__()
         try:
             self._file = sf.SoundFile(
-                str(temporary), "w", self._rate, self._channels, format=self._format, subtype=self._subtype
+                str(self._temporary), "w", self._rate, self._channels, format=self._format, subtype=self._subtype
             )
         except sf.LibsndfileError as error:
             self._leave(self._refused(error))
@@ -508,11 +509,19 @@ class open_output:
 
     def __exit__(self, *exception: Any) -> None:
         try:
-            self._file.close()  # writes what encoders hold back
+            n_frames = self._file.frames
+            self._file.close()
+            if exception[0] is None and self._format in _HOLDING_BACK and n_frames:
+                self._check_end(n_frames)
         except sf.LibsndfileError as error:
             if exception[0] is None:
                 self._leave(_unwritten(self._path, error))
         self._replacing.__exit__(*exception)
+
+    def _check_end(self, n_frames: int) -> None:
+        """Libsndfile says nothing when there is no room for what an encoder has held back."""
+        if (found := sf.info(str(self._temporary)).frames) < n_frames:
+            self._leave(_unwritten(self._path, f"{found} of {n_frames} frames are there"))
 
     def _refused(self, error: sf.LibsndfileError) -> RlEditorError:
         if error.code == _SF_ERR_SYSTEM:

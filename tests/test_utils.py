@@ -255,6 +255,21 @@ def full_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def test_an_end_that_found_no_room_is_missed(full_disk):
+    """Room for all of an .ogg but some pages, 4 KiB at a time: libsndfile reports no error for the last ones."""
+    samples, path = noise(5 * RATE, 1), full_disk / "out.ogg"
+    for room in range(0, 128 * 1024, 4096):
+        (full_disk / "fill").write_bytes(bytes(256 * 1024 - room))
+        try:
+            save_audio(path, samples)
+        except OutputError:
+            continue
+        assert audio_info(path).frames == 5 * RATE
+        break
+    else:
+        pytest.fail("128 KiB are enough")
+
+
 @pytest.mark.parametrize("room", [0, 4096, 16384])
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".m4a"])
 def test_a_full_disk_is_said_and_the_good_file_stays(full_disk, suffix, room):
