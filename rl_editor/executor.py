@@ -29,6 +29,7 @@ from rl_editor.errors import RlEditorError, said, stops_all
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
 
+_task: list[Callable[[Any], Any]] = []  # of a worker process: what it does with every item
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -119,12 +120,12 @@ def _in_processes(
     done: dict[int, Outcome[_Item, _Value]] = {}
     at = 0
     while at < len(items):
-        with _pool(min(count, len(items) - at)) as pool:
+        with _pool(min(count, len(items) - at), fn) as pool:
             futures: dict[int, Future[Outcome[_Item, _Value]]] = {}
             try:
                 for i in range(at, len(items)):
                     if i not in done:
-                        futures[i] = pool.submit(_attempt, fn, items[i])
+                        futures[i] = pool.submit(_attempt_task, items[i])
                 while at < len(items):
                     yield done.pop(at) if at in done else futures[at].result()
                     at += 1
@@ -139,8 +140,8 @@ def _in_processes(
 
 def _alone(fn: Callable[[_Item], _Value], item: _Item, named: Callable[[_Item], str] | None) -> Outcome[_Item, _Value]:
     others = set(multiprocessing.active_children())
-    with _pool(1) as pool:
-        future = pool.submit(_attempt, fn, item)
+    with _pool(1, fn) as pool:
+        future = pool.submit(_attempt_task, item)
         own = set(multiprocessing.active_children()) - others
         try:
             return future.result()
@@ -161,17 +162,26 @@ def _ending(exit_code: int | None) -> str:
     return f"crashed ({name}); is the file damaged? Convert it again, or leave it out"
 
 
-def _pool(count: int) -> ProcessPoolExecutor:
-    """Fresh interpreters: a fork of a process that has used torch or BLAS threads may hang."""
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_set_up_worker)
+def _pool(count: int, fn: Callable[[Any], Any]) -> ProcessPoolExecutor:
+    """Fresh interpreters: a fork of a process that has used torch or BLAS threads may hang.
+
+    ``fn`` goes to each worker once, not with every item: it may hold the manifest of a thousand tracks.
+    """
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_set_up_worker, initargs=(fn,))
 
 
-def _set_up_worker() -> None:
+def _set_up_worker(fn: Callable[[Any], Any]) -> None:
     """One thread; Ctrl-C is the parent's to answer, and a worker does not outlive a parent that was killed."""
+    _task.append(fn)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
+
+
+def _attempt_task(item: Any) -> Outcome[Any, Any]:
+    return _attempt(_task[0], item)
 
 
 def _leave_with_parent() -> None:

@@ -51,6 +51,24 @@ def test_no_items():
     assert list(run_tracks(double, [], workers=2)) == []
 
 
+class Pickled:
+    """A task that counts how often it is sent."""
+
+    times = 0
+
+    def __call__(self, item: int) -> int:
+        return item
+
+    def __reduce__(self):
+        Pickled.times += 1
+        return Pickled, ()
+
+
+def test_the_task_is_sent_to_each_worker_and_not_with_each_item():
+    assert [outcome.value for outcome in run_tracks(Pickled(), range(20), workers=2)] == list(range(20))
+    assert Pickled.times <= 2
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bad_item_does_not_stop_the_others(workers):
     a, bad, gone, b = run_tracks(picky, ["a", "bad", "gone", "b"], workers=workers)

@@ -68,7 +68,7 @@ def test_the_second_run_computes_nothing_and_starts_no_process(
     monkeypatch.setattr("rl_editor.cache._SETTLED_NS", -1)
     first = precache(find_library(folder), config)
     config.executor.workers = 2
-    monkeypatch.setattr("rl_editor.executor._pool", lambda _: pytest.fail("a process was started"))
+    monkeypatch.setattr("rl_editor.executor._pool", lambda *_: pytest.fail("a process was started"))
     assert precache(find_library(folder), config) == first
 
 
