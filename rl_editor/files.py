@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 _HASH_BLOCK_BYTES = 1 << 20
-_UNFINISHED, _SCRATCH = ".rl_editor_unfinished_", "rl_editor_scratch_"
-_STALE_S = {_UNFINISHED: 3600.0, _SCRATCH: 86400.0}  # a writer touches its file more often; separating takes hours
+_UNFINISHED, SCRATCH = ".rl_editor_unfinished_", "rl_editor_scratch_"
+_STALE_S = {_UNFINISHED: 3600.0, SCRATCH: 86400.0}  # a writer touches its file more often; separating takes hours
 
 
 @contextmanager
@@ -53,8 +53,8 @@ def unfinished(target: Path) -> Path:
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Give an empty folder for files that nobody needs after the block."""
-    _clear_once(Path(tempfile.gettempdir()), _SCRATCH)
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
+    _clear_once(Path(tempfile.gettempdir()), SCRATCH)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder:
         yield Path(folder)
 
 

@@ -35,7 +35,7 @@ from jaxtyping import Complex, Float, Float32, Shaped
 from rl_editor.config import AudioConfig
 from rl_editor.edits import SourceInfo
 from rl_editor.errors import AudioFileError, OutputError, RlEditorError
-from rl_editor.files import file_sha256, replacing, scratch_folder
+from rl_editor.files import SCRATCH, file_sha256, replacing, scratch_folder
 
 LIBSNDFILE_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64"}
@@ -216,7 +216,12 @@ def write_frames(file: Any, data: Shaped[np.ndarray, "frames channels"], path: P
 
 
 def _unwritten(path: Path, reason: object) -> OutputError:
-    return OutputError(f"{path}: writing fails ({reason}); is the disk full? Free some space, or name another place")
+    remedy = "set TMPDIR to another folder" if _is_scratch(path) else "name another place"
+    return OutputError(f"{path}: writing fails ({reason}); is the disk full? Free some space, or {remedy}")
+
+
+def _is_scratch(path: Path) -> bool:
+    return path.parent.name.startswith(SCRATCH)
 
 
 def source_info(path: str | Path, *, sha256: str | None = None) -> SourceInfo:
@@ -520,7 +525,11 @@ class open_output:
 
     def _check_end(self, n_frames: int) -> None:
         """Libsndfile says nothing when there is no room for what an encoder has held back."""
-        if (found := sf.info(str(self._temporary)).frames) < n_frames:
+        try:
+            found = sf.info(str(self._temporary)).frames
+        except sf.LibsndfileError:
+            found = 0
+        if found < n_frames:
             self._leave(_unwritten(self._path, f"{found} of {n_frames} frames are there"))
 
     def _refused(self, error: sf.LibsndfileError) -> RlEditorError:
