@@ -12,8 +12,8 @@ version of the algorithm. Modification times only save rehashing (``hash_file``)
 
 Entries hold arrays without Python objects, carry their key and a checksum, and appear whole or not at all, so any
 number of processes may write at once. What cannot be read, or belongs to another key, is computed again with a
-warning. A cache that cannot be written (full disk) costs time, not the result. ``RL_EDITOR_CACHE=off`` in the
-environment turns every cache off.
+warning. A cache that cannot be written (full disk) costs time, not the result, and says so once.
+``RL_EDITOR_CACHE=off`` in the environment turns every cache off.
 """
 
 import hashlib
@@ -21,14 +21,13 @@ import json
 import logging
 import os
 import re
-import secrets
 import shutil
-import tempfile
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +35,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_editor.config import Config
-from rl_editor.files import file_sha256, replacing, write_json
+from rl_editor.errors import said
+from rl_editor.files import clear_unfinished, file_sha256, remove, replacing, scratch_folder, unfinished, write_json
 
 KINDS = {"features": "", "stems": "_stems", "mel": "_mel", "labels": "_labels", "metadata": ""}  # kind -> file suffix
 FORMAT = "rl-editor/cache-entry"
@@ -49,7 +49,6 @@ _MANIFEST = "entry.json"  # the same for a folder entry
 _HASH_CHARS = 16  # of 64; the stored key settles a collision
 _NAME_CHARS = 80  # file systems take 255 bytes
 _SETTLED_NS = 2_000_000_000  # a younger file may still change within its time stamp
-_STALE_S = 3600.0  # a temporary this old was left by a killed process
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -65,9 +64,16 @@ _UNREADABLE = (
 )
 
 _log = logging.getLogger("rl_editor")
+_stored_only = ContextVar("_stored_only", default=False)
+_must_write = ContextVar("_must_write", default=False)
+_said_unwritable: set[Path] = set()  # cache directories, once per process
 
 Key = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
+
+
+class NotStored(Exception):
+    """Within ``stored_only``: the cache does not hold what was asked for."""
 
 
 class KindInfo(NamedTuple):
@@ -124,6 +130,7 @@ class FeatureCache:
         stored: Arrays | None = self._read(path, key, _read_arrays)
         if stored is not None:
             return stored
+        _may_compute(path)
         arrays = _plain(compute())
         self._write(path, lambda: _write_arrays(path, key, arrays))
         return arrays
@@ -138,28 +145,30 @@ class FeatureCache:
         if self.enabled and self._read(path, key, _check_folder):
             yield path
             return
-        with tempfile.TemporaryDirectory(prefix="rl_editor_") as outside:
-            made = Path(outside) / path.name
+        _may_compute(path)
+        with scratch_folder() as outside:
+            made = outside / path.name
             made.mkdir()
             make(made)
             self._write(path, lambda: _store_folder(made, path, key))
             yield path if self.enabled and path.is_dir() else made
 
     def hash_file(self, path: str | Path) -> str:
-        """SHA-256 of a file, remembered by its path, size and modification time (ns)."""
+        """SHA-256 of a file, remembered by its path and by what a file system notes of every change to it."""
         file = Path(path)
         stat = file.stat()
         if not self.enabled:
             return file_sha256(file)
-        memo = self.cache_dir / "metadata" / f"{_safe(file.stem)}_{_digest(str(file.resolve()))[:_HASH_CHARS]}.json"
-        seen = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            value = json.loads(memo.read_text(encoding="utf-8"))
-            if {"size": value["size"], "mtime_ns": value["mtime_ns"]} == seen and len(value["sha256"]) == 64:
-                return str(value["sha256"])
+        place = _digest(str(file.resolve()))
+        memo = self.cache_dir / "metadata" / f"{_safe(file.stem)}_{place[:_HASH_CHARS]}.json"
+        changed_ns = max(stat.st_mtime_ns, stat.st_ctime_ns)  # a copy may keep the time stamp of another file
+        seen = {"place": place, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "ctime_ns": stat.st_ctime_ns}
+        if (stored := self._remembered(memo, {**seen, "inode": stat.st_ino})) is not None:
+            return stored
+        _may_compute(memo)
         digest = file_sha256(file)
-        if time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
-            self._write(memo, lambda: write_json(memo, {**seen, "sha256": digest}))
+        if time.time_ns() - changed_ns > _SETTLED_NS:
+            self._write(memo, lambda: _write_memo(memo, {**seen, "inode": stat.st_ino, "sha256": digest}))
         return digest
 
     def info(self) -> CacheInfo:
@@ -176,22 +185,35 @@ class FeatureCache:
 
     def prune(self, max_bytes: int) -> Pruned:
         """Remove the entries used longest ago until ``max_bytes`` hold the rest, and what killed writers left."""
-        for path in self.cache_dir.glob("*/.*"):
+        entries = []
+        for kind in KINDS:
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > _STALE_S:
-                    _remove(path)
-        entries = [(_used_ns(path), path, _size(path)) for kind in KINDS for path in self._entries(kind)]
+                clear_unfinished(self.cache_dir / kind)
+            for path in self._entries(kind):
+                with suppress(FileNotFoundError):  # another process removes, too
+                    entries.append((path.stat().st_mtime_ns, path, _size(path)))
         excess = sum(size for *_, size in entries) - max_bytes
         removed = freed = 0
         for _, path, size in sorted(entries):
             if freed >= excess:
                 break
-            _remove(path)
+            remove(path)
             removed, freed = removed + 1, freed + size
         return Pruned(removed, freed)
 
     def _entries(self, kind: str) -> list[Path]:
         return sorted(path for path in (self.cache_dir / kind).glob("*") if not path.name.startswith("."))
+
+    def _remembered(self, memo: Path, seen: Mapping[str, Any]) -> str | None:
+        """The hash in a memo; None where there is none, or the file has changed since."""
+        try:
+            value = _read_memo(memo)
+        except FileNotFoundError:
+            return None
+        except _UNREADABLE as error:
+            self._say_damaged(memo, error)
+            return None
+        return str(value["sha256"]) if value == {**seen, "sha256": value["sha256"]} else None
 
     def _read(self, path: Path, key: Key, read: Callable[[Path, Key], Any]) -> Any:
         try:
@@ -199,7 +221,7 @@ class FeatureCache:
         except FileNotFoundError:
             value = None
         except _UNREADABLE as error:
-            _log.warning("%s: damaged cache entry (%s: %s); it is computed again", path, type(error).__name__, error)
+            self._say_damaged(path, error)
             value = None
         self.hits += value is not None
         self.misses += value is None
@@ -208,19 +230,52 @@ class FeatureCache:
                 os.utime(path)
         return value
 
+    def _say_damaged(self, path: Path, error: BaseException) -> None:
+        if not _stored_only.get():  # who computes it says it
+            _log.warning("%s: damaged cache entry (%s: %s); it is computed again", path, type(error).__name__, error)
+
     def _write(self, path: Path, write: Callable[[], object]) -> None:
         if not self.enabled:
             return
         try:
             write()
         except OSError as error:
-            _log.warning("%s: cache entry not written (%s); the work goes on without it", path, error)
+            if _must_write.get():
+                raise
+            if self.cache_dir not in _said_unwritable:
+                _said_unwritable.add(self.cache_dir)
+                _log.warning("cache entry not written (%s); the work goes on without it, and says so once", said(error))
+
+
+@contextmanager
+def stored_only() -> Iterator[None]:
+    """Within the block nothing is computed and no file hashed: what the cache does not hold raises ``NotStored``."""
+    token = _stored_only.set(True)
+    try:
+        yield
+    finally:
+        _stored_only.reset(token)
+
+
+@contextmanager
+def must_write() -> Iterator[None]:
+    """Within the block a cache that cannot be written is an error: for work that is done to fill it."""
+    token = _must_write.set(True)
+    try:
+        yield
+    finally:
+        _must_write.reset(token)
 
 
 def get_cache(config: Config | None = None) -> FeatureCache:
     """The cache that ``config.data`` names."""
     data = (config or Config()).data
     return FeatureCache(data.cache_dir, enabled=data.use_cache)
+
+
+def _may_compute(path: Path) -> None:
+    if _stored_only.get():
+        raise NotStored(path.name)
 
 
 def canonical_json(key: Key) -> str:
@@ -272,17 +327,24 @@ def _entry(key: Key, checksum: Any) -> dict[str, Any]:
     return {"format": FORMAT, "version": VERSION, "key": canonical_json(key), "checksum": checksum}
 
 
-def _check_entry(entry: Any, key: Key | None) -> Any:
+def _check_entry(entry: Any, key: Key | None, path: Path) -> Any:
+    """The checksum of an entry of ``key``; without a key, of that which the entry's name tells."""
     if not isinstance(entry, dict) or entry.get("format") != FORMAT or entry.get("version") != VERSION:
         raise ValueError("not an entry of this cache")
-    if key is not None and entry["key"] != canonical_json(key):
+    if entry["key"] != canonical_json(key) if key is not None else not _is_named_after(path, entry["key"]):
         raise ValueError("made for another key")
     return entry["checksum"]
+
+
+def _is_named_after(path: Path, key: str) -> bool:
+    kind = path.parent.name
+    return f"_{_hashes(kind, json.loads(key))}{KINDS[kind]}" in path.name
 
 
 def _write_arrays(path: Path, key: Key, arrays: Arrays) -> None:
     entry = json.dumps(_entry(key, _checksum(arrays)), sort_keys=True).encode()
     payload: dict[str, Any] = {**arrays, _ENTRY: np.frombuffer(entry, np.uint8)}
+    _make_way(path)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **payload)
 
@@ -292,7 +354,7 @@ def _read_arrays(path: Path, key: Key | None) -> Arrays:
         if not isinstance(stored, np.lib.npyio.NpzFile):
             raise ValueError("not an npz file")
         arrays = {name: stored[name] for name in stored.files}
-    checksum = _check_entry(json.loads(arrays.pop(_ENTRY).tobytes()), key)
+    checksum = _check_entry(json.loads(arrays.pop(_ENTRY).tobytes()), key, path)
     if checksum != _checksum(arrays):
         raise ValueError("the checksum does not fit the arrays")
     return arrays
@@ -306,19 +368,42 @@ def _file_checksums(folder: Path) -> dict[str, str]:
 def _check_folder(path: Path, key: Key | None) -> bool:
     if not path.exists():
         raise FileNotFoundError(path)
-    if _check_entry(json.loads((path / _MANIFEST).read_bytes()), key) != _file_checksums(path):
+    if _check_entry(json.loads((path / _MANIFEST).read_bytes()), key, path) != _file_checksums(path):
         raise ValueError("the checksums do not fit the files")
     return True
 
 
+def _write_memo(path: Path, value: Mapping[str, Any]) -> None:
+    _make_way(path)
+    write_json(path, {**value, "checksum": _digest(canonical_json(value))})
+
+
+def _read_memo(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_bytes())
+    if not isinstance(value, dict) or value.pop("checksum", "") != _digest(canonical_json(value)):
+        raise ValueError("the checksum does not fit")
+    if f"_{value['place'][:_HASH_CHARS]}" not in path.name:
+        raise ValueError("made for another file")
+    return value
+
+
+def _make_way(path: Path) -> None:
+    """A folder where a file belongs is in the way: nothing replaces it."""
+    if path.is_dir():
+        remove(path)
+
+
 def _store_folder(made: Path, path: Path, key: Key) -> None:
     """Copy beside the target, then rename; a writer who came first with a sound entry wins."""
-    temporary = path.with_name(f".{secrets.token_hex(6)}.{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = unfinished(path)
     try:
-        shutil.copytree(made, temporary)
+        temporary.mkdir()
+        for file in sorted(made.iterdir()):
+            shutil.copyfile(file, temporary / file.name)
         write_json(temporary / _MANIFEST, _entry(key, _file_checksums(temporary)))
         if path.exists() and not _is_sound(path):
-            _remove(path)
+            remove(path)
         temporary.rename(path)
     except OSError:
         if not path.is_dir():
@@ -332,23 +417,16 @@ def _is_sound(path: Path) -> bool:
         if path.is_dir():
             return _check_folder(path, None)
         if path.suffix == ".json":
-            return set(json.loads(path.read_bytes())) == {"size", "mtime_ns", "sha256"}
+            return bool(_read_memo(path))
         return _read_arrays(path, None) is not None
     except _UNREADABLE:
         return False
 
 
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _used_ns(path: Path) -> int:
-    return path.stat().st_mtime_ns
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    """Bytes of a file or of the files of a folder; of what another process removes meanwhile, 0."""
+    size = 0
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        with suppress(FileNotFoundError):
+            size += file.stat().st_size if file.is_file() else 0
+    return size

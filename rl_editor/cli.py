@@ -5,6 +5,7 @@ everything else to stderr. Settings come from ``--params FILE``, else they are t
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -38,7 +39,7 @@ app.add_typer(preferences_app, name="preferences")
 
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
 PIPELINE_POLICIES: Mapping[str, Path] = {"ppo": Path("models/ppo/best.pt"), "bc": Path("models/bc/bc_best.pt")}
-MIB = 1 << 20
+_SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d+)?) ?(?P<unit>[kmgt])?(i?b)?", re.IGNORECASE)
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 MOST_CANDIDATES = 20
 
@@ -472,14 +473,14 @@ def cache_verify(params: Params = None, as_json: Json = False) -> None:
 
 @cache_app.command("prune")
 def cache_prune(
-    max_mib: Annotated[float, typer.Option(help="Keep at most this much, in MiB.", min=0.0, max=1e9)],
+    max_size: Annotated[str, typer.Option(help="Keep at most this much: bytes, or with K, M, G or T.", metavar="SIZE")],
     params: Params = None,
     as_json: Json = False,
 ) -> None:
     """Remove the entries used longest ago."""
     from rl_editor.cache import get_cache
 
-    removed = get_cache(settings(params)).prune(round(max_mib * MIB))
+    removed = get_cache(settings(params)).prune(read_size(max_size))
     _say({"entries": removed.entries, "bytes": removed.size_bytes}, as_json=as_json)
 
 
@@ -537,6 +538,19 @@ def _check_written(option: str, path: Path | None, *inputs: Path) -> None:
     if path is not None:
         refuse_overwriting(path, *inputs)
         check_writable(path, option)
+
+
+def read_size(text: str) -> int:
+    """Bytes: ``2G`` and ``2 GiB`` are 2 * 1024**3.
+
+    Raises:
+        ConfigError: it is no size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"--max-size {text}: no size; write bytes, or a number with K, M, G or T, such as 500M")
+    power = " KMGT".index((found["unit"] or " ").upper())
+    return round(float(found["number"]) * (1 << 10 * power))
 
 
 def settings(path: Path | None) -> Config:

@@ -21,7 +21,7 @@ from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config, EditMethod
 from rl_editor.edits import EditList
-from rl_editor.errors import CheckpointError, ConfigError, EditListError, RlEditorError, said
+from rl_editor.errors import CheckpointError, ConfigError, EditListError, RlEditorError, said, stops_all
 from rl_editor.files import check_writable, write_text
 from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
 from rl_editor.negotiation import Demands, Revised, TimeSpan, described, revise
@@ -132,6 +132,7 @@ def edit_as_asked(
         ConfigError: a file to write is a folder, cannot be made, or would overwrite the recording or another file;
             refused before anything is computed.
         AudioFileError: the recording cannot be read, is silent or too short; or the output's format does not take it.
+        OutputError: the disk is full, or the folder takes no files.
         EditListError: what is asked cannot be met.
         CheckpointError: the policy does not know the style, or keeps nothing.
     """
@@ -166,6 +167,7 @@ def edit_folder(
 
     Raises:
         ConfigError: the folder holds no recordings, or is the one to write to.
+        OutputError: the disk is full; what was written before stays.
     """
     sources = recordings_in(folder)
     if output.exists() and output.samefile(folder):
@@ -178,6 +180,8 @@ def edit_folder(
         try:
             yield edit_as_asked(source, output / source.name, request, policy=policy, config=config, edit_list=listed)
         except (RlEditorError, OSError) as error:
+            if stops_all(error):
+                raise
             yield Failed(source, said(error))
 
 

@@ -7,6 +7,7 @@ Impossible states are ``assert``; they never raise from this tree.
     RlEditorError
     ├── ConfigError          a setting that is unknown, of the wrong type or out of bounds
     ├── AudioFileError       a recording that cannot be read, or holds nothing to work on
+    ├── OutputError          a file that cannot be written: a full disk, a folder that takes none
     ├── EditListError        an edit list, label or action sequence that breaks its format
     ├── AlignmentError       a raw and an edit that cannot be compared
     │   └── PairRejectedError    compared, and the edit does not come from the raw
@@ -18,6 +19,10 @@ Impossible states are ``assert``; they never raise from this tree.
     └── TrackingError        the experiment tracker or model registry refuses
 """
 
+import errno
+
+_NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EROFS}  # no EDQUOT on Windows
+
 
 class RlEditorError(Exception):
     """Base of every error caused by input; the command line prints it and exits with 2."""
@@ -28,7 +33,15 @@ def said(error: RlEditorError | OSError) -> str:
     if isinstance(error, RlEditorError) or not error.strerror:
         return str(error) or type(error).__name__
     name = error.filename2 or error.filename
-    return f"{f'{name}: ' if name else ''}{error.strerror.lower()}; check the path and who may read and write there"
+    remedy = "free some space there" if error.errno in _NO_ROOM else "check the path and who may read and write there"
+    if error.errno == errno.EROFS:
+        remedy = "name a folder elsewhere"
+    return f"{f'{name}: ' if name else ''}{error.strerror.lower()}; {remedy}"
+
+
+def stops_all(error: RlEditorError | OSError) -> bool:
+    """Whether the disk is at fault, not the recording at hand: the next one would fail the same way."""
+    return isinstance(error, OutputError) or (isinstance(error, OSError) and error.errno in _NO_ROOM)
 
 
 class ConfigError(RlEditorError):
@@ -37,6 +50,10 @@ class ConfigError(RlEditorError):
 
 class AudioFileError(RlEditorError):
     """A recording cannot be read, or holds nothing to work on."""
+
+
+class OutputError(RlEditorError):
+    """A file cannot be written: the disk is full, or the folder takes none."""
 
 
 class EditListError(RlEditorError):

@@ -4,9 +4,9 @@ A work item is a plain function of plain values: ``fn`` is a module-level functi
 items and values can be pickled, and an item done twice does no harm. Every item is computed by one thread wherever
 it runs, since sums split over threads differ in their last bits: the number of workers never changes a result.
 
-A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; any other exception
-is a fault of the program and raises. A worker process that ends without an answer is its item's ``error`` too, and says
-how it ended.
+A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; a disk that is full
+raises, since it is no item's fault; any other exception is a fault of the program and raises, too. A worker process
+that ends without an answer is its item's ``error``, and says how it ended.
 """
 
 import multiprocessing
@@ -17,18 +17,19 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from rl_editor.errors import RlEditorError, said
+from rl_editor.errors import RlEditorError, said, stops_all
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
 
+_task: list[Callable[[Any], Any]] = []  # of a worker process: what it does with every item
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -47,6 +48,7 @@ def run_tracks(
     *,
     workers: int,
     label: str = "",
+    bar: "tqdm[Any] | None" = None,
     named: Callable[[_Item], str] | None = None,
 ) -> Iterator[Outcome[_Item, _Value]]:
     """Yield ``fn(item)`` for every item, in the order of the items.
@@ -55,16 +57,22 @@ def run_tracks(
         fn: a module-level function of one plain value, or a ``functools.partial`` of one.
         items: plain values.
         workers: processes; 1 stays in this one, 0 is one per core.
-        label: what the progress bar says; there is none when stderr is not a terminal.
+        label: what the progress bar says.
+        bar: a ``progress`` that several runs share, in place of one of its own.
         named: what a person calls an item, put before the error of a worker that ended without an answer; None leaves
             the naming to the caller.
     """
     count = min(n_workers(workers), len(items))
     outcomes = _in_turn(fn, items) if count <= 1 else _in_processes(fn, items, count, named)
-    with closing(outcomes), tqdm(total=len(items), desc=label or None, unit="track", disable=None) as bar:
+    with closing(outcomes), progress(len(items), label) if bar is None else nullcontext(bar) as shown:
         for outcome in outcomes:
-            bar.update()
+            shown.update()
             yield outcome
+
+
+def progress(n_items: int, label: str) -> "tqdm[Any]":
+    """A progress bar; there is none when stderr is not a terminal."""
+    return tqdm(total=n_items, desc=label or None, unit="track", disable=None)
 
 
 def n_workers(workers: int) -> int:
@@ -100,6 +108,8 @@ def _attempt(fn: Callable[[_Item], _Value], item: _Item) -> Outcome[_Item, _Valu
         try:
             return Outcome(item, fn(item))
         except (RlEditorError, OSError) as error:
+            if stops_all(error):
+                raise
             return Outcome(item, None, said(error))
 
 
@@ -110,12 +120,12 @@ def _in_processes(
     done: dict[int, Outcome[_Item, _Value]] = {}
     at = 0
     while at < len(items):
-        with _pool(min(count, len(items) - at)) as pool:
+        with _pool(min(count, len(items) - at), fn) as pool:
             futures: dict[int, Future[Outcome[_Item, _Value]]] = {}
             try:
                 for i in range(at, len(items)):
                     if i not in done:
-                        futures[i] = pool.submit(_attempt, fn, items[i])
+                        futures[i] = pool.submit(_attempt_task, items[i])
                 while at < len(items):
                     yield done.pop(at) if at in done else futures[at].result()
                     at += 1
@@ -130,8 +140,8 @@ def _in_processes(
 
 def _alone(fn: Callable[[_Item], _Value], item: _Item, named: Callable[[_Item], str] | None) -> Outcome[_Item, _Value]:
     others = set(multiprocessing.active_children())
-    with _pool(1) as pool:
-        future = pool.submit(_attempt, fn, item)
+    with _pool(1, fn) as pool:
+        future = pool.submit(_attempt_task, item)
         own = set(multiprocessing.active_children()) - others
         try:
             return future.result()
@@ -152,17 +162,26 @@ def _ending(exit_code: int | None) -> str:
     return f"crashed ({name}); is the file damaged? Convert it again, or leave it out"
 
 
-def _pool(count: int) -> ProcessPoolExecutor:
-    """Fresh interpreters: a fork of a process that has used torch or BLAS threads may hang."""
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_set_up_worker)
+def _pool(count: int, fn: Callable[[Any], Any]) -> ProcessPoolExecutor:
+    """Fresh interpreters: a fork of a process that has used torch or BLAS threads may hang.
+
+    ``fn`` goes to each worker once, not with every item: it may hold the manifest of a thousand tracks.
+    """
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_set_up_worker, initargs=(fn,))
 
 
-def _set_up_worker() -> None:
+def _set_up_worker(fn: Callable[[Any], Any]) -> None:
     """One thread; Ctrl-C is the parent's to answer, and a worker does not outlive a parent that was killed."""
+    _task.append(fn)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
+
+
+def _attempt_task(item: Any) -> Outcome[Any, Any]:
+    return _attempt(_task[0], item)
 
 
 def _leave_with_parent() -> None:

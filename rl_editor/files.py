@@ -1,18 +1,29 @@
-"""Writing files whole or not at all, with the same bytes every time."""
+"""Writing files whole or not at all, with the same bytes every time.
+
+What is being written lies beside its target as ``.rl_editor_unfinished_*``, scratch folders are ``rl_editor_scratch_*``
+where ``TMPDIR`` says. A process that is killed leaves them; the next one that writes there removes what is so old that
+nobody can be at it any more.
+"""
 
 import hashlib
 import json
 import os
 import secrets
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EEXIST
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rl_editor.errors import ConfigError
 
 _HASH_BLOCK_BYTES = 1 << 20
+_UNFINISHED, SCRATCH = ".rl_editor_unfinished_", "rl_editor_scratch_"
+_STALE_S = {_UNFINISHED: 3600.0, SCRATCH: 86400.0}  # a writer touches its file more often; separating takes hours
 
 
 @contextmanager
@@ -21,17 +32,61 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: ``path`` is a device or pipe; root would replace /dev/null.
+        OSError: it cannot be written; the error names ``path``.
     """
     target = Path(path)
     if target.exists() and not target.is_file() and not target.is_dir():
         raise FileExistsError(EEXIST, "is a device or pipe, a file is needed", str(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")  # a longer name may be too long
+    temporary = unfinished(target)
     try:
         yield temporary
         os.replace(temporary, target)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # a full disk names no file
+            error.filename, error.filename2 = str(target), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unfinished(target: Path) -> Path:
+    """A new name beside ``target``, with its suffix, for what is to take its place."""
+    _clear_once(target.parent.absolute(), _UNFINISHED)
+    return target.with_name(f"{_UNFINISHED}{secrets.token_hex(6)}{target.suffix}")
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give an empty folder for files that nobody needs after the block."""
+    _clear_once(Path(tempfile.gettempdir()), SCRATCH)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder:
+        yield Path(folder)
+
+
+@cache
+def _clear_once(folder: Path, prefix: str) -> None:
+    """Once per process: remove what killed processes have left in a folder."""
+    with suppress(OSError):
+        clear_unfinished(folder, prefix)
+
+
+def clear_unfinished(folder: Path, prefix: str = _UNFINISHED) -> None:
+    """Remove unfinished files and folders that no process can be at any more."""
+    with os.scandir(folder) as found:
+        left = [entry for entry in found if entry.name.startswith(prefix)]
+    for entry in left:
+        with suppress(OSError):
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_S[prefix]:
+                remove(Path(entry.path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that it holds; fine where it is gone already."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

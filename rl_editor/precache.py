@@ -2,27 +2,32 @@
 
 ``python -m rl_editor.precache --data_dir D --feature_mode enhanced [--stems] [--workers N]``
 
-Every result goes to the cache as soon as it is there: a run that was killed goes on where it stopped. Recordings that
-cannot be used are listed at the end. Exit codes: 0 all done, 1 some were left out, 2 nothing could be done.
+Every result goes to the cache as soon as it is there: a run that was killed goes on where it stopped. What the cache
+holds is read, and checked, by this process; only what is left goes to others, whose start takes longer than reading a
+thousand tracks. Recordings that cannot be used are listed at the end. Exit codes: 0 all done, 1 some were left out, 2
+nothing could be done.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import typer
 
 from rl_editor.analysis import analyse_track, separated
-from rl_editor.cache import get_cache
+from rl_editor.cache import NotStored, get_cache, must_write, stored_only
 from rl_editor.command import EXIT_CHECK_FAILED, run
 from rl_editor.config import Config, FeatureMode
 from rl_editor.data import align_pair
-from rl_editor.errors import DatasetError
-from rl_editor.executor import run_tracks
+from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.executor import Outcome, progress, run_tracks
 from rl_editor.library import Library, Pair, Problem, Recording, find_library
 from rl_editor.stems import separating_workers
 
 CACHE_DIR = Path(Config().data.cache_dir)
+
+_Item = TypeVar("_Item")
 
 
 class Precached(NamedTuple):
@@ -42,16 +47,21 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
         stems: separate stems as well, whatever the feature mode.
 
     Raises:
+        ConfigError: the cache is off.
         DatasetError: nothing could be done at all.
+        OSError: the cache cannot be written; what it holds by then is kept.
     """
+    if not get_cache(config).enabled:
+        raise ConfigError("the cache is off, so that nothing can be kept; unset RL_EDITOR_CACHE or set data.use_cache")
     workers, problems = config.executor.workers, list(library.problems)
     recordings = [r for r in library.recordings if r.role != "edit"]
-    analysed = partial(_analyse, config=config, stems=stems)
     separates = stems or config.features.feature_mode == "full"
     analysing = separating_workers(workers, config.stems) if separates else workers
-    outcomes = list(run_tracks(analysed, recordings, workers=analysing, label="features"))
+    with progress(len(recordings) + len(library.pairs), "precache") as bar:
+        analysed = partial(_analyse, config=config, stems=stems)
+        outcomes = list(_kept(analysed, recordings, workers=analysing, bar=bar))
+        pairs = list(_kept(partial(_align, config=config), library.pairs, workers=workers, bar=bar))
     problems += [Problem(o.item.path.name, o.error) for o in outcomes if o.error]
-    pairs = list(run_tracks(partial(_align, config=config), library.pairs, workers=workers, label="labels"))
     problems += [Problem(o.item.pair_id, o.error) for o in pairs if o.error]
     done = Precached(
         sum(o.error is None for o in outcomes), sum(o.error is None for o in pairs), tuple(sorted(problems))
@@ -59,6 +69,26 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
     if done.n_recordings == 0:
         raise DatasetError("nothing could be computed: " + "; ".join(str(p) for p in done.problems))
     return done
+
+
+def _kept(
+    work: Callable[[_Item], None], items: Sequence[_Item], *, workers: int, bar: Any
+) -> Iterator[Outcome[_Item, None]]:
+    """What comes of every item: first those that the cache holds, then the others."""
+    left = []
+    for item in items:
+        try:
+            with stored_only():
+                (outcome,) = run_tracks(work, [item], workers=1, bar=bar)
+            yield outcome
+        except NotStored:
+            left.append(item)
+    yield from run_tracks(partial(_written, work), left, workers=workers, bar=bar)
+
+
+def _written(work: Callable[[_Item], None], item: _Item) -> None:
+    with must_write():
+        work(item)
 
 
 def _analyse(recording: Recording, *, config: Config, stems: bool) -> None:

@@ -11,6 +11,7 @@ Sources: librosa 0.11 ``stft``/``melspectrogram``/``power_to_db`` (what the numb
 """
 
 import contextlib
+import errno
 import importlib.util
 import os
 import re
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import scipy.fft
@@ -34,8 +35,8 @@ from jaxtyping import Complex, Float, Float32, Shaped
 
 from rl_editor.config import AudioConfig
 from rl_editor.edits import SourceInfo
-from rl_editor.errors import AudioFileError
-from rl_editor.files import file_sha256, replacing
+from rl_editor.errors import AudioFileError, OutputError, RlEditorError
+from rl_editor.files import SCRATCH, file_sha256, replacing, scratch_folder
 from rl_editor.speakers import from_file_order, means_other_places, places_of, set_places, to_file_order
 
 LIBSNDFILE_SUFFIXES = frozenset(
@@ -55,6 +56,7 @@ _DEFAULT_SUBTYPES = {".wav": "PCM_24", ".flac": "PCM_24", ".aif": "PCM_24", ".ai
                      ".rf64": "PCM_24", ".caf": "PCM_24", ".au": "PCM_24", ".ogg": "VORBIS", ".oga": "VORBIS",
                      ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}  # fmt: skip
 _FORMATS = {".aif": "AIFF", ".oga": "OGG", ".opus": "OGG", ".aifc": "AIFF"}
+_HOLDING_BACK = frozenset({"OGG", "MP3", "FLAC"})  # formats whose encoders write their last frames on closing
 LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it powers leave float32
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
@@ -64,7 +66,7 @@ _COUNT_32_BITS = frozenset({"WAV", "AIFF"})  # libsndfile writes on beyond and s
 _MOST_BYTES = (1 << 32) - (1 << 16)  # of samples; the rest is for headers and tags
 _SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "ALAW": 1, "ULAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4,
                  "DOUBLE": 8}  # fmt: skip
-_SF_ERR_SYSTEM = 2  # the file could not be opened, whatever its format
+_SF_ERR_SYSTEM = 2  # sndfile.h: the operating system refused
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
 
@@ -209,8 +211,8 @@ def save_audio(
     Integer subtypes clip at full scale. ``tags`` are as ``read_tags`` gives them, ``places`` as ``read_places`` does.
 
     Raises:
-        AudioFileError: the format is unknown or does not take this subtype, rate, channel count or places; the disk
-            is full.
+        AudioFileError: the format is unknown or does not take this subtype, rate, channel count or places.
+        OutputError: the disk is full, or the folder takes no files.
     """
     path = Path(path)
     if path.suffix.lower() in FFMPEG_SUFFIXES:
@@ -232,7 +234,7 @@ def write_frames(file: Any, data: Shaped[np.ndarray, "frames channels"], path: P
     """Write channels in WAVE's order to what ``open_output`` gave, in blocks.
 
     Raises:
-        AudioFileError: the disk takes no more.
+        OutputError: the disk takes no more.
     """
     try:
         for start in range(0, len(data), BLOCK_FRAMES):
@@ -241,7 +243,16 @@ def write_frames(file: Any, data: Shaped[np.ndarray, "frames channels"], path: P
                 block = block.astype(np.int32) << 16  # libsndfile 1.2.2 makes noise of every other 16-bit sample
             file.write(block)
     except sf.LibsndfileError as error:
-        raise AudioFileError(f"{path}: writing fails ({error}); is the disk full?") from None
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, reason: object) -> OutputError:
+    remedy = "set TMPDIR to another folder" if _is_scratch(path) else "name another place"
+    return OutputError(f"{path}: writing fails ({reason}); is the disk full? Free some space, or {remedy}")
+
+
+def _is_scratch(path: Path) -> bool:
+    return path.parent.name.startswith(SCRATCH)
 
 
 def source_info(path: str | Path, *, sha256: str | None = None) -> SourceInfo:
@@ -550,20 +561,13 @@ class open_output:
 
     def __enter__(self) -> Any:
         self._replacing = replacing(self._path)
-        temporary = self._replacing.__enter__()
+        self._temporary = self._replacing.__enter__()
         try:
             self._file = sf.SoundFile(
-                str(temporary), "w", self._rate, self._channels, format=self._format, subtype=self._subtype
+                str(self._temporary), "w", self._rate, self._channels, format=self._format, subtype=self._subtype
             )
         except sf.LibsndfileError as error:
-            fault = AudioFileError(
-                f"{self._path}: cannot be written there; check the path and who may write there"
-                if error.code == _SF_ERR_SYSTEM
-                else f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
-                f"{self._rate} Hz ({error}); choose another extension"
-            )
-            self._replacing.__exit__(AudioFileError, fault, None)
-            raise fault from None
+            self._leave(self._refused(error))
         _leave_out_peak_chunk(self._file)
         if self._places:
             set_places(self._file, self._places)
@@ -573,8 +577,37 @@ class open_output:
         return self._file
 
     def __exit__(self, *exception: Any) -> None:
-        self._file.close()
+        try:
+            n_frames = self._file.frames
+            self._file.close()
+            if exception[0] is None and self._format in _HOLDING_BACK and n_frames:
+                self._check_end(n_frames)
+        except sf.LibsndfileError as error:
+            if exception[0] is None:
+                self._leave(_unwritten(self._path, error))
         self._replacing.__exit__(*exception)
+
+    def _check_end(self, n_frames: int) -> None:
+        """Libsndfile says nothing when there is no room for what an encoder has held back."""
+        try:
+            found = sf.info(str(self._temporary)).frames
+        except sf.LibsndfileError:
+            found = 0
+        if found < n_frames:
+            self._leave(_unwritten(self._path, f"{found} of {n_frames} frames are there"))
+
+    def _refused(self, error: sf.LibsndfileError) -> RlEditorError:
+        if error.code == _SF_ERR_SYSTEM:
+            return _unwritten(self._path, error.error_string)
+        return AudioFileError(
+            f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
+            f"{self._rate} Hz ({error}); choose another extension"
+        )
+
+    def _leave(self, fault: RlEditorError) -> NoReturn:
+        """Take away what was written, and raise."""
+        self._replacing.__exit__(type(fault), fault, None)
+        raise fault from None
 
 
 def _leave_out_peak_chunk(file: Any) -> None:
@@ -599,8 +632,8 @@ def _places_by_ffmpeg(path: Path) -> tuple[int, ...]:
     program = shutil.which("ffmpeg")
     if program is None:
         return ()
-    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-        moment = Path(folder) / "moment.wav"
+    with scratch_folder() as folder:
+        moment = folder / "moment.wav"
         command = [program, "-v", "error", "-nostdin", "-t", "0.1", "-i", _named(path), "-vn", str(moment)]
         subprocess.run(command, capture_output=True, check=False)
         with contextlib.suppress(sf.LibsndfileError), sf.SoundFile(str(moment)) as file:
@@ -612,13 +645,16 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], pla
     program = shutil.which("ffmpeg")
     if program is None:
         raise AudioFileError(f"{path}: {path.suffix} is written by ffmpeg, which is not on the PATH; save as .flac")
-    with tempfile.TemporaryDirectory() as folder, replacing(path) as temporary:
-        plain = Path(folder) / "audio.rf64"
+    with scratch_folder() as folder, replacing(path) as temporary:
+        plain = folder / "audio.rf64"
         save_audio(plain, samples, subtype="FLOAT", places=places)
         named = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
         metadata = [part for name, value in named.items() for part in ("-metadata", f"{name}={value}")]
-        command = [program, "-v", "error", "-nostdin", "-y", "-i", str(plain), *metadata]
+        # -xerror: without it ffmpeg says nothing of a disk that is full when it writes the end
+        command = [program, "-v", "error", "-xerror", "-nostdin", "-y", "-i", str(plain), *metadata]
         command += ["-fflags", "+bitexact", _named(temporary)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0 and os.strerror(errno.ENOSPC) in done.stderr:
+            raise _unwritten(path, os.strerror(errno.ENOSPC))
         if done.returncode != 0:
             raise AudioFileError(f"{path}: ffmpeg cannot write it ({done.stderr.strip()[-200:]}); save as .flac")

@@ -312,15 +312,8 @@ class TestCommands:
             assert isinstance(error, RlEditorError), (arguments, error)
             assert expected in str(error)
 
-    @pytest.mark.parametrize(
-        "arguments",
-        [
-            ("edit", "a.wav", "-o", "b.wav", "--seed", str(1 << 70)),
-            ("cache", "prune", "--max-mib", "inf"),
-        ],
-    )
-    def test_endless_numbers_are_wrong_usage(self, arguments: tuple[str, ...]) -> None:
-        error = self.fails(*arguments)
+    def test_endless_numbers_are_wrong_usage(self) -> None:
+        error = self.fails("edit", "a.wav", "-o", "b.wav", "--seed", str(1 << 70))
         assert isinstance(error, SystemExit)
         assert error.code == 2
 

@@ -1,5 +1,6 @@
 """The side cache: found again by content, whole or absent, never wrong."""
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_editor.cache import FeatureCache, canonical_json, get_cache
+from rl_editor.cache import FeatureCache, NotStored, canonical_json, get_cache, must_write, stored_only
 from rl_editor.config import Config
 
 KEY = {"sha256": "ab" * 32, "hop_length": 512, "version": 1}
@@ -81,7 +82,7 @@ def test_a_name_cannot_leave_the_cache(cache):
     assert cache.path("mel", "../../etc/x", KEY).parent == cache.cache_dir / "mel"
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "foreign", "other key"])
+@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "foreign", "other key", "folder"])
 def test_a_bad_entry_is_computed_again_with_a_warning(cache, damage, caplog):
     cache.get_or_compute("features", "song", KEY, Counted())
     path = only_entry(cache)
@@ -89,6 +90,10 @@ def test_a_bad_entry_is_computed_again_with_a_warning(cache, damage, caplog):
     if damage == "foreign":
         with path.open("wb") as file:
             np.savez(file, values=np.zeros(3))
+    elif damage == "folder":
+        path.unlink()
+        path.mkdir()
+        (path / "x").write_text("x")
     elif damage == "other key":
         cache.get_or_compute("mel", "song", KEY | {"version": 9}, Counted())
         path.write_bytes(only_entry(cache, "mel").read_bytes())
@@ -156,6 +161,58 @@ def test_an_unwritable_cache_costs_time_not_the_result(tmp_path, caplog):
     assert "not written" in caplog.text
 
 
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_said_once_and_the_file_named(cache, monkeypatch, caplog):
+    monkeypatch.setattr(np, "savez", full_disk)
+    for i in range(3):
+        assert cache.get_or_compute("features", f"song{i}", KEY, Counted())["n"] == 2
+    path = cache.path("features", "song0", KEY)
+    assert [r.message for r in caplog.records if "not written" in r.message] == [
+        f"cache entry not written ({path}: no space left on device; free some space there); "
+        "the work goes on without it, and says so once"
+    ]
+    assert list((cache.cache_dir / "features").iterdir()) == []
+
+
+def test_a_full_disk_fails_what_is_done_to_fill_the_cache(cache, monkeypatch):
+    monkeypatch.setattr(np, "savez", full_disk)
+    with must_write(), pytest.raises(OSError, match="No space left"):
+        cache.get_or_compute("features", "song", KEY, Counted())
+
+
+def test_stored_only_computes_nothing(cache, tmp_path):
+    song = tmp_path / "song.wav"
+    song.write_bytes(b"abc")
+    with stored_only():
+        for look_up in (
+            lambda: cache.get_or_compute("features", "song", KEY, Counted()),
+            lambda: cache.folder("stems", "song", KEY, make_files).__enter__(),
+            lambda: cache.hash_file(song),
+        ):
+            with pytest.raises(NotStored):
+                look_up()
+    cache.get_or_compute("features", "song", KEY, Counted())
+    with stored_only():
+        assert cache.get_or_compute("features", "song", KEY, Counted())["n"] == 2
+
+
+def test_verify_finds_an_entry_under_the_name_of_another(cache):
+    keys = [KEY | {"i": i, "raw": "r", "edit": "e"} for i in range(2)]
+    for kind in ("features", "labels"):
+        paths = [cache.path(kind, "song", key) for key in keys]
+        for key in keys:
+            cache.get_or_compute(kind, "song", key, Counted())
+        assert cache.verify() == []
+        paths[0].rename(paths[0].with_name("x"))
+        paths[1].rename(paths[0])
+        paths[0].with_name("x").rename(paths[1])
+        assert cache.verify() == sorted(paths)
+        cache.prune(0)
+
+
 def test_concurrent_writers_leave_one_sound_entry(cache):
     results = []
 
@@ -209,16 +266,53 @@ def test_folder_vanishes_when_the_cache_is_off(tmp_path):
 def test_file_hash_is_remembered_until_the_file_changes(cache, tmp_path, monkeypatch):
     path = tmp_path / "song.wav"
     path.write_bytes(b"abc")
-    os.utime(path, ns=(10**18, 10**18))
+    monkeypatch.setattr("rl_editor.cache._SETTLED_NS", -1)
     # SHA-256 of "abc", FIPS 180-2 appendix B.1
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert cache.hash_file(path) == abc
     monkeypatch.setattr("rl_editor.cache.file_sha256", lambda _: pytest.fail("hashed again"))
     assert cache.hash_file(path) == abc
     monkeypatch.undo()
+    stat = path.stat()
     path.write_bytes(b"abd")
-    os.utime(path, ns=(10**18, 10**18 + 1))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
     assert cache.hash_file(path) != abc
+
+
+def test_renamed_files_of_one_size_and_time_are_hashed_again(cache, tmp_path, monkeypatch):
+    a, b = tmp_path / "a.wav", tmp_path / "b.wav"
+    for path, data in ((a, b"aaa"), (b, b"bbb")):
+        path.write_bytes(data)
+        os.utime(path, ns=(10**18, 10**18))  # as unpacked from one archive
+    monkeypatch.setattr("rl_editor.cache._SETTLED_NS", -1)
+    before = cache.hash_file(a), cache.hash_file(b)
+    a.rename(tmp_path / "c.wav")
+    b.rename(a)
+    assert cache.hash_file(a) == before[1]
+
+
+@pytest.mark.parametrize("damage", ["digit", "other file", "empty", "folder"])
+def test_a_damaged_memo_is_hashed_again_with_a_warning(cache, tmp_path, monkeypatch, caplog, damage):
+    """A memo that lies would make every entry of the file a foreign one."""
+    path, other = tmp_path / "song.wav", tmp_path / "other.wav"
+    path.write_bytes(b"abc")
+    monkeypatch.setattr("rl_editor.cache._SETTLED_NS", -1)
+    expected = cache.hash_file(path)
+    memo = only_entry(cache, "metadata")
+    good = memo.read_text()
+    if damage == "digit":
+        memo.write_text(good.replace(expected, "0" * 64))
+    elif damage == "other file":
+        other.write_bytes(b"abd")
+        cache.hash_file(other)
+        memo.write_bytes(next(p for p in memo.parent.iterdir() if p != memo).read_bytes())
+    else:
+        memo.unlink()
+        memo.mkdir() if damage == "folder" else memo.write_text("")
+    assert cache.verify() == [memo]
+    assert cache.hash_file(path) == expected
+    assert memo.read_text() == good
+    assert damage == "other file" or caplog.text.count("damaged cache entry") == 1
 
 
 def test_a_file_written_just_now_is_not_trusted_to_stay(cache, tmp_path):
@@ -249,7 +343,7 @@ def test_info_verify_and_prune(cache):
 
 def test_prune_removes_what_killed_writers_left(cache):
     cache.get_or_compute("features", "song", KEY, Counted())
-    left = cache.cache_dir / "features" / ".0123.song.npz"
+    left = cache.cache_dir / "features" / ".rl_editor_unfinished_0123.npz"
     left.write_bytes(b"half")
     assert cache.info().kinds["features"].entries == 1
     cache.prune(10**9)
@@ -257,6 +351,17 @@ def test_prune_removes_what_killed_writers_left(cache):
     os.utime(left, (0, 0))
     cache.prune(10**9)
     assert not left.exists()
+
+
+def test_info_and_prune_bear_entries_that_vanish(cache, monkeypatch):
+    """Two processes may prune, or one prunes what another lists."""
+    for i in range(2):
+        cache.get_or_compute("features", f"song{i}", KEY, Counted())
+    gone = cache.cache_dir / "features" / "gone.npz"
+    listed = FeatureCache._entries
+    monkeypatch.setattr(FeatureCache, "_entries", lambda self, kind: [gone, *listed(self, kind)])
+    assert cache.info().size_bytes > 0
+    assert cache.prune(0).entries == 2
 
 
 def test_keys_are_canonical():

@@ -12,9 +12,9 @@ import pytest
 import soundfile as sf
 from typer.testing import CliRunner
 
-from rl_editor.cli import app
+from rl_editor.cli import app, read_size
 from rl_editor.edits import keep_all
-from rl_editor.errors import RlEditorError
+from rl_editor.errors import ConfigError, RlEditorError
 from rl_editor.files import file_sha256
 from rl_editor.utils import source_info
 from tests.test_data import RATE, song
@@ -156,7 +156,19 @@ class TestConsole:
         params = ("--params", str(tmp_path / "p.yaml"))
         assert json.loads(cli("cache", "info", *params, "--json").stdout)["bytes"] == 0
         assert json.loads(cli("cache", "verify", *params, "--json").stdout) == {"damaged": []}
-        assert json.loads(cli("cache", "prune", "--max_mib", "1", *params, "--json").stdout)["entries"] == 0
+        assert json.loads(cli("cache", "prune", "--max_size", "1M", *params, "--json").stdout)["entries"] == 0
+
+    @pytest.mark.parametrize(
+        ("text", "n_bytes"),
+        [("0", 0), ("700", 700), ("1K", 1024), ("500M", 500 << 20), ("1.5 GiB", 3 << 29), ("2tb", 2 << 40)],
+    )
+    def test_sizes(self, text: str, n_bytes: int) -> None:
+        assert read_size(text) == n_bytes
+
+    @pytest.mark.parametrize("text", ["", "inf", "-1", "1X", "M", "1e99"])
+    def test_what_is_no_size_is_refused(self, text: str) -> None:
+        with pytest.raises(ConfigError, match=f"--max-size {text}: no size; write bytes"):
+            read_size(text)
 
 
 class TestModules:

@@ -1,5 +1,6 @@
 """The executor: the same outcomes in the same order, serial or in processes."""
 
+import errno
 import os
 import signal
 import time
@@ -8,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from rl_editor.errors import AudioFileError
+from rl_editor.errors import AudioFileError, OutputError
 from rl_editor.executor import Outcome, n_workers, one_thread, run_tracks
 
 
@@ -50,6 +51,24 @@ def test_no_items():
     assert list(run_tracks(double, [], workers=2)) == []
 
 
+class Pickled:
+    """A task that counts how often it is sent."""
+
+    times = 0
+
+    def __call__(self, item: int) -> int:
+        return item
+
+    def __reduce__(self):
+        Pickled.times += 1
+        return Pickled, ()
+
+
+def test_the_task_is_sent_to_each_worker_and_not_with_each_item():
+    assert [outcome.value for outcome in run_tracks(Pickled(), range(20), workers=2)] == list(range(20))
+    assert Pickled.times <= 2
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bad_item_does_not_stop_the_others(workers):
     a, bad, gone, b = run_tracks(picky, ["a", "bad", "gone", "b"], workers=workers)
@@ -83,6 +102,20 @@ def test_only_a_worker_that_ended_is_named_since_other_errors_name_what_they_are
     outcomes = list(run_tracks(picky, ["killed", "bad"], workers=2, named=lambda item: f"song {item}"))
     assert (outcomes[0].error or "").startswith("song killed: its worker process was killed")
     assert (outcomes[1].error or "").startswith("bad: 0.1 s of audio")
+
+
+def full(item: str) -> str:
+    if item == "full":
+        raise OSError(errno.ENOSPC, "No space left on device", "out.wav")
+    raise OutputError("out.wav: writing fails")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("item", ["full", "unwritten"])
+def test_a_full_disk_is_no_items_fault(workers, item):
+    """Else a stage would leave out every track that came after, and call itself done."""
+    with pytest.raises((OSError, OutputError), match=r"out\.wav"):
+        list(run_tracks(full, [item, item], workers=workers))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -1,12 +1,14 @@
 """Files appear whole or not at all."""
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from rl_editor.errors import ConfigError
-from rl_editor.files import check_writable, file_sha256, replacing, write_json
+from rl_editor.errors import ConfigError, said
+from rl_editor.files import check_writable, file_sha256, replacing, scratch_folder, write_json
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
@@ -17,6 +19,39 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_text() == '{\n "a": 2,\n "b": 1\n}\n'
     assert [p.name for p in path.parent.iterdir()] == ["out.json"]
+
+
+def test_a_full_disk_names_the_file_and_not_the_temporary(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    with pytest.raises(OSError, match="No space left") as found, replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert said(found.value) == f"{path}: no space left on device; free some space there"
+    with pytest.raises(OSError, match="Permission") as found, replacing(path) as temporary:
+        raise OSError(errno.EACCES, "Permission denied", str(temporary))
+    assert said(found.value).startswith(f"{path}: permission denied; check the path")
+
+
+def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    left = [tmp_path / f".rl_editor_unfinished_{i}.wav" for i in range(2)]
+    for path in left:
+        path.write_text("half")
+    os.utime(left[0], (0, 0))
+    write_json(tmp_path / "out.json", 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [left[1].name, "out.json"]
+
+
+def test_scratch_folders_of_killed_processes_are_removed_once_they_are_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    old, young, other = (tmp_path / name for name in ("rl_editor_scratch_a", "rl_editor_scratch_b", "rl_editor_data"))
+    for path in (old, young, other):
+        path.mkdir()
+    (old / "x.wav").write_text("half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    with scratch_folder() as folder:
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted([other.name, young.name, folder.name])
 
 
 def test_nan_is_refused(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """Filling the cache ahead of training."""
 
+import errno
+import io
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile as sf
+from tqdm import tqdm
 
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.data import find_library, load_demonstrations
-from rl_editor.errors import DatasetError
+from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.precache import precache
 from tests.test_data import RATE, song
 
@@ -53,6 +58,58 @@ def test_training_finds_all_of_it(folder: Path, config: Config, monkeypatch: pyt
     monkeypatch.setattr("rl_editor.analysis.extract_frames", never)
     monkeypatch.setattr("rl_editor.labelling.align", never)
     assert [d.pair_id for d in load_demonstrations(folder, config)] == ["a"]
+
+
+def test_the_second_run_computes_nothing_and_starts_no_process(
+    folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in folder.rglob("*.wav"):
+        os.utime(path, (0, 0))
+    monkeypatch.setattr("rl_editor.cache._SETTLED_NS", -1)
+    first = precache(find_library(folder), config)
+    config.executor.workers = 2
+    monkeypatch.setattr("rl_editor.executor._pool", lambda *_: pytest.fail("a process was started"))
+    assert precache(find_library(folder), config) == first
+
+
+def test_a_damaged_entry_is_computed_again_and_said_once(
+    folder: Path, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    precache(find_library(folder), config)
+    (entry,) = (Path(config.data.cache_dir) / "features").iterdir()
+    good = entry.read_bytes()
+    entry.write_bytes(good[:-100])
+    precache(find_library(folder), config)
+    assert entry.read_bytes() == good
+    assert caplog.text.count("damaged cache entry") == 1
+
+
+def test_a_full_disk_ends_it_and_a_cache_that_is_off_is_refused(
+    folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.savez", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            precache(find_library(folder), config)
+    monkeypatch.setenv("RL_EDITOR_CACHE", "off")
+    with pytest.raises(ConfigError, match="the cache is off"):
+        precache(find_library(folder), config)
+
+
+def test_one_bar_counts_recordings_and_pairs(folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = []
+
+    def counted(n_items: int, label: str) -> Any:
+        bars.append(tqdm(total=n_items, desc=label, disable=False, file=io.StringIO()))
+        return bars[-1]
+
+    monkeypatch.setattr("rl_editor.precache.progress", counted)
+    for _ in range(2):
+        precache(find_library(folder), config)
+    assert [(bar.n, bar.total) for bar in bars] == [(4, 4), (4, 4)]  # 2 recordings and 2 pairs
 
 
 def test_nothing_done_is_an_error(folder: Path, config: Config) -> None:

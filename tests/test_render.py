@@ -9,7 +9,8 @@ import soundfile as sf
 
 from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, SourceInfo, crossfades, keep_all
-from rl_editor.errors import AudioFileError, EditListError
+from rl_editor.errors import AudioFileError, EditListError, OutputError
+from rl_editor.files import scratch_folder
 from rl_editor.render import crossfade_gains, render_file, render_samples, settle_joins
 from rl_editor.render.mixing import correlation
 from rl_editor.utils import Samples, open_output, write_frames
@@ -338,8 +339,13 @@ def test_peaks_that_are_clipped_are_said(tmp_path, caplog, suffix, clips):
 
 
 def test_a_full_disk_is_named(tmp_path):
-    with pytest.raises(AudioFileError, match=r"out\.wav: writing fails .*is the disk full"):
+    with pytest.raises(OutputError, match=r"out\.wav: writing fails .*is the disk full"):
         write_frames(_FullDisk(), noise(10), tmp_path / "out.wav")
+
+
+def test_full_scratch_space_says_how_to_have_it_elsewhere():
+    with scratch_folder() as folder, pytest.raises(OutputError, match="or set TMPDIR to another folder"):
+        write_frames(_FullDisk(), noise(10), folder / "decoded.rf64")
 
 
 class _FullDisk:

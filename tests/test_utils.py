@@ -1,7 +1,9 @@
 """Reading refuses what is broken and says why; writing is whole or absent; spectra equal librosa's."""
 
 import os
+import shutil
 import stat
+import subprocess
 import sys
 
 import librosa
@@ -12,7 +14,7 @@ import soundfile as sf
 
 from rl_editor import utils
 from rl_editor.config import AudioConfig
-from rl_editor.errors import AudioFileError
+from rl_editor.errors import AudioFileError, OutputError
 from rl_editor.utils import Samples, audio_info, load_audio, load_mono, save_audio, source_info, to_mono
 
 RATE = 44100
@@ -283,3 +285,45 @@ def test_stft_blocks_equal_one_long_stft():
     blocks = np.concatenate(list(utils.stft_blocks(mono, n_fft=1024, hop_length=300)))
     expected = librosa.stft(mono, n_fft=1024, hop_length=300).T
     np.testing.assert_allclose(blocks, expected, atol=1e-4)
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of 256 KiB; only root may mount one."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no small disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_an_end_that_found_no_room_is_missed(full_disk):
+    """Room for all of an .ogg but some pages, 4 KiB at a time: libsndfile reports no error for the last ones."""
+    samples, path = noise(5 * RATE, 1), full_disk / "out.ogg"
+    for room in range(0, 128 * 1024, 4096):
+        (full_disk / "fill").write_bytes(bytes(256 * 1024 - room))
+        try:
+            save_audio(path, samples)
+        except OutputError:
+            continue
+        assert audio_info(path).frames == 5 * RATE
+        break
+    else:
+        pytest.fail("128 KiB are enough")
+
+
+@pytest.mark.parametrize("room", [0, 4096, 16384])
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".m4a"])
+def test_a_full_disk_is_said_and_the_good_file_stays(full_disk, suffix, room):
+    """Encoders hold sound back, and ffmpeg forgives what fails at the end of an .m4a."""
+    if suffix == ".m4a" and shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg")
+    path = full_disk / f"out{suffix}"
+    path.write_bytes(b"good")
+    (full_disk / "fill").write_bytes(bytes(256 * 1024 - 4096 - room))
+    with pytest.raises(OutputError, match=rf"out\{suffix}: writing fails .* is the disk full\?"):
+        save_audio(path, noise(5 * RATE, 1))
+    assert sorted(p.name for p in full_disk.iterdir()) == ["fill", path.name]
+    assert path.read_bytes() == b"good"

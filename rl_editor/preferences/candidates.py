@@ -19,7 +19,7 @@ from rl_editor.checkpoint import Policy
 from rl_editor.config import Config
 from rl_editor.editing import recordings_in
 from rl_editor.edits import EditList
-from rl_editor.errors import ConfigError, DatasetError, RlEditorError, said
+from rl_editor.errors import ConfigError, DatasetError, RlEditorError, said, stops_all
 from rl_editor.infer import analysis_settings, check_audible, shared, style_number
 from rl_editor.judgements import Heard, Kind, Pair
 from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE, ListeningSet
@@ -121,6 +121,8 @@ def make_set(
             if not found and missing:
                 problems.append(Problem(song.name, "its edits do not differ in passages of equal length"))
         except (RlEditorError, OSError) as error:
+            if stops_all(error):
+                raise
             problems.append(Problem(song.name, said(error).removeprefix(f"{song.name}: ")))
     if not pairs:
         reasons = "; ".join(str(problem) for problem in problems[:3])

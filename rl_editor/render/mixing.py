@@ -11,7 +11,6 @@ of linear.
 """
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
@@ -25,6 +24,7 @@ from jaxtyping import Float, Shaped
 from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.errors import EditListError
+from rl_editor.files import scratch_folder
 from rl_editor.render.sources import Source, check_source, open_source
 from rl_editor.utils import (
     FFMPEG_SUFFIXES,
@@ -60,11 +60,12 @@ def render_file(edit: EditList, source: Path, output: Path, config: Config) -> N
     Raises:
         EditListError: the edit list plays nothing, or was made for another recording.
         AudioFileError: the source cannot be read, or the output's format not written.
+        OutputError: the disk is full, or the folder takes no files.
     """
     tags, places = read_tags(source), read_places(source)
     if output.suffix.lower() in FFMPEG_SUFFIXES:
-        with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-            plain = Path(folder) / "rendered.rf64"
+        with scratch_folder() as folder:
+            plain = folder / "rendered.rf64"
             render_file(edit, source, plain, config)
             save_audio(output, load_audio(plain), tags=tags, places=places)
         return

@@ -1,12 +1,12 @@
 """Whether a file can take a recording, asked before anything is computed."""
 
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from rl_editor.errors import AudioFileError
+from rl_editor.files import scratch_folder
 from rl_editor.utils import Samples, read_blocks, read_places, save_audio
 
 
@@ -19,8 +19,8 @@ def check_format(source: Path, output: Path) -> None:
     """
     like = next(read_blocks(source))
     silence = np.zeros((like.sample_rate // 10, like.channels), np.float32)
-    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-        trial = Path(folder) / output.name
+    with scratch_folder() as folder:
+        trial = folder / output.name
         try:
             save_audio(trial, Samples(silence, like.sample_rate), places=read_places(source))
         except AudioFileError as error:

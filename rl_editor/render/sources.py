@@ -5,10 +5,10 @@ of the recording is ``step`` in the array. Lossy files are decoded once, in orde
 in an MP3 does not give the same bits as reading up to the place.
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,8 +18,8 @@ from jaxtyping import Shaped
 
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, EditListError
-from rl_editor.files import file_sha256
-from rl_editor.utils import Samples, read_blocks
+from rl_editor.files import file_sha256, scratch_folder
+from rl_editor.utils import Samples, open_output, read_blocks, write_frames
 
 # subtype -> how its samples are held; all others are read as float32
 _DTYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32",
@@ -122,8 +122,8 @@ def open_source(recording: str | Path | Samples) -> Iterator[Source]:
         yield MemorySource(recording)
         return
     path = Path(recording)
-    with tempfile.TemporaryDirectory(prefix="rl_editor_") as folder:
-        seekable = path if _seeks_exactly(path) else _decoded(path, Path(folder))
+    with scratch_folder() as folder:
+        seekable = path if _seeks_exactly(path) else _decoded(path, folder)
         with sf.SoundFile(str(seekable)) as file:
             yield FileSource(file, str(path))
 
@@ -169,8 +169,7 @@ def _decoded(path: Path, folder: Path) -> Path:
     target = folder / "decoded.rf64"
     blocks = read_blocks(path)
     first = next(blocks)
-    with sf.SoundFile(str(target), "w", first.sample_rate, first.channels, format="RF64", subtype="FLOAT") as file:
-        file.write(first.data)
-        for block in blocks:
-            file.write(block.data)
+    with open_output(target, sample_rate=first.sample_rate, channels=first.channels, subtype="FLOAT") as file:
+        for block in chain((first,), blocks):
+            write_frames(file, block.data, target)
     return target
