@@ -621,4 +621,6 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], pla
         command += ["-fflags", "+bitexact", _named(temporary)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise AudioFileError(f"{path}: ffmpeg cannot write it ({done.stderr.strip()[-200:]}); save as .flac")
+            lines = done.stderr.strip().splitlines() or ["no reason given"]
+            cause = re.sub(r"^\[.*?\] ", "", lines[0])  # what follows from it comes after
+            raise AudioFileError(f"{path}: ffmpeg cannot write it ({cause}); save as .flac")
