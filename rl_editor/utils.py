@@ -657,4 +657,6 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], pla
         if done.returncode != 0 and os.strerror(errno.ENOSPC) in done.stderr:
             raise _unwritten(path, os.strerror(errno.ENOSPC))
         if done.returncode != 0:
-            raise AudioFileError(f"{path}: ffmpeg cannot write it ({done.stderr.strip()[-200:]}); save as .flac")
+            lines = done.stderr.strip().splitlines() or ["no reason given"]
+            cause = re.sub(r"^\[.*?\] ", "", lines[0])  # what follows from it comes after
+            raise AudioFileError(f"{path}: ffmpeg cannot write it ({cause}); save as .flac")

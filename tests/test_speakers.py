@@ -156,6 +156,13 @@ def test_vorbis_refuses_loudspeakers_that_it_would_take_for_others(tmp_path: Pat
     assert [p.name for p in tmp_path.iterdir()] == ["b.ogg"]
 
 
+@with_ffmpeg
+def test_what_ffmpeg_refuses_is_said_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(AudioFileError, match=r"a\.wma: ffmpeg cannot write it \(.*channels.*\); save as \.flac$"):
+        save_audio(tmp_path / "a.wma", tones(6))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_codec_in_memory_keeps_the_order() -> None:
     """The bass channel of Vorbis loses its treble, and no other: which one does, says where it was."""
     rng = np.random.default_rng(0)
