@@ -30,14 +30,18 @@ def heard(features: BeatFeatures) -> Float[np.ndarray, "beats columns"]:
 
 
 def within_track(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
-    """Standard scores per column by median and median deviation, at most 4 from the median.
+    """Standard scores per column, at most 4 from the mean; 0 where a column does not vary."""
+    centred = values - values.mean(axis=0)
+    deviation = centred.std(axis=0)
+    scores = np.where(deviation > DEVIATION_FLOOR, centred / np.maximum(deviation, DEVIATION_FLOOR), 0.0)
+    return np.asarray(np.clip(scores, -MOST_DEVIATIONS, MOST_DEVIATIONS))
 
-    Mean and deviation would let a silent intro flatten what verse and chorus differ by. 0 where a column does not vary.
-    """
+
+def robust_scores(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
+    """Scores by median and median deviation, at most 4: a silent intro does not flatten what the rest differs by."""
     centred = values - np.median(values, axis=0)
     spread = np.maximum(_NORMAL_DEVIATION * np.median(np.abs(centred), axis=0), _LEAST_SPREAD * values.std(axis=0))
-    scores = np.where(spread > DEVIATION_FLOOR, centred / np.maximum(spread, DEVIATION_FLOOR), 0.0)
-    return np.asarray(np.clip(scores, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+    return np.asarray(np.clip(centred / np.maximum(spread, DEVIATION_FLOOR), -MOST_DEVIATIONS, MOST_DEVIATIONS))
 
 
 def unit_rows(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import UnitGrid
-from rl_editor.state.hearing import level_db, novelty, section_bounds, unit_rows, within_track
+from rl_editor.state.hearing import level_db, novelty, robust_scores, section_bounds, unit_rows, within_track
 
 _STRENGTH_NAMES = (
     "strength",  # mean over the span
@@ -52,7 +52,7 @@ SPAN_NAMES = (
     *(f"{way}_{name}" for way in _WAYS for name in _SPAN_NAMES),
     *(f"phrase_{name}" for name in _PHRASE_NAMES),  # blocks counted from the start of each section
 )
-_TEXTURE_WEIGHTS = {"level": 2.0, "onset": 1.5, "centroid": 1.0}  # beside cepstral columns of weight 1/2
+_FORCE_WEIGHTS, _CEPSTRUM_WEIGHT = (2.0, 1.5, 1.0), 0.5  # in texture: level, onset, centroid; cepstral columns
 _CEPSTRUM = tuple(f"mfcc_{i}" for i in range(1, 13))
 _OCTAVES = 5.0  # 32 units
 _LEAST_CHANGE = 0.25  # of the largest change of texture in the song, from which a section starts
@@ -83,7 +83,7 @@ def span_columns(
         block: units in a block, and in the shortest section.
     """
     force = _force(features, units)
-    texture, sound = _texture(force, features, units), unit_rows(_pooled(heard, units))
+    texture, sound = _texture(features, units), unit_rows(_pooled(heard, units))
     seconds, unit = np.diff(units.times_s), np.arange(units.n_units)
     lead_in = int(np.argmin(units.partial))  # 0 where every unit is partial
     section = _sections(texture, block=block)
@@ -111,12 +111,12 @@ def _force(features: BeatFeatures, units: UnitGrid) -> _Force:
     return _Force(level, onset, centroid)
 
 
-def _texture(force: _Force, features: BeatFeatures, units: UnitGrid) -> Float[np.ndarray, "units columns"]:
+def _texture(features: BeatFeatures, units: UnitGrid) -> Float[np.ndarray, "units columns"]:
     """What tells a verse from a chorus, per unit."""
-    loud = [weight * getattr(force, name) for name, weight in _TEXTURE_WEIGHTS.items()]
-    chosen = [features.names.index(name) for name in _CEPSTRUM if name in features.names]
-    cepstrum = within_track(_pooled(features.values[:, chosen], units))
-    return np.column_stack([*loud, *(0.5 * cepstrum.T)])
+    names = [name for name in _CEPSTRUM if name in features.names]
+    columns = [level_db(features), *(features.column(name) for name in ("onset", "centroid", *names))]
+    weights = (*_FORCE_WEIGHTS, *([_CEPSTRUM_WEIGHT] * len(names)))
+    return np.asarray(robust_scores(_pooled(np.column_stack(columns), units)) * np.array(weights))
 
 
 def _sections(texture: Float[np.ndarray, "units columns"], *, block: int) -> Int[np.ndarray, " units"]:
