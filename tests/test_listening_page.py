@@ -136,6 +136,16 @@ def hear_both(page: Any) -> None:
     there(page, READY)
 
 
+def heard_before_a_kill(served: "Served", open_page: Callable[..., Any]) -> Any:
+    """The page of ratings, its first edit heard; then the server dies."""
+    page = open_page(served, fragment="#rate")
+    there(page, "#rate .row.active")
+    page.keyboard.press("Space")
+    there(page, ".scale [aria-disabled=false]")
+    served.kill()
+    return page
+
+
 def there(page: Any, selector: str) -> None:
     """Wait for an element; looks at every frame, which Playwright's own waiting does not."""
     page.wait_for_function("selector => document.querySelector(selector)", arg=selector)
@@ -401,11 +411,7 @@ class TestRate:
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:
         served = serve(n_pairs=1, n_anchors=0, n_whole=1)
-        page = open_page(served, fragment="#rate")
-        there(page, "#rate .row.active")
-        page.keyboard.press("Space")
-        there(page, ".scale [aria-disabled=false]")
-        served.kill()
+        page = heard_before_a_kill(served, open_page)
         page.keyboard.press("4")
         there(page, "#notice.trouble")
         served.start()
@@ -416,11 +422,7 @@ class TestRate:
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:
         served = serve(n_pairs=1, n_anchors=0, n_whole=1)
-        page = open_page(served, fragment="#rate")
-        there(page, "#rate .row.active")
-        page.keyboard.press("Space")
-        there(page, ".scale [aria-disabled=false]")
-        served.kill()
+        page = heard_before_a_kill(served, open_page)
         for key in "4725369":  # only the first is being sent
             page.keyboard.press(key)
         there(page, "#notice.trouble")

@@ -34,9 +34,9 @@ def trained(config: Config, updates: int, **options) -> TrainingResult:
 
 def test_it_raises_the_reward(tmp_path: Path) -> None:
     config = fast(ppo={"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4, "agreement_loss": 1.0})
-    result = trained(config, 12, save_dir=tmp_path)
+    result = trained(config, 16, save_dir=tmp_path)
     first, last = result.history[1]["rollout/score"], result.history[-1]["rollout/score"]
-    assert last > first + 0.07
+    assert last > first + 0.1
     best = max(entry["validation/score"] for entry in result.history if "validation/score" in entry)
     assert result.metrics["validation/score"] == best >= result.history[0]["validation/score"]
     assert load_policy(tmp_path / BEST).metrics == result.metrics
