@@ -207,14 +207,21 @@ def lessons_of(songs: Songs, config: Config, *, student: Student | None = None) 
     return Lessons(stacked, label, _by_variant(songs.weight.repeat(N_VARIANTS, 1), n_songs) * legal)
 
 
-class Greedy(NamedTuple):
-    """How the likeliest decisions score, per song, and how they agree with the editor."""
+class GreedyEdits(NamedTuple):
+    """Songs edited by the likeliest decisions, and how the edits score."""
 
-    terms: Float[Tensor, "songs terms"]
-    score: Float[Tensor, " songs"]
-    audited: Float[Tensor, " songs"]  # of the terms alone
-    learned: Float[Tensor, " songs"]  # NaN without a learned reward
-    summary: Float[Tensor, "songs summary"]  # of the edits
+    actions: Int[Tensor, "edits units"]
+    terms: Float[Tensor, "edits terms"]
+    score: Float[Tensor, " edits"]
+    audited: Float[Tensor, " edits"]  # of the terms alone
+    learned: Float[Tensor, " edits"]  # NaN without a learned reward
+    summary: Float[Tensor, "edits summary"]
+
+
+class Greedy(NamedTuple):
+    """Every song edited once, and how the edits agree with the editor."""
+
+    edits: GreedyEdits
     agreed: dict[str, float]
 
 
@@ -223,17 +230,6 @@ class Played(NamedTuple):
 
     shown: Greedy  # the target duration shown
     hidden: Greedy  # and hidden
-
-
-class GreedyEdits(NamedTuple):
-    """Every song edited by the likeliest decisions: with its target shown, then with it hidden."""
-
-    actions: Int[Tensor, "twice units"]
-    terms: Float[Tensor, "twice terms"]
-    score: Float[Tensor, " twice"]
-    audited: Float[Tensor, " twice"]
-    learned: Float[Tensor, " twice"]
-    summary: Float[Tensor, "twice summary"]
 
 
 class GreedyPlay:
@@ -249,7 +245,7 @@ class GreedyPlay:
 
     @torch.no_grad()
     def edits(self, agent: Agent) -> GreedyEdits:
-        """What an agent makes of every song; nothing is read back from the device."""
+        """What an agent makes of every song, targets shown first, then hidden; nothing is read back from the device."""
         n_songs, device, env = len(self.songs), self.songs.style.device, self._env
         embeddings = agent.encode(self.songs.batch)
         track = torch.arange(n_songs, device=device).repeat(N_VARIANTS)
@@ -261,20 +257,13 @@ class GreedyPlay:
         return GreedyEdits(env.actions, info.terms, info.total, info.audited, info.learned, env.summaries())
 
     def judged(self, edits: GreedyEdits) -> Played:
-        """How they score, and how they agree with the editor."""
+        """The two halves of ``edits``, and how they agree with the editor."""
         n_songs, counts = len(self.songs), self.songs.weight > 0
 
         def greedy(part: slice) -> Greedy:
-            actions = edits.actions[part, : counts.shape[1]][counts].long()
-            agreed = agreement(actions, self.songs.actions[counts], self._kinds)
-            return Greedy(
-                edits.terms[part],
-                edits.score[part],
-                edits.audited[part],
-                edits.learned[part],
-                edits.summary[part],
-                agreed,
-            )
+            own = GreedyEdits(*(numbers[part] for numbers in edits))
+            actions = own.actions[:, : counts.shape[1]][counts].long()
+            return Greedy(own, agreement(actions, self.songs.actions[counts], self._kinds))
 
         return Played(greedy(slice(0, n_songs)), greedy(slice(n_songs, None)))
 

@@ -400,10 +400,11 @@ def _rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[s
     return {f"rollout/{name}": value for name, value in numbers.items()} | actions
 
 
-def _greedy_metrics(played: Greedy) -> dict[str, float]:
-    terms = dict(zip(TERM_NAMES, played.terms.mean(0).tolist(), strict=True))
-    numbers = {"score": float(played.score.mean()), "output_share": float(played.summary[:, _OUTPUT_SHARE].mean())}
-    return played.agreed | terms | numbers | _watched(played.audited, played.learned)
+def _greedy_metrics(greedy: Greedy) -> dict[str, float]:
+    edits = greedy.edits
+    terms = dict(zip(TERM_NAMES, edits.terms.mean(0).tolist(), strict=True))
+    numbers = {"score": float(edits.score.mean()), "output_share": float(edits.summary[:, _OUTPUT_SHARE].mean())}
+    return greedy.agreed | terms | numbers | _watched(edits.audited, edits.learned)
 
 
 def _watched(audited: Float[Tensor, " n"], learned: Float[Tensor, " n"]) -> dict[str, float]:
