@@ -292,16 +292,16 @@ class _Cloning:
         """The best policy; the files."""
         progress = self.progress
         last = {name: tensor.clone() for name, tensor in self.agent.state_dict().items()}
-        self._save(LAST, progress.history[-1])
+        self._saved(LAST, progress.history[-1])
         self.agent.load_state_dict(progress.best_weights or last)
-        metrics = progress.history[progress.best_epoch]
-        self._save(BEST, metrics)
-        policy = Policy(self.agent, self.config, self.styles, metrics)
+        policy = self._saved(BEST, progress.history[progress.best_epoch])
         return TrainingResult(policy, tuple(progress.history), progress.best_epoch)
 
-    def _save(self, name: str, metrics: Mapping[str, float]) -> None:
+    def _saved(self, name: str, metrics: Mapping[str, float]) -> Policy:
+        policy = Policy(self.agent, self.config, self.styles, metrics)
         if self.save_dir is not None:
-            save_policy(self.save_dir / name, self.agent, self.config, styles=self.styles, metrics=metrics)
+            save_policy(self.save_dir / name, policy)
+        return policy
 
 
 class _Step(NamedTuple):

@@ -1,13 +1,14 @@
 """Policies and training states on disk: safetensors bytes, under a ``.pt`` name where that is documented.
 
-A file holds tensors and one metadata key, ``rl_editor``, with sorted JSON: format, version, settings, styles, metrics.
-The same policy gives the same bytes; scheduling and tracking settings are left out, as they change no result. Pickles
-run code when they are read and are refused.
+A file holds tensors and one metadata key, ``rl_editor``, with sorted JSON: format, version, settings, styles, metrics,
+and, of a policy that was trained on a reward, what that was (``Objective``). The same policy gives the same bytes;
+scheduling and tracking settings are left out, as they change no result. Pickles run code when they are read and are
+refused.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from rl_editor.config import Config
 from rl_editor.devices import resolve_device
 from rl_editor.errors import CheckpointError, ConfigError
 from rl_editor.files import replacing
+from rl_editor.reward_model import RewardModel
+from rl_editor.state import ReferenceStatistics
 
 METADATA_KEY = "rl_editor"
 POLICY_FORMAT, STATE_FORMAT = "rl-editor/policy", "rl-editor/training-state"
@@ -31,16 +34,55 @@ _HEADER_AT = 8  # safetensors: the length of the header, whose lowest byte may b
 
 
 @dataclass(frozen=True, eq=False)
+class Objective:
+    """What PPO maximised, for choosing among edits by it; the weights of its terms are in the settings.
+
+    Attributes:
+        nats: what a whole point of reward is worth beside the log likelihood of the decisions.
+        reference: statistics of finished music that the reward measures against.
+        learned: what listeners prefer, where that was weighed in.
+    """
+
+    nats: float
+    reference: ReferenceStatistics | None = None
+    learned: RewardModel | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "nats": self.nats,
+            "reference": asdict(self.reference) if self.reference else None,
+            "learned": self.learned.to_dict() if self.learned else None,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Objective":
+        """The inverse of ``to_dict``."""
+        reference, learned = values["reference"], values["learned"]
+        return cls(
+            values["nats"],
+            ReferenceStatistics(**reference) if reference else None,
+            RewardModel.from_dict(learned) if learned else None,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Policy:
     """A trained agent with all that is needed to use it.
 
-    ``styles`` names the editors in the order of the agent's style inputs.
+    Attributes:
+        agent: the networks.
+        config: the settings it was trained with.
+        styles: names of the editors, in the order of the agent's style inputs.
+        metrics: the numbers of the epoch or update that was kept.
+        objective: what it was trained to maximise; None for a clone, which knows nothing but its editors.
     """
 
     agent: Agent
     config: Config
     styles: tuple[str, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +106,14 @@ class TrainingState(NamedTuple):
     values: dict[str, Any]
 
 
-def save_policy(
-    path: str | Path, agent: Agent, config: Config, *, styles: Sequence[str], metrics: Mapping[str, float]
-) -> None:
+def save_policy(path: str | Path, policy: Policy) -> None:
     """Write a policy, whole or not at all."""
-    settings = {name: section for name, section in config.to_dict().items() if name not in _NO_RESULT}
+    settings = {name: section for name, section in policy.config.to_dict().items() if name not in _NO_RESULT}
     settings["training"] = settings["training"] | {"resume": False}
-    values = {"config": settings, "styles": list(styles), "metrics": dict(metrics)}
-    _write(path, dict(agent.state_dict()), POLICY_FORMAT, values)
+    values: dict[str, Any] = {"config": settings, "styles": list(policy.styles), "metrics": dict(policy.metrics)}
+    if policy.objective is not None:
+        values["objective"] = policy.objective.to_dict()
+    _write(path, dict(policy.agent.state_dict()), POLICY_FORMAT, values)
 
 
 def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
@@ -86,12 +128,13 @@ def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
         config.training.device = device
         agent = Agent(config)
         agent.load_state_dict(tensors)
-    except (RuntimeError, ConfigError, KeyError) as error:
+        objective = Objective.from_dict(values["objective"]) if "objective" in values else None
+    except (RuntimeError, ConfigError, CheckpointError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path}: does not fit this version's networks ({_first_line(error)}); train it again"
         ) from None
     agent.to(resolve_device(device))
-    return Policy(agent, config, tuple(values["styles"]), values["metrics"])
+    return Policy(agent, config, tuple(values["styles"]), values["metrics"], objective)
 
 
 def save_state(path: str | Path, state: TrainingState) -> None:

@@ -241,15 +241,17 @@ class PPOConfig:
     weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8  # kept of the averaged weights per update
     learned_reward: bool = True  # weigh in what listeners prefer, where the stage reward_model learned it
     audit_loss: NonNegative = 0.01  # of the reward without it on validation songs, that the policy kept may lose
-    agreement_loss: NonNegative = 0.02  # of balanced accuracy on validation songs, that the policy kept may lose
+    agreement_loss: NonNegative = 0.02  # of balanced accuracy and mean recall in validation, that may be lost
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     gae_lambda: Probability = 0.95
     target_kl: Positive = 0.05
+    remixes: Annotated[int, Field(ge=0)] = 3  # of every song, to train on instead of it; 0 trains on the song itself
     n_envs: Count = 512
     epochs: Count = 2
     minibatches: Count = 16
     max_grad_norm: Positive = 0.5
     total_timesteps: Count = 1000000
+    reward_nats: NonNegative = 20.0  # what a point of reward is worth beside log likelihood, choosing among edits
 
 
 @dataclass(config=_STRICT)

@@ -3,12 +3,20 @@
 ``python -m rl_editor.infer --input raw.wav --output edited.wav --checkpoint models/best.pt``
 
 The policy decides unit by unit on tables that are encoded once. Deterministic unless asked otherwise; a seed makes the
-same draws again. Asked for a duration, it edits the recording many times side by side, leaning more or less towards
-playing (a constant on the logits, as one moves the threshold of a classifier), with and without regard to its own
-earlier decisions, and last by drawing decisions around the leaning that came nearest. Of these attempts the one is
-taken that the policy itself, leaning nowhere, finds likeliest, each second off the duration being held against it:
+same draws again.
 
-    log P(decisions) - (miss / (LENGTH_SPREAD * duration))^2 / 2
+Asked for a duration, it edits the recording many times side by side, leaning more or less towards playing (a constant
+on the logits, as one moves the threshold of a classifier), with and without regard to its own earlier decisions, and
+last by drawing decisions around the leaning that came nearest, cautiously and as they fall: a clone hedges, and its
+boldest draws are noise; a policy that PPO sharpened hardly varies where it is cautious, and would miss the duration. Of
+these attempts the best is taken:
+
+    log P(decisions) - (miss / (LENGTH_SPREAD * duration))^2 / 2 + nats * reward
+
+with what the policy itself finds likely, leaning nowhere. A clone knows no reward. A policy that PPO trained chooses by
+it too (``ppo.reward_nats``), with a duration or without: what gains most reward without straying from a clone is the
+clone's distribution times exp(nats * reward); training comes near it, and a choice among many draws comes nearer
+(best-of-n: Stiennon et al. 2020, "Learning to summarize from human feedback").
 
 Attempts within half a unit of the duration come before all others. So which passages play is the policy's order of
 preference, how many is the listener's. The duration is aimed at in whole units, not promised.
@@ -37,16 +45,16 @@ if TYPE_CHECKING:
     from rl_editor.state import AudioState, Observation
 
 
-MOST_LEANING = 6.0  # logits; beyond it a policy is too sure to be moved
+MOST_LEANING = 12.0  # logits; beyond it a policy is too sure to be moved
 SILENT_DB, SILENT_FLOOR = -80.0, 1e-10  # re full scale: root mean square of a beat; what digital silence counts as
 SIDE_BY_SIDE = 17  # leanings tried at once, between those that the round before found to be nearest
 REFINEMENTS = 3
 DRAWN_LEANINGS, DRAWS_PER_LEANING = 8, 16  # around the nearest leaning ..
 DRAWN_REACH = 1.5  # .. so far to either side, in logits
-TEMPERATURE = 0.5  # of the draws: near the likeliest decisions
+TEMPERATURES = (0.5, 1.0)  # of the draws: near the likeliest decisions, and as the policy says
 ALIKE = 0.05  # edits that differ in less of what they play are the same to a listener
-OTHER_DRAWS = 64  # for further candidates without a length
-LENGTH_SPREAD = 0.03  # standard deviation of a length that counts as the one asked for, relative
+FREE_DRAWS = 64  # at each temperature, without a length
+LENGTH_SPREAD = 0.01  # standard deviation of a length that counts as the one asked for, relative
 
 
 class Edited(NamedTuple):
@@ -117,13 +125,14 @@ def edit_recording_variously(
     generator = generator or torch.Generator(device=policy.agent.device).manual_seed(policy.config.training.seed)
     desk = _Desk(policy, replace(state, style=number), target_duration_s, limits)
     chance = None if deterministic else _Chance(generator, 1.0)
-    if target_duration_s is None:
+    if target_duration_s is not None:
+        found = _to_length(desk, chance, generator)
+    elif deterministic and policy.objective is not None:
+        found = desk.ranked(desk.attempts((0.0,), None) + _drawn(desk, (0.0,) * FREE_DRAWS, generator))
+    else:
         found = desk.attempts((0.0,), chance)
         if n_edits > 1:
-            drawn = desk.attempts((0.0,) * OTHER_DRAWS, _Chance(generator, 1.0))
-            found += sorted(drawn, key=lambda attempt: (not attempt.duration_s, -attempt.log_prob))
-    else:
-        found = _to_length(desk, chance, _Chance(generator, TEMPERATURE))
+            found += desk.ranked(_drawn(desk, (0.0,) * FREE_DRAWS, generator))
     return _different((desk.edit_list(attempt) for attempt in found), n_edits)
 
 
@@ -135,12 +144,13 @@ class _Chance(NamedTuple):
 
 
 class _Attempt(NamedTuple):
-    """Decisions, how long what they play is, how likely the policy finds them, and how far that length is off."""
+    """One edit of the recording."""
 
     actions: tuple[int, ...]
-    duration_s: float
-    log_prob: float
-    miss_s: float
+    duration_s: float  # of what plays
+    log_prob: float  # of the decisions, the policy leaning nowhere
+    miss_s: float  # how far the duration is off
+    reward: float  # what the policy was trained on; means nothing of a clone
 
 
 def _different(edits: Iterable[EditList], n_edits: int) -> list[EditList]:
@@ -177,8 +187,13 @@ class _Desk:
     ) -> None:
         import torch
 
+        from rl_editor.checkpoint import Objective
+        from rl_editor.state import StateRepresentation
+
         self.policy, self.state, self.target_duration_s = policy, state, target_duration_s
-        self.batch = policy.agent.representation.batch([state]).to(policy.agent.device)
+        self.objective = policy.objective or Objective(nats=0.0)
+        representation = StateRepresentation(policy.config, reference=self.objective.reference)
+        self.batch = representation.batch([state]).to(policy.agent.device)
         with torch.no_grad():
             self.embeddings = policy.agent.encode(self.batch)
         self.space = ActionSpace(policy.config.action_space)
@@ -210,14 +225,16 @@ class _Desk:
             device=device,
             styles=torch.tensor([self.state.style], device=device),
             style_names=self.policy.styles,
+            learned_reward=self.objective.learned,
+            reference=self.objective.reference,
         )
         lean = _lean(config, leanings, loops=asked > 1.0).to(device)
         alone = torch.tensor(list(listening) or [False] * len(leanings), device=device)
-        shown = torch.full((len(leanings),), asked, device=device).masked_fill(alone, float("nan"))
+        targets = torch.full((len(leanings),), asked, device=device)
         log_prob = torch.zeros(len(leanings), device=device)
         n_units = int(self.batch.n_units[0])
         with torch.no_grad():
-            observation = env.reset(torch.zeros(len(leanings), dtype=torch.long, device=device), shown)
+            observation = env.reset(torch.zeros(len(leanings), dtype=torch.long, device=device), targets, hidden=alone)
             for unit in range(n_units):
                 logits = agent.logits(self.embeddings, _seen(observation, alone))
                 if self.barred is not None:
@@ -228,13 +245,19 @@ class _Desk:
                 else:
                     action = sample((leant / chance.temperature).log_softmax(1), chance.generator)
                 log_prob += logits.log_softmax(1).gather(1, action[:, None])[:, 0]
-                observation = env.step(action, auto_reset=False).observation
-        goal_s, found = self.target_duration_s, []
-        for row, likely in zip(env.actions.tolist(), log_prob.tolist(), strict=True):
+                result = env.step(action, auto_reset=False)
+                observation = result.observation
+        rewards, goal_s, found = result.info.total, self.target_duration_s, []
+        for row, likely, reward in zip(env.actions.tolist(), log_prob.tolist(), rewards.tolist(), strict=True):
             actions = tuple(row[:n_units])
             duration_s = float(self.lengths_s[output_units(actions, self.space)].sum())
-            found.append(_Attempt(actions, duration_s, likely, 0.0 if goal_s is None else abs(duration_s - goal_s)))
+            miss_s = 0.0 if goal_s is None else abs(duration_s - goal_s)
+            found.append(_Attempt(actions, duration_s, likely, miss_s, reward))
         return found
+
+    def ranked(self, attempts: Sequence[_Attempt]) -> list[_Attempt]:
+        """The best first."""
+        return _ranked(attempts, asked_s=self.target_duration_s, unit_s=self.unit_s, nats=self.objective.nats)
 
     def edit_list(self, attempt: _Attempt) -> EditList:
         """What its decisions play."""
@@ -262,22 +285,26 @@ def _barred(config: Config, limits: Limits) -> "torch.Tensor":
     return barred
 
 
-def _to_length(desk: _Desk, chance: _Chance | None, draws: _Chance) -> list[_Attempt]:
-    """Many edits near the duration asked for, the likeliest first."""
+def _to_length(desk: _Desk, chance: _Chance | None, generator: "torch.Generator") -> list[_Attempt]:
+    """Many edits near the duration asked for, the best first."""
     followed, heard = _aimed(desk, chance)
     around = np.linspace(followed.leaning - DRAWN_REACH, followed.leaning + DRAWN_REACH, DRAWN_LEANINGS)
-    found = followed.attempts + desk.attempts(np.repeat(around, DRAWS_PER_LEANING).tolist(), draws)
-    found += heard.attempts
-    assert desk.target_duration_s is not None
-    return _ranked(found, asked_s=desk.target_duration_s, unit_s=desk.unit_s)
+    drawn = _drawn(desk, np.repeat(around, DRAWS_PER_LEANING).tolist(), generator)
+    return desk.ranked(followed.attempts + heard.attempts + drawn)
 
 
-def _ranked(attempts: Sequence[_Attempt], *, asked_s: float, unit_s: float) -> list[_Attempt]:
-    """What plays at all, then what is within half a unit of the length, then the likeliest for its miss."""
+def _drawn(desk: _Desk, leanings: Sequence[float], generator: "torch.Generator") -> list[_Attempt]:
+    """Edits drawn at every temperature."""
+    return [attempt for heat in TEMPERATURES for attempt in desk.attempts(leanings, _Chance(generator, heat))]
+
+
+def _ranked(attempts: Sequence[_Attempt], *, asked_s: float | None, unit_s: float, nats: float) -> list[_Attempt]:
+    """What plays at all first, then what is within half a unit of the length, then the best."""
 
     def rank(attempt: _Attempt) -> tuple[bool, bool, float]:
-        off = attempt.miss_s / (LENGTH_SPREAD * asked_s)
-        return not attempt.duration_s, attempt.miss_s > unit_s / 2.0, 0.5 * off**2 - attempt.log_prob
+        off = attempt.miss_s / (LENGTH_SPREAD * asked_s) if asked_s else 0.0
+        merit = attempt.log_prob - 0.5 * off**2 + nats * attempt.reward
+        return not attempt.duration_s, attempt.miss_s > unit_s / 2.0, -merit
 
     return sorted(attempts, key=rank)
 

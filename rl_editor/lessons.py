@@ -1,4 +1,4 @@
-"""Demonstrations as tensors: what behavioural cloning learns from and what PPO starts from.
+"""Songs to edit as tensors, demonstrated or not: what behavioural cloning learns from and what PPO starts from.
 
 Shapes: T songs (one per demonstration), U units, V = 2 variants of every demonstration: without a target duration (0)
 and with the edit's own as target (1). Observations come from the batched environment. It replays the demonstrated
@@ -26,6 +26,7 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.environment import BatchedEditingEnv
 from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.labels import EditLabels
 from rl_editor.reward import LearnedReward
 from rl_editor.state import AudioState, Observation, ReferenceStatistics, StateRepresentation, TrackBatch
 
@@ -37,16 +38,16 @@ _SCHEDULING = ("executor", "tracking")  # sections that change no result
 
 @dataclass(frozen=True, eq=False)
 class Songs:
-    """T demonstrated songs, as the environment reads them.
+    """T songs, as the environment reads them.
 
     Attributes:
         batch: their tables.
         styles: names of the editors.
         style: number of each one's editor.
         target_ratio: length of the edit over the length of the song.
-        actions: the decisions, KEEP where padded.
+        actions: the editor's decisions, KEEP where there are none.
         late: what stands in for EXTEND where no region is open: KEEP in a loop, the same target in a move.
-        weight: confidence of each label times the coverage of its demonstration; 0 where padded.
+        weight: confidence of each label times the coverage of its demonstration; 0 where there is none.
         reference: statistics of finished music that the reward measures against.
     """
 
@@ -116,6 +117,14 @@ class Lesson:
     weight: Float[Tensor, " n"]
 
 
+class Task(NamedTuple):
+    """A recording to be edited; ``target_ratio`` is the length asked for, over the recording's."""
+
+    state: AudioState
+    target_ratio: float
+    labels: EditLabels | None  # what the editor did, where that is known
+
+
 def songs_of(
     demonstrations: Sequence[Demonstration],
     styles: Sequence[str],
@@ -131,23 +140,47 @@ def songs_of(
     """
     if not demonstrations:
         raise DatasetError("no demonstrations to learn from; add raw/edit pairs, or see why pairs were left out")
-    states = [AudioState(d.grid, d.features, d.source, _style(d, styles)) for d in demonstrations]
-    batch = StateRepresentation(config, reference=reference).batch(states)
-    shape = (len(states), int(batch.n_units.max()))
+    tasks = [task_of(d, styles, config) for d in demonstrations]
+    return songs_of_tasks(tasks, styles, config, device, reference=reference)
+
+
+def task_of(demonstration: Demonstration, styles: Sequence[str], config: Config) -> Task:
+    """What a demonstration asks for.
+
+    Raises:
+        DatasetError: it follows no known style, or was labelled in other units.
+    """
+    d = demonstration
+    _require_units(d, d.grid.units(config.action_space.unit_beats).n_units)
+    state = AudioState(d.grid, d.features, d.source, _style(d, styles))
+    return Task(state, d.edit.duration_s / d.grid.duration_s, d.labels)
+
+
+def songs_of_tasks(
+    tasks: Sequence[Task],
+    styles: Sequence[str],
+    config: Config,
+    device: torch.device,
+    *,
+    reference: ReferenceStatistics | None = None,
+) -> Songs:
+    """Tasks as tensors."""
+    batch = StateRepresentation(config, reference=reference).batch([task.state for task in tasks])
+    shape = (len(tasks), int(batch.n_units.max()))
     actions, late, weight = (
         torch.zeros(shape, dtype=torch.long),
         torch.zeros(shape, dtype=torch.long),
         torch.zeros(shape),
     )
     space = ActionSpace(config.action_space)
-    for row, demonstration in enumerate(demonstrations):
-        labels, n = demonstration.labels, len(demonstration.labels.actions)
-        _require_units(demonstration, int(batch.n_units[row]))
-        actions[row, :n] = torch.as_tensor(labels.actions)
-        late[row, :n] = torch.as_tensor(late_actions(labels.actions.tolist(), space))
-        weight[row, :n] = torch.as_tensor(labels.confidence * labels.coverage)
-    ratio = torch.tensor([d.edit.duration_s / d.grid.duration_s for d in demonstrations], dtype=torch.float32)
-    style = torch.tensor([state.style for state in states])
+    for row, labels in enumerate(task.labels for task in tasks):
+        if labels is not None:
+            n = len(labels.actions)
+            actions[row, :n] = torch.as_tensor(labels.actions)
+            late[row, :n] = torch.as_tensor(late_actions(labels.actions.tolist(), space))
+            weight[row, :n] = torch.as_tensor(labels.confidence * labels.coverage)
+    ratio = torch.tensor([task.target_ratio for task in tasks], dtype=torch.float32)
+    style = torch.tensor([task.state.style for task in tasks])
     parts = (style.to(device), ratio.to(device), actions.to(device), late.to(device), weight.to(device))
     return Songs(batch.to(device), tuple(styles), *parts, reference=reference)
 

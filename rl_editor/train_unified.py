@@ -63,13 +63,7 @@ def fine_tune(
         learned_reward=learned_reward,
     )
     result: TrainingResult = trainer.train(config.ppo.total_timesteps)
-    save_policy(
-        Path(save_dir) / BEST,
-        result.policy.agent,
-        config,
-        styles=policy.styles,
-        metrics=result.metrics,
-    )
+    save_policy(Path(save_dir) / BEST, result.policy)
     return result
 
 

@@ -4,18 +4,25 @@ Shapes: S steps by E environments, time first; T songs, U units. One update (Sch
 every song once, let E environments decide S times (S is the longest song, so each ends at least one episode; those
 that end go on with another song), estimate advantages with GAE, then some epochs of minibatches on
 
-    - clipped objective + value_coeff * value error - entropy_coeff * entropy + kl_coeff * KL(policy || clone)
+    - clipped objective + value_coeff * value error - entropy_coeff * entropy + kl_coeff * KL(clone || policy)
+
+The divergence is the one that minds what the clone does and the policy gave up: the other way round a policy keeps near
+by never doing what its editor does now and then, such as moving a block, which costs joins.
 
 A clone hedges: smoothed labels and class weights make it less sure than its editor was. So its logits are multiplied
 by ``ppo.sharpness`` first, which changes none of its likeliest decisions; drawn as they were, most episodes would be
-spent on edits that nobody would make. Advantages are normalised over the update. A minibatch holds the samples of a
-few songs, so that only those are encoded again. An update ends early when the policy has moved further than
-``ppo.target_kl``. Targets are hidden in ``training.duration_dropout`` of the episodes, while the reward still asks for
-them. Dropout is off, so that the ratio of new to old policy is 1 before the first step. What is judged and kept are
-weights averaged over the latest updates (``ppo.weight_average``; Polyak & Juditsky 1992, "Acceleration of stochastic
+spent on edits that nobody would make. A clone also knows the songs that it learned from by heart. So what is edited are
+remixes of them (``rl_editor.remixes``). Dropout is off, so that the ratio of new to old policy is 1 before the first
+step.
+
+Advantages are normalised over the update. A minibatch holds the samples of a few songs, so that only those are encoded
+again. An update ends early when the policy has moved further than ``ppo.target_kl``. Targets are hidden in
+``training.duration_dropout`` of the episodes, while the reward still asks for them. What is judged and kept are weights
+averaged over the latest updates (``ppo.weight_average``; Polyak & Juditsky 1992, "Acceleration of stochastic
 approximation by averaging"), since the likeliest decisions jump from update to update. Those that edit the validation
-songs best (greedily, with and without their target) are kept, of those that agree with the editor within
-``ppo.agreement_loss`` of the clone; these may be the clone's.
+songs and their remixes best (greedily, with and without their target) are kept, of those that agree with the editor
+within ``ppo.agreement_loss`` of the clone, in what plays and in the kinds of decisions; these may be the clone's. The
+policy takes the reward along (``Objective``), to choose among its edits by it.
 
 A learned reward takes part in the score with ``reward.learned_weight``, if ``ppo.learned_reward``; else it is only
 watched, so that runs with and without it can be compared. It is centred on the clone's edits: the chance that an edit
@@ -29,11 +36,14 @@ The chance of an update is drawn from the seed and its number alone: a run that 
 
 import copy
 import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -43,6 +53,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from rl_editor.actions import ActionSpace
 from rl_editor.agent import FEW_TRACKS, Agent, Embeddings, kind_entropy, sample
 from rl_editor.checkpoint import (
+    Objective,
     Policy,
     TrainingResult,
     TrainingState,
@@ -64,13 +75,16 @@ from rl_editor.lessons import (
     Greedy,
     GreedyEdits,
     GreedyPlay,
+    Task,
     kinds_of,
     run_fingerprint,
     seed_of,
-    songs_of,
+    songs_of_tasks,
+    task_of,
     torch_threads,
 )
 from rl_editor.logging_utils import TrainingLogger
+from rl_editor.remixes import remix
 from rl_editor.replaying import Replayed
 from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
 from rl_editor.reward import SUMMARY_DIM, SUMMARY_NAMES, TERM_NAMES, LearnedReward
@@ -84,6 +98,7 @@ _VALIDATIONS = 40  # at most so many over a run, beside the one before it
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
 _SAMPLES_AT_A_TIME, _ON_A_GPU = 1 << 14, 1 << 17  # that the clone judges: their dot products take 8 KiB each
+_AGREEMENT = ("validation/balanced_accuracy", "validation/macro_recall")  # what plays, and every kind of decision
 _OUTPUT_SHARE = SUMMARY_NAMES.index("output_share")
 _GOES_ON = {"training": ("resume",)}
 
@@ -135,11 +150,11 @@ class PPOTrainer:
         self.config, self.styles, self.learned_reward = config, tuple(styles), learned_reward
         self.logger, self.save_dir = logger or TrainingLogger(), Path(save_dir) if save_dir else None
         self.device = resolve_device(config.training.device)
-        self.songs = songs_of(train, styles, config, self.device, reference=reference)
         known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
-        self.validation_songs = (
-            songs_of(known, styles, config, self.device, reference=reference) if known else self.songs
-        )
+        given, chosen_by = (self._tasks(some) for some in (train, known or train))
+        songs = partial(songs_of_tasks, styles=styles, config=config, device=self.device, reference=reference)
+        self.songs = songs(given.remixes or given.songs)
+        self.validation_songs = songs([*chosen_by.songs, *chosen_by.remixes])
         self.agent = agent.to(self.device)
         if not agent.is_normalised:
             agent.fit_normalisation(self.songs.batch)
@@ -170,6 +185,16 @@ class PPOTrainer:
         self.gradients = Gradients(
             self.agent, self.songs.batch, self._losses, self._autocast, replayed=records and evenly and alone
         )
+
+    def _tasks(self, demonstrations: Sequence[Demonstration]) -> "_Tasks":
+        """What demonstrations ask for, and remixes of each, the same whatever else is learned from."""
+        songs, remixes = [], []
+        for d in demonstrations:
+            songs.append(task_of(d, self.styles, self.config))
+            rng = np.random.default_rng([self.config.training.seed, zlib.crc32(d.pair_id.encode())])
+            unit_beats = self.config.action_space.unit_beats
+            remixes += [remix(songs[-1], unit_beats=unit_beats, rng=rng) for _ in range(self.config.ppo.remixes)]
+        return _Tasks(songs, remixes)
 
     @torch.no_grad()
     def _cloned_summaries(self) -> Float[Tensor, "edits summary"]:
@@ -294,7 +319,7 @@ class PPOTrainer:
         with torch.set_grad_enabled(ppo.entropy_coeff != 0.0):  # what does not count is only watched
             entropy = kind_entropy(decision.log_probs, self.agent.dimensions.first_reorder).mean()
         with torch.set_grad_enabled(ppo.kl_coeff != 0.0):
-            clone_kl = categorical_kl(decision.log_probs, part.clone_log_probs).mean()
+            clone_kl = categorical_kl(part.clone_log_probs, decision.log_probs).mean()
         loss = -gain + ppo.value_coeff * value - ppo.entropy_coeff * entropy + ppo.kl_coeff * clone_kl
         log_ratio = log_ratio.detach()
         approx_kl = (log_ratio.exp() - 1.0 - log_ratio).mean()  # Schulman's k3: unbiased, never negative
@@ -332,9 +357,8 @@ class PPOTrainer:
     def _choose(self, standing: Standing, update: int, metrics: dict[str, float]) -> None:
         """Keep the weights if they score best so far, agree with the editor about as well as the clone, and are not
         worse by the audited reward for being liked by the learned one."""
-        score, agreed = metrics["validation/score"], metrics["validation/balanced_accuracy"]
-        before, ppo = standing.history[0] if update else metrics, self.config.ppo
-        agrees = not agreed < before["validation/balanced_accuracy"] - ppo.agreement_loss
+        score, before, ppo = metrics["validation/score"], standing.history[0] if update else metrics, self.config.ppo
+        agrees = not any(metrics[name] < before[name] - ppo.agreement_loss for name in _AGREEMENT)
         audited = [numbers.get("validation/audited", 0.0) for numbers in (before, metrics)]
         if score > standing.best_score and agrees and audited[1] >= audited[0] - ppo.audit_loss:
             standing.best_update, standing.best_score = update, score
@@ -373,10 +397,22 @@ class PPOTrainer:
     def _result(self, standing: Standing) -> TrainingResult:
         self.agent.load_state_dict(standing.best_weights)
         metrics = standing.history[standing.best_update]
+        policy = Policy(self.agent, self.config, self.styles, metrics, self._objective())
         if self.save_dir is not None:
-            save_policy(self.save_dir / BEST, self.agent, self.config, styles=self.styles, metrics=metrics)
-        policy = Policy(self.agent, self.config, self.styles, metrics)
+            save_policy(self.save_dir / BEST, policy)
         return TrainingResult(policy, tuple(standing.history), standing.best_update)
+
+    def _objective(self) -> Objective | None:
+        """What was maximised; None where a learned reward took part that cannot be kept with the policy."""
+        learned = self.learned_reward if self.config.reward.learned_weight else None
+        if not isinstance(learned, RewardModel | None):
+            return None
+        return Objective(self.config.ppo.reward_nats, self.songs.reference, learned)
+
+
+class _Tasks(NamedTuple):
+    songs: list[Task]
+    remixes: list[Task]
 
 
 class _Choice(NamedTuple):

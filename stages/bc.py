@@ -25,8 +25,7 @@ def main(params: Path = PARAMS) -> None:
     with stage_logger("bc", params) as logger, fresh_folder(BC_MODEL) as folder:
         logger.log_dataset("demonstrations", digest=digest_of(demonstrations))
         result = train_bc(demonstrations, config, logger=logger)
-        policy = result.policy
-        save_policy(folder / BC_CHECKPOINT.name, policy.agent, config, styles=policy.styles, metrics=result.metrics)
+        save_policy(folder / BC_CHECKPOINT.name, result.policy)
         logger.log_artifact(write_metrics("bc", result.metrics))
         logger.log_artifact(write_curve("bc", result.history, shown=SHOWN))
 

@@ -191,7 +191,7 @@ class TestRefusals:
 
 
 def test_the_command(song: Path, policy: Policy, config: Config, tmp_path: Path) -> None:
-    save_policy(tmp_path / "young.pt", policy.agent, policy.config, styles=policy.styles, metrics={})
+    save_policy(tmp_path / "young.pt", policy)
     params = tmp_path / "params.yaml"
     params.write_text(f"data: {{cache_dir: {json.dumps(config.data.cache_dir)}}}\n")
     arguments = ["candidates", str(song), "-o", str(tmp_path / "set"), "--pairs", "2", "--rated", "0", "--json"]

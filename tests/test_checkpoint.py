@@ -5,6 +5,7 @@ import pickle
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -13,6 +14,8 @@ from toy_tracks import toy_config
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import (
     METADATA_KEY,
+    Objective,
+    Policy,
     TrainingState,
     below_prefix,
     load_policy,
@@ -24,13 +27,16 @@ from rl_editor.checkpoint import (
     with_prefix,
 )
 from rl_editor.errors import CheckpointError
+from rl_editor.reward import SUMMARY_DIM
+from rl_editor.reward_model import Preference, RewardModel
+from rl_editor.state import ReferenceStatistics
 
 
 def saved(path: Path, **sections: dict) -> Agent:
     config = toy_config(**sections)
     agent = Agent(config)
     agent.normal_rows.mean.fill_(0.25)
-    save_policy(path, agent, config, styles=("ann", "bob"), metrics={"score": 0.5})
+    save_policy(path, Policy(agent, config, ("ann", "bob"), {"score": 0.5}))
     return agent
 
 
@@ -43,6 +49,28 @@ def test_a_policy_comes_back_as_it_was(tmp_path: Path) -> None:
     for name, tensor in agent.state_dict().items():
         assert torch.equal(policy.agent.state_dict()[name], tensor), name
     assert not policy.agent.training
+
+
+def test_what_a_policy_was_trained_on_comes_back(tmp_path: Path) -> None:
+    config = toy_config()
+    rng = np.random.default_rng(0)
+    learned = RewardModel(n_members=2, ridge=1.0)
+    sides = rng.standard_normal((80, 2, SUMMARY_DIM))
+    learned.fit([Preference(a, b, bool(a[0] > b[0]), "ann") for a, b in sides], rng, least=1)
+    kept = Objective(50.0, ReferenceStatistics(1.0, 2.0, 30.0, 300.0), learned.centred(torch.tensor(sides[:, 0])))
+    save_policy(tmp_path / "best.pt", Policy(Agent(config), config, ("ann",), objective=kept))
+    found = load_policy(tmp_path / "best.pt").objective
+    assert found is not None
+    assert (found.nats, found.reference) == (kept.nats, kept.reference)
+    assert found.learned is not None
+    edits = torch.tensor(rng.standard_normal((9, SUMMARY_DIM)))
+    assert torch.equal(found.learned(edits), kept.learned(edits))
+    assert (set(learned.habits), found.learned.habits) == ({"ann"}, {})  # who judged, and how, is left at home
+
+
+def test_a_clone_has_no_objective(tmp_path: Path) -> None:
+    saved(tmp_path / "bc_best.pt")
+    assert load_policy(tmp_path / "bc_best.pt").objective is None
 
 
 def test_the_same_policy_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -72,7 +100,7 @@ def test_a_policy_whose_first_byte_is_that_of_a_pickle_is_read(tmp_path: Path) -
     config = toy_config()
     agent, path = Agent(config), tmp_path / "a.pt"
     for length in range(0, 256, 8):  # the header is padded to 8 bytes: one of 32 lengths ends in 0x80
-        save_policy(path, agent, config, styles=("s" * (length + 1),), metrics={})
+        save_policy(path, Policy(agent, config, ("s" * (length + 1),)))
         if path.read_bytes()[0] == 0x80:
             break
     assert path.read_bytes()[0] == 0x80
@@ -94,7 +122,7 @@ def test_foreign_damaged_and_missing_files(tmp_path: Path) -> None:
 
 def test_another_shape_is_named(tmp_path: Path) -> None:
     config = toy_config()
-    save_policy(tmp_path / "a.pt", Agent(config), toy_config(agent={"d_model": 48}), styles=(), metrics={})
+    save_policy(tmp_path / "a.pt", Policy(Agent(config), toy_config(agent={"d_model": 48}), ()))
     with pytest.raises(CheckpointError, match="does not fit"):
         load_policy(tmp_path / "a.pt")
 

@@ -10,13 +10,15 @@ import torch
 
 from rl_editor.actions import CUT, KEEP
 from rl_editor.agent import Agent
-from rl_editor.checkpoint import Policy, save_policy
+from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.infer import _Attempt, _ranked, analysis_settings, edit_file, edit_recording
+from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
+from rl_editor.reward_model import RewardModel
 from rl_editor.state import AudioState
 from tests.test_data import RATE, song
 
@@ -95,17 +97,50 @@ class TestEditRecording:
         assert edit.duration_s == pytest.approx(asked_s, abs=1.0)
         assert edit == edit_recording(policy, state, target_duration_s=asked_s)
 
-    def test_the_likeliest_attempt_near_the_length_is_taken(self) -> None:
+    def test_the_best_attempt_near_the_length_is_taken(self) -> None:
         attempts = [
-            _Attempt((0,), 0.0, 0.0, 0.0),  # plays nothing: last resort
-            _Attempt((1,), 9.0, -1.0, 1.1),  # likeliest, but more than half a unit off
-            _Attempt((2,), 9.0, -9.0, 0.9),  # -9 - (0.9 / 3)^2 / 2 = -9.045; 3 is 3 % of 100 s
-            _Attempt((3,), 9.0, -8.98, 1.0),  # -8.98 - (1.0 / 3)^2 / 2 = -9.036: the best of the near ones
-            _Attempt((4,), 9.0, -20.0, 0.0),
+            _Attempt((0,), 0.0, 0.0, 0.0, 0.0),  # plays nothing: last resort
+            _Attempt((1,), 9.0, -1.0, 1.1, 0.0),  # likeliest, but more than half a unit off
+            _Attempt((2,), 9.0, -9.0, 0.9, 0.8),  # -9 - (0.9 / 1)^2 / 2 = -9.405; 1 is 1 % of 100 s
+            _Attempt((3,), 9.0, -8.85, 1.0, 0.7),  # -8.85 - (1.0 / 1)^2 / 2 = -9.35: the best of the near ones
+            _Attempt((4,), 9.0, -20.0, 0.0, 0.9),
         ]
-        assert _ranked(attempts, asked_s=100.0, unit_s=2.0)[0].actions == (3,)
-        assert _ranked(attempts, asked_s=100.0, unit_s=2.2)[0].actions == (1,)
-        assert _ranked(attempts[:1], asked_s=100.0, unit_s=2.0)[0].actions == (0,)
+
+        def best(some: list[_Attempt], unit_s: float, nats: float = 0.0) -> tuple[int, ...]:
+            return _ranked(some, asked_s=100.0, unit_s=unit_s, nats=nats)[0].actions
+
+        assert best(attempts, 2.0) == (3,)
+        assert best(attempts, 2.2) == (1,)
+        assert best(attempts[:1], 2.0) == (0,)
+        assert best(attempts, 2.0, nats=1.0) == (2,)  # -9.405 + 0.8 against -9.35 + 0.7
+        assert best(attempts, 2.0, nats=200.0) == (4,)
+        free = [attempt._replace(miss_s=0.0) for attempt in attempts]
+        assert _ranked(free, asked_s=None, unit_s=2.0, nats=0.0)[0].actions == (1,)
+
+    @pytest.mark.parametrize("asked_s", [None, 24.0])
+    def test_a_policy_with_an_objective_chooses_by_it(
+        self, policy: Policy, state: AudioState, asked_s: float | None
+    ) -> None:
+        def reward(objective: Objective | None) -> float:
+            edit = edit_recording(replace(policy, objective=objective), state, target_duration_s=asked_s)
+            return RewardCalculator(policy.config).score(edit, state, target_duration_s=asked_s).total
+
+        imitated, chosen = reward(None), reward(Objective(nats=1e4))
+        assert chosen > imitated + 0.005
+
+    def test_what_listeners_prefer_is_part_of_the_objective(self, policy: Policy, state: AudioState) -> None:
+        plays = SUMMARY_NAMES.index("output_share")
+
+        class Longer(RewardModel):
+            def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
+                return summaries[:, plays].clamp(0.0, 1.0)
+
+        heavy = replace(policy, config=replace(policy.config, reward=replace(policy.config.reward, learned_weight=1e3)))
+        plain, longer = (
+            edit_recording(replace(heavy, objective=Objective(nats=1e4, learned=learned)), state).duration_s
+            for learned in (None, Longer())
+        )
+        assert longer > plain
 
     def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
         with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):
@@ -141,7 +176,7 @@ class TestEditFile:
         from rl_editor.infer import main
 
         sf.write(tmp_path / "in.wav", song(1, 10.0), RATE)
-        save_policy(tmp_path / "p.pt", policy.agent, policy.config, styles=policy.styles, metrics={})
+        save_policy(tmp_path / "p.pt", policy)
         main(tmp_path / "in.wav", tmp_path / "out.flac", tmp_path / "p.pt", edit_list_out=tmp_path / "edits.json")
         edit = EditList.load(tmp_path / "edits.json")
         assert sf.info(tmp_path / "out.flac").frames == edit.frames

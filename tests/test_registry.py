@@ -25,7 +25,7 @@ def small(seed: int = 0) -> Config:
 def checkpoint(folder: Path, seed: int = 0) -> Path:
     config = small(seed)
     path = folder / f"policy{seed}.pt"
-    save_policy(path, Agent(config), config, styles=("ann",), metrics={"score": 0.5})
+    save_policy(path, Policy(Agent(config), config, ("ann",), {"score": 0.5}))
     return path
 
 

@@ -21,6 +21,7 @@ STEPS = 28 * 12  # one update: the longest toy song by the environments
 
 def fast(**sections: dict) -> Config:
     ppo = {"n_envs": 12, "epochs": 2, "minibatches": 2, "learning_rate": 0.003, "target_kl": 0.05, "sharpness": 1.0}
+    ppo |= {"remixes": 0}
     return toy_config(**({"ppo": ppo | sections.pop("ppo", {})} | sections))
 
 

@@ -108,7 +108,7 @@ def _variously(
 
 
 def _heated(policy: Policy, temperature: float) -> Policy:
-    """The policy with its logits divided by a temperature."""
+    """The policy with its logits divided by a temperature, choosing by likelihood alone: drafts are to differ."""
     agent = copy.deepcopy(policy.agent)
     with torch.no_grad():
         agent.policy.sharpen(1.0 / temperature)

@@ -11,9 +11,9 @@ on, so that answers without a taste behind them make weights near 0.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -120,11 +120,14 @@ class RewardModel:
         self._fitted = known._replace(taste=slope * known.taste, members=slope * known.members)
 
     def centred(self, summaries: Float[Tensor, "edits summary"]) -> "RewardModel":
-        """The same taste, its scores relative to these edits: 0.5 is their average, and there is no doubt about it."""
+        """The same taste, its scores relative to these edits: 0.5 is their average, and there is no doubt about it.
+
+        Who the listeners were and what their habits are is left out.
+        """
         known, edits = self._known(), summaries.detach().cpu().double().numpy()
         scale = known.scale._replace(mean=edits[:, _COLUMNS].mean(0), length=np.array(_log_length(edits).mean()))
         found = RewardModel(n_members=self.n_members, doubt=self.doubt, ridge=self.ridge)
-        found._fitted = known._replace(scale=scale)
+        found._fitted = known._replace(scale=scale, habits={})
         return found
 
     def score(self, summaries: Float[Tensor, "edits summary"]) -> Scores:
@@ -169,18 +172,41 @@ class RewardModel:
         """What each listener minds beside the taste."""
         return dict(self._known().habits)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The fitted model as JSON holds it."""
+        known = self._known()
+        return {
+            "format": FORMAT,
+            "features": list(FEATURES),
+            "scale": {name: np.asarray(value).tolist() for name, value in known.scale._asdict().items()},
+            "settings": {"n_members": self.n_members, "doubt": self.doubt, "ridge": self.ridge},
+            "habits": {name: habit._asdict() for name, habit in known.habits.items()},
+            "taste": known.taste.tolist(),
+            "members": known.members.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RewardModel":
+        """The inverse of ``to_dict``.
+
+        Raises:
+            CheckpointError: no reward model over these features.
+        """
+        try:
+            if values["format"] != FORMAT or values["features"] != list(FEATURES):
+                raise ValueError(f"features {values['features']}")
+            model = cls(**values["settings"])
+            scale = {name: np.array(value) for name, value in values["scale"].items()}
+            habits = {name: Habit(**habit) for name, habit in values["habits"].items()}
+            taste, members = np.array(values["taste"]), np.array(values["members"])
+            model._fitted = _Fitted(taste, members, _Scale(**scale), habits)
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"no reward model ({error}); write one with RewardModel.save") from None
+        return model
+
     def save(self, path: str | Path) -> None:
         """Write the fitted model as JSON."""
-        known = self._known()
-        settings = {"n_members": self.n_members, "doubt": self.doubt, "ridge": self.ridge}
-        values = {
-            "format": FORMAT,
-            "features": FEATURES,
-            "scale": {name: np.asarray(value).tolist() for name, value in known.scale._asdict().items()},
-            "settings": settings,
-            "habits": {name: habit._asdict() for name, habit in known.habits.items()},
-        }
-        write_json(path, values | {"taste": known.taste.tolist(), "members": known.members.tolist()})
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> "RewardModel":
@@ -190,17 +216,11 @@ class RewardModel:
             CheckpointError: the file is missing, or no reward model over these features.
         """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-            if values["format"] != FORMAT or values["features"] != list(FEATURES):
-                raise ValueError(f"features {values['features']}")
-            model = cls(**values["settings"])
-            scale = {name: np.array(value) for name, value in values["scale"].items()}
-            habits = {name: Habit(**habit) for name, habit in values["habits"].items()}
-            taste, members = np.array(values["taste"]), np.array(values["members"])
-            model._fitted = _Fitted(taste, members, _Scale(**scale), habits)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
             raise CheckpointError(f"{path}: no reward model ({error}); write one with RewardModel.save") from None
-        return model
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from None
 
     def _known(self) -> "_Fitted":
         assert self._fitted is not None, "fit or load a reward model before asking it"

@@ -19,7 +19,7 @@ from rl_editor.state.representation import (
     TrackBatch,
     decision_vectors,
 )
-from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES
+from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, passage_units, sections
 from rl_editor.state.tables import ReferenceStatistics, RewardTables
 
 __all__ = [
@@ -41,4 +41,6 @@ __all__ = [
     "StateRepresentation",
     "TrackBatch",
     "decision_vectors",
+    "passage_units",
+    "sections",
 ]

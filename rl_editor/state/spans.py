@@ -83,10 +83,10 @@ def span_columns(
         block: units in a block, and in the shortest section.
     """
     force = _force(features, units)
-    texture, sound = _texture(features, units), unit_rows(_pooled(heard, units))
+    sound = unit_rows(_pooled(heard, units))
     seconds, unit = np.diff(units.times_s), np.arange(units.n_units)
     lead_in = int(np.argmin(units.partial))  # 0 where every unit is partial
-    section = _sections(texture, block=block)
+    section = sections(features, units, block=block)
     members = (unit // block, np.maximum(unit - lead_in, 0) // block, section)
     columns = [_strengths(force, unit, seconds)]
     columns += [_of_spans(force, sound, member, seconds) for member in members]
@@ -119,11 +119,12 @@ def _texture(features: BeatFeatures, units: UnitGrid) -> Float[np.ndarray, "unit
     return np.asarray(robust_scores(_pooled(np.column_stack(columns), units)) * np.array(weights))
 
 
-def _sections(texture: Float[np.ndarray, "units columns"], *, block: int) -> Int[np.ndarray, " units"]:
+def sections(features: BeatFeatures, units: UnitGrid, *, block: int) -> Int[np.ndarray, " units"]:
     """The section of every unit: where texture changes at once and for long, from unit to unit and from block to block.
 
     The geometric mean of both changes: noise is no lasting one, and a slow rise starts nowhere.
     """
+    texture = _texture(features, units)
     curve = np.sqrt(novelty(texture, span=1) * novelty(texture, span=block))
     cuts = section_bounds(curve, shortest=block, least=_LEAST_CHANGE)
     return np.searchsorted(cuts, np.arange(len(texture)), "right") - 1

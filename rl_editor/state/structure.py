@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid, UnitGrid
+from rl_editor.state import spans
 from rl_editor.state.hearing import heard, novelty, unit_rows
 from rl_editor.state.spans import SPAN_NAMES, span_columns
 
@@ -59,7 +60,7 @@ class _Likeness(NamedTuple):
 def structure(features: BeatFeatures, grid: BeatGrid, units: UnitGrid) -> Structure:
     """Everything in ``STRUCTURE_NAMES``, per unit."""
     columns, bounds = heard(features), units.beat_bounds
-    alike = _likeness(_passages(columns, bounds), apart=_units_in(RUN_BEATS, units))
+    alike = _likeness(_passages(columns, bounds), apart=passage_units(units))
     n_units = units.n_units
     middle = (units.times_s[1:] + units.times_s[:-1]) / 2.0
     lengths = np.diff(units.times_s)
@@ -79,8 +80,18 @@ def structure(features: BeatFeatures, grid: BeatGrid, units: UnitGrid) -> Struct
         np.minimum(lengths / np.median(lengths), 4.0),
     )
     passages = np.stack([np.asarray(v, np.float64) for v in values], axis=1)
-    spans = span_columns(features, columns, units, block=_units_in(RUN_BEATS, units))
-    return Structure(np.concatenate([passages, spans], axis=1), alike.earlier_at)
+    in_spans = span_columns(features, columns, units, block=passage_units(units))
+    return Structure(np.concatenate([passages, in_spans], axis=1), alike.earlier_at)
+
+
+def sections(features: BeatFeatures, units: UnitGrid) -> Int[np.ndarray, " units"]:
+    """The section that every unit lies in, counted from 0."""
+    return spans.sections(features, units, block=passage_units(units))
+
+
+def passage_units(units: UnitGrid) -> int:
+    """How many units a passage has: four bars of 4/4."""
+    return _units_in(RUN_BEATS, units)
 
 
 def _units_in(n_beats: int, units: UnitGrid) -> int:
