@@ -245,7 +245,7 @@ class PPOConfig:
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     gae_lambda: Probability = 0.95
     target_kl: Positive = 0.05
-    remixes: Annotated[int, Field(ge=0)] = 3  # of every song, to train on instead of it; 0 trains on the song itself
+    remixes: Annotated[int, Field(ge=0)] = 1  # of every song, to train on instead of it; 0 trains on the song itself
     n_envs: Count = 512
     epochs: Count = 2
     minibatches: Count = 16

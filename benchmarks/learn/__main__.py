@@ -1,7 +1,7 @@
 """Train on a few songs, judge on others: tables per editor, with the ceiling and the baselines.
 
-    python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo] [--ablate]
-                               [--start WEIGHTS] [--csv ROWS]
+    python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo]
+                               [--ablate | --ablate-ppo] [--start WEIGHTS] [--csv ROWS]
 
 FOLDER holds recordings; songs are composed without it. Settings are those of ``params.yaml``.
 """
@@ -44,6 +44,13 @@ ABLATIONS = (
     Way("no label smoothing", {"bc": {"label_smoothing": 0.0}}),
 )  # fmt: skip
 
+PPO_ABLATIONS = (
+    PLAIN,
+    Way("on the songs themselves", {"ppo": {"remixes": 0}}),
+    Way("chooses by likelihood alone", {"ppo": {"reward_nats": 0.0}}),
+    Way("both", {"ppo": {"remixes": 0, "reward_nats": 0.0}}),
+)
+
 
 def main(
     folder: Annotated[Path | None, typer.Argument(help="Recordings; composed songs without it")] = None,
@@ -53,6 +60,7 @@ def main(
     train: Annotated[int, typer.Option(help="Pairs that teach or choose", min=3)] = 40,
     ppo: Annotated[bool, typer.Option(help="Refine with PPO as well")] = True,
     ablate: Annotated[bool, typer.Option("--ablate", help="Compare ways to learn, without PPO")] = False,
+    ablate_ppo: Annotated[bool, typer.Option("--ablate-ppo", help="Compare ways of PPO")] = False,
     start: Annotated[Path | None, typer.Option(help="Begin with weights of benchmarks.learn.pretraining")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write all rows here")] = None,
 ) -> None:
@@ -60,7 +68,9 @@ def main(
     chosen = known(editors.split(","), ALL, "editor")
     base = settings()
     heard = songs_of(folder, base, n_songs=songs)
-    ways = ABLATIONS if ablate else (PLAIN,) if start is None else (Way("started", STARTED, start=start),)
+    ways = ABLATIONS if ablate else PPO_ABLATIONS if ablate_ppo else (PLAIN,)
+    if start is not None:
+        ways = (Way("started", STARTED, start=start),)
     jobs = [
         Job(editor, seed, way, train, ppo and not ablate) for way in ways for editor in chosen for seed in range(seeds)
     ]
@@ -71,7 +81,7 @@ def main(
     print(f"{len(heard)} songs, {seeds} seeds, at most {train} pairs to learn from\n")
     for condition in ("target", "free"):
         print(f"\nThe editor's length {'asked for' if condition == 'target' else 'not asked for'}:\n")
-        table = ablation_table if ablate else agreement_table
+        table = ablation_table if len(ways) > 1 else agreement_table
         print("\n".join(table(rows, condition=condition)), flush=True)
     if ppo and not ablate:
         print("\nPPO minus BC, and both:\n")

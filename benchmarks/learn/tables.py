@@ -43,9 +43,9 @@ def agreement_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
 
 def reward_table(rows: pd.DataFrame) -> Iterator[str]:
     """Markdown: PPO against BC, song by song."""
-    yield "| editor | condition | reward | KEEP/CUT agreement | length error, BC | PPO | gap, BC | PPO |"
-    yield "| --- " * 8 + "|"
-    for (editor, condition), group in rows.groupby(["editor", "condition"], sort=False):
+    yield "| way | editor | condition | reward | KEEP/CUT agreement | length error, BC | PPO | gap, BC | PPO |"
+    yield "| --- " * 9 + "|"
+    for names, group in rows.groupby(["way", "editor", "condition"], sort=False):
         by = {m: group[group["method"] == m].set_index(["track", "seed"]) for m in ("bc", "ppo")}
         cells = []
         for metric in ("reward_total", "balanced_accuracy"):
@@ -53,7 +53,7 @@ def reward_table(rows: pd.DataFrame) -> Iterator[str]:
             cells.append(_cell(interval(by["bc"].assign(**{metric: difference}), metric), signed=True))
         for metric in ("duration_error", "optimality_gap"):
             cells += [_cell(interval(by[m], metric)) for m in ("bc", "ppo")]
-        yield f"| {editor} | {condition} | " + " | ".join(cells) + " |"
+        yield "| " + " | ".join((*names, *cells)) + " |"
 
 
 def ablation_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
