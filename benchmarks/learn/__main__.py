@@ -48,7 +48,7 @@ PPO_ABLATIONS = (
     PLAIN,
     Way("on the songs themselves", {"ppo": {"remixes": 0}}),
     Way("chooses by likelihood alone", {"ppo": {"reward_nats": 0.0}}),
-    Way("both", {"ppo": {"remixes": 0, "reward_nats": 0.0}}),
+    Way("on the songs themselves, by likelihood alone", {"ppo": {"remixes": 0, "reward_nats": 0.0}}),
 )
 
 
