@@ -91,11 +91,7 @@ def sections(features: BeatFeatures, units: UnitGrid) -> Int[np.ndarray, " units
 
 def passage_units(units: UnitGrid) -> int:
     """How many units a passage has: four bars of 4/4."""
-    return _units_in(RUN_BEATS, units)
-
-
-def _units_in(n_beats: int, units: UnitGrid) -> int:
-    return max(1, round(n_beats / float(np.median(np.diff(units.beat_bounds)))))
+    return max(1, round(RUN_BEATS / float(np.median(np.diff(units.beat_bounds)))))
 
 
 def _passages(
