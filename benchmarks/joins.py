@@ -30,7 +30,7 @@ from rl_editor.baselines import edit_of_path
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.evaluation import JoinDiagnostics, join_diagnostics
-from rl_editor.negotiation import Demands, revise
+from rl_editor.negotiation import BeatSound, Demands, revise
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.render import render_samples, settle_joins
 from rl_editor.state import AudioState
@@ -68,21 +68,22 @@ def main(
 def _measured(path: Path, share: float, checkpoint: Path) -> Iterator[Row]:
     config = Config()
     state, recording = AudioState.from_file(path, config), load_audio(path)
-    for way, draft in _drafts(state, recording, config, share, checkpoint):
+    sound = BeatSound(recording, state.grid.times_s)
+    for way, draft in _drafts(state, sound, config, share, checkpoint):
         for step in STEPS:
-            edit = _after(step, draft, recording, config)
+            edit = _after(step, draft, sound, recording, config)
             for found in join_diagnostics(edit, render_samples(edit, recording, config), state):
                 yield Row(way, step, str(path), found)
 
 
-def _after(step: str, draft: EditList, recording: Samples, config: Config) -> EditList:
+def _after(step: str, draft: EditList, sound: BeatSound, recording: Samples, config: Config) -> EditList:
     if step == "on beats":
         return draft
-    return settle_joins(place_joins(draft, recording) if step == "placed" else draft, recording, config)
+    return settle_joins(place_joins(draft, sound) if step == "placed" else draft, recording, config)
 
 
 def _drafts(
-    state: AudioState, recording: Samples, config: Config, share: float, checkpoint: Path
+    state: AudioState, sound: BeatSound, config: Config, share: float, checkpoint: Path
 ) -> Iterator[tuple[str, EditList]]:
     from rl_editor.checkpoint import load_policy
     from rl_editor.infer import edit_recording
@@ -90,7 +91,7 @@ def _drafts(
     goal_s = share * state.grid.duration_s
     whole = EditList(state.recording, edits.keep_all(state.recording).segments, tuple(state.grid.times_s.tolist()))
     by_features = revise(whole, state, Demands(duration_s=goal_s), config, priced=False).edit
-    dp = revise(whole, state, Demands(duration_s=goal_s), config, recording=recording, priced=False).edit
+    dp = revise(whole, state, Demands(duration_s=goal_s), config, sound=sound, priced=False).edit
     yield "random", _random(state, config, max(len(dp.segments) - 1, 1), goal_s)
     yield "radiotool", edit_of_path(_radiotool(state, goal_s), state, _by_beats(config))
     yield "dp, features", by_features
@@ -101,7 +102,7 @@ def _drafts(
     demands = Demands(duration_s=goal_s)
     yield (
         "policy, polished",
-        revise(plain, state, demands, config, recording=recording, polish=True, priced=False).edit,
+        revise(plain, state, demands, config, sound=sound, polish=True, priced=False).edit,
     )
 
 

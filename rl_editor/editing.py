@@ -24,7 +24,7 @@ from rl_editor.edits import EditList
 from rl_editor.errors import CheckpointError, ConfigError, EditListError, RlEditorError, said, stops_all
 from rl_editor.files import check_writable, write_text
 from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
-from rl_editor.negotiation import Demands, Revised, TimeSpan, described, revise
+from rl_editor.negotiation import BeatSound, Demands, Revised, TimeSpan, described, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
@@ -248,13 +248,17 @@ def propose(
             yield Proposal(settled, (*_past_end(demands, state), *notes))
 
 
-def _opened(source: Path, state: AudioState) -> tuple[Samples | Path, Samples]:
-    """The recording to cut, in memory where it is not too long for that; and its mono sum to listen to."""
+def _opened(source: Path, state: AudioState) -> tuple[Samples | Path, BeatSound]:
+    """The recording to cut, in memory where it is not too long for that; and what is heard at its beats."""
     size = state.recording.frames * state.recording.channels * np.dtype(np.float32).itemsize
     if size > _IN_MEMORY_BYTES:
-        return source, Samples(load_mono(source, _LISTENING_HZ)[:, None], _LISTENING_HZ)
+        return source, _sound(load_mono(source, _LISTENING_HZ), state)
     recording = load_audio(source)
-    return recording, Samples(to_mono(recording, _LISTENING_HZ)[:, None], _LISTENING_HZ)
+    return recording, _sound(to_mono(recording, _LISTENING_HZ), state)
+
+
+def _sound(mono: Float32[np.ndarray, " samples"], state: AudioState) -> BeatSound:
+    return BeatSound(Samples(mono[:, None], _LISTENING_HZ), state.grid.times_s)
 
 
 def _frozen(demands: Demands, state: AudioState) -> list[TimeSpan]:
@@ -365,12 +369,12 @@ def _by_dp(state: AudioState, request: Request, config: Config) -> EditList:
 
 
 def _negotiated(
-    draft: EditList, state: AudioState, recording: Samples, request: Request, config: Config
+    draft: EditList, state: AudioState, sound: BeatSound, request: Request, config: Config
 ) -> tuple[EditList, list[str]]:
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by."""
     beats = tuple(float(t) for t in state.grid.times_s)
     plain = replace(draft, actions=(), regions=(), beat_times_s=beats, unit_beats=1)
-    changed = revise(plain, state, request.demands, config, recording=recording, polish=True, priced=False)
+    changed = revise(plain, state, request.demands, config, sound=sound, polish=True, priced=False)
     notes = []
     if request.method == "policy" and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1
@@ -414,7 +418,7 @@ def revise_list(
         notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
         return found, [*_past_end(demands, state), *(notes if found.new_joins else [])]
     recording, sound = _opened(source, state)
-    found = revise(edit, state, demands, config, recording=sound)
+    found = revise(edit, state, demands, config, sound=sound)
     new = [join.number for join in found.new_joins]
     placed = place_joins(found.edit, sound, frozen=_frozen(demands, state), only=new)
     changed, notes = settle_joins(placed, recording, config, only=new), []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation import Anchor, Demands, Revised, TimeSpan, revise
+from rl_editor.negotiation import Anchor, BeatSound, Demands, Revised, TimeSpan, revise
 from rl_editor.negotiation.demands import read_anchor, read_seconds, read_span, spoken
 from rl_editor.negotiation.exact import MOST_STRETCH, to_length
 from rl_editor.negotiation.paths import blocked
@@ -237,6 +237,41 @@ class TestExact:
             to_length(edit, self.recording(state.grid.duration_s), edit.frames + 4 * RATE_HZ, allow_stretch=False)
 
 
+class TestSound:
+    RATE, BEAT_S, N = 8000, 0.5, 48
+
+    def beats(self, levels: list[float]) -> BeatSound:
+        """Noise at a level of its own for each beat."""
+        width = round(self.BEAT_S * self.RATE)
+        noise = np.random.default_rng(0).normal(size=(len(levels) * width, 1))
+        data = (noise * np.repeat(levels, width)[:, None]).astype(np.float32)
+        return BeatSound(Samples(data, self.RATE), np.arange(len(levels) + 1) * self.BEAT_S)
+
+    def unlike(self, sound: BeatSound, leave: int, land: int) -> float:
+        return float(sound.unlikeness(np.array([leave]), np.array([land]))[0])
+
+    def test_what_steps_as_the_song_does_is_less_unlike_than_what_is_smooth(self) -> None:
+        sound = self.beats([0.3, 0.03] * (self.N // 2))  # every beat steps by 20 dB
+        as_the_song = self.unlike(sound, 11, 21)  # after a loud beat a quiet one
+        smooth = self.unlike(sound, 11, 20)  # after a loud beat a loud one
+        assert as_the_song < 0.25
+        assert smooth > as_the_song + 0.3
+
+    def test_a_step_that_the_song_never_makes_is_unlike_it(self) -> None:
+        sound = self.beats([0.3 * 0.85 ** (k % 12) for k in range(self.N)])  # 1.4 dB a beat, 15.5 dB up every twelve
+        near, far = self.unlike(sound, 14, 26), self.unlike(sound, 20, 15)
+        assert near < 0.25
+        assert far > near + 0.3
+
+    @pytest.mark.parametrize("levels", [[0.0] * 8, [0.1], [0.1, 0.0], [0.1] * 3])
+    def test_silence_and_short_songs_have_numbers(self, levels: list[float]) -> None:
+        sound = self.beats(levels)
+        pairs = np.array([(p, q) for p in range(len(levels) + 1) for q in range(len(levels) + 1)])
+        found = sound.unlikeness(pairs[:, 0], pairs[:, 1])
+        assert ((found >= 0.0) & (found <= 1.0)).all()
+        assert sound.unlikeness(np.zeros(0, int), np.zeros(0, int)).shape == (0,)
+
+
 class TestPlacing:
     def test_a_join_moves_to_the_beat_where_both_sides_agree(self, state: AudioState) -> None:
         times, rate = state.grid.times_s, RATE_HZ
@@ -248,12 +283,13 @@ class TestPlacing:
         for beat, tone in enumerate(tones):
             a, b = round(times[beat] * rate), round(times[beat + 1] * rate)
             data[a:b, 0] = 0.3 * np.sin(2 * np.pi * tone * np.arange(b - a) / rate)
+        sound = BeatSound(Samples(data, rate), times)
         edit = of_beats(state, (0, 64), (160, 352))
-        placed = place_joins(edit, Samples(data, rate))
+        placed = place_joins(edit, sound)
         assert placed.frames == edit.frames
         moved = (placed.segments[0].source_end_frame or 0) - (edit.segments[0].source_end_frame or 0)
         assert round(moved / rate / 0.5) == 2
-        frozen = place_joins(edit, Samples(data, rate), frozen=[TimeSpan(30.0, 36.0)])
+        frozen = place_joins(edit, sound, frozen=[TimeSpan(30.0, 36.0)])
         assert (frozen.segments[0].source_end_frame or 0) <= (edit.segments[0].source_end_frame or 0)
 
 

@@ -32,11 +32,10 @@ from rl_editor.negotiation.score import Cut, bar_places, span_places, written_ou
 from rl_editor.negotiation.sound import BeatSound
 from rl_editor.state import AudioState
 from rl_editor.state.tables import frame_bounds
-from rl_editor.utils import Samples
 
-__all__ = ["Anchor", "Demands", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
+__all__ = ["Anchor", "BeatSound", "Demands", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
 
-SOUND = 0.6  # weight of a join's sound in its cost c, beside the features of its beats
+SOUND = 0.8  # weight of a join's sound in its cost c, beside the features of its beats
 SHORTEST_S = 0.02  # as far as settling may move a join: spans up to it are not worth a word
 _LONG_PLACES = 2000
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
@@ -94,7 +93,7 @@ def revise(
     demands: Demands,
     config: Config,
     *,
-    recording: Samples | None = None,
+    sound: BeatSound | None = None,
     polish: bool = False,
     priced: bool = True,
 ) -> Revised:
@@ -105,7 +104,7 @@ def revise(
         state: its recording, analysed.
         demands: what is asked.
         config: reads ``action_space`` and ``reward``.
-        recording: its sound, so that new joins are weighed by it too; without it by the features of beats alone.
+        sound: of the recording, so that new joins are weighed by it too; without it by the features of beats alone.
         polish: weigh the edit's own joins as well, so that bad ones move to better places; else they stay.
         priced: work out what each demand costs.
 
@@ -113,7 +112,7 @@ def revise(
         EditListError: the demands contradict each other, or cannot be met by what the edit plays and leaves out; or
             the edit plays something else than the recording as it is.
     """
-    table = _Table(edit, state, config, recording, polish=polish)
+    table = _Table(edit, state, config, sound, polish=polish)
     way = table.solve(demands)
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
@@ -126,11 +125,11 @@ def revise(
 
 
 def described(
-    before: EditList, found: Revised, edit: EditList, state: AudioState, config: Config, recording: Samples
+    before: EditList, found: Revised, edit: EditList, state: AudioState, config: Config, sound: BeatSound
 ) -> Revised:
     """A revision of ``before`` as ``edit``, made of ``found.edit`` by moving its joins, has it."""
     rate, times = edit.source.sample_rate, state.grid.times_s
-    costs, segments = _Costs(state, config, recording), edit.merged().segments
+    costs, segments = _Costs(state, config, sound), edit.merged().segments
     new_joins = []
     for join in found.new_joins:
         leave, land = segments[join.number - 1].source_end_frame, segments[join.number].source_start_frame
@@ -168,9 +167,8 @@ def _spans_changed(before: EditList, after: EditList) -> tuple[tuple[TimeSpan, .
 class _Costs:
     """c of joins between boundaries, more than half of it by their sound where that is known."""
 
-    def __init__(self, state: AudioState, config: Config, recording: Samples | None) -> None:
-        self._features = JoinCosts(state, config)
-        self._sound = None if recording is None else BeatSound(recording, state.grid.times_s)
+    def __init__(self, state: AudioState, config: Config, sound: BeatSound | None) -> None:
+        self._features, self._sound = JoinCosts(state, config), sound
 
     def between(
         self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]
@@ -187,11 +185,11 @@ class _Table:
     """One edit over one recording, to be solved many times over."""
 
     def __init__(
-        self, edit: EditList, state: AudioState, config: Config, recording: Samples | None, *, polish: bool
+        self, edit: EditList, state: AudioState, config: Config, sound: BeatSound | None, *, polish: bool
     ) -> None:
         self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
         self.score = written_out(edit, state.grid)
-        self.costs = _Costs(state, config, recording)
+        self.costs = _Costs(state, config, sound)
         self.beat_s = np.diff(state.grid.times_s)
         self.typical_s = 60.0 / state.grid.tempo_bpm
         self.leave, self.land, self.join = self._new_joins()

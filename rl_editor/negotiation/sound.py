@@ -1,13 +1,19 @@
-"""How alike the two sides of any join between beats sound, measured on the recording itself.
+"""How natural any join between beats sounds, measured on the recording itself.
 
-Conventions: boundary b of N + 1 lies at the b-th beat. What plays before a boundary and after it: mean power in 40
-bands from 60 Hz up over 0.25 s, in dB, and the level over 0.2 s, of the mono sum. A join from p to q is compared with
-what the song's own beats do:
+Conventions: boundary b of N + 1 lies at the b-th beat. What plays before a boundary and after it, of the mono sum: mean
+power in 40 bands from 60 Hz up, in dB, over 0.25 s and over 0.5 s, and the level over 0.2 s. Of a join from p to q
 
-    a(p, q) = (e(D(p, q)) + e(|L(p, q)|)) / 2,    e(x) = (x - x40) / (x95 - x40), from 0 to 1
+    a(p, q) = 0.61 r(p, q) + 0.08 e(D(p, q); 50) + 0.31 e(|L(p, q)|; 85),    from 0 to 1
+    e(x; k) = (x - x_k) / (x_95 - x_k), from 0 to 1
 
-D is the root mean square difference between before(p) and after(q), L the step of level; x40 and x95 are percentiles of
-both over the song's beats themselves (p = q). Below x40 nothing is gained: a join smoother than the song is heard, too.
+r says how far both sides differ from what the song has there: before(p) from before(q), which the song plays before q,
+and after(q) from after(p), which it plays after p. Each difference counts as a share of the median between any two
+boundaries, at most 1; r is the mean over both sides, both widths, and level with the shorter. D is the difference of
+before(p) and after(q) over 0.25 s, L their step of level; x_k are percentiles of both over the song's beats (p = q).
+
+A join is not heard for being smooth: the song itself steps at its beats. A join of little contrast is as conspicuous
+as one of much; what is not noticed is a change that the song makes there as well. (Schwarz 2004, "Data-driven
+concatenative sound synthesis", weighs neighbours by their context alike.)
 """
 
 import numpy as np
@@ -16,54 +22,94 @@ from jaxtyping import Float, Float32, Int
 from rl_editor.evaluation.joins import LEVEL_S, SPECTRUM_S, bands_db
 from rl_editor.utils import Samples
 
-_USUAL, _UNUSUAL = 40.0, 95.0
+_CONTEXT, _CONTRAST, _STEP = 0.61, 0.08, 0.31
+_CONTRAST_FROM, _STEP_FROM, _UNUSUAL = 50.0, 85.0, 95.0
+_WIDTHS_S = (SPECTRUM_S, 0.5)
 _FLOOR = 1e-10
+_LEAST_DB, _LEAST_STEP_DB = 1e-3, 0.1  # of what differences are measured in
+_COMPARED = 2000  # pairs of boundaries that tell how much any two differ
 _JOINS_AT_A_TIME = 100_000
 
 
 class BeatSound:
-    """What is heard before and after every boundary of a recording."""
+    """What is heard before and after every boundary of a recording.
+
+    Attributes:
+        recording: its mono sum, at any rate.
+        bounds_s: the boundaries.
+    """
 
     def __init__(self, recording: Samples, bounds_s: Float[np.ndarray, " bounds"]) -> None:
+        self.recording, self.bounds_s = recording, bounds_s
         mono, rate = recording.data.mean(axis=1), recording.sample_rate
         at = np.clip(np.rint(bounds_s * rate).astype(np.int64), 0, len(mono))
-        width = round(SPECTRUM_S * rate)
-        padded = np.pad(mono, width)
-        self._before = np.stack([bands_db(padded[a : a + width, None], rate) for a in at]).astype(np.float32)
-        self._after = np.stack([bands_db(padded[a + width : a + 2 * width, None], rate) for a in at]).astype(np.float32)
-        reach = round(LEVEL_S * rate)
-        self._level_before = np.array([_level_db(mono[max(a - reach, 0) : a], reach) for a in at])
-        self._level_after = np.array([_level_db(mono[a : a + reach], reach) for a in at])
+        self._spectra = [_Sides.of_spectra(mono, rate, at, round(width * rate)) for width in _WIDTHS_S]
+        self._level = _Sides.of_levels(mono, at, round(LEVEL_S * rate))
+        self._sides = [*self._spectra, self._level]
         own = np.arange(1, max(len(at) - 1, 2))
-        self._natural_distance = np.percentile(self._distance(own, own), (_USUAL, _UNUSUAL))
-        self._natural_step = np.percentile(self._step(own, own), (_USUAL, _UNUSUAL))
+        self._contrast = np.percentile(self._spectra[0].across(own, own), (_CONTRAST_FROM, _UNUSUAL))
+        self._step = np.percentile(self._level.across(own, own), (_STEP_FROM, _UNUSUAL))
 
     def unlikeness(
         self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]
     ) -> Float32[np.ndarray, " joins"]:
         """a(leave, land) of each pair of boundaries."""
-        distance = _excess(self._distance(leave, land), self._natural_distance)
-        step = _excess(self._step(leave, land), self._natural_step)
-        unlike: np.ndarray = (0.5 * (distance + step)).astype(np.float32)
+        parts = [slice(at, at + _JOINS_AT_A_TIME) for at in range(0, len(leave), _JOINS_AT_A_TIME)]
+        found = [self._unlikeness(leave[part], land[part]) for part in parts]
+        return np.concatenate(found).astype(np.float32) if found else np.zeros(0, np.float32)
+
+    def _unlikeness(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
+        short, long = (side.from_context(leave, land) for side in self._spectra)
+        context = 0.5 * (0.5 * (short + self._level.from_context(leave, land)) + long)
+        contrast = _excess(self._spectra[0].across(leave, land), self._contrast)
+        step = _excess(self._level.across(leave, land), self._step)
+        unlike: np.ndarray = _CONTEXT * context + _CONTRAST * contrast + _STEP * step
         return unlike
 
-    def _distance(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
-        """Root mean square difference, in blocks, so that memory stays small."""
-        blocks = []
-        for start in range(0, len(leave), _JOINS_AT_A_TIME):
-            part = slice(start, start + _JOINS_AT_A_TIME)
-            difference = self._before[leave[part]] - self._after[land[part]]
-            blocks.append(np.sqrt(np.einsum("ij,ij->i", difference, difference) / difference.shape[1]))
-        return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
-    def _step(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
-        step: np.ndarray = np.abs(self._level_after[land] - self._level_before[leave])
-        return step
+class _Sides:
+    """One thing that is measured before and after every boundary, and by how much any two boundaries differ in it."""
+
+    def __init__(self, before: Float32[np.ndarray, "bounds n"], after: Float32[np.ndarray, "bounds n"], least: float):
+        self.before, self.after = before, after
+        one, other = np.random.default_rng(0).integers(0, len(before), (2, _COMPARED))
+        self.usual = max(float(np.median(_apart(before[one], before[other]))), least)
+
+    @classmethod
+    def of_spectra(cls, mono: np.ndarray, rate: int, at: Int[np.ndarray, " bounds"], width: int) -> "_Sides":
+        """Bands of the ``width`` frames before and after; silence beyond the recording."""
+        padded = np.pad(mono, width)[:, None]
+        before, after = (
+            np.stack([bands_db(padded[a + shift : a + shift + width], rate) for a in at.tolist()]).astype(np.float32)
+            for shift in (0, width)
+        )
+        return cls(before, after, _LEAST_DB)
+
+    @classmethod
+    def of_levels(cls, mono: np.ndarray, at: Int[np.ndarray, " bounds"], width: int) -> "_Sides":
+        """Level of the ``width`` frames before and after; silence beyond the recording."""
+        energy = np.concatenate([[0.0], np.cumsum(np.square(np.pad(mono, width), dtype=np.float64))])
+        before, after = (
+            10.0 * np.log10(np.maximum((energy[at + shift + width] - energy[at + shift]) / width, _FLOOR))
+            for shift in (0, width)
+        )
+        return cls(before[:, None].astype(np.float32), after[:, None].astype(np.float32), _LEAST_STEP_DB)
+
+    def across(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
+        """By how much the two sides of joins differ."""
+        return _apart(self.before[leave], self.after[land])
+
+    def from_context(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
+        """How far joins are from what the song has before where they land, and after where they leave; up to 1."""
+        before, after = (_apart(side[leave], side[land]) / self.usual for side in (self.before, self.after))
+        return 0.5 * (np.minimum(before, 1.0) + np.minimum(after, 1.0))
 
 
-def _level_db(part: Float32[np.ndarray, " samples"], reach: int) -> float:
-    """Level of a stretch as if it were ``reach`` long, silence beyond the recording."""
-    return float(10.0 * np.log10(max(float(np.square(part, dtype=np.float64).sum()) / reach, _FLOOR)))
+def _apart(one: Float32[np.ndarray, "n m"], other: Float32[np.ndarray, "n m"]) -> np.ndarray:
+    """Root mean square difference."""
+    difference = one - other
+    apart: np.ndarray = np.sqrt(np.einsum("ij,ij->i", difference, difference) / difference.shape[1])
+    return apart
 
 
 def _excess(values: np.ndarray, natural: np.ndarray) -> np.ndarray:
