@@ -35,7 +35,7 @@ from rl_editor.state.tables import frame_bounds
 
 __all__ = ["Anchor", "BeatSound", "Demands", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
 
-SOUND = 0.8  # weight of a join's sound in its cost c, beside the features of its beats
+SOUND = 0.62  # weight of a join's sound in its cost c, beside the features of its beats
 SHORTEST_S = 0.02  # as far as settling may move a join: spans up to it are not worth a word
 _LONG_PLACES = 2000
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
