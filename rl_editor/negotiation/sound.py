@@ -12,8 +12,8 @@ boundaries, at most 1; r is the mean over both sides, both widths, and level wit
 before(p) and after(q) over 0.25 s, L their step of level; x_k are percentiles of both over the song's beats (p = q).
 
 A join is not heard for being smooth: the song itself steps at its beats. A join of little contrast is as conspicuous
-as one of much; what is not noticed is a change that the song makes there as well. (Schwarz 2004, "Data-driven
-concatenative sound synthesis", weighs neighbours by their context alike.)
+as one of much; what is not noticed is a change that the song makes there as well. (Schoedl, Szeliski, Salesin & Essa
+2000, "Video textures", jump so: where the frames around would have been alike.)
 """
 
 import numpy as np
@@ -35,12 +35,11 @@ class BeatSound:
     """What is heard before and after every boundary of a recording.
 
     Attributes:
-        recording: its mono sum, at any rate.
         bounds_s: the boundaries.
     """
 
     def __init__(self, recording: Samples, bounds_s: Float[np.ndarray, " bounds"]) -> None:
-        self.recording, self.bounds_s = recording, bounds_s
+        self.bounds_s = bounds_s
         mono, rate = recording.data.mean(axis=1), recording.sample_rate
         at = np.clip(np.rint(bounds_s * rate).astype(np.int64), 0, len(mono))
         self._spectra = [_Sides.of_spectra(mono, rate, at, round(width * rate)) for width in _WIDTHS_S]
