@@ -13,10 +13,11 @@ Conventions: ``samples`` is the rendered edit; positions in seconds of output; a
     click                    peak / RMS of the sample differences in the 10 ms around the join; above ``CLICK`` is heard
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from rl_editor.edits import EditList
 from rl_editor.grid import PARTIAL, BeatGrid
@@ -119,14 +120,27 @@ def spectral_distance(samples: Samples, at: int) -> float:
 def bands_db(data: Float[np.ndarray, "frames channels"], rate: int) -> Float[np.ndarray, " bands"]:
     """Mean power of the channels' sum in 40 bands from 60 Hz up, under a Hann window, in dB."""
     mono = data.mean(axis=1, dtype=np.float64)
-    power = np.abs(np.fft.rfft(mono * np.hanning(len(mono)))) ** 2 / max(len(mono), 1)
-    edges = np.geomspace(_LOWEST_HZ, rate / 2.0, _N_BANDS + 1)
-    at = np.searchsorted(np.fft.rfftfreq(max(len(mono), 1), 1.0 / rate)[: len(power)], edges)
+    bands = _bands(len(mono), rate)
+    power = np.abs(np.fft.rfft(mono * bands.window)) ** 2 / max(len(mono), 1)
     total = np.concatenate([[0.0], np.cumsum(power)])
-    at = np.minimum(at, len(power))
-    low, high = at[:-1], np.minimum(np.maximum(at[1:], at[:-1] + 1), len(power))
-    mean = (total[high] - total[low]) / np.maximum(high - low, 1)
+    mean = (total[bands.high] - total[bands.low]) / np.maximum(bands.high - bands.low, 1)
     return np.asarray(10.0 * np.log10(np.maximum(mean, _FLOOR)))
+
+
+class _Bands(NamedTuple):
+    """The window, and of each band the first line of the spectrum and the first past it."""
+
+    window: Float[np.ndarray, " frames"]
+    low: Int[np.ndarray, " bands"]
+    high: Int[np.ndarray, " bands"]
+
+
+@lru_cache(maxsize=8)
+def _bands(n_frames: int, rate: int) -> _Bands:
+    n_lines = n_frames // 2 + 1
+    edges = np.geomspace(_LOWEST_HZ, rate / 2.0, _N_BANDS + 1)
+    at = np.minimum(np.searchsorted(np.fft.rfftfreq(max(n_frames, 1), 1.0 / rate)[:n_lines], edges), n_lines)
+    return _Bands(np.hanning(n_frames), at[:-1], np.minimum(np.maximum(at[1:], at[:-1] + 1), n_lines))
 
 
 def _beat_error_ms(grid: BeatGrid, leave_s: float, land_s: float) -> float:
