@@ -3,7 +3,7 @@
 Conventions: boundary b of N + 1 lies at the b-th beat. What plays before a boundary and after it, of the mono sum: mean
 power in 40 bands from 60 Hz up, in dB, over 0.25 s and over 0.5 s, and the level over 0.2 s. Of a join from p to q
 
-    a(p, q) = 0.57 r(p, q) + 0.14 e(D(p, q); 50) + 0.29 e(|L(p, q)|; 85),    from 0 to 1
+    a(p, q) = 0.52 r(p, q) + 0.20 e(D(p, q); 50) + 0.28 e(|L(p, q)|; 65),    from 0 to 1
     e(x; k) = (x - x_k) / (x_95 - x_k), from 0 to 1
 
 r says how far both sides differ from what the song has there: before(p) from before(q), which the song plays before q,
@@ -22,8 +22,8 @@ from jaxtyping import Float, Float32, Int
 from rl_editor.evaluation.joins import LEVEL_S, SPECTRUM_S, bands_db
 from rl_editor.utils import Samples
 
-_CONTEXT, _CONTRAST, _STEP = 0.57, 0.14, 0.29
-_CONTRAST_FROM, _STEP_FROM, _UNUSUAL = 50.0, 85.0, 95.0
+_CONTEXT, _CONTRAST, _STEP = 0.52, 0.20, 0.28
+_CONTRAST_FROM, _STEP_FROM, _UNUSUAL = 50.0, 65.0, 95.0
 _WIDTHS_S = (SPECTRUM_S, 0.5)
 _FLOOR = 1e-10
 _LEAST_DB, _LEAST_STEP_DB = 1e-3, 0.1  # of what differences are measured in
