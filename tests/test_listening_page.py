@@ -358,7 +358,7 @@ class TestSurviving:
     def test_a_server_that_is_stopped_ends_well(self, serve: Callable[..., Served]) -> None:
         served = serve()
         served.process.send_signal(signal.SIGINT)
-        assert served.process.wait(timeout=10) == 0
+        assert served.process.wait(timeout=60) == 0
 
 
 class TestListeners:
