@@ -44,7 +44,6 @@ class BeatSound:
         at = np.clip(np.rint(bounds_s * rate).astype(np.int64), 0, len(mono))
         self._spectra = [_Sides.of_spectra(mono, rate, at, round(width * rate)) for width in _WIDTHS_S]
         self._level = _Sides.of_levels(mono, at, round(LEVEL_S * rate))
-        self._sides = [*self._spectra, self._level]
         own = np.arange(1, max(len(at) - 1, 2))
         self._contrast = np.percentile(self._spectra[0].across(own, own), (_CONTRAST_FROM, _UNUSUAL))
         self._step = np.percentile(self._level.across(own, own), (_STEP_FROM, _UNUSUAL))
