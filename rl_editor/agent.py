@@ -25,7 +25,9 @@ from rl_editor.actions import ActionSpace
 from rl_editor.config import AgentConfig, Config
 from rl_editor.devices import resolve_device
 from rl_editor.errors import ConfigError
+from rl_editor.habits import STARTS, Habits
 from rl_editor.state import PROGRESS_NAMES, STRUCTURE_DIM, Observation, StateRepresentation, TrackBatch
+from rl_editor.usual_length import UsualLengths
 
 ILLEGAL = -1.0e9  # the logit of a masked action: exp gives 0, and differences stay finite
 _STD_FLOOR = 1e-3  # a column that hardly varies is not blown up
@@ -49,6 +51,7 @@ class Embeddings(NamedTuple):
     units: Float[Tensor, "tracks units width"]
     keys: Float[Tensor, "tracks tokens key"]
     n_units: Int[Tensor, " tracks"]
+    starts: Float[Tensor, "tracks units ways"]  # 1 where a span starts
 
 
 class Heard(NamedTuple):
@@ -172,8 +175,11 @@ class TrackEncoder(nn.Module):
             ],
             dim=-1,
         )
-        centre = projected[:, self.context : projected.shape[1] - self.context]
-        units = self.lift(centre) + functional.gelu(self.window(projected.transpose(1, 2))).transpose(1, 2) + whole
+        units = (
+            self.lift(_centre(projected, self.context))
+            + functional.gelu(self.window(projected.transpose(1, 2))).transpose(1, 2)
+            + whole
+        )
         return Heard(self.out(self.attend(units, song)), song)
 
 
@@ -188,11 +194,13 @@ class PolicyNetwork(nn.Module):
         self.query = nn.Linear(config.d_head, _KEY_DIM)
         self.key = nn.Linear(config.d_model, _KEY_DIM, bias=False)
         self.offset = nn.Linear(config.d_head, dimensions.actions - dimensions.first_reorder)
+        self.habits = Habits(dimensions.style, dimensions.first_reorder + 1, dropout=config.habit_dropout)
 
     def forward(self, unit: Float[Tensor, "envs width"], keys: "Keys", seen: "Seen") -> Float[Tensor, "envs actions"]:
         """Masked logits, already normalised over targets."""
         hidden = self.trunk(unit, seen)
-        kinds = self.kinds(hidden).float()
+        habit = self.habits(seen.progress, seen.style, seen.starts)
+        kinds = self.kinds(hidden).float() + habit.float()
         targets = (self.offset(hidden) + keys.pointed_at(self.query(hidden), seen.target_token)).float()
         legal = seen.mask[:, self.first_reorder :]
         targets = functional.log_softmax(targets.masked_fill(~legal, ILLEGAL), dim=1)
@@ -205,6 +213,7 @@ class PolicyNetwork(nn.Module):
         for layer in (self.kinds, self.query, self.offset):
             layer.weight.mul_(factor)
             layer.bias.mul_(factor)
+        self.habits.sharpen(factor)
 
 
 class ValueNetwork(nn.Module):
@@ -229,6 +238,8 @@ class Seen(NamedTuple):
     progress: Float[Tensor, "envs progress"]
     mask: Bool[Tensor, "envs actions"]
     target_token: Int[Tensor, "envs offsets"]  # song-map token at the place that each REORDER targets
+    starts: Float[Tensor, "envs ways"]  # 1 where a span starts at the unit
+    forgets: Bool[Tensor, " envs"] | None = None  # where only habits know the decisions before
 
 
 class Keys(NamedTuple):
@@ -253,6 +264,13 @@ class Keys(NamedTuple):
         return pointed.gather(1, token)
 
 
+class _Beside(NamedTuple):
+    """What a decision needs of its track beside the embedding."""
+
+    n_units: Int[Tensor, " envs"]
+    starts: Float[Tensor, "envs ways"]
+
+
 class _Place(NamedTuple):
     unit: Float[Tensor, "envs width"]
     keys: Keys
@@ -274,6 +292,7 @@ class Agent(nn.Module):
     """
 
     _offsets: Tensor
+    _starts: Tensor
 
     def __init__(self, config: Config, input_dim: int | None = None, n_actions: int | None = None) -> None:
         super().__init__()
@@ -289,7 +308,9 @@ class Agent(nn.Module):
         self.normal_rows = Normalisation(self.dimensions.row, n_flags=1)
         self.normal_map = Normalisation(self.dimensions.token)
         self.normal_static = Normalisation(self.dimensions.static)
+        self.usual_lengths = UsualLengths(self.dimensions.style)
         self.register_buffer("_offsets", torch.as_tensor(ActionSpace(config.action_space).target_offsets), False)
+        self.register_buffer("_starts", self.dimensions.features + torch.tensor(STARTS), False)
         self._generator: torch.Generator | None = None
         self.eval()
         self.to(resolve_device(config.training.device))
@@ -325,10 +346,12 @@ class Agent(nn.Module):
         unit, keys, seen = self._at(embeddings, observation)
         return Decision(self.policy(unit, keys, seen), self.value(unit, seen))
 
-    def logits(self, embeddings: Embeddings, observation: Observation) -> Float[Tensor, "envs actions"]:
-        """Masked logits alone."""
+    def logits(
+        self, embeddings: Embeddings, observation: Observation, *, forgets: Bool[Tensor, " envs"] | None = None
+    ) -> Float[Tensor, "envs actions"]:
+        """Masked logits alone; where it ``forgets``, all but the habits go by what is heard, as in ``path_dropout``."""
         unit, keys, seen = self._at(embeddings, observation)
-        logits: Tensor = self.policy(unit, keys, seen)
+        logits: Tensor = self.policy(unit, keys, seen._replace(forgets=forgets))
         return logits
 
     @torch.no_grad()
@@ -358,20 +381,23 @@ class Agent(nn.Module):
         """Logits and value from flat observations: each encodes its own window and song map."""
         parts = self.representation.split(flat)
         embeddings = self._encode(parts.window, parts.song_map, parts.static, None)
-        seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, embeddings.n_units)
+        place = _Beside(embeddings.n_units, embeddings.starts[:, 0])
+        seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, place)
         unit = embeddings.units[:, 0]
         keys = Keys(embeddings.keys, torch.arange(len(flat), device=flat.device))
         return Decision(self.policy(unit, keys, seen), self.value(unit, seen))
 
     def _at(self, embeddings: Embeddings, observation: Observation) -> "_Place":
         track, units = observation.track, embeddings.units
-        unit = units.flatten(0, 1).index_select(0, track * units.shape[1] + observation.unit)  # its gradient is fast
-        n_units = embeddings.n_units[track]
-        seen = self._seen(observation.style, observation.history, observation.progress, observation.mask, n_units)
+        at = track * units.shape[1] + observation.unit  # flat: its gradient is fast
+        unit, starts = (of_all.flatten(0, 1).index_select(0, at) for of_all in (units, embeddings.starts))
+        beside = _Beside(embeddings.n_units[track], starts)
+        seen = self._seen(observation.style, observation.history, observation.progress, observation.mask, beside)
         return _Place(unit, Keys(embeddings.keys, track), seen)
 
     def _encode(self, rows: Tensor, song_map: Tensor, static: Tensor, jitter: Jitter | None) -> Embeddings:
         exists = rows[..., -1:] > 0
+        starts = _centre(rows, self.dimensions.context).index_select(2, self._starts) == 0.0
         rows = torch.where(exists, self.normal_rows(rows), 0.0)
         song_map = self.normal_map(song_map)
         if jitter is not None:
@@ -380,13 +406,13 @@ class Agent(nn.Module):
             rows = torch.where(exists, rows + noise, 0.0)
             song_map = song_map + _noise_like(song_map, jitter)
         heard = self.encoder(rows, song_map, self.normal_static(static))
-        return Embeddings(heard.units, self.policy.key(heard.song), _n_units(static))
+        return Embeddings(heard.units, self.policy.key(heard.song), _n_units(static), starts.to(static.dtype))
 
-    def _seen(self, style: Tensor, history: Tensor, progress: Tensor, mask: Tensor, n_units: Tensor) -> Seen:
-        unit = (progress[:, _PLACE] * n_units).round().long()
+    def _seen(self, style: Tensor, history: Tensor, progress: Tensor, mask: Tensor, beside: "_Beside") -> Seen:
+        unit = (progress[:, _PLACE] * beside.n_units).round().long()
         target = (unit[:, None] + self._offsets).clamp(min=0)
-        token = target * self.dimensions.tokens // n_units[:, None]
-        return Seen(style, history, progress, mask, token.clamp(max=self.dimensions.tokens - 1))
+        token = target * self.dimensions.tokens // beside.n_units[:, None]
+        return Seen(style, history, progress, mask, token.clamp(max=self.dimensions.tokens - 1), beside.starts)
 
     def _own_generator(self) -> torch.Generator:
         if self._generator is None or self._generator.device != self.device:
@@ -442,14 +468,6 @@ def kind_log_probs(log_probs: Float[Tensor, "envs actions"], first_reorder: int)
     return torch.cat([log_probs[:, :first_reorder], log_probs[:, first_reorder:].logsumexp(1, keepdim=True)], dim=1)
 
 
-def forgetful(observation: Observation) -> Observation:
-    """The same without the decisions before, as ``agent.path_dropout`` shows it while learning."""
-    past = torch.tensor([name in _PAST for name in PROGRESS_NAMES], device=observation.progress.device)
-    return observation._replace(
-        history=torch.zeros_like(observation.history), progress=observation.progress.masked_fill(past, 0.0)
-    )
-
-
 class _Trunk(nn.Module):
     """Two layers over embedding, history and progress; the style scales and shifts the embedding.
 
@@ -475,9 +493,11 @@ class _Trunk(nn.Module):
     def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, "envs hidden"]:
         scale, shift = self.style(seen.style).chunk(2, dim=1)
         path = torch.cat([seen.history, seen.progress], dim=1)
+        forgets = seen.forgets
         if self.training and self.path_dropout:
-            forgets = torch.rand(len(path), 1, device=path.device) < self.path_dropout
-            path = path.masked_fill(forgets & self.past, 0.0)
+            forgets = torch.rand(len(path), device=path.device) < self.path_dropout
+        if forgets is not None:
+            path = path.masked_fill(forgets[:, None] & self.past, 0.0)
         done = self.done(torch.cat([path, seen.style], dim=1))
         hidden: Tensor = self.dropout(functional.gelu(self.heard(unit * (1.0 + scale) + shift) + done))
         return hidden + functional.gelu(self.deep(hidden))
@@ -522,6 +542,11 @@ def _check(what: str, got: int | None, expected: int, sections: str) -> None:
             f"{what} {got}: these settings give {expected}; make environment and agent from the same config "
             f"(sections {sections})"
         )
+
+
+def _centre(rows: Float[Tensor, "tracks padded_units columns"], context: int) -> Float[Tensor, "tracks units columns"]:
+    """The positions that have a whole window."""
+    return rows[:, context : rows.shape[1] - context]
 
 
 def _n_units(static: Float[Tensor, "tracks static"]) -> Int[Tensor, " tracks"]:

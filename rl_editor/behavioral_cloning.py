@@ -134,7 +134,9 @@ class _Cloning:
         known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
         self.validation_set = self._school(known) if known else None
         self.agent = Agent(config).to(self.device)
-        self.agent.fit_normalisation(self.train_set.songs.batch)
+        songs = self.train_set.songs
+        self.agent.fit_normalisation(songs.batch)
+        self.agent.usual_lengths.fit(songs.target_ratio, songs.batch.reward.duration_s, songs.style)
         self.optimizer = torch.optim.AdamW(
             self.agent.parameters(), lr=config.bc.learning_rate, weight_decay=config.bc.weight_decay
         )

@@ -198,6 +198,7 @@ class AgentConfig:
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
     structure_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1  # of structure columns, which hold on other songs
     path_dropout: Probability = 0.7  # share of decisions learned without seeing the decisions before
+    habit_dropout: Probability = 0.5  # the same for habits, which see the latest one alone
 
 
 @dataclass(config=_STRICT)

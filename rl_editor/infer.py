@@ -11,15 +11,20 @@ last by drawing decisions around the leaning that came nearest, cautiously and a
 boldest draws are noise; a policy that PPO sharpened hardly varies where it is cautious, and would miss the duration. Of
 these attempts the best is taken:
 
-    log P(decisions) - (miss / (LENGTH_SPREAD * duration))^2 / 2 + nats * reward
+    log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
 
 with what the policy itself finds likely, leaning nowhere. A clone knows no reward. A policy that PPO trained chooses by
 it too (``ppo.reward_nats``), with a duration or without: what gains most reward without straying from a clone is the
 clone's distribution times exp(nats * reward); training comes near it, and a choice among many draws comes nearer
 (best-of-n: Stiennon et al. 2020, "Learning to summarize from human feedback").
 
-Attempts within half a unit of the duration come before all others. So which passages play is the policy's order of
-preference, how many is the listener's. The duration is aimed at in whole units, not promised.
+Attempts within half a unit of the duration come before all others, and the spread is ``LENGTH_SPREAD``. So which
+passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in whole units,
+not promised.
+
+Where nobody asks for a duration, the editor's usual one and its spread (``rl_editor.usual_length``) stand in the same
+sum, the policy is not told of it, and nothing comes first. Decision by decision a policy adds up small errors of what
+to keep; how much its editor keeps is known better.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,13 +47,13 @@ if TYPE_CHECKING:
     import torch
 
     from rl_editor.checkpoint import Policy
-    from rl_editor.state import AudioState, Observation
+    from rl_editor.state import AudioState
 
 
 MOST_LEANING = 12.0  # logits; beyond it a policy is too sure to be moved
 SILENT_DB, SILENT_FLOOR = -80.0, 1e-10  # re full scale: root mean square of a beat; what digital silence counts as
-SIDE_BY_SIDE = 17  # leanings tried at once, between those that the round before found to be nearest
-REFINEMENTS = 3
+SIDE_BY_SIDE = 33  # leanings tried at once, between those that the round before found to be nearest
+REFINEMENTS = 2
 DRAWN_LEANINGS, DRAWS_PER_LEANING = 8, 16  # around the nearest leaning ..
 DRAWN_REACH = 1.5  # .. so far to either side, in logits
 TEMPERATURES = (0.5, 1.0)  # of the draws: near the likeliest decisions, and as the policy says
@@ -111,7 +116,7 @@ def edit_recording_variously(
         state: the recording, analysed with the policy's settings.
         n_edits: how many that differ from each other by more than ``ALIKE`` of what they play.
         limits: what is decided already.
-        target_duration_s: length to aim at; None lets the policy choose.
+        target_duration_s: length to aim at; None leaves it to the editor's habit.
         style: whose way of editing, one of ``policy.styles``; the first by default.
         deterministic: take the likeliest decision instead of drawing one.
         generator: draws the decisions when they are drawn.
@@ -123,9 +128,12 @@ def edit_recording_variously(
 
     number = style_number(policy, style)
     generator = generator or torch.Generator(device=policy.agent.device).manual_seed(policy.config.training.seed)
-    desk = _Desk(policy, replace(state, style=number), target_duration_s, limits)
-    chance = None if deterministic else _Chance(generator, 1.0)
-    if target_duration_s is not None:
+    goal = None if target_duration_s is None else _asked(target_duration_s)
+    if goal is None and deterministic:
+        goal = _usual(policy, number, state)
+    desk = _Desk(policy, replace(state, style=number), goal, limits)
+    chance = None if deterministic else _Chance(generator, (1.0,))
+    if goal is not None:
         found = _to_length(desk, chance, generator)
     elif deterministic and policy.objective is not None:
         found = desk.ranked(desk.attempts((0.0,), None) + _drawn(desk, (0.0,) * FREE_DRAWS, generator))
@@ -136,11 +144,28 @@ def edit_recording_variously(
     return _different((desk.edit_list(attempt) for attempt in found), n_edits)
 
 
+class _Goal(NamedTuple):
+    """A length to aim at."""
+
+    seconds: float
+    spread_s: float  # standard deviation of what counts as this length
+    asked: bool  # by a listener: the policy is told, and what is within half a unit comes first
+
+
+def _asked(seconds: float) -> _Goal:
+    return _Goal(seconds, LENGTH_SPREAD * seconds, asked=True)
+
+
+def _usual(policy: "Policy", style: int, state: "AudioState") -> _Goal | None:
+    usual = policy.agent.usual_lengths.of(style, state.grid.duration_s)
+    return _Goal(usual.seconds, usual.spread * usual.seconds, asked=False) if usual else None
+
+
 class _Chance(NamedTuple):
     """Draws decisions instead of taking the likeliest."""
 
     generator: "torch.Generator"
-    temperature: float
+    temperatures: Sequence[float]  # one for all attempts, or one for each
 
 
 class _Attempt(NamedTuple):
@@ -182,15 +207,13 @@ def shared(one: EditList, other: EditList) -> float:
 class _Desk:
     """One recording, encoded once, to be edited many times over."""
 
-    def __init__(
-        self, policy: "Policy", state: "AudioState", target_duration_s: float | None, limits: Limits | None
-    ) -> None:
+    def __init__(self, policy: "Policy", state: "AudioState", goal: _Goal | None, limits: Limits | None) -> None:
         import torch
 
         from rl_editor.checkpoint import Objective
         from rl_editor.state import StateRepresentation
 
-        self.policy, self.state, self.target_duration_s = policy, state, target_duration_s
+        self.policy, self.state, self.goal = policy, state, goal
         self.objective = policy.objective or Objective(nats=0.0)
         representation = StateRepresentation(policy.config, reference=self.objective.reference)
         self.batch = representation.batch([state]).to(policy.agent.device)
@@ -207,8 +230,8 @@ class _Desk:
     ) -> list[_Attempt]:
         """One edit per leaning, decided in lockstep; likeliest without ``chance``.
 
-        Where it is ``listening`` the policy is shown neither the target nor its own decisions, so that it goes by what
-        it hears alone.
+        Where it is ``listening`` the policy is shown neither the target nor, but for its habits, its own decisions, so
+        that it goes by what it hears.
         """
         import torch
 
@@ -216,7 +239,8 @@ class _Desk:
         from rl_editor.environment import BatchedEditingEnv
 
         agent, config, device = self.policy.agent, self.policy.config, self.policy.agent.device
-        asked = float("nan") if self.target_duration_s is None else self.target_duration_s / self.state.grid.duration_s
+        goal_s = float("nan") if self.goal is None else self.goal.seconds
+        told_s = goal_s if self.goal is not None and self.goal.asked else float("nan")
         env = BatchedEditingEnv(
             self.batch,
             config,
@@ -228,36 +252,35 @@ class _Desk:
             learned_reward=self.objective.learned,
             reference=self.objective.reference,
         )
-        lean = _lean(config, leanings, loops=asked > 1.0).to(device)
+        heat = torch.tensor(chance.temperatures if chance else (1.0,), device=device)[:, None]
+        lean = _lean(config, leanings, loops=goal_s > self.state.grid.duration_s).to(device)
         alone = torch.tensor(list(listening) or [False] * len(leanings), device=device)
-        targets = torch.full((len(leanings),), asked, device=device)
+        forgets = alone if any(listening) else None
+        targets = torch.full((len(leanings),), told_s / self.state.grid.duration_s, device=device)
         log_prob = torch.zeros(len(leanings), device=device)
         n_units = int(self.batch.n_units[0])
         with torch.no_grad():
             observation = env.reset(torch.zeros(len(leanings), dtype=torch.long, device=device), targets, hidden=alone)
             for unit in range(n_units):
-                logits = agent.logits(self.embeddings, _seen(observation, alone))
+                logits = agent.logits(self.embeddings, observation, forgets=forgets)
                 if self.barred is not None:
                     logits = logits.masked_fill(self.barred[unit], -torch.inf)
                 leant = logits + lean
-                if chance is None:
-                    action = leant.argmax(1)
-                else:
-                    action = sample((leant / chance.temperature).log_softmax(1), chance.generator)
+                action = leant.argmax(1) if chance is None else sample((leant / heat).log_softmax(1), chance.generator)
                 log_prob += logits.log_softmax(1).gather(1, action[:, None])[:, 0]
                 result = env.step(action, auto_reset=False)
                 observation = result.observation
-        rewards, goal_s, found = result.info.total, self.target_duration_s, []
+        rewards, found = result.info.total, []
         for row, likely, reward in zip(env.actions.tolist(), log_prob.tolist(), rewards.tolist(), strict=True):
             actions = tuple(row[:n_units])
             duration_s = float(self.lengths_s[output_units(actions, self.space)].sum())
-            miss_s = 0.0 if goal_s is None else abs(duration_s - goal_s)
+            miss_s = 0.0 if self.goal is None else abs(duration_s - goal_s)
             found.append(_Attempt(actions, duration_s, likely, miss_s, reward))
         return found
 
     def ranked(self, attempts: Sequence[_Attempt]) -> list[_Attempt]:
         """The best first."""
-        return _ranked(attempts, asked_s=self.target_duration_s, unit_s=self.unit_s, nats=self.objective.nats)
+        return _ranked(attempts, goal=self.goal, unit_s=self.unit_s, nats=self.objective.nats)
 
     def edit_list(self, attempt: _Attempt) -> EditList:
         """What its decisions play."""
@@ -286,7 +309,7 @@ def _barred(config: Config, limits: Limits) -> "torch.Tensor":
 
 
 def _to_length(desk: _Desk, chance: _Chance | None, generator: "torch.Generator") -> list[_Attempt]:
-    """Many edits near the duration asked for, the best first."""
+    """Many edits near the length aimed at, the best first."""
     followed, heard = _aimed(desk, chance)
     around = np.linspace(followed.leaning - DRAWN_REACH, followed.leaning + DRAWN_REACH, DRAWN_LEANINGS)
     drawn = _drawn(desk, np.repeat(around, DRAWS_PER_LEANING).tolist(), generator)
@@ -295,16 +318,17 @@ def _to_length(desk: _Desk, chance: _Chance | None, generator: "torch.Generator"
 
 def _drawn(desk: _Desk, leanings: Sequence[float], generator: "torch.Generator") -> list[_Attempt]:
     """Edits drawn at every temperature."""
-    return [attempt for heat in TEMPERATURES for attempt in desk.attempts(leanings, _Chance(generator, heat))]
+    heats = np.repeat(TEMPERATURES, len(leanings)).tolist()
+    return desk.attempts([*leanings] * len(TEMPERATURES), _Chance(generator, heats))
 
 
-def _ranked(attempts: Sequence[_Attempt], *, asked_s: float | None, unit_s: float, nats: float) -> list[_Attempt]:
-    """What plays at all first, then what is within half a unit of the length, then the best."""
+def _ranked(attempts: Sequence[_Attempt], *, goal: _Goal | None, unit_s: float, nats: float) -> list[_Attempt]:
+    """What plays at all first, then what is within half a unit of a length that was asked for, then the best."""
 
     def rank(attempt: _Attempt) -> tuple[bool, bool, float]:
-        off = attempt.miss_s / (LENGTH_SPREAD * asked_s) if asked_s else 0.0
-        merit = attempt.log_prob - 0.5 * off**2 + nats * attempt.reward
-        return not attempt.duration_s, attempt.miss_s > unit_s / 2.0, -merit
+        off = 0.0 if goal is None else attempt.miss_s / goal.spread_s
+        misses = goal is not None and goal.asked and attempt.miss_s > unit_s / 2.0
+        return not attempt.duration_s, misses, -(attempt.log_prob - 0.5 * off**2 + nats * attempt.reward)
 
     return sorted(attempts, key=rank)
 
@@ -345,22 +369,6 @@ def _aimed(desk: _Desk, chance: _Chance | None) -> tuple[_Aimed, _Aimed]:
         for each, attempts in zip(ranges, (found[:SIDE_BY_SIDE], found[SIDE_BY_SIDE:]), strict=True):
             each.narrow(attempts)
     return ranges[0].aimed, ranges[1].aimed
-
-
-def _seen(observation: "Observation", alone: "torch.Tensor") -> "Observation":
-    """What each environment shows: all of it, or, where ``alone``, nothing of the decisions before."""
-    import torch
-
-    from rl_editor.agent import forgetful
-
-    if not alone.any():
-        return observation
-    forgotten = forgetful(observation)
-    parts = {
-        name: torch.where(alone.reshape(-1, *[1] * (full.ndim - 1)), getattr(forgotten, name), full)
-        for name, full in (("history", observation.history), ("progress", observation.progress))
-    }
-    return observation._replace(**parts)
 
 
 def _lean(config: Config, leanings: Sequence[float], *, loops: bool) -> "torch.Tensor":

@@ -280,9 +280,8 @@ class PPOTrainer:
     def _clone_says(self, observation: Observation) -> Float[Tensor, "n actions"]:
         """Log probabilities of the clone, few songs at a time."""
         says = torch.empty(observation.mask.shape, dtype=torch.float32, device=self.device)
-        units, keys, n_units = self.clone_embeddings
         for first in range(0, len(self.songs), FEW_TRACKS):
-            heard = Embeddings(*(part[first : first + FEW_TRACKS] for part in (units, keys, n_units)))
+            heard = Embeddings(*(part[first : first + FEW_TRACKS] for part in self.clone_embeddings))
             here = (observation.track // FEW_TRACKS == first // FEW_TRACKS).nonzero()[:, 0]
             for chosen in torch.split(here, _ON_A_GPU if self.device.type == "cuda" else _SAMPLES_AT_A_TIME):
                 part = Observation(*(each[chosen] for each in observation))

@@ -1,5 +1,7 @@
 """The learning benchmark: its editors do what they say, its runs hide nothing, its tables add up."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from world_tracks import FORM, track
 from benchmarks.editing import Song, demonstration, split_names
 from benchmarks.learn.__main__ import ABLATIONS, settings
 from benchmarks.learn.editors import ALL, OTHERS
+from benchmarks.learn.outsiders import OUTSIDERS
 from benchmarks.learn.runs import Job, Way, run, share_of_the_way, silenced
 from benchmarks.learn.tables import ablation_table, agreement_table, reward_table
 from rl_editor.actions import CUT, ActionSpace
@@ -36,6 +39,36 @@ def test_the_editors_use_the_actions_that_they_are_named_after() -> None:
     assert (actions("chorus_first") >= space.first_reorder).sum() == 1
 
 
+def played(name: str) -> list[tuple[int, int]]:
+    """First and last beat of every segment of an outsider's edit, in output order; the song begins with a downbeat."""
+    song = songs(1)[0]
+    assert song.analysis.grid.bar_position[0] == 0
+    edit = demonstration(song, OUTSIDERS[name], Config(), seed=0, split="train").edit
+    seconds = np.array([[s.source_start_frame, s.source_end_frame] for s in edit.segments]) / edit.source.sample_rate
+    return [(int(a), int(b)) for a, b in np.abs(song.analysis.grid.times_s[:, None, None] - seconds).argmin(0)]
+
+
+def test_outsiders_cut_blocks_of_sixteen_beats_that_they_compare_themselves() -> None:
+    n = songs(1)[0].analysis.grid.n_beats
+    later = played("later_alike")
+    assert later[0][0] >= 8
+    assert later[-1][1] <= n - 12
+    assert all(cut % 16 == 0 for run in later for cut in run if cut not in (8, n - 12))
+    assert 0.4 < sum(b - a for a, b in later) / n < 0.7
+
+    twice = played("strongest_twice")
+    again = [(one[1], two[0]) for one, two in itertools.pairwise(twice)]
+    assert again
+    assert all(start < end and start % 16 == 0 for end, start in again)  # goes back to the start of the block
+    assert sum(b - a for a, b in twice) - n == 16 * len(again)
+
+    hook, *rest = played("hook_first")
+    assert hook[1] - hook[0] == 16
+    assert hook[0] >= 16
+    assert rest == sorted(rest)
+    assert all(end <= hook[0] or start >= hook[1] for start, end in rest)
+
+
 def test_an_editor_nearly_agrees_with_itself_on_another_day() -> None:
     song = songs(1)[0]
     first, second = (
@@ -62,7 +95,7 @@ def test_what_is_silenced_is_zero_and_nothing_else_changes() -> None:
     first = whole.shape[1] - 1 - len(STRUCTURE_NAMES)
     names = [""] * first + list(STRUCTURE_NAMES) + [""]
     gone = np.array([name.startswith("section_") for name in names])
-    assert gone.sum() == 15
+    assert gone.sum() == 16
     assert (part[:, gone] == 0).all()
     assert (part[:, ~gone] == whole[:, ~gone]).all()
 
@@ -97,4 +130,4 @@ def test_a_run_gives_tables() -> None:
     assert len({line.count("|") for line in table}) == 1
     assert len(list(reward_table(rows))) == 4  # head, rule, and both conditions
     assert list(ablation_table(rows, condition="free"))[2].startswith("| small |")
-    assert set(ALL) > set(OTHERS)
+    assert set(ALL) > set(OTHERS) | set(OUTSIDERS)

@@ -1,5 +1,6 @@
 """Editing with a policy: what plays is legal, repeatable, and of the style asked for."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
-from rl_editor.infer import _Attempt, _ranked, analysis_settings, edit_file, edit_recording
+from rl_editor.infer import _Attempt, _Goal, _ranked, analysis_settings, edit_file, edit_recording
 from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model import RewardModel
 from rl_editor.state import AudioState
@@ -32,7 +33,7 @@ def policy() -> Policy:
     config.agent.d_model, config.agent.d_head, config.agent.n_layers = 8, 8, 1
     config.data.use_cache = False
     agent = Agent(config)
-    torch.nn.init.normal_(agent.policy.kinds.weight, generator=torch.Generator().manual_seed(2))
+    torch.nn.init.normal_(agent.policy.kinds.weight, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         agent.policy.kinds.bias[KEEP] += 3.0  # something plays, whatever the weights
     return Policy(agent, config, ("ann", "bob"))
@@ -107,7 +108,7 @@ class TestEditRecording:
         ]
 
         def best(some: list[_Attempt], unit_s: float, nats: float = 0.0) -> tuple[int, ...]:
-            return _ranked(some, asked_s=100.0, unit_s=unit_s, nats=nats)[0].actions
+            return _ranked(some, goal=_Goal(100.0, 1.0, asked=True), unit_s=unit_s, nats=nats)[0].actions
 
         assert best(attempts, 2.0) == (3,)
         assert best(attempts, 2.2) == (1,)
@@ -115,7 +116,28 @@ class TestEditRecording:
         assert best(attempts, 2.0, nats=1.0) == (2,)  # -9.405 + 0.8 against -9.35 + 0.7
         assert best(attempts, 2.0, nats=200.0) == (4,)
         free = [attempt._replace(miss_s=0.0) for attempt in attempts]
-        assert _ranked(free, asked_s=None, unit_s=2.0, nats=0.0)[0].actions == (1,)
+        assert _ranked(free, goal=None, unit_s=2.0, nats=0.0)[0].actions == (1,)
+
+        def by_habit(spread_s: float) -> tuple[int, ...]:
+            return _ranked(attempts, goal=_Goal(100.0, spread_s, asked=False), unit_s=2.0, nats=0.0)[0].actions
+
+        assert by_habit(0.2) == (1,)  # -1 - (1.1 / 0.2)^2 / 2 = -16.1 against -20; half a unit means nothing here
+        assert by_habit(0.1) == (4,)  # -61.5
+
+    @pytest.mark.parametrize("share", [0.25, 0.75])
+    def test_without_a_length_the_editors_usual_one_counts_as_far_as_it_is_usual(
+        self, policy: Policy, state: AudioState, share: float
+    ) -> None:
+        def length(pairs: list[float]) -> float:
+            agent = copy.deepcopy(policy.agent)
+            durations = torch.linspace(30.0, 300.0, len(pairs))
+            agent.usual_lengths.fit(torch.tensor(pairs), durations, torch.zeros(len(pairs), dtype=torch.long))
+            return edit_recording(replace(policy, agent=agent), state).duration_s / state.grid.duration_s
+
+        own = edit_recording(policy, state).duration_s / state.grid.duration_s
+        assert abs(own - share) > 0.15
+        assert length([share] * 1000) == pytest.approx(share, abs=0.05)
+        assert length([share / 8, share * 8]) == pytest.approx(own, abs=0.05)  # anything is usual
 
     @pytest.mark.parametrize("asked_s", [None, 24.0])
     def test_a_policy_with_an_objective_chooses_by_it(

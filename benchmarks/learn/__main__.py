@@ -16,7 +16,7 @@ import yaml
 
 from benchmarks.choices import known
 from benchmarks.editing import given, songs_of
-from benchmarks.learn.editors import ALL
+from benchmarks.learn.editors import ALL, HEARING_ALIKE
 from benchmarks.learn.runs import Job, Way, run
 from benchmarks.learn.tables import ablation_table, agreement_table, reward_table
 from rl_editor.config import Config
@@ -38,6 +38,7 @@ ABLATIONS = (
     Way("wider window", {"state": {"context_units": 7}}),
     Way("replays only (no DAgger)", {"bc": {"own_decisions": 0.0}}),
     Way("sees its past always", {"agent": {"path_dropout": 0.0}}),
+    Way("no habits", {"agent": {"habit_dropout": 1.0}}),
     Way("no noise on features", {"bc": {"feature_noise": 0.0}}),
     Way("classes as they come", {"bc": {"class_balance": 0.0}}),
     Way("classes fully balanced", {"bc": {"class_balance": 1.0}}),
@@ -54,7 +55,7 @@ PPO_ABLATIONS = (
 
 def main(
     folder: Annotated[Path | None, typer.Argument(help="Recordings; composed songs without it")] = None,
-    editors: Annotated[str, typer.Option(help="Names, separated by commas")] = ",".join(ALL),
+    editors: Annotated[str, typer.Option(help="Names, separated by commas")] = ",".join(HEARING_ALIKE),
     songs: Annotated[int, typer.Option(help="At most so many", min=6)] = 60,
     seeds: Annotated[int, typer.Option(help="Training seeds, each with its own split", min=1)] = 5,
     train: Annotated[int, typer.Option(help="Pairs that teach or choose", min=3)] = 40,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from benchmarks.learn.outsiders import OUTSIDERS
 from rl_editor.editors import EDITORS
 from rl_editor.editors.cutting import Plan, cut
 from rl_editor.editors.listening import Heard, Span, listen
@@ -104,7 +105,8 @@ class ChorusFirst:
 OTHERS: dict[str, Editor] = {
     editor.name: editor for editor in (DropsWeak(), DropsRepeats(), LoopsStrong(), ChorusFirst())
 }
-ALL: dict[str, Editor] = {**EDITORS, **OTHERS}
+HEARING_ALIKE: dict[str, Editor] = {**EDITORS, **OTHERS}  # with the library's own ears
+ALL: dict[str, Editor] = {**HEARING_ALIKE, **OUTSIDERS}
 
 
 def _blocks(heard: Heard, n_bars: int) -> list[Span]:

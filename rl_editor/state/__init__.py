@@ -19,6 +19,7 @@ from rl_editor.state.representation import (
     TrackBatch,
     decision_vectors,
 )
+from rl_editor.state.spans import SPAN_WAYS
 from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, passage_units, sections
 from rl_editor.state.tables import ReferenceStatistics, RewardTables
 
@@ -28,6 +29,7 @@ __all__ = [
     "MAP_DIM",
     "PROGRESS_DIM",
     "PROGRESS_NAMES",
+    "SPAN_WAYS",
     "STATIC_DIM",
     "STRUCTURE_DIM",
     "STRUCTURE_NAMES",

@@ -36,7 +36,8 @@ _PLACE_NAMES = (
     "earlier_likeness",  # of the span to the most alike earlier one, 0 where none
     "later_likeness",
     "likeness",  # the larger of the two
-    "share",  # of the song's units
+    "earlier_rank",  # share of the song's units that are less like what came before it
+    "later_rank",  # and that are less like what comes after it
     "number",  # of the span in the song: 0 the first, 1 the last
     "first",
     "last",
@@ -46,12 +47,16 @@ _PLACE_NAMES = (
 )
 _WAYS = ("block", "bar_block", "section")  # to divide a song: from the first unit, from the first whole one, by texture
 _SPAN_NAMES = _STRENGTH_NAMES + _PLACE_NAMES
-_PHRASE_NAMES = ("strength", "strength_rank", "earlier_likeness", "later_likeness", "units_before", "units_left")
+_PHRASE_NAMES = (
+    *("strength", "strength_rank", "earlier_likeness", "later_likeness", "earlier_rank", "later_rank"),
+    *("units_before", "units_left"),
+)
 SPAN_NAMES = (
     *_STRENGTH_NAMES,
     *(f"{way}_{name}" for way in _WAYS for name in _SPAN_NAMES),
     *(f"phrase_{name}" for name in _PHRASE_NAMES),  # blocks counted from the start of each section
 )
+SPAN_WAYS = (*_WAYS, "phrase")
 _FORCE_WEIGHTS, _CEPSTRUM_WEIGHT = (2.0, 1.5, 1.0), 0.5  # in texture: level, onset, centroid; cepstral columns
 _CEPSTRUM = tuple(f"mfcc_{i}" for i in range(1, 13))
 _OCTAVES = 5.0  # 32 units
@@ -157,17 +162,18 @@ def _places(
     sound: Float[np.ndarray, "units columns"], member: Int[np.ndarray, " units"]
 ) -> Float[np.ndarray, "units place_columns"]:
     """``_PLACE_NAMES``."""
-    n_units, n_spans = len(member), int(member[-1]) + 1
-    length = np.bincount(member)
-    before = np.arange(n_units) - (np.cumsum(length) - length)[member]
+    n_spans, length = int(member[-1]) + 1, np.bincount(member)
+    before = np.arange(len(member)) - (np.cumsum(length) - length)[member]
     alike = _likeness(sound, member)
     earlier = np.tril(alike, -1).max(axis=1)
     later = np.triu(alike, 1).max(axis=1)
+    weight = length.astype(np.float64)
     columns = (
         earlier[member],
         later[member],
         np.maximum(earlier, later)[member],
-        length[member] / n_units,
+        share_below(earlier, weight)[member],
+        share_below(later, weight)[member],
         member / max(n_spans - 1, 1),
         member == 0,
         member == n_spans - 1,
