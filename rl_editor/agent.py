@@ -208,12 +208,16 @@ class PolicyNetwork(nn.Module):
         return logits.masked_fill(~seen.mask, ILLEGAL)
 
     @torch.no_grad()
-    def sharpen(self, factor: float) -> None:
-        """Multiply the logits of kinds and of targets: the likeliest decisions stay, the others get rarer."""
+    def sharpen(self, factor: float, *, habits: bool = True) -> None:
+        """Multiply the logits of kinds and of targets: the likeliest decisions stay, the others get rarer.
+
+        Without ``habits`` those stay as sure as they are.
+        """
         for layer in (self.kinds, self.query, self.offset):
             layer.weight.mul_(factor)
             layer.bias.mul_(factor)
-        self.habits.sharpen(factor)
+        if habits:
+            self.habits.table.weight.mul_(factor)
 
 
 class ValueNetwork(nn.Module):

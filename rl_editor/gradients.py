@@ -65,7 +65,7 @@ class Gradients:
         """Give the weights the mean gradient of some minibatches; their losses, the total first."""
         if self.replayed and len(group) == 1:
             gradient = self._replay(group[0])
-            for weight, slope in zip(self.agent.parameters(), gradient.weights, strict=True):
+            for weight, slope in zip(self._learning(), gradient.weights, strict=True):
                 weight.grad = slope
             return gradient.losses[None].clone()
         self.agent.zero_grad(set_to_none=True)
@@ -102,5 +102,9 @@ class Gradients:
         with self.autocast():
             embeddings = self.agent.encode_tracks(self.batch, songs.clamp(max=nobody - 1))
         loss, watched = self.losses(embeddings, part.on_tracks(place[part.observation.track]))
-        slopes = torch.autograd.grad(loss, list(self.agent.parameters()), allow_unused=True)
+        slopes = torch.autograd.grad(loss, self._learning(), allow_unused=True)
         return _Gradient(torch.cat([loss.detach()[None], watched]), slopes)
+
+    def _learning(self) -> list[Tensor]:
+        """The weights that are not frozen."""
+        return [weight for weight in self.agent.parameters() if weight.requires_grad]

@@ -68,8 +68,3 @@ class Habits(nn.Module):
         of_style = (known[:, :, None] * style[:, None, :]).flatten(1)
         odds: Tensor = self.table(_SIZE * torch.cat([known, of_style], dim=1))
         return odds
-
-    @torch.no_grad()
-    def sharpen(self, factor: float) -> None:
-        """Multiply all log odds."""
-        self.table.weight.mul_(factor)

@@ -91,13 +91,6 @@ def test_first_decisions_and_open_regions_are_no_run_of_playing_or_cutting() -> 
         assert torch.equal(within, torch.zeros_like(within))  # nothing was ever taught of loops and moves
 
 
-def test_sharper_habits_are_the_same_habits() -> None:
-    habits = taught({0: 1})
-    before = habits(progress(PLAYED), styles(0), starts())
-    habits.sharpen(2.0)
-    assert torch.allclose(habits(progress(PLAYED), styles(0), starts()), 2.0 * before)
-
-
 def test_the_agent_knows_where_spans_start_whatever_the_noise_on_features() -> None:
     config = toy_config()
     batch = songs_of(toy_demonstrations(config), ("quiet_goes",), config, torch.device("cpu")).batch

@@ -53,6 +53,18 @@ def test_what_is_kept_agrees_with_the_editor_about_as_well_as_the_clone() -> Non
     assert result.metrics["validation/score"] == max(entry["validation/score"] for entry in allowed)
 
 
+def test_the_reward_does_not_move_the_editors_habits() -> None:
+    config = fast(ppo={"sharpness": 2.0, "agreement_loss": 1.0})
+    agent = Agent(config)
+    agent.policy.habits.table.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    clone = {name: tensor.clone() for name, tensor in agent.state_dict().items()}
+    refined = PPOTrainer(config, agent, toy_demonstrations(config), styles=STYLES).train(6 * STEPS)
+    weights_ = refined.policy.agent.state_dict()
+    moved = {name for name, tensor in weights_.items() if not torch.equal(tensor, clone[name])}
+    assert {"encoder.row.weight", "policy.kinds.weight"} < moved
+    assert "policy.habits.table.weight" not in moved
+
+
 def test_every_reward_term_and_the_action_histogram_are_logged() -> None:
     metrics = trained(fast(), 1).history[1]
     assert all(0 <= metrics[f"rollout/{name}"] <= 1 for name in TERM_NAMES)
