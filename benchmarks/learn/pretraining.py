@@ -31,6 +31,7 @@ from rl_editor.state import TrackBatch
 
 SONGS_SEED = 777  # of the composer; the default corpus has another
 _HELD_OUT = 12  # every so many-th song chooses when to stop
+_AN_EDITORS_OWN = ("policy.habits.", "usual_lengths.")  # left for the learner to find out
 _STYLE_COLUMNS = ("trunk.style.weight", "trunk.done.weight")  # layers whose last columns read the style
 
 
@@ -67,13 +68,15 @@ def demonstrations_of(songs: list[Song], config: Config, *, n_editors: int, pair
 
 
 def start_from(agent: Agent, weights: Path) -> None:
-    """Give an agent the weights of one that has seen many editors.
+    """Give an agent the weights of one that has seen many editors, but for habits.
 
     Raises:
         ConfigError: they are of another size.
     """
     own, n_styles = agent.state_dict(), agent.dimensions.style
     for name, seen in load_file(weights).items():
+        if name.startswith(_AN_EDITORS_OWN):
+            continue
         given = _of_styles(seen, own[name], n_styles) if name.endswith(_STYLE_COLUMNS) else seen
         if given.shape != own[name].shape:
             raise ConfigError(f"{weights}: {name} is {tuple(given.shape)}, this agent has {tuple(own[name].shape)}")
