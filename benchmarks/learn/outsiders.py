@@ -38,9 +38,7 @@ class LaterAlike:
         alike = _likeness(view, blocks)
         best = np.array([max(alike[i, :i], default=-1.0) for i in range(len(blocks))])
         best = best + rng.normal(0.0, self.ear, len(blocks))
-        plays = np.ones(n, bool)
-        for (start, end), score in zip(blocks, best, strict=True):
-            plays[start:end] = score < np.quantile(best, self.kept)
+        plays = np.repeat(best < np.quantile(best, self.kept), [end - start for start, end in blocks])
         plays[: self.ends_beats[0]] = plays[n - self.ends_beats[1] :] = False
         edges = np.flatnonzero(np.diff(plays, prepend=False, append=False)).reshape(-1, 2)
         return _played(view, [(int(a), int(b)) for a, b in edges] or [(0, n)])
@@ -57,7 +55,7 @@ class StrongestTwice:
     def plan(self, view: TrackView, rng: np.random.Generator) -> EditList:
         """Loop what is loud and busy."""
         blocks = _blocks(view)
-        strength = _loudness(view) + 0.5 * _scores(view, "onset")[:, 0]
+        strength = _loudness(view) + 0.5 * _scores(view.features.column("onset"))
         scores = _means(strength, blocks) + rng.normal(0.0, self.taste, len(blocks))
         twice = set(np.argsort(-scores)[: max(1, round(self.looped * len(blocks)))].tolist())
         return _played(view, [b for i, b in enumerate(blocks) for _ in range(2 if i in twice else 1)])
@@ -107,7 +105,9 @@ def _blocks(view: TrackView, *, from_downbeat: bool = True) -> list[Block]:
 
 def _likeness(view: TrackView, blocks: list[Block]) -> Float[np.ndarray, "blocks blocks"]:
     """Mean cosine of beats, laid side by side from the starts of both blocks."""
-    columns = np.hstack([_scores(view, "mfcc_") / 3.0, _scores(view, "chroma_") / 3.0, _scores(view, "rms")[:, :1]])
+    heard = view.features
+    timbre, harmony = (_scores(heard.columns(prefix)) / 3.0 for prefix in ("mfcc_", "chroma_"))
+    columns = np.hstack([timbre, harmony, _scores(heard.column("rms"))[:, None]])
     unit = columns / (np.linalg.norm(columns, axis=1, keepdims=True) + 1e-9)
 
     def alike(a: Block, b: Block) -> float:
@@ -118,14 +118,12 @@ def _likeness(view: TrackView, blocks: list[Block]) -> Float[np.ndarray, "blocks
 
 
 def _loudness(view: TrackView) -> Float[np.ndarray, " beats"]:
-    level = np.log10(view.features.column("rms").astype(float) + 1e-5)
-    return np.asarray((level - level.mean()) / (level.std() + 1e-9))
+    return _scores(np.log10(view.features.column("rms").astype(float) + 1e-5))
 
 
-def _scores(view: TrackView, beginning: str) -> Float[np.ndarray, "beats columns"]:
-    """Standard scores of all columns whose names begin so."""
-    chosen = [i for i, name in enumerate(view.features.names) if name.startswith(beginning)]
-    values = view.features.values[:, chosen].astype(float)
+def _scores(values: Float[np.ndarray, "beats *columns"]) -> Float[np.ndarray, "beats *columns"]:
+    """Standard scores over the song."""
+    values = values.astype(float)
     return np.asarray((values - values.mean(0)) / (values.std(0) + 1e-9))
 
 
