@@ -208,16 +208,24 @@ class PolicyNetwork(nn.Module):
         return logits.masked_fill(~seen.mask, ILLEGAL)
 
     @torch.no_grad()
-    def sharpen(self, factor: float, *, habits: bool = True) -> None:
-        """Multiply the logits of kinds and of targets: the likeliest decisions stay, the others get rarer.
+    def sharpen(self, factor: float) -> None:
+        """Multiply the logits of kinds and of targets: the likeliest decisions stay, the others get rarer."""
+        self._sharpen_network(factor)
+        self.habits.table.weight.mul_(factor)
 
-        Without ``habits`` those stay as sure as they are.
+    @torch.no_grad()
+    def begin_refining(self, sharpness: float) -> None:
+        """Before a reward is learned: what is heard decides more sharply; habits stay the editor's, frozen.
+
+        One number of the habits speaks for every song, so a reward would move them first, and all songs at once.
         """
+        self._sharpen_network(sharpness)
+        self.habits.requires_grad_(requires_grad=False)
+
+    def _sharpen_network(self, factor: float) -> None:
         for layer in (self.kinds, self.query, self.offset):
             layer.weight.mul_(factor)
             layer.bias.mul_(factor)
-        if habits:
-            self.habits.table.weight.mul_(factor)
 
 
 class ValueNetwork(nn.Module):
@@ -385,8 +393,8 @@ class Agent(nn.Module):
         """Logits and value from flat observations: each encodes its own window and song map."""
         parts = self.representation.split(flat)
         embeddings = self._encode(parts.window, parts.song_map, parts.static, None)
-        place = _Beside(embeddings.n_units, embeddings.starts[:, 0])
-        seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, place)
+        beside = _Beside(embeddings.n_units, embeddings.starts[:, 0])
+        seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, beside)
         unit = embeddings.units[:, 0]
         keys = Keys(embeddings.keys, torch.arange(len(flat), device=flat.device))
         return Decision(self.policy(unit, keys, seen), self.value(unit, seen))

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from rl_editor.state import PROGRESS_NAMES, SPAN_WAYS, STRUCTURE_NAMES
 
-STARTS = tuple(
-    STRUCTURE_NAMES.index(f"{way}_units_before") for way in SPAN_WAYS
-)  # columns that are 0 where a span starts
+# Columns that are 0 where a span starts.
+STARTS = tuple(STRUCTURE_NAMES.index(f"{way}_units_before") for way in SPAN_WAYS)
 _BEFORE = ("last_plays", "since_change", "open_loop", "open_move")
 _N_BEFORE = 4  # played, cut, within a loop, within a move; none of them before the first decision
 # Adam moves all weights at one pace. Inputs of this size let log odds of three be reached within a hundred steps.

@@ -159,8 +159,7 @@ class PPOTrainer:
         if not agent.is_normalised:
             agent.fit_normalisation(self.songs.batch)
         self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
-        self.agent.policy.sharpen(config.ppo.sharpness, habits=False)
-        self.agent.policy.habits.requires_grad_(requires_grad=False)  # the editor's; one of its numbers moves all songs
+        self.agent.policy.begin_refining(config.ppo.sharpness)
         self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
         averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.agent, multi_avg_fn=averaging)

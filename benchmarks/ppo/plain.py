@@ -61,17 +61,16 @@ class PlainPolicy(_Half):
     def __init__(self, dimensions: Dimensions) -> None:
         super().__init__(dimensions, dimensions.actions, first=True)
         self.key = nn.Identity()
-        self.habits = nn.Identity()
 
     def forward(self, unit: Float[Tensor, "envs width"], keys: Keys, seen: Seen) -> Float[Tensor, "envs actions"]:
         """No pointing: one logit per action."""
         return self.numbers(unit, seen).float().masked_fill(~seen.mask, ILLEGAL)
 
     @torch.no_grad()
-    def sharpen(self, factor: float, *, habits: bool = True) -> None:
-        """Multiply all logits; there are no habits beside them."""
-        self.out.weight.mul_(factor)
-        self.out.bias.mul_(factor)
+    def begin_refining(self, sharpness: float) -> None:
+        """Multiply all logits."""
+        self.out.weight.mul_(sharpness)
+        self.out.bias.mul_(sharpness)
 
 
 class PlainValue(_Half):
