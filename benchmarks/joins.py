@@ -67,7 +67,8 @@ def main(
 
 def _measured(path: Path, share: float, checkpoint: Path) -> Iterator[Row]:
     config = Config()
-    state, recording = AudioState.from_file(path, config), load_audio(path)
+    recording = load_audio(path)
+    state = AudioState.from_file(path, config, recording=recording)
     sound = BeatSound(recording, state.grid.times_s)
     for way, draft in _drafts(state, sound, config, share, checkpoint):
         for step in STEPS:

@@ -65,13 +65,13 @@ def _listened(path: Path, method: Literal["dp", "policy"], checkpoint: Path) -> 
 
     policy = load_policy(checkpoint) if method == "policy" else None
     config, recording = Config(), load_audio(path)
-    state = AudioState.from_file(path, config)
+    state = AudioState.from_file(path, config, recording=recording)
     rng = np.random.default_rng(0)
     places = Places([], [], [])
     for share in SHARES:
         request = Request(Demands(duration_s=share * state.grid.duration_s), method=method)
         try:
-            edit = next(propose(path, state, request, policy, config)).edit
+            edit = next(propose(recording, state, request, policy, config)).edit
         except RlEditorError:
             continue
         rendered = _mono(render_samples(edit, recording, config))

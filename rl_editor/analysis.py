@@ -29,13 +29,16 @@ Mono = Float32[np.ndarray, " samples"]
 _Key = Mapping[str, Any]
 
 
-def analyse_track(path: str | Path, config: Config, *, track_id: str = "") -> Analysis:
+def analyse_track(
+    path: str | Path, config: Config, *, track_id: str = "", recording: Samples | None = None
+) -> Analysis:
     """Beats and features of an audio file.
 
     Args:
         path: the recording.
         config: reads ``audio``, ``beats``, ``features``, ``data`` and, in mode ``full``, ``stems``.
         track_id: names the cache entries and picks the entry of ``beats.overrides``; the file's stem by default.
+        recording: the file's samples where they are at hand, so that it is not decoded again.
 
     Raises:
         AudioFileError: the file cannot be read, or is too short.
@@ -43,8 +46,9 @@ def analyse_track(path: str | Path, config: Config, *, track_id: str = "") -> An
     """
     file, shelf = Path(path), get_cache(config)
     source = source_info(file, sha256=shelf.hash_file(file) if file.is_file() else None)
+    rate = config.audio.sample_rate
     return analyse(
-        lambda: load_mono(file, config.audio.sample_rate),
+        lambda: load_mono(file, rate) if recording is None else to_mono(recording, rate),
         source,
         config,
         track_id=track_id or file.stem,

@@ -29,14 +29,13 @@ from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.words import exact_line, missed_line
-from rl_editor.render import check_format, check_recording, render_file, settle_joins
+from rl_editor.render import check_format, check_recording, held_in_memory, render_file, settle_joins
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, load_mono, to_mono
+from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_mono, to_mono
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
-_IN_MEMORY_BYTES = 256 << 20  # 12 minutes of stereo at 48 kHz
 _LISTENING_HZ = 22_050
 _PAST_S = 0.05  # a passage may end this far beyond the recording without a word
 _DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
@@ -139,12 +138,13 @@ def edit_as_asked(
     _check_outputs(source, output, edit_list, request.candidates)
     check_format(source, output)
     settings = config or Config() if policy is None else analysis_settings(policy, config)
-    state = AudioState.from_file(source, settings)
+    recording = held_in_memory(source)
+    state = AudioState.from_file(source, settings, recording=recording)
     check_audible(state)
     written = []
-    for number, proposal in enumerate(propose(source, state, request, policy, settings), start=1):
+    for number, proposal in enumerate(propose(recording or source, state, request, policy, settings), start=1):
         target = numbered(output, number)
-        render_file(proposal.edit, source, target, settings)
+        render_file(proposal.edit, source, target, settings, recording=recording)
         if edit_list is not None:
             write_text(numbered(edit_list, number), proposal.edit.to_json())
         written.append(Written(proposal.edit, target, proposal.notes))
@@ -216,9 +216,9 @@ def _check_outputs(source: Path, output: Path, edit_list: Path | None, candidate
 
 
 def propose(
-    source: Path, state: AudioState, request: Request, policy: "Policy | None", config: Config
+    recording: Samples | Path, state: AudioState, request: Request, policy: "Policy | None", config: Config
 ) -> Iterator[Proposal]:
-    """Edits that meet a request, the best first."""
+    """Edits of a recording, in memory or a file, that meet a request; the best first."""
     demands = request.demands
     _check_spans(demands, state)
     if request.method == "dp":
@@ -227,7 +227,7 @@ def propose(
         if policy is None:
             raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
         drafts = _by_policy(policy, state, request)
-    recording, sound = _opened(source, state)
+    sound = _sound(recording, state)
     found: list[EditList] = []
     for draft in drafts:
         if len(found) == request.candidates:
@@ -248,16 +248,9 @@ def propose(
             yield Proposal(settled, (*_past_end(demands, state), *notes))
 
 
-def _opened(source: Path, state: AudioState) -> tuple[Samples | Path, BeatSound]:
-    """The recording to cut, in memory where it is not too long for that; and what is heard at its beats."""
-    size = state.recording.frames * state.recording.channels * np.dtype(np.float32).itemsize
-    if size > _IN_MEMORY_BYTES:
-        return source, _sound(load_mono(source, _LISTENING_HZ), state)
-    recording = load_audio(source)
-    return recording, _sound(to_mono(recording, _LISTENING_HZ), state)
-
-
-def _sound(mono: Float32[np.ndarray, " samples"], state: AudioState) -> BeatSound:
+def _sound(recording: Samples | Path, state: AudioState) -> BeatSound:
+    """What is heard at the beats of a recording."""
+    mono = load_mono(recording, _LISTENING_HZ) if isinstance(recording, Path) else to_mono(recording, _LISTENING_HZ)
     return BeatSound(Samples(mono[:, None], _LISTENING_HZ), state.grid.times_s)
 
 
@@ -411,13 +404,15 @@ def revise_list(
     for number in demands.vetoes:
         if number > n_joins:
             raise EditListError(f"{edit.source.name}: no join {number}; the edit has {n_joins}")
-    state = _known_state(edit, config) if source is None else AudioState.from_file(source, config)
+    held = None if source is None else held_in_memory(source)
+    state = _known_state(edit, config) if source is None else AudioState.from_file(source, config, recording=held)
     _check_spans(demands, state)
     if source is None:
         found = revise(edit, state, demands, config)
         notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
         return found, [*_past_end(demands, state), *(notes if found.new_joins else [])]
-    recording, sound = _opened(source, state)
+    recording = held or source
+    sound = _sound(recording, state)
     found = revise(edit, state, demands, config, sound=sound)
     new = [join.number for join in found.new_joins]
     placed = place_joins(found.edit, sound, frozen=_frozen(demands, state), only=new)

@@ -211,13 +211,14 @@ class _Desk:
         import torch
 
         from rl_editor.checkpoint import Objective
+        from rl_editor.lessons import torch_threads
         from rl_editor.state import StateRepresentation
 
         self.policy, self.state, self.goal = policy, state, goal
         self.objective = policy.objective or Objective(nats=0.0)
         representation = StateRepresentation(policy.config, reference=self.objective.reference)
         self.batch = representation.batch([state]).to(policy.agent.device)
-        with torch.no_grad():
+        with torch.no_grad(), torch_threads(policy.config.training.threads):
             self.embeddings = policy.agent.encode(self.batch)
         self.space = ActionSpace(policy.config.action_space)
         units = state.grid.units(policy.config.action_space.unit_beats)
@@ -237,6 +238,7 @@ class _Desk:
 
         from rl_editor.agent import sample
         from rl_editor.environment import BatchedEditingEnv
+        from rl_editor.lessons import torch_threads
 
         agent, config, device = self.policy.agent, self.policy.config, self.policy.agent.device
         goal_s = float("nan") if self.goal is None else self.goal.seconds
@@ -259,7 +261,7 @@ class _Desk:
         targets = torch.full((len(leanings),), told_s / self.state.grid.duration_s, device=device)
         log_prob = torch.zeros(len(leanings), device=device)
         n_units = int(self.batch.n_units[0])
-        with torch.no_grad():
+        with torch.no_grad(), torch_threads(config.training.threads):
             observation = env.reset(torch.zeros(len(leanings), dtype=torch.long, device=device), targets, hidden=alone)
             for unit in range(n_units):
                 logits = agent.logits(self.embeddings, observation, forgets=forgets)
@@ -441,14 +443,15 @@ def edit_file(
     """
     import torch
 
-    from rl_editor.render import render_file, settle_joins
+    from rl_editor.render import held_in_memory, render_file, settle_joins
     from rl_editor.state import AudioState
 
     settings = analysis_settings(policy, config)
     generator = None
     if seed is not None:
         generator = torch.Generator(device=policy.agent.device).manual_seed(seed)
-    state = AudioState.from_file(source, settings)
+    recording = held_in_memory(Path(source))
+    state = AudioState.from_file(source, settings, recording=recording)
     check_audible(state)
     edit = edit_recording(
         policy,
@@ -462,8 +465,8 @@ def edit_file(
         raise CheckpointError(
             f"{Path(source).name}: the policy keeps nothing of it; ask for a target duration, or train it longer"
         )
-    settled = settle_joins(edit, Path(source), settings)
-    render_file(settled, Path(source), Path(output), settings)
+    settled = settle_joins(edit, recording or Path(source), settings)
+    render_file(settled, Path(source), Path(output), settings, recording=recording)
     return Edited(settled, Path(output))
 
 

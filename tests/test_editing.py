@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from rl_editor import editing
+from rl_editor import editing, utils
 from rl_editor.audition import audition
 from rl_editor.audition.words import screen as joins_screen
 from rl_editor.beats import track_beats
@@ -21,7 +22,7 @@ from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, numbe
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
-from rl_editor.utils import read_tags, save_audio, source_info
+from rl_editor.utils import AudioInfo, Samples, load_audio, read_tags, save_audio, source_info
 from tests.test_infer import policy as policy  # the fixture
 
 TAGS = {"title": "Übung; eins", "artist": "Ann", "album": "A=B"}
@@ -79,6 +80,23 @@ class TestEdit:
         first = edit.segments[0]
         start = first.source_start_frame or 0
         np.testing.assert_array_equal(out[: first.frames - rate], source[start : start + first.frames - rate])
+
+    def test_a_lossy_recording_is_decoded_once(
+        self, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lossy, decoded = tmp_path / "tune.ogg", 0
+        save_audio(lossy, load_audio(song))
+        read = utils._libsndfile_blocks
+
+        def counted(path: Path, info: AudioInfo) -> Iterator[Samples]:
+            nonlocal decoded
+            for block in read(path, info):
+                decoded += block.frames
+                yield block
+
+        monkeypatch.setattr(utils, "_libsndfile_blocks", counted)
+        edit = edited(lossy, config, tmp_path, demands=Demands(duration_s=40.0))
+        assert decoded <= edit.source.frames + utils.BLOCK_FRAMES  # one block more tells whether the output can hold it
 
     def test_passages_and_a_moment(self, song: Path, config: Config, tmp_path: Path) -> None:
         demands = Demands(

@@ -11,7 +11,7 @@ from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, SourceInfo, crossfades, keep_all
 from rl_editor.errors import AudioFileError, EditListError, OutputError
 from rl_editor.files import scratch_folder
-from rl_editor.render import crossfade_gains, render_file, render_samples, settle_joins
+from rl_editor.render import crossfade_gains, held_in_memory, render_file, render_samples, settle_joins, sources
 from rl_editor.render.mixing import correlation
 from rl_editor.utils import Samples, open_output, write_frames
 
@@ -260,6 +260,25 @@ def test_lossy_sources_are_cut_as_decoded_from_the_start(tmp_path, suffix):
     render_file(edit, path, tmp_path / "out.wav", CONFIG)
     out = sf.read(tmp_path / "out.wav", dtype="float32", always_2d=True)[0]
     np.testing.assert_array_equal(out, np.concatenate([decoded[30000:35000], decoded[1000:6000]]))
+    render_file(edit, path, tmp_path / "held.wav", CONFIG, recording=held_in_memory(path))
+    assert (tmp_path / "held.wav").read_bytes() == (tmp_path / "out.wav").read_bytes()
+
+
+def test_16_bits_are_read_from_the_file_whatever_is_in_memory(tmp_path):
+    path = write(tmp_path / "in.wav", noise(1000), "PCM_16")
+    held = Samples(np.zeros((1000, 2), np.float32), RATE)
+    render_file(edit_of(1000, seg(0, 500)), path, tmp_path / "out.wav", CONFIG, recording=held)
+    out, wanted = (sf.read(p, dtype="int16")[0] for p in (tmp_path / "out.wav", path))
+    np.testing.assert_array_equal(out, wanted[:500])
+    assert sf.info(tmp_path / "out.wav").subtype == "PCM_16"
+
+
+def test_what_is_long_is_not_held(tmp_path, monkeypatch):
+    path = write(tmp_path / "in.wav", noise(1000), "PCM_16")
+    monkeypatch.setattr(sources, "_IN_MEMORY_BYTES", 1000 * 2 * 4)
+    assert held_in_memory(path) is not None
+    monkeypatch.setattr(sources, "_IN_MEMORY_BYTES", 1000 * 2 * 4 - 1)
+    assert held_in_memory(path) is None
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), [("flac", "PCM_16"), ("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III")])

@@ -100,8 +100,9 @@ def audition(edit: EditList, source: Path, config: Config, *, any_source: bool =
     """
     if not any_source:
         check_recording(edit, source)
-    rendered = render_samples(edit, load_audio(source), config)
-    state = AudioState.from_file(source, config)
+    recording = load_audio(source)
+    rendered = render_samples(edit, recording, config)
+    state = AudioState.from_file(source, config, recording=recording)
     sure = state.grid.confidence >= SURE
     found = join_diagnostics(edit, rendered, state)
     judged = [JudgedJoin(number, join, _faults(join, sure=sure)) for number, join in enumerate(found, start=1)]

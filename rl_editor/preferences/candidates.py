@@ -155,15 +155,14 @@ class _Studio:
 
     def __init__(self, song: Path, folder: Path, policies: Mapping[str, Policy], plan: Plan, settings: Config) -> None:
         self.song, self.folder, self.plan, self.settings = song.stem, folder, plan, settings
-        self.state = AudioState.from_file(song, settings)
-        check_audible(self.state)
         self.recording = load_audio(song)
+        self.state = AudioState.from_file(song, settings, recording=self.recording)
+        check_audible(self.state)
         self.calculator = RewardCalculator(settings)
         self.seed = int.from_bytes(hashlib.sha256(f"{plan.seed}\0{self.song}".encode()).digest()[:6])
         self.rng = np.random.default_rng(self.seed)
         asked_s = plan.target_duration_s or SHARE * self.state.grid.duration_s
         self.drafts = drafts(
-            song,
             self.recording,
             self.state,
             policies,

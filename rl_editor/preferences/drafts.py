@@ -6,7 +6,6 @@ A policy's likeliest edits, edits drawn from it at several temperatures, its edi
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -35,7 +34,6 @@ class Draft(NamedTuple):
 
 
 def drafts(
-    source: Path,
     recording: Samples,
     state: AudioState,
     policies: Mapping[str, Policy],
@@ -48,7 +46,6 @@ def drafts(
     """Different edits of about a length, none longer or shorter than it by more than a bar, joins settled.
 
     Args:
-        source: the recording's file.
         recording: its samples.
         state: the recording, analysed.
         policies: by name.
@@ -59,7 +56,7 @@ def drafts(
     """
     bar_s = state.grid.beats_per_bar * 60.0 / state.grid.tempo_bpm
     found: list[Draft] = []
-    for draft in _all(source, state, policies, config, target_duration_s, style, seed):
+    for draft in _all(recording, state, policies, config, target_duration_s, style, seed):
         settled = settle_joins(draft.edit, recording, config)
         near = abs(settled.duration_s - target_duration_s) <= bar_s
         if settled.segments and near and all(shared(settled, other.edit) < 1.0 - ALIKE for other in found):
@@ -68,7 +65,7 @@ def drafts(
 
 
 def _all(
-    source: Path,
+    recording: Samples,
     state: AudioState,
     policies: Mapping[str, Policy],
     config: Config,
@@ -84,7 +81,7 @@ def _all(
             drawn = _variously(_heated(policy, temperature), state, target_duration_s, style, DRAWN_EDITS, generator)
             yield from (Draft(f"{name} at temperature {temperature:g}", edit) for edit in drawn)
         request = Request(Demands(duration_s=target_duration_s), style=style)
-        yield from (Draft(f"{name}, joins moved", p.edit) for p in _proposed(source, state, request, policy, config))
+        yield from (Draft(f"{name}, joins moved", p.edit) for p in _proposed(recording, state, request, policy, config))
     yield Draft("retargeting DP", retarget_dp(state, config, duration_s=target_duration_s))
 
 
@@ -115,9 +112,11 @@ def _heated(policy: Policy, temperature: float) -> Policy:
     return Policy(agent, policy.config, policy.styles, policy.metrics)
 
 
-def _proposed(source: Path, state: AudioState, request: Request, policy: Policy, config: Config) -> Iterator[Proposal]:
+def _proposed(
+    recording: Samples, state: AudioState, request: Request, policy: Policy, config: Config
+) -> Iterator[Proposal]:
     """The edit that a person would get; none where the song does not allow it."""
     try:
-        yield from propose(source, state, request, policy, config)
+        yield from propose(recording, state, request, policy, config)
     except RlEditorError:
         return

@@ -18,6 +18,14 @@ Everything is streamed in blocks of ``render.block_s``, but a segment with ``pit
 from rl_editor.render.joins import settle_joins
 from rl_editor.render.mixing import crossfade_gains, render_file, render_samples
 from rl_editor.render.outputs import check_format
-from rl_editor.render.sources import check_recording
+from rl_editor.render.sources import check_recording, held_in_memory
 
-__all__ = ["check_format", "check_recording", "crossfade_gains", "render_file", "render_samples", "settle_joins"]
+__all__ = [
+    "check_format",
+    "check_recording",
+    "crossfade_gains",
+    "held_in_memory",
+    "render_file",
+    "render_samples",
+    "settle_joins",
+]

@@ -54,8 +54,17 @@ def render_samples(edit: EditList, samples: Samples, config: Config) -> Samples:
     return Samples(np.concatenate(blocks), samples.sample_rate)
 
 
-def render_file(edit: EditList, source: Path, output: Path, config: Config) -> None:
+def render_file(
+    edit: EditList, source: Path, output: Path, config: Config, *, recording: Samples | None = None
+) -> None:
     """Write the audio of an edit list in the format of ``output``'s extension; rate, depth, channels and tags stay.
+
+    Args:
+        edit: what plays.
+        source: the recording that it cuts.
+        output: the file to write.
+        config: reads ``render``.
+        recording: the source's samples where they are at hand, so that a lossy file is not decoded again.
 
     Raises:
         EditListError: the edit list plays nothing, or was made for another recording.
@@ -66,23 +75,23 @@ def render_file(edit: EditList, source: Path, output: Path, config: Config) -> N
     if output.suffix.lower() in FFMPEG_SUFFIXES:
         with scratch_folder() as folder:
             plain = folder / "rendered.rf64"
-            render_file(edit, source, plain, config)
+            render_file(edit, source, plain, config, recording=recording)
             save_audio(output, load_audio(plain), tags=tags, places=places)
         return
-    with open_source(source) as recording:
+    with open_source(source, decoded=recording) as opened:
         _check_plays(edit)
-        check_source(edit, recording)
+        check_source(edit, opened)
         with open_output(
             output,
-            sample_rate=recording.sample_rate,
-            channels=recording.channels,
-            subtype=_output_subtype(output, recording),
+            sample_rate=opened.sample_rate,
+            channels=opened.channels,
+            subtype=_output_subtype(output, opened),
             tags=tags,
             places=places,
             frames=sum(segment.frames for segment in edit.segments),
         ) as file:
             loudest = 0.0
-            for block in _render(edit, recording, block_s=config.render.block_s):
+            for block in _render(edit, opened, block_s=config.render.block_s):
                 if block.dtype.kind == "f":
                     loudest = max(loudest, float(np.abs(block).max(initial=0.0)))
                 write_frames(file, block, output)

@@ -19,7 +19,7 @@ from jaxtyping import Shaped
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, EditListError
 from rl_editor.files import file_sha256, scratch_folder
-from rl_editor.utils import Samples, open_output, read_blocks, write_frames
+from rl_editor.utils import Samples, audio_info, load_audio, open_output, read_blocks, write_frames
 
 # subtype -> how its samples are held; all others are read as float32
 _DTYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32",
@@ -28,6 +28,7 @@ _DTYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "i
 _STEPS = {"PCM_S8": 1 << 8, "PCM_U8": 1 << 8, "PCM_24": 1 << 8, "ALAC_20": 1 << 12, "ALAC_24": 1 << 8}
 _SHOWN_DIGITS = 12  # of a hash in a message
 _LOSSY_FORMATS = frozenset({"MP3", "OGG"})
+_IN_MEMORY_BYTES = 256 << 20  # 12 minutes of stereo at 48 kHz
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class MemorySource:
         self._data = samples.data
         self.sample_rate = samples.sample_rate
         self.channels, self.frames = samples.channels, samples.frames
-        self.sample_type = SampleType("float32")
+        self.sample_type = SampleType("float32", subtype="FLOAT")
 
     def read(self, start: int, count: int) -> Shaped[np.ndarray, "frames channels"]:
         """``count`` frames from ``start``."""
@@ -111,9 +112,24 @@ class FileSource:
         return data
 
 
+def held_in_memory(path: Path) -> Samples | None:
+    """The whole recording, decoded once for all that reads it; None where it is too long for that.
+
+    Raises:
+        AudioFileError: the file cannot be read.
+    """
+    info = audio_info(path)
+    size = info.frames * info.channels * np.dtype(np.float32).itemsize
+    return None if size > _IN_MEMORY_BYTES else load_audio(path)
+
+
 @contextmanager
-def open_source(recording: str | Path | Samples) -> Iterator[Source]:
+def open_source(recording: str | Path | Samples, *, decoded: Samples | None = None) -> Iterator[Source]:
     """Open a file, or samples in memory, for reading spans.
+
+    Args:
+        recording: the file or the samples.
+        decoded: the file's samples where they are at hand; read in its stead if it cannot be read in any order.
 
     Raises:
         AudioFileError: the file cannot be read.
@@ -122,8 +138,12 @@ def open_source(recording: str | Path | Samples) -> Iterator[Source]:
         yield MemorySource(recording)
         return
     path = Path(recording)
+    seeks = _seeks_exactly(path)
+    if decoded is not None and not seeks:
+        yield MemorySource(decoded)
+        return
     with scratch_folder() as folder:
-        seekable = path if _seeks_exactly(path) else _decoded(path, folder)
+        seekable = path if seeks else _decoded(path, folder)
         with sf.SoundFile(str(seekable)) as file:
             yield FileSource(file, str(path))
 

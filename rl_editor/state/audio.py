@@ -6,6 +6,7 @@ Conventions: N beats (``grid``), U decision units (``grid.units``), both 0-based
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
@@ -17,6 +18,9 @@ from rl_editor.errors import EditListError
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode
+
+if TYPE_CHECKING:
+    from rl_editor.utils import Samples
 
 _DEFAULT_RATE_HZ = 44100  # of a recording that is known by its beats only
 
@@ -56,15 +60,17 @@ class AudioState:
         return SourceInfo("untitled", "", _DEFAULT_RATE_HZ, 1, frames)
 
     @classmethod
-    def from_file(cls, path: str | Path, config: Config, *, style: int = 0) -> "AudioState":
-        """Analyse a recording (through the feature cache).
+    def from_file(
+        cls, path: str | Path, config: Config, *, style: int = 0, recording: "Samples | None" = None
+    ) -> "AudioState":
+        """Analyse a recording (through the feature cache); ``recording``: its samples where they are at hand.
 
         Raises:
             AudioFileError: the file cannot be read or holds too little.
         """
         from rl_editor.data import analyse_track  # the only door to files; heavy, hence here
 
-        analysis = analyse_track(Path(path), config)
+        analysis = analyse_track(Path(path), config, recording=recording)
         return cls(analysis.grid, analysis.features, analysis.source, style)
 
 
