@@ -23,7 +23,7 @@ from rl_editor.edits import SourceInfo
 from rl_editor.features import FrameFeatures, StemFrames, extract_frames, pool_beats, stem_frames
 from rl_editor.grid import BeatGrid
 from rl_editor.utils import Samples, check_length, load_audio, load_mono, source_info, to_mono
-from rl_editor.versions import code_digest
+from rl_editor.versions import READING, code_digest
 
 Mono = Float32[np.ndarray, " samples"]
 _Key = Mapping[str, Any]
@@ -109,7 +109,7 @@ def _as_mono(samples: Samples, config: Config) -> Samples:
 def _cached_frames(
     shelf: FeatureCache, load: Callable[[], Mono], key: _Key, config: Config, name: str
 ) -> FrameFeatures:
-    full = {**key, "what": "frames", "code": code_digest("features", "utils")}
+    full = {**key, "what": "frames", "code": code_digest("features", *READING)}
     return FrameFeatures.from_arrays(
         shelf.get_or_compute("features", name, full, lambda: extract_frames(load(), config).to_arrays())
     )
@@ -119,7 +119,7 @@ def _cached_grid(
     shelf: FeatureCache, load: Callable[[], Mono], frames: FrameFeatures, key: _Key, config: Config, name: str
 ) -> BeatGrid:
     beats = {k: v for k, v in asdict(config.beats).items() if k != "overrides"}
-    full = {**key, "what": "grid", "beats": beats, "code": code_digest("beats", "features", "utils")}
+    full = {**key, "what": "grid", "beats": beats, "code": code_digest("beats", "features", *READING)}
     arrays = shelf.get_or_compute(
         "metadata", name, full, lambda: _grid_arrays(track_beats(load(), config, frames=frames))
     )
@@ -133,7 +133,7 @@ def _cached_stem_frames(
 ) -> StemFrames:
     from rl_editor.stems import stems_key
 
-    full = {**key, "what": "stem frames", "stems": stems_key(config.stems), "code": code_digest("features", "utils")}
+    full = {**key, "what": "stem frames", "stems": stems_key(config.stems), "code": code_digest("features", *READING)}
     return StemFrames.from_arrays(
         shelf.get_or_compute("features", f"{name}_stems", full, lambda: stem_frames(stems(), config).to_arrays())
     )

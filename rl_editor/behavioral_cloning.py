@@ -42,7 +42,7 @@ from rl_editor.checkpoint import (
 from rl_editor.command import read_settings, run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.devices import resolve_device
+from rl_editor.devices import resolve_device, torch_threads
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.lessons import (
     KINDS,
@@ -59,7 +59,6 @@ from rl_editor.lessons import (
     seed_of,
     songs_of,
     style_order,
-    torch_threads,
 )
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.state import Observation

@@ -1,6 +1,11 @@
-"""Where tensors live: names of devices from settings."""
+"""Where tensors live, and on how many threads they are computed.
+
+The order of sums hangs on the number of threads: only a set number gives the same bytes on every machine of a kind.
+"""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -23,3 +28,15 @@ def resolve_device(name: str, *, setting: str = "training.device") -> torch.devi
         warnings.warn(f"{setting} {name!r}: no GPU is to be had here; using the CPU", stacklevel=2)
         return torch.device("cpu")
     return device
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Let torch use ``n`` threads (0 leaves it alone), and give back what was."""
+    before = torch.get_num_threads()
+    if n:
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

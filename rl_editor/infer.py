@@ -211,7 +211,7 @@ class _Desk:
         import torch
 
         from rl_editor.checkpoint import Objective
-        from rl_editor.lessons import torch_threads
+        from rl_editor.devices import torch_threads
         from rl_editor.state import StateRepresentation
 
         self.policy, self.state, self.goal = policy, state, goal
@@ -237,8 +237,8 @@ class _Desk:
         import torch
 
         from rl_editor.agent import sample
+        from rl_editor.devices import torch_threads
         from rl_editor.environment import BatchedEditingEnv
-        from rl_editor.lessons import torch_threads
 
         agent, config, device = self.policy.agent, self.policy.config, self.policy.agent.device
         goal_s = float("nan") if self.goal is None else self.goal.seconds

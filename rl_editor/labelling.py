@@ -16,7 +16,7 @@ from rl_editor.alignment import align
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.edits import EditList, SourceInfo
-from rl_editor.versions import code_digest
+from rl_editor.versions import READING, code_digest
 
 Mono = Float32[np.ndarray, " samples"]
 
@@ -56,7 +56,7 @@ def aligned(
         "view": view,
         "alignment": asdict(config.alignment),
         "rate": config.audio.sample_rate,
-        "code": code_digest("alignment", "utils"),
+        "code": code_digest("alignment", *READING),
     }
 
     def compute() -> Mapping[str, np.ndarray]:

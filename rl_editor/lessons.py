@@ -11,8 +11,7 @@ region that the student did not open, ``Songs.late`` stands in.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -344,18 +343,6 @@ def agreement(
 def seed_of(seed: int, step: int) -> int:
     """The seed of one epoch or update: chance depends on it alone, so a resumed run draws what it would have drawn."""
     return seed * _SEEDS_PER_RUN + step
-
-
-@contextmanager
-def torch_threads(n: int) -> Iterator[None]:
-    """Let torch use ``n`` threads (0 leaves it alone), and give back what was."""
-    before = torch.get_num_threads()
-    if n:
-        torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run_fingerprint(

@@ -67,7 +67,7 @@ from rl_editor.checkpoint import (
 )
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.devices import resolve_device
+from rl_editor.devices import resolve_device, torch_threads
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.gradients import Gradients, Losses
 from rl_editor.lessons import (
@@ -81,7 +81,6 @@ from rl_editor.lessons import (
     seed_of,
     songs_of_tasks,
     task_of,
-    torch_threads,
 )
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.remixes import remix

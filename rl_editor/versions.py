@@ -4,12 +4,13 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+READING = ("utils/samples", "utils/reading", "utils/elsewhere", "utils/spectra")  # whatever listens to a file
 _PACKAGE = Path(__file__).parent
 
 
 @cache
 def code_digest(*modules: str) -> str:
-    """SHA-256 (16 digits) of the source of modules or packages of RL Editor, weights beside it included."""
+    """SHA-256 (16 digits) of the source of modules and packages (``package/module``), weights beside it included."""
     digest = hashlib.sha256()
     for module in modules:
         folder = _PACKAGE / module

@@ -24,7 +24,7 @@ from rl_editor.executor import run_tracks
 from rl_editor.features import FrameFeatures, extract_frames, pool_beats
 from rl_editor.library import Problem
 from rl_editor.utils import load_audio
-from rl_editor.versions import code_digest
+from rl_editor.versions import READING, code_digest
 from stages.layout import FEATURES, INDEX, STEMS, fresh_folder, report_problems
 from stages.manifest import VIEW, Track, load_manifest, read_view
 from stages.params import PARAMS, load_params
@@ -78,7 +78,7 @@ def augmented_copy(track: Track, analysis: Analysis, config: Config, *, number: 
         "audio": asdict(config.audio),
         "draw": asdict(draw),
         "number": number,
-        "code": code_digest("augmentation", "features", "utils"),
+        "code": code_digest("augmentation", "features", *READING),
     }
     name = f"{track.track_id}.aug{number}"
     frames = FrameFeatures.from_arrays(get_cache(config).get_or_compute("features", name, key, compute))

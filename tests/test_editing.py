@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from rl_editor import editing, utils
+from rl_editor import editing
 from rl_editor.audition import audition
 from rl_editor.audition.words import screen as joins_screen
 from rl_editor.beats import track_beats
@@ -22,7 +22,16 @@ from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, numbe
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
-from rl_editor.utils import AudioInfo, Samples, load_audio, read_tags, save_audio, source_info
+from rl_editor.utils import (
+    BLOCK_FRAMES,
+    AudioInfo,
+    Samples,
+    load_audio,
+    read_tags,
+    reading,
+    save_audio,
+    source_info,
+)
 from tests.test_infer import policy as policy  # the fixture
 
 TAGS = {"title": "Übung; eins", "artist": "Ann", "album": "A=B"}
@@ -86,7 +95,7 @@ class TestEdit:
     ) -> None:
         lossy, decoded = tmp_path / "tune.ogg", 0
         save_audio(lossy, load_audio(song))
-        read = utils._libsndfile_blocks
+        read = reading._libsndfile_blocks
 
         def counted(path: Path, info: AudioInfo) -> Iterator[Samples]:
             nonlocal decoded
@@ -94,9 +103,9 @@ class TestEdit:
                 decoded += block.frames
                 yield block
 
-        monkeypatch.setattr(utils, "_libsndfile_blocks", counted)
+        monkeypatch.setattr(reading, "_libsndfile_blocks", counted)
         edit = edited(lossy, config, tmp_path, demands=Demands(duration_s=40.0))
-        assert decoded <= edit.source.frames + utils.BLOCK_FRAMES  # one block more tells whether the output can hold it
+        assert decoded <= edit.source.frames + BLOCK_FRAMES  # one block more tells whether the output can hold it
 
     def test_passages_and_a_moment(self, song: Path, config: Config, tmp_path: Path) -> None:
         demands = Demands(

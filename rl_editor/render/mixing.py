@@ -29,6 +29,7 @@ from rl_editor.render.sources import Source, check_source, open_source
 from rl_editor.utils import (
     FFMPEG_SUFFIXES,
     Samples,
+    format_of,
     load_audio,
     open_output,
     read_places,
@@ -37,7 +38,6 @@ from rl_editor.utils import (
     write_frames,
 )
 
-_FORMATS = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
 _BEYOND_FULL_SCALE = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MPEG")  # subtypes that hold samples over 1
 _log = logging.getLogger(__name__)
 _RESAMPLER_MARGIN_FRAMES = 64  # read beyond a resampled span, so that its ends do not ring
@@ -246,8 +246,8 @@ def _window(blocks: Iterator[np.ndarray], skip: int, count: int) -> Iterator[np.
 
 def _output_subtype(output: Path, source: Source) -> str | None:
     """The source's own subtype where the output's format has it."""
-    suffix, subtype = output.suffix.lower(), source.sample_type.subtype
-    if subtype is None or not sf.check_format(_FORMATS.get(suffix, suffix.lstrip(".").upper()), subtype):
+    subtype = source.sample_type.subtype
+    if subtype is None or not sf.check_format(format_of(output), subtype):
         return None
     if subtype.startswith("ALAC") and source.channels > 2:
         return None  # libsndfile 1.2.2 may end the whole program in writing it

@@ -1,0 +1,69 @@
+"""Audio files and spectra.
+
+samples    audio in memory, and the mean of its channels
+reading    recordings from files; what is broken is refused
+writing    recordings to files, whole or not at all
+elsewhere  what libsndfile cannot read: ffmpeg, PyAV
+spectra    one STFT for all, mel spectrograms
+"""
+
+from rl_editor.utils.reading import (
+    LOUDEST,
+    TAGS,
+    audio_info,
+    check_length,
+    load_audio,
+    load_mono,
+    read_blocks,
+    read_places,
+    read_tags,
+    source_info,
+)
+from rl_editor.utils.samples import BLOCK_FRAMES, AudioInfo, Samples, to_mono
+from rl_editor.utils.spectra import (
+    mel_filters,
+    mel_spectrogram,
+    n_spectrum_frames,
+    padded_span,
+    power,
+    stft_blocks,
+    to_db,
+)
+from rl_editor.utils.writing import (
+    AUDIO_SUFFIXES,
+    FFMPEG_SUFFIXES,
+    format_of,
+    open_output,
+    save_audio,
+    write_frames,
+)
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "BLOCK_FRAMES",
+    "FFMPEG_SUFFIXES",
+    "LOUDEST",
+    "TAGS",
+    "AudioInfo",
+    "Samples",
+    "audio_info",
+    "check_length",
+    "format_of",
+    "load_audio",
+    "load_mono",
+    "mel_filters",
+    "mel_spectrogram",
+    "n_spectrum_frames",
+    "open_output",
+    "padded_span",
+    "power",
+    "read_blocks",
+    "read_places",
+    "read_tags",
+    "save_audio",
+    "source_info",
+    "stft_blocks",
+    "to_db",
+    "to_mono",
+    "write_frames",
+]

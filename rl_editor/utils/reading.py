@@ -1,0 +1,215 @@
+"""Recordings from files: whole, streamed, or as the mono analysis view; what is broken is refused and says why.
+
+libsndfile reads; what it cannot goes ``elsewhere``. All of them stream, so that memory holds the result and a small
+block.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+from jaxtyping import Float32
+
+from rl_editor.edits import SourceInfo
+from rl_editor.errors import AudioFileError
+from rl_editor.files import file_sha256
+from rl_editor.speakers import from_file_order, places_of
+from rl_editor.utils.elsewhere import decode_elsewhere, places_by_ffmpeg, tags_by_ffmpeg
+from rl_editor.utils.samples import BLOCK_FRAMES, AudioInfo, Samples, mixed_down
+
+TAGS = ("title", "artist", "album", "date", "genre", "tracknumber", "comment", "copyright", "license")
+LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it powers leave float32
+_LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
+_LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
+_UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
+
+
+def audio_info(path: str | Path) -> AudioInfo:
+    """Rate, channels and length of a recording; from the header, or by decoding where libsndfile cannot read it.
+
+    Raises:
+        AudioFileError: the file is missing, empty, unreadable, truncated or has no frames.
+    """
+    path = Path(path)
+    _check_file(path)
+    if (info := _libsndfile_info(path)) is not None:
+        return info
+    rate, frames, channels = 0, 0, 0
+    for block in decode_elsewhere(path):
+        rate, channels, frames = block.sample_rate, block.channels, frames + block.frames
+    _check_frames(path, frames)
+    return AudioInfo(rate, channels, frames, path.suffix.lstrip(".").upper(), "")
+
+
+def read_blocks(path: str | Path) -> Iterator[Samples]:
+    """Stream a recording in blocks at its own rate, channels kept; every sample is checked to be finite.
+
+    Raises:
+        AudioFileError: the file is missing, empty, unreadable, truncated, without frames or holds NaN or infinity.
+    """
+    path = Path(path)
+    _check_file(path)
+    info = _libsndfile_info(path)
+    at = 0
+    for block in decode_elsewhere(path) if info is None else _libsndfile_blocks(path, info):
+        _check_finite(path, block, at)
+        at += block.frames
+        yield block
+    _check_frames(path, at)
+
+
+def load_audio(path: str | Path) -> Samples:
+    """The whole recording at its own rate with its own channels. Raises as ``read_blocks``."""
+    buffer, rate, channels = bytearray(), 0, 1
+    for block in read_blocks(path):
+        rate, channels = block.sample_rate, block.channels
+        buffer += block.data.data
+    return Samples(np.frombuffer(buffer, dtype=np.float32).reshape(-1, channels), rate)
+
+
+def load_mono(path: str | Path, sample_rate_hz: int) -> Float32[np.ndarray, " samples"]:
+    """The mean of the channels at ``sample_rate_hz``, streamed: memory holds the result and one block.
+
+    The length is ceil(frames * sample_rate_hz / rate), as librosa's ``resample`` gives. Raises as ``read_blocks``.
+    """
+    return mixed_down(read_blocks(path), sample_rate_hz)
+
+
+def check_length(name: str, *, duration_s: float, min_duration_s: float) -> None:
+    """Refuse a recording shorter than ``min_duration_s`` (``config.audio.min_duration_s``)."""
+    if duration_s < min_duration_s:
+        raise AudioFileError(
+            f"{name}: {duration_s:.2f} s of audio, at least {min_duration_s:g} s are needed; is the file cut off? "
+            "(the limit is audio.min_duration_s)"
+        )
+
+
+def read_tags(path: str | Path) -> dict[str, str]:
+    """Title, artist and the like, by libsndfile's names (``TAGS``): those that are there and can be read."""
+    path = Path(path)
+    try:
+        with sf.SoundFile(str(path)) as file:
+            found = file.copy_metadata()
+    except sf.LibsndfileError:
+        found = tags_by_ffmpeg(path)
+    return {name: found[name] for name in TAGS if found.get(name)}
+
+
+def read_places(path: str | Path) -> tuple[int, ...]:
+    """Which loudspeaker each channel is for, as ``speakers`` numbers them; none where nobody says."""
+    path = Path(path)
+    try:
+        with sf.SoundFile(str(path)) as file:
+            return places_of(file)
+    except sf.LibsndfileError:
+        return places_by_ffmpeg(path)
+
+
+def source_info(path: str | Path, *, sha256: str | None = None) -> SourceInfo:
+    """The recording as an edit list names it; ``sha256`` saves hashing where it is known."""
+    info = audio_info(path)
+    digest = sha256 or file_sha256(path)
+    return SourceInfo(Path(path).name, digest, info.sample_rate, info.channels, info.frames)
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise AudioFileError(f"{path}: is a folder, a recording is needed; name one of the files in it")
+    if path.exists() and not path.is_file():
+        raise AudioFileError(f"{path}: is a device or pipe, a file is needed; save what it gives first")
+    if not path.is_file():
+        raise AudioFileError(f"{path}: no such file; is the path spelt right?")
+    if not os.access(path, os.R_OK):
+        raise AudioFileError(f"{path}: may not be read; change the file's permissions")
+    if path.stat().st_size == 0:
+        raise AudioFileError(f"{path}: an empty file of 0 bytes; copy or export it again")
+
+
+def _check_frames(path: Path, frames: int) -> None:
+    if frames == 0:
+        raise AudioFileError(f"{path}: 0 frames of audio, at least one is needed; copy or export it again")
+
+
+def _check_finite(path: Path, block: Samples, at: int) -> None:
+    loudest = max(-float(block.data.min(initial=0.0)), float(block.data.max(initial=0.0)))  # NaN stays NaN
+    if loudest <= LOUDEST:
+        return
+    if np.isfinite(block.data).all():
+        raise AudioFileError(
+            f"{path}: samples up to {loudest:.3g} after {at / block.sample_rate:.3f} s; full scale is 1 and at most "
+            f"{LOUDEST:.3g} is read; export it again"
+        )
+    bad = np.flatnonzero(~np.isfinite(block.data).all(axis=1))
+    where = (at + int(bad[0])) / block.sample_rate
+    raise AudioFileError(
+        f"{path}: NaN or infinite samples from {where:.3f} s on; samples must be finite numbers; export it again"
+    )
+
+
+def _libsndfile_info(path: Path) -> AudioInfo | None:
+    """None where libsndfile cannot read the file."""
+    if _is_mp4(path):
+        return None
+    try:
+        info = sf.info(str(path))
+    except sf.LibsndfileError:
+        return None
+    _check_frames(path, info.frames)
+    if info.format in {"WAV", "WAVEX"}:
+        _check_wav_size(path, info.frames)
+    return AudioInfo(info.samplerate, info.channels, info.frames, info.format, info.subtype)
+
+
+def _is_mp4(path: Path) -> bool:
+    """Libsndfile takes whatever is named .mp3 for MP3, and finds some frames even in an MP4."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
+
+
+def _check_wav_size(path: Path, frames: int) -> None:
+    """Libsndfile silently takes what is there of a cut-off WAV; its header knows how much there was."""
+    announced = _wav_frames(path)
+    if announced is not None and announced > frames:
+        raise _truncated(path, frames, announced)
+
+
+def _wav_frames(path: Path) -> int | None:
+    """Frames that a RIFF header announces; None where it does not say."""
+    block_align = 0
+    with path.open("rb") as file:
+        if file.read(12)[:4] != b"RIFF":
+            return None
+        while len(header := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", header)
+            if name == b"data":
+                known = block_align > 0 and size not in _UNKNOWN_SIZES
+                return size // block_align if known else None
+            if name == b"fmt ":
+                block_align = struct.unpack_from("<H", file.read(size), 12)[0]
+                size = 0
+            file.seek(size + size % 2, 1)
+    return None
+
+
+def _truncated(path: Path, frames: int, announced: int) -> AudioFileError:
+    return AudioFileError(
+        f"{path}: truncated: {frames} of the {announced} frames that its header announces are there; "
+        "copy or export it again"
+    )
+
+
+def _libsndfile_blocks(path: Path, info: AudioInfo) -> Iterator[Samples]:
+    frames = 0
+    try:
+        with sf.SoundFile(str(path)) as file:
+            while len(data := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+                frames += len(data)
+                yield Samples(from_file_order(data, info.subtype), info.sample_rate)
+    except sf.LibsndfileError as error:
+        if info.format in _LOSSY:
+            raise AudioFileError(f"{path}: decoding stops after {frames} frames: {error}; export it again") from None
+    if frames < info.frames * (_LOSSY_LENGTH_TOLERANCE if info.format in _LOSSY else 1.0):
+        raise _truncated(path, frames, info.frames)

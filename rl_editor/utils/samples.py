@@ -1,0 +1,89 @@
+"""Audio in memory, the mean of its channels, and what a file says about itself.
+
+Conventions: samples are float32 in [-1, 1] nominally (peaks may pass 1.0 in float files), shape
+``[frames, channels]``; a frame holds one sample of every channel. Channels are in WAVE's order (``speakers``).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import soxr
+from jaxtyping import Float32
+
+BLOCK_FRAMES = 1 << 16  # frames read or written at a time; libsndfile crashes when a long OGG is written in one call
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Audio in memory: float32 frames by channels, at ``sample_rate`` Hz."""
+
+    data: Float32[np.ndarray, "frames channels"]
+    sample_rate: int
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return int(self.data.shape[0])
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.data.shape[1])
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.sample_rate
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file says about itself; ``format`` and ``subtype`` in libsndfile's words (WAV, PCM_16)."""
+
+    sample_rate: int  # Hz
+    channels: int
+    frames: int
+    format: str
+    subtype: str
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.sample_rate
+
+
+def to_mono(samples: Samples, sample_rate_hz: int) -> Float32[np.ndarray, " samples"]:
+    """The mean of the channels at ``sample_rate_hz``: what ``load_mono`` gives for the same audio."""
+    starts = range(0, samples.frames, BLOCK_FRAMES)
+    blocks = (Samples(samples.data[a : a + BLOCK_FRAMES], samples.sample_rate) for a in starts)
+    return mixed_down(blocks, sample_rate_hz)
+
+
+def mixed_down(blocks: Iterable[Samples], sample_rate_hz: int) -> Float32[np.ndarray, " samples"]:
+    """The mean of the channels of a recording in blocks, ceil(frames * sample_rate_hz / rate) samples of it."""
+    buffer, frames, rate = bytearray(), 0, sample_rate_hz
+    stream: soxr.ResampleStream | None = None
+    for block in blocks:
+        rate, frames = block.sample_rate, frames + block.frames
+        mixed = _mix(block.data)
+        if rate != sample_rate_hz:
+            stream = stream or soxr.ResampleStream(rate, sample_rate_hz, 1, dtype="float32", quality="HQ")
+            mixed = stream.resample_chunk(mixed)
+        buffer += mixed.data
+    if stream is not None:
+        buffer += stream.resample_chunk(np.empty(0, np.float32), last=True).data
+    length = ceil(frames * sample_rate_hz / rate)
+    del buffer[4 * length :]
+    buffer += bytes(4 * length - len(buffer))
+    return np.frombuffer(buffer, dtype=np.float32)
+
+
+def _mix(data: Float32[np.ndarray, "frames channels"]) -> Float32[np.ndarray, " frames"]:
+    mixed = data[:, 0].copy()
+    for channel in range(1, data.shape[1]):
+        mixed += data[:, channel]
+    if data.shape[1] > 1:
+        mixed *= np.float32(1.0 / data.shape[1])
+    return mixed
