@@ -12,7 +12,8 @@ import pytest
 import soundfile as sf
 from typer.testing import CliRunner
 
-from rl_editor.cli import app, read_size
+from rl_editor.cli import app
+from rl_editor.cli.caching import read_size
 from rl_editor.edits import keep_all
 from rl_editor.errors import ConfigError, RlEditorError
 from rl_editor.files import file_sha256

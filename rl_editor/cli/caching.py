@@ -1,0 +1,61 @@
+"""``cache``: how much lies in it, whether it is whole, and making room."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from rl_editor.cli.options import Json, Params, say, settings
+from rl_editor.command import EXIT_CHECK_FAILED
+from rl_editor.errors import ConfigError
+
+_SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d+)?) ?(?P<unit>[kmgt])?(i?b)?", re.IGNORECASE)
+
+app = typer.Typer(help="The side cache of features, stems and labels.", no_args_is_help=True)
+
+
+@app.command("info")
+def cache_info(params: Params = None, as_json: Json = False) -> None:
+    """How much lies in the cache."""
+    from rl_editor.cache import get_cache
+
+    found = get_cache(settings(params)).info()
+    kinds = {kind: {"entries": value.entries, "bytes": value.size_bytes} for kind, value in found.kinds.items()}
+    say({"cache_dir": str(found.cache_dir), "bytes": found.size_bytes, **kinds}, as_json=as_json)
+
+
+@app.command("verify")
+def cache_verify(params: Params = None, as_json: Json = False) -> None:
+    """Check every entry. Exits with 1 when some are damaged."""
+    from rl_editor.cache import get_cache
+
+    damaged = [str(path) for path in get_cache(settings(params)).verify()]
+    say({"damaged": damaged}, as_json=as_json)
+    if damaged:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@app.command("prune")
+def cache_prune(
+    max_size: Annotated[str, typer.Option(help="Keep at most this much: bytes, or with K, M, G or T.", metavar="SIZE")],
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Remove the entries used longest ago."""
+    from rl_editor.cache import get_cache
+
+    removed = get_cache(settings(params)).prune(read_size(max_size))
+    say({"entries": removed.entries, "bytes": removed.size_bytes}, as_json=as_json)
+
+
+def read_size(text: str) -> int:
+    """Bytes: ``2G`` and ``2 GiB`` are 2 * 1024**3.
+
+    Raises:
+        ConfigError: it is no size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"--max-size {text}: no size; write bytes, or a number with K, M, G or T, such as 500M")
+    power = " KMGT".index((found["unit"] or " ").upper())
+    return round(float(found["number"]) * (1 << 10 * power))

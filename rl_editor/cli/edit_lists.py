@@ -1,0 +1,110 @@
+"""What is done with an edit list: ``render``, ``evaluate``, ``preview``, ``export``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rl_editor.cli.options import AnyEdits, AnySource, Json, Out, Params, check_written, edit_summary, say, settings
+from rl_editor.config import Config
+from rl_editor.edits import EditList
+from rl_editor.errors import ConfigError
+from rl_editor.exporters import SUFFIXES, ExportFormat
+from rl_editor.files import check_writable
+
+
+def render(
+    edits: AnyEdits,
+    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    output: Out,
+    settle: Annotated[bool, typer.Option(help="Move joins to where they are heard least.")] = False,
+    any_source: AnySource = False,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Render an edit list to audio."""
+    from rl_editor.render import check_format, check_recording, render_file, settle_joins
+
+    check_written("-o", output, source, edits)
+    config = settings(params)
+    found = _edit_of(edits, source, config)
+    if not any_source:
+        check_recording(found, source)
+    check_format(source, output)
+    if settle:
+        found = settle_joins(found, source, config)
+    render_file(found, source, output, config)
+    say(edit_summary(found, output), as_json=as_json)
+
+
+def evaluate(
+    edits: AnyEdits,
+    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    picture: Annotated[Path | None, typer.Option(help="Draw waveform and spectrogram around the joins; PNG.")] = None,
+    any_source: AnySource = False,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Judge the joins of an edit: level, spectrum, beat, bar, clicks."""
+    from rl_editor.audition import audition
+    from rl_editor.audition.picture import save_picture
+    from rl_editor.audition.words import screen
+
+    check_written("--picture", picture, source, edits)
+    config = settings(params)
+    found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
+    if picture is not None:
+        save_picture(found, picture)
+    if as_json:
+        say(found.to_dict(), as_json=True)
+    else:
+        typer.echo(screen(found), err=True)
+
+
+def preview(
+    edits: AnyEdits,
+    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    seconds: Annotated[float, typer.Option(help="To play before and after each join.", min=0.2, max=60.0)] = 4.0,
+    any_source: AnySource = False,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Write a few seconds around every join, and a page to hear and see them."""
+    from rl_editor.audition import audition
+    from rl_editor.audition.pages import PAGE, write_preview
+
+    check_writable(output / PAGE, "-o")
+    config = settings(params)
+    found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
+    written = write_preview(found, output, seconds=seconds)
+    say({"page": str(written[-1]), "joins": len(found.joins), "files": len(written)}, as_json=as_json)
+
+
+def export(
+    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    output: Out,
+    to: Annotated[ExportFormat | None, typer.Option(help="Format; default: by the extension.")] = None,
+    media: Annotated[str | None, typer.Option(help="Where the other program finds the recording.")] = None,
+    frame_rate: Annotated[int, typer.Option(help="Video frames per second, of an EDL.", min=1, max=100)] = 25,
+) -> None:
+    """Write an edit list for another program."""
+    from rl_editor.exporters import export_edit
+
+    by_suffix: Mapping[str, Any] = {suffix: name for name, suffix in SUFFIXES.items()}
+    kind = to or by_suffix.get(output.suffix.lower())
+    if kind is None:
+        raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
+    check_written("-o", output, edits)
+    export_edit(EditList.load(edits), output, kind, media=media, frame_rate=frame_rate)
+
+
+def _edit_of(path: Path, source: Path, config: Config) -> EditList:
+    """An edit list in any format, of that recording."""
+    from rl_editor.importers import read_edit
+    from rl_editor.utils import source_info
+
+    if path.suffix.lower() == ".json":
+        return EditList.load(path)
+    return read_edit(path, source_info(source), default_crossfade_ms=config.action_space.default_crossfade_ms)

@@ -1,0 +1,165 @@
+"""``edit`` and ``revise``: a recording edited as asked, and an edit changed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rl_editor.cli.options import (
+    MAX_SEED,
+    AllowStretch,
+    Anchors,
+    Drop,
+    Json,
+    Params,
+    TargetDuration,
+    check_written,
+    default_checkpoint,
+    edit_summary,
+    say,
+    settings,
+)
+from rl_editor.command import EXIT_CHECK_FAILED, refuse_overwriting
+from rl_editor.config import EditMethod
+from rl_editor.edits import EditList
+from rl_editor.errors import ConfigError
+from rl_editor.files import write_text
+
+if TYPE_CHECKING:
+    from rl_editor.editing import Written
+    from rl_editor.negotiation.demands import Demands
+
+MOST_CANDIDATES = 20
+
+
+def edit(
+    song: Annotated[Path, typer.Argument(help="The recording to edit, or a folder of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; with a folder: the folder to write.")],
+    checkpoint: Annotated[Path | None, typer.Option(help="Trained policy; default: models/ppo/best.pt.")] = None,
+    edit_list: Annotated[
+        Path | None, typer.Option(help="Write the edit list (JSON) here as well; with a folder: a folder.")
+    ] = None,
+    target_duration: TargetDuration = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Meet the length to the sample.")] = False,
+    allow_stretch: AllowStretch = False,
+    keep: Annotated[list[str] | None, typer.Option(help="What has to play, as 0:00-0:12.", metavar="SPAN")] = None,
+    drop: Drop = None,
+    anchor: Anchors = None,
+    no_loop: Annotated[bool, typer.Option("--no-loop", help="Repeat nothing.")] = False,
+    no_reorder: Annotated[bool, typer.Option("--no-reorder", help="Move nothing.")] = False,
+    method: Annotated[
+        EditMethod, typer.Option(help="The trained policy, or the retargeting DP without one.")
+    ] = "policy",
+    style: Annotated[str | None, typer.Option(help="Whose way of editing.")] = None,
+    candidates: Annotated[
+        int, typer.Option(help="How many different edits; further ones are named _2, _3 ..", min=1, max=MOST_CANDIDATES)
+    ] = 1,
+    stochastic: Annotated[bool, typer.Option("--stochastic", help="Draw decisions.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Of the draws.", min=0, max=MAX_SEED)] = None,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Edit a recording with a trained policy, or by the retargeting DP. Exits with 1 if one of a folder failed."""
+    from rl_editor.checkpoint import load_policy
+    from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder
+
+    for written in (output, edit_list):
+        refuse_overwriting(written, song)
+    demands = _demands(target_duration, exact=exact, keep=keep, drop=drop, anchors=anchor)
+    request = Request(demands, method, style, not no_loop, not no_reorder, candidates, stochastic, seed, allow_stretch)
+    if method == "dp" and checkpoint is not None:
+        raise ConfigError(f"--checkpoint {checkpoint}: the DP needs no policy; leave it out, or use the policy")
+    policy = None if method == "dp" else load_policy(checkpoint or default_checkpoint())
+    config = settings(params) if params else None
+    if not song.is_dir():
+        made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list)
+        _say_edits(made, as_json=as_json)
+        return
+    failed: list[Failed] = []
+    summaries: list[dict[str, Any]] = []
+    for each in edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list):
+        if isinstance(each, Failed):
+            failed.append(each)
+            typer.echo(f"left out: {each.reason}", err=True)
+            continue
+        for one in each:
+            summaries.append(_written_summary(one))
+            if not as_json:
+                said = "".join(f"; {note}" for note in one.notes)
+                n_segments = len(one.edit.segments)
+                typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments} segments{said}", err=True)
+    if as_json:
+        left_out = [{"file": str(f.source), "reason": f.reason} for f in failed]
+        say({"edits": summaries, "failed": left_out}, as_json=True)
+    if failed:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def revise(
+    edits: Annotated[Path, typer.Argument(help="Edit list (JSON).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Edit list (JSON) to write.")],
+    source: Annotated[
+        Path | None, typer.Option(help="The recording that it cuts; needed where the cache does not know it.")
+    ] = None,
+    veto_join: Annotated[list[int] | None, typer.Option(help="A join that must go, from 1.", min=1)] = None,
+    pin: Annotated[list[str] | None, typer.Option(help="What has to play, as 0:40-0:55.", metavar="SPAN")] = None,
+    drop: Drop = None,
+    anchor: Anchors = None,
+    target_duration: TargetDuration = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Meet the length to the sample; needs --source.")] = False,
+    allow_stretch: AllowStretch = False,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Change an edit as little as what is asked demands, and say what each demand costs."""
+    from rl_editor.editing import revise_list
+    from rl_editor.negotiation.words import screen
+
+    check_written("-o", output, edits, *([source] if source else []))
+    found = EditList.load(edits)
+    demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
+    changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)
+    write_text(output, changed.edit.to_json())
+    if as_json:
+        say(changed.to_dict() | {"file": str(output), "notes": notes}, as_json=True)
+    else:
+        typer.echo("\n".join([screen(found, changed), *notes]), err=True)
+
+
+def _demands(
+    target_duration: str | None,
+    *,
+    exact: bool,
+    keep: Sequence[str] | None,
+    drop: Sequence[str] | None,
+    anchors: Sequence[str] | None,
+    vetoes: Sequence[int] | None = None,
+) -> "Demands":
+    """What is asked, read from its options."""
+    from rl_editor.negotiation.demands import Demands, read_anchor, read_seconds, read_span
+
+    return Demands(
+        duration_s=None if target_duration is None else read_seconds(target_duration, least=0.1),
+        exact=exact,
+        keep=tuple(read_span(text) for text in keep or ()),
+        drop=tuple(read_span(text) for text in drop or ()),
+        anchors=tuple(read_anchor(text) for text in anchors or ()),
+        vetoes=tuple(vetoes or ()),
+    )
+
+
+def _written_summary(written: "Written") -> dict[str, Any]:
+    return edit_summary(written.edit, written.output) | {"notes": list(written.notes)}
+
+
+def _say_edits(made: "Sequence[Written]", *, as_json: bool) -> None:
+    """What was written, candidate by candidate."""
+    summaries = [_written_summary(each) for each in made]
+    if as_json:
+        further = {"candidates": summaries} if len(summaries) > 1 else {}
+        say(summaries[0] | further, as_json=True)
+        return
+    for summary in summaries:
+        notes = summary.pop("notes")
+        say(summary | ({"notes": "; ".join(notes)} if notes else {}), as_json=False)

@@ -1,0 +1,86 @@
+"""What several commands have in common: options, settings, how results are said."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rl_editor.command import read_settings, refuse_overwriting
+from rl_editor.config import Config
+from rl_editor.edits import EditList
+from rl_editor.errors import ConfigError
+from rl_editor.files import check_writable
+
+MAX_SEED = (1 << 63) - 1  # torch's generators take no more
+DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
+AnyEdits = Annotated[
+    Path, typer.Argument(help="Edit list: this program's JSON or CSV, OpenTimelineIO, or Audacity labels.")
+]
+AnySource = Annotated[
+    bool, typer.Option("--any-source", help="Cut another file than the edit list was made for: a stem, a format.")
+]
+Out = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
+Drop = Annotated[list[str] | None, typer.Option(help="What must not play.", metavar="SPAN")]
+Anchors = Annotated[
+    list[str] | None, typer.Option(help="1:05=0:45: this moment of the recording at that time.", metavar="A=B")
+]
+TargetDuration = Annotated[str | None, typer.Option(help="Length to aim at: seconds or m:ss.", metavar="TIME")]
+AllowStretch = Annotated[
+    bool, typer.Option("--allow-stretch", help="With --exact: play up to 2 % faster or slower for it.")
+]
+
+
+def settings(path: Path | None) -> Config:
+    """The settings in a YAML file, or the defaults.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds wrong settings.
+    """
+    return Config.from_dict(read_settings(path)) if path else Config()
+
+
+def check_written(option: str, path: Path | None, *inputs: Path) -> None:
+    """Refuse a file that is read here or cannot be written, before anything is computed."""
+    if path is not None:
+        refuse_overwriting(path, *inputs)
+        check_writable(path, option)
+
+
+def default_checkpoint() -> Path:
+    """The policy that the pipeline or the README's training left.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for path in DEFAULT_CHECKPOINTS:
+        if path.is_file():
+            return path
+    tried = " and ".join(str(path) for path in DEFAULT_CHECKPOINTS)
+    raise ConfigError(f"no policy at {tried}; train one with 'make repro', or give --checkpoint")
+
+
+def edit_summary(found: EditList, path: Path) -> dict[str, Any]:
+    """An edit list in plain values."""
+    actions = {name: found.actions.count(name) for name in sorted(set(found.actions))}
+    return {
+        "file": str(path),
+        "duration_s": round(found.duration_s, 3),
+        "source_s": round(found.source.frames / found.source.sample_rate, 3),
+        "segments": len(found.segments),
+        "actions": actions,
+    }
+
+
+def say(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """JSON on stdout for machines, else lines on stderr for people."""
+    if as_json:
+        typer.echo(json.dumps(values, sort_keys=True, ensure_ascii=False))
+        return
+    for name, value in values.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        typer.echo(f"{name}: {shown}", err=True)

@@ -1,0 +1,128 @@
+"""About recordings and folders of them: ``grid``, ``corpus``, ``profile``, ``info``."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rl_editor.cli.options import Json, Params, check_written, edit_summary, say, settings
+from rl_editor.config import BeatTracker, Config
+from rl_editor.edits import EditList
+
+
+def grid(
+    song: Annotated[Path, typer.Argument(help="The recording.")],
+    tracker: Annotated[BeatTracker | None, typer.Option(help="Beat tracker; default: the settings'.")] = None,
+    click: Annotated[
+        Path | None, typer.Option(help="Write the recording with a click on every beat, by extension.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw tempo, beats and what is heard; PNG.")] = None,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Say where the beats of a recording are, how sure that is, and what else they could be."""
+    from rl_editor.checkup import check_up, write_click_track
+    from rl_editor.checkup.picture import save_picture
+    from rl_editor.checkup.words import screen
+    from rl_editor.render import check_format
+
+    check_written("--click", click, song)
+    check_written("--picture", picture, song)
+    if click is not None:
+        check_format(song, click)
+    config = settings(params)
+    config.beats.tracker = tracker or config.beats.tracker
+    found = check_up(song, config)
+    if click is not None:
+        write_click_track(found, song, click)
+    if picture is not None:
+        save_picture(found, picture)
+    if as_json:
+        say(found.to_dict(), as_json=True)
+    else:
+        typer.echo(screen(found), err=True)
+
+
+def corpus(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("data/raw"),
+    source: Annotated[Path | None, typer.Option("--from", help="Folder of recordings; default: compose songs.")] = None,
+    editor: Annotated[str, typer.Option(help="Synthetic editor.")] = "radio_edit",
+    songs: Annotated[int | None, typer.Option(help="How many songs to compose.", min=1)] = None,
+    params: Params = None,
+) -> None:
+    """Make practice pairs: from a folder of recordings, or from composed songs."""
+    from rl_editor.corpus import build_default_corpus, build_practice_pairs
+
+    config = settings(params)
+    if source is None:
+        config.corpus.n_songs = songs or config.corpus.n_songs
+        made = build_default_corpus(output, config)
+    else:
+        made = build_practice_pairs(source, editor.replace("-", "_"), output, config)
+    for problem in made.problems:
+        typer.echo(f"left out: {problem}", err=True)
+    typer.echo(f"{output}: {len(made.pairs)} pairs, {len(made.problems)} left out", err=True)
+
+
+def profile(
+    folder: Annotated[Path, typer.Argument(help="Folder of pairs: input/, desired_output/, pairs.csv.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write profile.csv and profile.png to.")
+    ] = None,
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Say how somebody edits: what plays, how long, what loops, how joins are set."""
+    from rl_editor.data import load_demonstrations
+    from rl_editor.profile import profiles
+    from rl_editor.profile.picture import save_picture
+    from rl_editor.profile.words import save_table, table, to_dict
+
+    config = settings(params)
+    found = profiles(load_demonstrations(folder, config), config)
+    if output is not None:
+        save_table(found, output / "profile.csv")
+        save_picture(found, output / "profile.png")
+    if as_json:
+        say({each.style: to_dict(each) for each in found}, as_json=True)
+    else:
+        typer.echo(table(found), err=True)
+
+
+def info(
+    path: Annotated[Path, typer.Argument(help="A recording, an edit list, a policy, or a folder of recordings.")],
+    params: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a file or folder is."""
+    say(describe(path, settings(params)), as_json=as_json)
+
+
+def describe(path: Path, config: Config) -> dict[str, Any]:
+    """What a file or folder is, in plain values."""
+    if path.is_dir():
+        return _library(path)
+    match path.suffix.lower():
+        case ".json":
+            found = EditList.load(path)
+            return {"kind": "edit list", "source": found.source.name, **edit_summary(found, path)}
+        case ".pt":
+            from rl_editor.checkpoint import load_policy
+
+            policy = load_policy(path)
+            mode, unit = policy.config.features.feature_mode, policy.config.action_space.unit_beats
+            shape = {"feature_mode": mode, "unit_beats": unit}
+            return {"kind": "policy", "styles": list(policy.styles), **shape, "metrics": dict(policy.metrics)}
+        case _:
+            from rl_editor.utils import audio_info
+
+            return {"kind": "recording", **asdict(audio_info(path))}
+
+
+def _library(path: Path) -> dict[str, Any]:
+    from rl_editor.library import find_library
+
+    found = find_library(path)
+    counts = {"pairs": len(found.pairs), "references": len(found.references), "styles": list(found.styles)}
+    return {"kind": "recordings", **counts, "problems": [str(problem) for problem in found.problems]}
