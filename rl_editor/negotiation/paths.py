@@ -26,7 +26,7 @@ MISSED, MISSED_ASKED, MISSED_EXACT = 0.03, 1.0, 3.0  # per beat of length: the e
 EDGE = 12.0  # starting or ending elsewhere than the edit: an intro and an outro are rarely given up ..
 EDGE_BEAT = 0.3  # .. but for the last beats where a length is asked to the sample, each at this
 _BINS_PER_BEAT = 4
-_MOST_BINS = 6000  # of length; on recordings of an hour a bin is most of a beat
+_MOST_BINS = 6000  # of length, counted in 16 bits; on recordings of an hour a bin is most of a beat
 _MOST_STEPS = 400_000_000  # of the innermost loop: some seconds
 
 
@@ -62,12 +62,15 @@ def cheapest(ways: Ways, terms: Terms, *, goal_s: float, per_s: float, longest_s
     bin_s = max(float(np.median(terms.length_s)) / _BINS_PER_BEAT, longest_s / _MOST_BINS)
     n_bins = int(np.ceil(longest_s / bin_s)) + 2
     best, length_s, from_place, from_bin = _tables(*ways, *terms, bin_s, n_bins)
-    total = best + terms.end[:, None] + per_s * np.abs(length_s - goal_s)
-    at = int(np.argmin(total))
-    if not np.isfinite(total.flat[at]):
+    cost, place, column = np.inf, -1, -1
+    for last in np.flatnonzero(terms.end < np.inf).tolist():  # row by row: the tables take most of the memory
+        total = best[last] + terms.end[last] + per_s * np.abs(length_s[last] - goal_s)
+        at = int(np.argmin(total))
+        if total[at] < cost:
+            cost, place, column = float(total[at]), last, at
+    if place < 0:
         return None
-    place, column = divmod(at, n_bins)
-    cost, reached_s = float(total.flat[at]), float(length_s[place, column])
+    reached_s = float(length_s[place, column])
     places = []
     while place >= 0:
         places.append(place)
@@ -88,7 +91,7 @@ def _tables(first, target, cost, dur, play, start, end, earliest, latest, bin_s,
     best = np.full((n_places, n_bins), np.inf, np.float32)
     length = np.zeros((n_places, n_bins), np.float32)
     from_place = np.full((n_places, n_bins), -1, np.int32)
-    from_bin = np.full((n_places, n_bins), -1, np.int32)
+    from_bin = np.full((n_places, n_bins), -1, np.int16)
     for n in range(n_places):
         if start[n] < np.inf and earliest[n] <= 0.0:
             at = min(max(int(dur[n] / bin_s + 0.5), 0), n_bins - 1)

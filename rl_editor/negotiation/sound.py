@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from rl_editor.evaluation.joins import LEVEL_S, SPECTRUM_S, bands_db
-from rl_editor.utils import Samples
+from rl_editor.utils import Samples, padded_span
 
 _CONTEXT, _CONTRAST, _STEP = 0.52, 0.20, 0.28
 _CONTRAST_FROM, _STEP_FROM, _UNUSUAL = 50.0, 65.0, 95.0
@@ -40,7 +40,8 @@ class BeatSound:
 
     def __init__(self, recording: Samples, bounds_s: Float[np.ndarray, " bounds"]) -> None:
         self.bounds_s = bounds_s
-        mono, rate = recording.data.mean(axis=1), recording.sample_rate
+        mono = recording.data[:, 0] if recording.channels == 1 else recording.data.mean(axis=1)
+        rate = recording.sample_rate
         at = np.clip(np.rint(bounds_s * rate).astype(np.int64), 0, len(mono))
         self._spectra = [_Sides.of_spectra(mono, rate, at, round(width * rate)) for width in _WIDTHS_S]
         self._level = _Sides.of_levels(mono, at, round(LEVEL_S * rate))
@@ -76,21 +77,20 @@ class _Sides:
     @classmethod
     def of_spectra(cls, mono: np.ndarray, rate: int, at: Int[np.ndarray, " bounds"], width: int) -> "_Sides":
         """Bands of the ``width`` frames before and after; silence beyond the recording."""
-        padded = np.pad(mono, width)[:, None]
         before, after = (
-            np.stack([bands_db(padded[a + shift : a + shift + width], rate) for a in at.tolist()]).astype(np.float32)
-            for shift in (0, width)
+            np.stack([bands_db(padded_span(mono, a - back, width)[:, None], rate) for a in at.tolist()])
+            for back in (width, 0)
         )
-        return cls(before, after, _LEAST_DB)
+        return cls(before.astype(np.float32), after.astype(np.float32), _LEAST_DB)
 
     @classmethod
     def of_levels(cls, mono: np.ndarray, at: Int[np.ndarray, " bounds"], width: int) -> "_Sides":
         """Level of the ``width`` frames before and after; silence beyond the recording."""
-        energy = np.concatenate([[0.0], np.cumsum(np.square(np.pad(mono, width), dtype=np.float64))])
         before, after = (
-            10.0 * np.log10(np.maximum((energy[at + shift + width] - energy[at + shift]) / width, _FLOOR))
-            for shift in (0, width)
+            np.array([np.square(padded_span(mono, a - back, width), dtype=np.float64).mean() for a in at.tolist()])
+            for back in (width, 0)
         )
+        before, after = (10.0 * np.log10(np.maximum(power, _FLOOR)) for power in (before, after))
         return cls(before[:, None].astype(np.float32), after[:, None].astype(np.float32), _LEAST_STEP_DB)
 
     def across(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
