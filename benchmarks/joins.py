@@ -26,10 +26,10 @@ import typer
 
 from benchmarks.align.material import recording_files
 from rl_editor import edits
+from rl_editor.audition.joins import JoinDiagnostics, join_diagnostics
 from rl_editor.baselines import edit_of_path
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.evaluation import JoinDiagnostics, join_diagnostics
 from rl_editor.negotiation import BeatSound, Demands, revise
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.render import render_samples, settle_joins

@@ -20,11 +20,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from benchmarks.align.material import recording_files
+from rl_editor.audition.joins import output_beats_s
 from rl_editor.config import Config
 from rl_editor.editing import Request, propose
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import RlEditorError
-from rl_editor.evaluation.joins import output_beats_s
 from rl_editor.negotiation import Demands
 from rl_editor.render import render_samples
 from rl_editor.state import AudioState

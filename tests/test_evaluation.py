@@ -22,7 +22,6 @@ from rl_editor.evaluation import (
     evaluate_plans,
     evaluate_policies,
     headline,
-    join_diagnostics,
 )
 from rl_editor.evaluation.bootstrap import song_means
 from rl_editor.evaluation.comparison import BASELINES, CONDITIONS, KEY_METRICS
@@ -36,12 +35,10 @@ from rl_editor.evaluation.metrics import (
     run_f1,
     units_played,
 )
-from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode, encode
 from rl_editor.report import write_comparison
 from rl_editor.state import AudioState, EditHistory
-from rl_editor.utils import Samples
 from stages.export import intervals, score_of
 from tests.world_tracks import track
 
@@ -350,59 +347,3 @@ def test_an_empty_split_and_a_taken_name_are_refused() -> None:
         evaluate_plans({}, [demonstration(0, split="train")], CONFIG)
     with pytest.raises(DatasetError, match="'dp'"):
         evaluate_plans({"dp": lambda d, s, t: d.edit}, [demonstration(0)], CONFIG)
-
-
-class TestJoins:
-    """Signals of 20 s at 8 kHz with a beat every half second."""
-
-    rate = 8000
-
-    def made(self, signal: np.ndarray) -> tuple[SourceInfo, AudioState]:
-        n = len(signal)
-        source = SourceInfo("made.wav", "", self.rate, 1, n)
-        grid = grid_of(int(n / self.rate * 2), 0.5)
-        names = FEATURE_NAMES["basic"]
-        return source, AudioState(grid, BeatFeatures(np.ones((grid.n_beats, len(names)), np.float32), names), source)
-
-    def cut(self, signal: np.ndarray, *spans_s: tuple[float, float]):
-        source, state = self.made(signal)
-        edit = playing(*spans_s, source=source)
-        pieces = [signal[round(a * self.rate) : round(b * self.rate)] for a, b in spans_s]
-        samples = Samples(np.concatenate(pieces).astype(np.float32)[:, None], self.rate)
-        return join_diagnostics(edit, samples, state)
-
-    def noise(self) -> np.ndarray:
-        return np.random.default_rng(0).normal(scale=0.1, size=20 * self.rate)
-
-    def test_no_joins_no_diagnostics(self) -> None:
-        assert self.cut(self.noise(), (0.0, 20.0)) == []
-
-    def test_a_level_step_by_hand(self) -> None:
-        tone = 0.1 * np.sin(2 * np.pi * 200 * np.arange(20 * self.rate) / self.rate)
-        tone[10 * self.rate :] *= 2.0
-        (join,) = self.cut(tone, (0.0, 4.0), (12.0, 20.0))
-        assert join.level_step_db == pytest.approx(20 * np.log10(2.0), abs=0.05)
-        assert (join.output_s, join.leave_s, join.land_s) == (4.0, 4.0, 12.0)
-
-    def test_beat_error_and_bar_phase_by_hand(self) -> None:
-        """Beats every 0.5 s: landing 30 ms past a beat, from a beat, brings the next beat 30 ms early."""
-        even, late, half_bar = (self.cut(self.noise(), (0.0, 4.0), (land, 20.0))[0] for land in (8.0, 8.03, 9.0))
-        assert (even.beat_error_ms, even.bar_phase_kept) == (pytest.approx(0.0, abs=1e-6), True)
-        assert late.beat_error_ms == pytest.approx(30.0)
-        assert half_bar.bar_phase_kept is False
-
-    def test_a_change_of_sound_is_far_out_and_noise_into_noise_is_not(self) -> None:
-        signal = self.noise()
-        plain = self.cut(signal, (0.0, 8.0), (10.0, 20.0))[0]
-        assert plain.spectral_percentile is not None
-        signal[10 * self.rate :] = 0.1 * np.sin(2 * np.pi * 200 * np.arange(10 * self.rate) / self.rate)
-        jump = self.cut(signal, (0.0, 8.0), (10.0, 20.0))[0]
-        assert jump.spectral_percentile == 100.0
-        assert plain.spectral_percentile < 100.0
-
-    def test_a_step_clicks_and_a_smooth_join_does_not(self) -> None:
-        tone = 0.3 * np.sin(2 * np.pi * 100 * np.arange(20 * self.rate) / self.rate)
-        smooth = self.cut(tone, (0.0, 4.0), (8.0, 20.0))[0]  # 100 Hz: whole periods
-        assert smooth.click < 2.0
-        tone[8 * self.rate :] += 0.8
-        assert self.cut(tone, (0.0, 4.0), (8.0, 20.0))[0].click > 7.0  # 80 differences: at most sqrt(79) = 8.9

@@ -9,12 +9,12 @@ import pytest
 import soundfile as sf
 
 from rl_editor.audition import Audition, JudgedJoin
+from rl_editor.audition.joins import JoinDiagnostics
 from rl_editor.audition.pages import write_preview
 from rl_editor.config import Config
 from rl_editor.editors.mastering import _through_codec
 from rl_editor.edits import SourceInfo, keep_all
 from rl_editor.errors import AudioFileError
-from rl_editor.evaluation import JoinDiagnostics
 from rl_editor.render import render_file
 from rl_editor.speakers import from_file_order, to_file_order
 from rl_editor.utils import Samples, load_audio, read_places, save_audio, source_info

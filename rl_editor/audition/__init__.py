@@ -6,6 +6,7 @@ the beat stumbles by more than is heard, where the bar's count breaks, or where 
 ``SURE``, beat and bar are measured but no fault.
 
     audition    judged joins and a verdict (this file)
+    joins       what is measured at each
     words       both on a screen
     picture     the edit over its joins, as PNG
     pages       a few seconds around every join as files, and a page to hear and see them
@@ -17,10 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rl_editor.audition.joins import CLICK, JoinDiagnostics, join_diagnostics
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.evaluation import JoinDiagnostics, join_diagnostics
-from rl_editor.evaluation.joins import CLICK
 from rl_editor.render import check_recording, render_samples
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples, load_audio, read_places

@@ -1,7 +1,6 @@
 """Where the attacks of beats lie exactly, at a finer scale than the frames in which beats are heard."""
 
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Float32, Float64
 
 _ATTACK_HOP_SAMPLES = 128  # 5.8 ms at the default rate
@@ -17,14 +16,16 @@ def attack_offsets_s(
 
     The frames' 93 ms windows see an attack early by as much as its rise stands out, which differs by instrument.
     """
+    from scipy.ndimage import gaussian_filter, gaussian_filter1d  # slow to import, and not needed for cached beats
+
     rise = _energy_rise(mono)
     rate = sample_rate / _ATTACK_HOP_SAMPLES
     offsets = np.arange(-_ATTACK_REACH_S, _ATTACK_REACH_S, 1.0 / rate)
     at = (times_s[:, None] + offsets) * rate  # energy has risen where the louder block begins
     profile = np.interp(at, np.arange(len(rise)), rise, left=0.0, right=0.0)
-    profile = scipy.ndimage.gaussian_filter(profile, (_ATTACK_BEATS, 1.0), mode=("nearest", "constant"))
+    profile = gaussian_filter(profile, (_ATTACK_BEATS, 1.0), mode=("nearest", "constant"))
     nearest = profile * np.exp(-0.5 * (offsets / _ATTACK_REACH_S) ** 2)
-    smoothed: np.ndarray = scipy.ndimage.gaussian_filter1d(offsets[nearest.argmax(axis=1)], _ATTACK_BEATS / 2)
+    smoothed: np.ndarray = gaussian_filter1d(offsets[nearest.argmax(axis=1)], _ATTACK_BEATS / 2)
     return smoothed
 
 

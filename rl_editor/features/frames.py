@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from jaxtyping import Float32, Float64
 
 from rl_editor.config import AudioConfig, Config
@@ -260,8 +259,10 @@ def _onset_strength(mel_db: Float32[np.ndarray, "frames mels"], audio: AudioConf
 
 def _local_slope(values: Float32[np.ndarray, "frames columns"]) -> Float32[np.ndarray, "frames columns"]:
     """Slope of a line fitted over 9 frames (Savitzky-Golay); shorter signals are continued at their ends."""
+    from scipy.signal import savgol_filter  # half a second of importing, which cached features do not need
+
     mode = "interp" if len(values) >= _DELTA_WIDTH_FRAMES else "nearest"
-    slope: np.ndarray = scipy.signal.savgol_filter(values, _DELTA_WIDTH_FRAMES, deriv=1, axis=0, polyorder=1, mode=mode)
+    slope: np.ndarray = savgol_filter(values, _DELTA_WIDTH_FRAMES, deriv=1, axis=0, polyorder=1, mode=mode)
     return slope.astype(np.float32)
 
 
@@ -269,9 +270,11 @@ def _one_stem(
     mono: Float32[np.ndarray, " samples"], audio: AudioConfig
 ) -> tuple[Float32[np.ndarray, " frames"], Float32[np.ndarray, " frames"]]:
     """Mean square and centroid in Hz of each frame."""
+    from scipy.signal import get_window
+
     levels, centroids = [], []
     frequencies = _frequencies(audio.sample_rate, audio.n_fft)
-    window_power = float((scipy.signal.get_window("hann", audio.n_fft) ** 2).sum()) * audio.n_fft / 2.0
+    window_power = float((get_window("hann", audio.n_fft) ** 2).sum()) * audio.n_fft / 2.0
     for spectrum in stft_blocks(mono, n_fft=audio.n_fft, hop_length=audio.hop_length):
         block = power(spectrum)
         magnitude = np.sqrt(block).astype(np.float64)

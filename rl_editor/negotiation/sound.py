@@ -19,7 +19,7 @@ as one of much; what is not noticed is a change that the song makes there as wel
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from rl_editor.evaluation.joins import LEVEL_S, SPECTRUM_S, bands_db
+from rl_editor.audition.joins import LEVEL_S, SPECTRUM_S, bands_db
 from rl_editor.utils import Samples, padded_span
 
 _CONTEXT, _CONTRAST, _STEP = 0.52, 0.20, 0.28

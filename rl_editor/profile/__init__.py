@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from rl_editor.actions import ActionSpace, ActionType, ReorderAction
+from rl_editor.audition.joins import bar_phase_kept
 from rl_editor.baselines import JoinCosts
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.errors import DatasetError
-from rl_editor.evaluation.joins import bar_phase_kept
 from rl_editor.state import STRUCTURE_NAMES, AudioState
 from rl_editor.state.structure import LIKE, structure
 

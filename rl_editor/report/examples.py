@@ -13,11 +13,11 @@ import pandas as pd
 from jaxtyping import Float32
 from markupsafe import Markup
 
+from rl_editor.audition.joins import CLICK, JoinDiagnostics, join_diagnostics
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.evaluation import EvaluationResult, Example, JoinDiagnostics, join_diagnostics
+from rl_editor.evaluation import EvaluationResult, Example
 from rl_editor.evaluation.comparison import BASELINES
-from rl_editor.evaluation.joins import CLICK
 from rl_editor.render import render_samples, settle_joins
 from rl_editor.report.timeline import BINS_PER_S, source_peaks, timeline_svg
 from rl_editor.report.words import in_reading_order

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from jaxtyping import Complex, Float, Float32
 
 from rl_editor.config import AudioConfig
@@ -34,7 +33,9 @@ def stft_blocks(
     X[t, k] = sum_n w[n] y[t*hop + n - n_fft/2] exp(-2 pi i k n / n_fft), computed in float64 and stored as
     complex64: a float32 FFT moves the last spectral-contrast band by up to 2.7 dB.
     """
-    window = scipy.signal.get_window("hann", n_fft, fftbins=True)
+    from scipy.signal import get_window  # half a second of importing, which cached features do not need
+
+    window = get_window("hann", n_fft, fftbins=True)
     n_frames = n_spectrum_frames(len(mono), hop_length=hop_length)
     for first in range(0, n_frames, SPECTRUM_BLOCK_FRAMES):
         count = min(SPECTRUM_BLOCK_FRAMES, n_frames - first)
