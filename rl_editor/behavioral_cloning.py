@@ -45,7 +45,6 @@ from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import resolve_device, torch_threads
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.lessons import (
-    KINDS,
     N_VARIANTS,
     GreedyPlay,
     Lesson,
@@ -53,6 +52,7 @@ from rl_editor.lessons import (
     Songs,
     Student,
     agreement,
+    class_weights,
     kinds_of,
     lessons_of,
     run_fingerprint,
@@ -330,17 +330,6 @@ def cloning_loss(
     legal = torch.cat([mask[:, :first_reorder], mask[:, first_reorder:].any(1, keepdim=True)], dim=1)
     kinds = torch.where(legal, kind_log_probs(log_probs, first_reorder), 0.0)
     return (1.0 - smoothing) * loss - smoothing * kinds.sum(1) / legal.sum(1)
-
-
-def class_weights(lessons: Lessons, kinds: Int[Tensor, " actions"], *, balance: float) -> Float[Tensor, " actions"]:
-    """``(mean mass of a kind / mass of this kind) ** balance`` per action; 1 for kinds that never occur."""
-    kind = kinds[lessons.actions]
-    mass = torch.zeros(len(KINDS), device=kinds.device)
-    mass.index_add_(0, kind.flatten(), lessons.weight.flatten())
-    occurs = mass > 0
-    mean = mass[occurs].mean()
-    weight = torch.where(occurs, (mean / mass.clamp(min=1e-6)) ** balance, 1.0)
-    return weight[kinds]
 
 
 def _score(metrics: Mapping[str, float]) -> float:

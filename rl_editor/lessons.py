@@ -320,6 +320,19 @@ def kinds_of(space: ActionSpace, device: torch.device) -> Int[Tensor, " actions"
     return torch.tensor(numbers, device=device)
 
 
+def class_weights(
+    decided: "Lessons | Songs", kinds: Int[Tensor, " actions"], *, balance: float
+) -> Float[Tensor, " actions"]:
+    """``(mean mass of a kind / mass of this kind) ** balance`` per action; 1 for kinds that never occur."""
+    kind = kinds[decided.actions]
+    mass = torch.zeros(len(KINDS), device=kinds.device)
+    mass.index_add_(0, kind.flatten(), decided.weight.flatten())
+    occurs = mass > 0
+    mean = mass[occurs].mean()
+    weight = torch.where(occurs, (mean / mass.clamp(min=1e-6)) ** balance, 1.0)
+    return weight[kinds]
+
+
 def agreement(
     predicted: Int[Tensor, " n"], actions: Int[Tensor, " n"], kinds: Int[Tensor, " actions"]
 ) -> dict[str, float]:

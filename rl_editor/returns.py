@@ -76,8 +76,13 @@ def clipped_objective(
     return torch.minimum(rho * advantage, rho.clamp(1.0 - clip_ratio, 1.0 + clip_ratio) * advantage)
 
 
-def categorical_kl(
-    log_p: Float[Tensor, "*batch actions"], log_q: Float[Tensor, "*batch actions"]
+def weighted_divergence(
+    log_p: Float[Tensor, "*batch actions"], log_q: Float[Tensor, "*batch actions"], weight: Float[Tensor, " actions"]
 ) -> Float[Tensor, "*batch"]:
-    """``KL(p || q) = sum_a p(a) (log p(a) - log q(a))``; actions that p never takes add nothing."""
-    return (log_p.exp() * (log_p - log_q)).sum(-1)
+    """``sum_a w(a) (p(a) log(p(a) / q(a)) - p(a) + q(a))``: KL(p || q) where every weight is 1.
+
+    No term is negative, and each is 0 where p(a) = q(a) alone, so that weights may differ (Csiszar 1991, "Why least
+    squares and maximum entropy?", the I-divergence). Illegal actions have a finite floor on both sides.
+    """
+    p, q = log_p.exp(), log_q.exp()
+    return ((p * (log_p - log_q) - p + q) * weight).sum(-1)

@@ -4,10 +4,12 @@ Shapes: S steps by E environments, time first; T songs, U units. One update (Sch
 every song once, let E environments decide S times (S is the longest song, so each ends at least one episode; those
 that end go on with another song), estimate advantages with GAE, then some epochs of minibatches on
 
-    - clipped objective + value_coeff * value error - entropy_coeff * entropy + kl_coeff * KL(clone || policy)
+    - clipped objective + value_coeff * value error - entropy_coeff * entropy + kl_coeff * D(clone || policy)
 
-The divergence is the one that minds what the clone does and the policy gave up: the other way round a policy keeps near
-by never doing what its editor does now and then, such as moving a block, which costs joins.
+D is the Kullback-Leibler divergence, each action weighted by how rarely the editors decide so (``ppo.kl_balance``, as
+classes are weighted in cloning). It minds what the clone does and the policy gave up: the other way round, or with one
+weight for all, a policy keeps near by never doing what its editor does now and then, such as moving a block, which
+costs joins.
 
 A clone hedges: smoothed labels and class weights make it less sure than its editor was. So its logits are multiplied
 by ``ppo.sharpness`` first, which changes none of its likeliest decisions; drawn as they were, most episodes would be
@@ -76,6 +78,7 @@ from rl_editor.lessons import (
     GreedyEdits,
     GreedyPlay,
     Task,
+    class_weights,
     kinds_of,
     run_fingerprint,
     seed_of,
@@ -85,7 +88,7 @@ from rl_editor.lessons import (
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.remixes import remix
 from rl_editor.replaying import Replayed
-from rl_editor.returns import categorical_kl, clipped_objective, generalized_advantages, normalised
+from rl_editor.returns import clipped_objective, generalized_advantages, normalised, weighted_divergence
 from rl_editor.reward import SUMMARY_DIM, SUMMARY_NAMES, TERM_NAMES, LearnedReward
 from rl_editor.reward_model import RewardModel
 from rl_editor.rollouts import Rollout, Samples, by_song
@@ -163,6 +166,7 @@ class PPOTrainer:
         averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.agent, multi_avg_fn=averaging)
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
+        self.kind_weight = class_weights(songs(given.songs), self.kinds, balance=config.ppo.kl_balance)
         if isinstance(learned_reward, RewardModel):
             self.learned_reward = learned_reward.centred(self._cloned_summaries())
         self.fingerprint += str(reference or "") + _taste(learned_reward)
@@ -317,7 +321,7 @@ class PPOTrainer:
         with torch.set_grad_enabled(ppo.entropy_coeff != 0.0):  # what does not count is only watched
             entropy = kind_entropy(decision.log_probs, self.agent.dimensions.first_reorder).mean()
         with torch.set_grad_enabled(ppo.kl_coeff != 0.0):
-            clone_kl = categorical_kl(part.clone_log_probs, decision.log_probs).mean()
+            clone_kl = weighted_divergence(part.clone_log_probs, decision.log_probs, self.kind_weight).mean()
         loss = -gain + ppo.value_coeff * value - ppo.entropy_coeff * entropy + ppo.kl_coeff * clone_kl
         log_ratio = log_ratio.detach()
         approx_kl = (log_ratio.exp() - 1.0 - log_ratio).mean()  # Schulman's k3: unbiased, never negative

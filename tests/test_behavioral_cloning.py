@@ -9,11 +9,20 @@ import torch
 from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 
 from rl_editor.actions import ActionSpace, ReorderAction
-from rl_editor.behavioral_cloning import BEST, LAST, STATE, class_weights, cloning_loss, main, train_bc
+from rl_editor.behavioral_cloning import BEST, LAST, STATE, cloning_loss, main, train_bc
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
-from rl_editor.lessons import Student, agreement, kinds_of, late_actions, lessons_of, songs_of, style_order
+from rl_editor.lessons import (
+    Student,
+    agreement,
+    class_weights,
+    kinds_of,
+    late_actions,
+    lessons_of,
+    songs_of,
+    style_order,
+)
 from rl_editor.logging_utils import TrainingLogger
 
 CPU = torch.device("cpu")

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from rl_editor.returns import (
-    categorical_kl,
     clipped_objective,
     discounted_returns,
     generalized_advantages,
     normalised,
+    weighted_divergence,
 )
 
 
@@ -75,10 +75,17 @@ def test_clipped_objective(ratio: float, advantage: float, expected: float) -> N
     assert got.item() == pytest.approx(expected)
 
 
-def test_kl_by_hand_and_with_impossible_actions() -> None:
+def test_the_divergence_by_hand_and_with_impossible_actions() -> None:
     # p = (1/2, 1/2, 0), q = (1/4, 3/4, 0): 0.5 log 2 + 0.5 log(2/3)
     floor = -1e9
     log_p = torch.tensor([math.log(0.5), math.log(0.5), floor])
     log_q = torch.tensor([math.log(0.25), math.log(0.75), floor])
-    assert categorical_kl(log_p, log_q).item() == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3))
-    assert categorical_kl(log_p, log_p).item() == 0.0
+    alike = torch.ones(3)
+    kl = 0.5 * math.log(2) + 0.5 * math.log(2 / 3)
+    assert weighted_divergence(log_p, log_q, alike).item() == pytest.approx(kl)
+    assert weighted_divergence(log_p, log_p, alike).item() == 0.0
+    # by actions: 0.5 log 2 - 0.5 + 0.25 and 0.5 log(2/3) - 0.5 + 0.75
+    weight = torch.tensor([2.0, 10.0, 100.0])
+    first, second = 0.5 * math.log(2) - 0.25, 0.5 * math.log(2 / 3) + 0.25
+    assert min(first, second) > 0.0
+    assert weighted_divergence(log_p, log_q, weight).item() == pytest.approx(2 * first + 10 * second, rel=1e-5)
