@@ -39,11 +39,13 @@ class Objective:
 
     Attributes:
         nats: what a whole point of reward is worth beside the log likelihood of the decisions.
+        enough: of each style, the reward of its editor's own edits, beyond which more counts for nothing.
         reference: statistics of finished music that the reward measures against.
         learned: what listeners prefer, where that was weighed in.
     """
 
     nats: float
+    enough: tuple[float, ...] = ()
     reference: ReferenceStatistics | None = None
     learned: RewardModel | None = None
 
@@ -51,6 +53,7 @@ class Objective:
         """As JSON holds it."""
         return {
             "nats": self.nats,
+            "enough": list(self.enough),
             "reference": asdict(self.reference) if self.reference else None,
             "learned": self.learned.to_dict() if self.learned else None,
         }
@@ -61,6 +64,7 @@ class Objective:
         reference, learned = values["reference"], values["learned"]
         return cls(
             values["nats"],
+            tuple(values["enough"]),
             ReferenceStatistics(**reference) if reference else None,
             RewardModel.from_dict(learned) if learned else None,
         )

@@ -253,7 +253,7 @@ class PPOConfig:
     minibatches: Count = 16
     max_grad_norm: Positive = 0.5
     total_timesteps: Count = 1000000
-    reward_nats: NonNegative = 20.0  # what a point of reward is worth beside log likelihood, choosing among edits
+    reward_nats: NonNegative = 50.0  # what a point of reward is worth beside log likelihood, choosing among edits
 
 
 @dataclass(config=_STRICT)

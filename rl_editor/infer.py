@@ -16,7 +16,9 @@ these attempts the best is taken:
 with what the policy itself finds likely, leaning nowhere. A clone knows no reward. A policy that PPO trained chooses by
 it too (``ppo.reward_nats``), with a duration or without: what gains most reward without straying from a clone is the
 clone's distribution times exp(nats * reward); training comes near it, and a choice among many draws comes nearer
-(best-of-n: Stiennon et al. 2020, "Learning to summarize from human feedback").
+(best-of-n: Stiennon et al. 2020, "Learning to summarize from human feedback"). Its terms count up to what the editor's
+own edits score (``Objective.enough``): who moves passages accepts joins, and an edit that scores far beyond an editor's
+is not theirs. What listeners are known to prefer counts without end.
 
 Attempts within half a unit of the duration come before all others, and the spread is ``LENGTH_SPREAD``. So which
 passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in whole units,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     import torch
 
     from rl_editor.checkpoint import Policy
+    from rl_editor.environment.batched import StepInfo
     from rl_editor.state import AudioState
 
 
@@ -175,7 +178,7 @@ class _Attempt(NamedTuple):
     duration_s: float  # of what plays
     log_prob: float  # of the decisions, the policy leaning nowhere
     miss_s: float  # how far the duration is off
-    reward: float  # what the policy was trained on; means nothing of a clone
+    reward: float  # what the policy was trained on, as far as it counts; means nothing of a clone
 
 
 def _different(edits: Iterable[EditList], n_edits: int) -> list[EditList]:
@@ -272,13 +275,21 @@ class _Desk:
                 log_prob += logits.log_softmax(1).gather(1, action[:, None])[:, 0]
                 result = env.step(action, auto_reset=False)
                 observation = result.observation
-        rewards, found = result.info.total, []
+        rewards, found = self._worth(result.info), []
         for row, likely, reward in zip(env.actions.tolist(), log_prob.tolist(), rewards.tolist(), strict=True):
             actions = tuple(row[:n_units])
             duration_s = float(self.lengths_s[output_units(actions, self.space)].sum())
             miss_s = 0.0 if self.goal is None else abs(duration_s - goal_s)
             found.append(_Attempt(actions, duration_s, likely, miss_s, reward))
         return found
+
+    def _worth(self, info: "StepInfo") -> "torch.Tensor":
+        """The reward of edits, as far as it counts."""
+        from rl_editor.reward.terms import BEST_SCORE, combined
+
+        learned = None if self.objective.learned is None else info.learned
+        enough = self.objective.enough[self.state.style] if self.objective.enough else BEST_SCORE
+        return combined(info.terms, self.policy.config.reward, learned=learned, enough=enough)
 
     def ranked(self, attempts: Sequence[_Attempt]) -> list[_Attempt]:
         """The best first."""

@@ -239,6 +239,18 @@ def lessons_of(songs: Songs, config: Config, *, student: Student | None = None) 
     return Lessons(stacked, label, _by_variant(songs.weight.repeat(N_VARIANTS, 1), n_songs) * legal)
 
 
+@torch.no_grad()
+def demonstrated_scores(songs: Songs, config: Config) -> Float[Tensor, " songs"]:
+    """How the editor's own decisions score by the reward, learned preferences aside."""
+    track = torch.arange(len(songs), device=songs.style.device)
+    env = songs.environment(config, n_envs=len(songs), generator=torch.Generator(songs.style.device))
+    observation = env.reset(track, songs.target_ratio)
+    for own, late in zip(songs.actions.unbind(1), songs.late.unbind(1), strict=True):
+        result = env.step(torch.where(_is_legal(observation, own), own, late), auto_reset=False)
+        observation = result.observation
+    return result.info.audited
+
+
 class GreedyEdits(NamedTuple):
     """Songs edited by the likeliest decisions, and how the edits score."""
 

@@ -77,8 +77,10 @@ from rl_editor.lessons import (
     Greedy,
     GreedyEdits,
     GreedyPlay,
+    Songs,
     Task,
     class_weights,
+    demonstrated_scores,
     kinds_of,
     run_fingerprint,
     seed_of,
@@ -90,6 +92,7 @@ from rl_editor.remixes import remix
 from rl_editor.replaying import Replayed
 from rl_editor.returns import clipped_objective, generalized_advantages, normalised, weighted_divergence
 from rl_editor.reward import SUMMARY_DIM, SUMMARY_NAMES, TERM_NAMES, LearnedReward
+from rl_editor.reward.terms import BEST_SCORE
 from rl_editor.reward_model import RewardModel
 from rl_editor.rollouts import Rollout, Samples, by_song
 from rl_editor.state import Observation, ReferenceStatistics
@@ -166,7 +169,9 @@ class PPOTrainer:
         averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.agent, multi_avg_fn=averaging)
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
-        self.kind_weight = class_weights(songs(given.songs), self.kinds, balance=config.ppo.kl_balance)
+        demonstrated = songs(given.songs)
+        self.kind_weight = class_weights(demonstrated, self.kinds, balance=config.ppo.kl_balance)
+        self.enough = _usual_scores(demonstrated, config)
         if isinstance(learned_reward, RewardModel):
             self.learned_reward = learned_reward.centred(self._cloned_summaries())
         self.fingerprint += str(reference or "") + _taste(learned_reward)
@@ -409,7 +414,14 @@ class PPOTrainer:
         learned = self.learned_reward if self.config.reward.learned_weight else None
         if not isinstance(learned, RewardModel | None):
             return None
-        return Objective(self.config.ppo.reward_nats, self.songs.reference, learned)
+        return Objective(self.config.ppo.reward_nats, self.enough, self.songs.reference, learned)
+
+
+def _usual_scores(songs: Songs, config: Config) -> tuple[float, ...]:
+    """The mean reward of each editor's own edits; all that there is for one of whom there are none."""
+    scores, known = demonstrated_scores(songs, config), (songs.weight > 0).any(1)
+    own = (scores[known & (songs.style == style)] for style in range(len(songs.styles)))
+    return tuple(float(mine.mean()) if len(mine) else BEST_SCORE for mine in own)
 
 
 class _Tasks(NamedTuple):

@@ -57,11 +57,13 @@ def test_what_a_policy_was_trained_on_comes_back(tmp_path: Path) -> None:
     learned = RewardModel(n_members=2, ridge=1.0)
     sides = rng.standard_normal((80, 2, SUMMARY_DIM))
     learned.fit([Preference(a, b, bool(a[0] > b[0]), "ann") for a, b in sides], rng, least=1)
-    kept = Objective(50.0, ReferenceStatistics(1.0, 2.0, 30.0, 300.0), learned.centred(torch.tensor(sides[:, 0])))
+    kept = Objective(
+        50.0, (0.8,), ReferenceStatistics(1.0, 2.0, 30.0, 300.0), learned.centred(torch.tensor(sides[:, 0]))
+    )
     save_policy(tmp_path / "best.pt", Policy(Agent(config), config, ("ann",), objective=kept))
     found = load_policy(tmp_path / "best.pt").objective
     assert found is not None
-    assert (found.nats, found.reference) == (kept.nats, kept.reference)
+    assert (found.nats, found.enough, found.reference) == (kept.nats, kept.enough, kept.reference)
     assert found.learned is not None
     edits = torch.tensor(rng.standard_normal((9, SUMMARY_DIM)))
     assert torch.equal(found.learned(edits), kept.learned(edits))

@@ -149,6 +149,8 @@ class TestEditRecording:
 
         imitated, chosen = reward(None), reward(Objective(nats=1e4))
         assert chosen > imitated + 0.005
+        assert reward(Objective(nats=1e4, enough=(chosen + 0.001, 1.0))) == chosen
+        assert reward(Objective(nats=1e4, enough=(imitated - 0.001, 1.0))) == imitated  # more counts for nothing
 
     def test_what_listeners_prefer_is_part_of_the_objective(self, policy: Policy, state: AudioState) -> None:
         plays = SUMMARY_NAMES.index("output_share")

@@ -10,8 +10,9 @@ from rl_editor.agent import Agent
 from rl_editor.checkpoint import TrainingResult, load_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.evaluation.comparison import state_of
 from rl_editor.logging_utils import TrainingLogger
-from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics
+from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics, RewardCalculator
 from rl_editor.rollouts import by_song
 from rl_editor.trainer import BEST, LOSSES, PPOTrainer
 
@@ -41,6 +42,20 @@ def test_it_raises_the_reward(tmp_path: Path) -> None:
     best = max(entry["validation/score"] for entry in result.history if "validation/score" in entry)
     assert result.metrics["validation/score"] == best >= result.history[0]["validation/score"]
     assert load_policy(tmp_path / BEST).metrics == result.metrics
+
+
+def test_the_editors_own_edits_say_what_is_enough() -> None:
+    config = fast()
+    calculator = RewardCalculator(config)
+    own = [
+        calculator.score(d.edit, state_of(d), target_duration_s=d.edit.duration_s).total
+        for d in toy_demonstrations(config)
+        if d.split == "train"
+    ]
+    result = trained(config, 1)
+    assert result.policy.objective is not None
+    assert result.policy.objective.enough == (pytest.approx(sum(own) / len(own), abs=1e-4),)
+    assert min(own) < 0.9  # there is more to be had
 
 
 def test_what_is_kept_agrees_with_the_editor_about_as_well_as_the_clone() -> None:

@@ -43,6 +43,7 @@ from rl_editor.state.tables import (
     ReferenceStatistics,
 )
 
+BEST_SCORE = 1.0  # of any term, and of their mean
 TERM_NAMES = ("tempo", "energy", "phrase", "transition", "loop", "duration")
 FAULT_NAMES = ("tempo", "energy", "phrase", "transition")
 N_FAULTS = len(FAULT_NAMES) + 2  # and the counts of joins and of those that lead back
@@ -192,12 +193,14 @@ def combined(
     *,
     human: Float[Tensor, " edits"] | None = None,
     learned: Float[Tensor, " edits"] | None = None,
+    enough: float = BEST_SCORE,
 ) -> Float[Tensor, " edits"]:
-    """Weighted mean of the terms and of whatever else is given; 0 for an empty edit."""
+    """Weighted mean of the terms (no more of it than ``enough``) and of whatever else is given; 0 for an empty edit."""
     weights = [getattr(config, f"{name}_weight") for name in TERM_NAMES]
     empty = (terms == 0).all(dim=1)
     total = torch.stack([weight * term for weight, term in zip(weights, terms.unbind(1), strict=True)]).sum(dim=0)
     weight = sum(weights)
+    total = total.clamp(max=enough * weight) if enough < BEST_SCORE else total
     for extra, share in ((human, config.human_rating_weight), (learned, config.learned_weight)):
         if extra is not None:
             total, weight = total + share * extra, weight + share
