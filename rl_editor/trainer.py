@@ -11,9 +11,9 @@ classes are weighted in cloning). It minds what the clone does and the policy ga
 weight for all, a policy keeps near by never doing what its editor does now and then, such as moving a block, which
 costs joins.
 
-A clone hedges: smoothed labels and class weights make it less sure than its editor was. So its logits are multiplied
-by ``ppo.sharpness`` first, which changes none of its likeliest decisions; drawn as they were, most episodes would be
-spent on edits that nobody would make. A clone also knows the songs that it learned from by heart. So what is edited are
+A clone hedges: smoothed labels and class weights make it less sure than its editor was. Its logits can be multiplied
+by ``ppo.sharpness`` first, which changes none of its likeliest decisions; but a sharp policy has few edits to choose
+among, and misses lengths. A clone also knows the songs that it learned from by heart. So what is edited are
 remixes of them (``rl_editor.remixes``). Dropout is off, so that the ratio of new to old policy is 1 before the first
 step.
 
