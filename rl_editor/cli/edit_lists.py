@@ -6,7 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_editor.cli.options import AnyEdits, AnySource, Json, Out, Params, check_written, edit_summary, say, settings
+from rl_editor.cli.options import (
+    AnyEdits,
+    AnySource,
+    Json,
+    Out,
+    Params,
+    Source,
+    check_written,
+    edit_summary,
+    say,
+    settings,
+    show,
+)
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
@@ -16,7 +28,7 @@ from rl_editor.files import check_writable
 
 def render(
     edits: AnyEdits,
-    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    source: Source,
     output: Out,
     settle: Annotated[bool, typer.Option(help="Move joins to where they are heard least.")] = False,
     any_source: AnySource = False,
@@ -40,7 +52,7 @@ def render(
 
 def evaluate(
     edits: AnyEdits,
-    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    source: Source,
     picture: Annotated[Path | None, typer.Option(help="Draw waveform and spectrogram around the joins; PNG.")] = None,
     any_source: AnySource = False,
     params: Params = None,
@@ -56,15 +68,12 @@ def evaluate(
     found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     if picture is not None:
         save_picture(found, picture)
-    if as_json:
-        say(found.to_dict(), as_json=True)
-    else:
-        typer.echo(screen(found), err=True)
+    show(found.to_dict(), screen(found), as_json=as_json)
 
 
 def preview(
     edits: AnyEdits,
-    source: Annotated[Path, typer.Option(help="The recording that it cuts.")],
+    source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     seconds: Annotated[float, typer.Option(help="To play before and after each join.", min=0.2, max=60.0)] = 4.0,
     any_source: AnySource = False,

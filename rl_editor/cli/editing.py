@@ -19,6 +19,7 @@ from rl_editor.cli.options import (
     edit_summary,
     say,
     settings,
+    show,
 )
 from rl_editor.command import EXIT_CHECK_FAILED, refuse_overwriting
 from rl_editor.config import EditMethod
@@ -121,10 +122,8 @@ def revise(
     demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
     changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)
     write_text(output, changed.edit.to_json())
-    if as_json:
-        say(changed.to_dict() | {"file": str(output), "notes": notes}, as_json=True)
-    else:
-        typer.echo("\n".join([screen(found, changed), *notes]), err=True)
+    facts = changed.to_dict() | {"file": str(output), "notes": notes}
+    show(facts, "\n".join([screen(found, changed), *notes]), as_json=as_json)
 
 
 def _demands(

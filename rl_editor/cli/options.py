@@ -21,6 +21,7 @@ Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
 AnyEdits = Annotated[
     Path, typer.Argument(help="Edit list: this program's JSON or CSV, OpenTimelineIO, or Audacity labels.")
 ]
+Source = Annotated[Path, typer.Option(help="The recording that it cuts.")]
 AnySource = Annotated[
     bool, typer.Option("--any-source", help="Cut another file than the edit list was made for: a stem, a format.")
 ]
@@ -84,3 +85,11 @@ def say(values: Mapping[str, Any], *, as_json: bool) -> None:
     for name, value in values.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         typer.echo(f"{name}: {shown}", err=True)
+
+
+def show(values: Mapping[str, Any], words: str, *, as_json: bool) -> None:
+    """JSON on stdout for machines, else the words on stderr."""
+    if as_json:
+        say(values, as_json=True)
+    else:
+        typer.echo(words, err=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_editor.cli.options import Json, Params, check_written, edit_summary, say, settings
+from rl_editor.cli.options import Json, Params, check_written, edit_summary, say, settings, show
 from rl_editor.config import BeatTracker, Config
 from rl_editor.edits import EditList
 
@@ -38,10 +38,7 @@ def grid(
         write_click_track(found, song, click)
     if picture is not None:
         save_picture(found, picture)
-    if as_json:
-        say(found.to_dict(), as_json=True)
-    else:
-        typer.echo(screen(found), err=True)
+    show(found.to_dict(), screen(found), as_json=as_json)
 
 
 def corpus(
@@ -84,10 +81,7 @@ def profile(
     if output is not None:
         save_table(found, output / "profile.csv")
         save_picture(found, output / "profile.png")
-    if as_json:
-        say({each.style: to_dict(each) for each in found}, as_json=True)
-    else:
-        typer.echo(table(found), err=True)
+    show({each.style: to_dict(each) for each in found}, table(found), as_json=as_json)
 
 
 def info(
