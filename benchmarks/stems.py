@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rl_editor.config import Precision, StemsConfig
-from rl_editor.segments import Segmenting, separate_in_segments
 from rl_editor.stems import segments_at_a_time
+from rl_editor.stems.segments import Segmenting, separate_in_segments
 
 RATE = 44_100
 SECONDS = {"cpu": 24, "cuda": 180}
@@ -70,5 +70,6 @@ def by_ours(
     """As ``rl_editor.stems`` does it."""
     how = Segmenting(StemsConfig().overlap, None, segments_at_a_time(StemsConfig(), device), precision)
     started = time.perf_counter()
-    stems = separate_in_segments(bag, sound, how, device)
+    spans = separate_in_segments(bag, lambda: [sound.numpy().T], sound.shape[-1], how, device)
+    stems = torch.cat(list(spans), dim=-1)
     return Separation(time.perf_counter() - started, stems)

@@ -6,6 +6,7 @@ alone), the tracked grid, and stem features. Pooling is done on the corrected gr
 the source code that computes them: whoever changes an algorithm cannot forget to say so.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
@@ -22,11 +23,26 @@ from rl_editor.demonstrations import Analysis
 from rl_editor.edits import SourceInfo
 from rl_editor.features import FrameFeatures, StemFrames, extract_frames, pool_beats, stem_frames
 from rl_editor.grid import BeatGrid
-from rl_editor.utils import Samples, check_length, load_audio, load_mono, source_info, to_mono
+from rl_editor.utils import (
+    BLOCK_FRAMES,
+    Samples,
+    check_length,
+    load_mono,
+    mean_of_channels,
+    read_blocks,
+    source_info,
+    to_mono,
+)
+from rl_editor.utils.streams import begun, gathered
 from rl_editor.versions import READING, code_digest
 
 Mono = Float32[np.ndarray, " samples"]
 _Key = Mapping[str, Any]
+
+LOUD_RESIDUAL_DB = -10.0  # re the mix; what stems of music leave out of it is quieter
+_TINY = 1e-12
+
+_log = logging.getLogger("rl_editor")
 
 
 def analyse_track(
@@ -90,20 +106,44 @@ def analyse(
 
 def separated(path: Path, config: Config, *, sha256: str) -> dict[str, Mono]:
     """The mono stems of a recording, from the cache (as FLAC) or separated now; the same bits either way."""
-    from rl_editor.stems import load_stems, save_stems, separate, stems_key
+    from rl_editor.stems import load_stems, save_stems, stems_key
 
     def make(folder: Path) -> None:
-        found = separate(load_audio(path), config.stems)
-        save_stems(folder, {name: _as_mono(samples, config) for name, samples in found.items()})
+        rate = config.audio.sample_rate
+        stems = _mono_stems(path, config)
+        residual_db = _residual_db(stems, load_mono(path, rate))
+        if residual_db > LOUD_RESIDUAL_DB:
+            _log.warning(
+                "%s: its stems miss it by %.0f dB re the recording, %.0f dB or less is expected; are the weights of "
+                "stems.model %s what they should be?",
+                *(path.name, residual_db, LOUD_RESIDUAL_DB, config.stems.model),
+            )
+        found = {name: Samples(mono[:, None], rate) for name, mono in stems.items()}
+        save_stems(folder, found, residual_db=round(residual_db, 1))
 
     key = {"sha256": sha256, "stems": stems_key(config.stems), "rate": config.audio.sample_rate, "stored": "flac"}
     with get_cache(config).folder("stems", path.stem, key, make) as folder:
         return {name: stem.data[:, 0] for name, stem in load_stems(folder).items()}
 
 
-def _as_mono(samples: Samples, config: Config) -> Samples:
-    rate = config.audio.sample_rate
-    return Samples(to_mono(samples, rate)[:, None], rate)
+def _mono_stems(path: Path, config: Config) -> dict[str, Mono]:
+    """Mixed down as they come: memory holds the mono views."""
+    from rl_editor.stems import STEM_NAMES, separated_pieces
+
+    first, pieces = begun(separated_pieces(lambda: read_blocks(path), config.stems))
+    mixed = (np.stack([mean_of_channels(piece[name].data) for name in STEM_NAMES], axis=1) for piece in pieces)
+    columns = gathered(mixed, first[STEM_NAMES[0]].sample_rate, config.audio.sample_rate)
+    return dict(zip(STEM_NAMES, columns.T, strict=True))
+
+
+def _residual_db(stems: Mapping[str, Mono], mix: Mono) -> float:
+    """Power of what stems leave out of the mix, or add to it, beside the mix's."""
+    missed, heard = 0.0, 0.0
+    for start in range(0, len(mix), BLOCK_FRAMES):
+        part = mix[start : start + BLOCK_FRAMES]
+        error = part - sum(stem[start : start + BLOCK_FRAMES] for stem in stems.values())
+        missed, heard = missed + float(error @ error), heard + float(part @ part)
+    return float(10.0 * np.log10(max(missed, _TINY) / max(heard, _TINY)))
 
 
 def _cached_frames(

@@ -4,7 +4,13 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-READING = ("utils/samples", "utils/reading", "utils/elsewhere", "utils/spectra")  # whatever listens to a file
+READING = (
+    "utils/samples",
+    "utils/streams",
+    "utils/reading",
+    "utils/elsewhere",
+    "utils/spectra",
+)  # whatever listens to a file
 _PACKAGE = Path(__file__).parent
 
 

@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from rl_editor import hpss
 from rl_editor.config import Config, StemsConfig
 from rl_editor.features import extract_frames, stem_frames
-from rl_editor.hpss import separate_by_hpss
-from rl_editor.stems import STEM_NAMES, separate, stems_key
+from rl_editor.stems import STEM_NAMES, hpss, separate, stems_key
 from rl_editor.utils import Samples
 
 RATE = 22_050
@@ -43,7 +41,7 @@ def test_pieces_add_up_at_any_length(monkeypatch: pytest.MonkeyPatch, frames: in
     monkeypatch.setattr(hpss, "_PIECE_S", 0.5)
     monkeypatch.setattr(hpss, "_OVERLAP_S", 0.2)
     data = (0.1 * np.random.default_rng(1).standard_normal((frames, 1))).astype(np.float32)
-    stems = separate_by_hpss(Samples(data, RATE))
+    stems = separate(Samples(data, RATE), StemsConfig(model="hpss"))
     np.testing.assert_allclose(sum(stem.data for stem in stems.values()), data, atol=1e-5)
 
 

@@ -9,11 +9,21 @@ import pytest
 import torch
 import yaml
 
-from rl_editor import stems
 from rl_editor.config import StemsConfig
 from rl_editor.errors import MissingWeightsError, StemError
-from rl_editor.segments import Segmenting, separate_in_segments
-from rl_editor.stems import STEM_NAMES, find_weights, load_stems, save_stems, separate, stems_key
+from rl_editor.stems import (
+    STEM_NAMES,
+    find_weights,
+    hpss,
+    load_stems,
+    save_stems,
+    separate,
+    separated_pieces,
+    separating_workers,
+    separation,
+    stems_key,
+)
+from rl_editor.stems.segments import Segmenting, separate_in_segments
 from rl_editor.utils import Samples, audio_info
 
 RATE = 22050  # Hz, the small model's
@@ -101,13 +111,14 @@ def test_batches_of_segments_are_what_demucs_computes_one_by_one(kind, seconds):
         "time alone": lambda: BagOfModels([Demucs(DEMUCS_SOURCES, depth=3, **sizes)]),
     }
     bag = bags[kind]().eval()
-    mix = torch.from_numpy(noise(seconds).data.T.copy())
+    heard = noise(seconds).data
+    mix, blocks = torch.from_numpy(heard.T.copy()), [heard[:500], heard[500:20_000], heard[20_000:]]
     for overlap, segment_s, batch in ((0.25, None, 1), (0.25, None, 3), (0.6, 1.0, 4)):
         with torch.no_grad():
             expected = apply_model(bag, mix[None], shifts=0, overlap=overlap, segment=segment_s)[0]
         how = Segmenting(overlap, segment_s, batch, "float32")
-        estimate = separate_in_segments(bag, mix, how, torch.device("cpu"))
-        np.testing.assert_allclose(estimate.numpy(), expected.numpy(), atol=1e-5)
+        spans = separate_in_segments(bag, lambda: blocks, len(heard), how, torch.device("cpu"))
+        np.testing.assert_allclose(torch.cat(list(spans), dim=-1).numpy(), expected.numpy(), atol=1e-5)
 
 
 def test_twice_is_the_same_to_the_bit(pickled):
@@ -136,6 +147,28 @@ def test_a_third_channel_is_separated_like_a_mono_recording(safe):
     together = separate(samples, safe)
     for name in STEM_NAMES:
         assert (together[name].data[:, 2:] == alone[name].data).all()
+
+
+@pytest.mark.parametrize("model", ["demucs", "hpss"])
+def test_a_recording_is_read_as_it_is_separated(safe, monkeypatch, model):
+    monkeypatch.setattr(hpss, "_PIECE_S", 2.0)
+    config, recording, read = safe if model == "demucs" else StemsConfig(model="hpss"), noise(20.0, 2, 24_000), []
+
+    def blocks():
+        read.append(0)
+        for part in np.split(recording.data, range(1_000, recording.frames, 1_000)):
+            read[-1] += len(part)
+            yield Samples(part, recording.sample_rate)
+
+    whole, given, lags = separate(recording, config), 0, []
+    for piece in separated_pieces(blocks, config):
+        np.testing.assert_allclose(
+            piece["bass"].data, whole["bass"].data[given : given + piece["bass"].frames], atol=1e-6
+        )
+        given += piece["bass"].frames
+        lags.append(read[-1] - given)
+    assert given == recording.frames
+    assert max(lags) < 5.0 * recording.sample_rate
 
 
 def test_silence_and_a_single_frame(safe):
@@ -245,7 +278,7 @@ def test_other_weights_in_the_same_folder_are_other_stems(tmp_path, monkeypatch)
     config = write_safetensors(tmp_path)
     before = stems_key(config)
     write_safetensors(tmp_path, sources=DEMUCS_SOURCES[::-1])
-    stems._checksum.cache_clear()  # as in another process
+    separation._checksum.cache_clear()  # as in another process
     assert stems_key(config) != before
 
 
@@ -297,13 +330,13 @@ def test_stems_go_through_the_cache(tmp_path, safe):
 
 def test_a_gpu_is_left_to_one_process(monkeypatch):
     config = StemsConfig(device="auto")
-    assert stems.separating_workers(5, config) == 5
+    assert separating_workers(5, config) == 5
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert stems.separating_workers(5, config) == 1
-    assert stems.separating_workers(5, replace(config, model="hpss")) == 5
+    assert separating_workers(5, config) == 1
+    assert separating_workers(5, replace(config, model="hpss")) == 5
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 << 30, 8 << 30))
     cuda = torch.device("cuda")
-    assert stems.segments_at_a_time(config, cuda) == 5
-    assert stems.segments_at_a_time(replace(config, batch_segments=3), cuda) == 3
+    assert separation.segments_at_a_time(config, cuda) == 5
+    assert separation.segments_at_a_time(replace(config, batch_segments=3), cuda) == 3
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100 << 20, 8 << 30))
-    assert stems.segments_at_a_time(config, cuda) == 1
+    assert separation.segments_at_a_time(config, cuda) == 1

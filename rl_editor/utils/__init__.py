@@ -1,6 +1,7 @@
 """Audio files and spectra.
 
 samples    audio in memory, and the mean of its channels
+streams    audio in pieces: resampled, cut to length, overlapping
 reading    recordings from files; what is broken is refused
 writing    recordings to files, whole or not at all
 elsewhere  what libsndfile cannot read: ffmpeg, PyAV
@@ -19,7 +20,7 @@ from rl_editor.utils.reading import (
     read_tags,
     source_info,
 )
-from rl_editor.utils.samples import BLOCK_FRAMES, AudioInfo, Samples, to_mono
+from rl_editor.utils.samples import BLOCK_FRAMES, AudioInfo, Samples, mean_of_channels, to_mono
 from rl_editor.utils.spectra import (
     mel_filters,
     mel_spectrogram,
@@ -51,6 +52,7 @@ __all__ = [
     "format_of",
     "load_audio",
     "load_mono",
+    "mean_of_channels",
     "mel_filters",
     "mel_spectrogram",
     "n_spectrum_frames",

@@ -6,11 +6,11 @@ Conventions: samples are float32 in [-1, 1] nominally (peaks may pass 1.0 in flo
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
-import soxr
 from jaxtyping import Float32
+
+from rl_editor.utils.streams import begun, gathered
 
 BLOCK_FRAMES = 1 << 16  # frames read or written at a time; libsndfile crashes when a long OGG is written in one call
 
@@ -63,24 +63,13 @@ def to_mono(samples: Samples, sample_rate_hz: int) -> Float32[np.ndarray, " samp
 
 def mixed_down(blocks: Iterable[Samples], sample_rate_hz: int) -> Float32[np.ndarray, " samples"]:
     """The mean of the channels of a recording in blocks, ceil(frames * sample_rate_hz / rate) samples of it."""
-    buffer, frames, rate = bytearray(), 0, sample_rate_hz
-    stream: soxr.ResampleStream | None = None
-    for block in blocks:
-        rate, frames = block.sample_rate, frames + block.frames
-        mixed = _mix(block.data)
-        if rate != sample_rate_hz:
-            stream = stream or soxr.ResampleStream(rate, sample_rate_hz, 1, dtype="float32", quality="HQ")
-            mixed = stream.resample_chunk(mixed)
-        buffer += mixed.data
-    if stream is not None:
-        buffer += stream.resample_chunk(np.empty(0, np.float32), last=True).data
-    length = ceil(frames * sample_rate_hz / rate)
-    del buffer[4 * length :]
-    buffer += bytes(4 * length - len(buffer))
-    return np.frombuffer(buffer, dtype=np.float32)
+    first, blocks = begun(blocks)
+    mixed = (mean_of_channels(block.data)[:, None] for block in blocks)
+    return gathered(mixed, first.sample_rate, sample_rate_hz)[:, 0]
 
 
-def _mix(data: Float32[np.ndarray, "frames channels"]) -> Float32[np.ndarray, " frames"]:
+def mean_of_channels(data: Float32[np.ndarray, "frames channels"]) -> Float32[np.ndarray, " frames"]:
+    """One channel, as loud as each of them."""
     mixed = data[:, 0].copy()
     for channel in range(1, data.shape[1]):
         mixed += data[:, channel]
