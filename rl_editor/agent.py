@@ -210,22 +210,17 @@ class PolicyNetwork(nn.Module):
     @torch.no_grad()
     def sharpen(self, factor: float) -> None:
         """Multiply the logits of kinds and of targets: the likeliest decisions stay, the others get rarer."""
-        self._sharpen_network(factor)
-        self.habits.table.weight.mul_(factor)
-
-    @torch.no_grad()
-    def begin_refining(self, sharpness: float) -> None:
-        """Before a reward is learned: what is heard decides more sharply; habits stay the editor's, frozen.
-
-        One number of the habits speaks for every song, so a reward would move them first, and all songs at once.
-        """
-        self._sharpen_network(sharpness)
-        self.habits.requires_grad_(requires_grad=False)
-
-    def _sharpen_network(self, factor: float) -> None:
         for layer in (self.kinds, self.query, self.offset):
             layer.weight.mul_(factor)
             layer.bias.mul_(factor)
+        self.habits.table.weight.mul_(factor)
+
+    def begin_refining(self) -> None:
+        """Before a reward is learned: habits stay the editor's, frozen.
+
+        One number of them speaks for every song, so a reward would move them first, and all songs at once.
+        """
+        self.habits.requires_grad_(requires_grad=False)
 
 
 class ValueNetwork(nn.Module):

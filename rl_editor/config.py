@@ -239,7 +239,6 @@ class PPOConfig:
     value_coeff: NonNegative = 0.5
     kl_coeff: NonNegative = 0.1  # penalty towards the behavioural-cloning policy ..
     kl_balance: Probability = 1.0  # .. with this exponent on the inverse frequency of each kind of decision
-    sharpness: Annotated[float, Field(ge=1.0)] = 1.0  # the clone's logits are multiplied by it before PPO starts
     weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8  # kept of the averaged weights per update
     learned_reward: bool = True  # weigh in what listeners prefer, where the stage reward_model learned it
     audit_loss: NonNegative = 0.01  # of the reward without it on validation songs, that the policy kept may lose

@@ -8,8 +8,7 @@ same draws again.
 Asked for a duration, it edits the recording many times side by side, leaning more or less towards playing (a constant
 on the logits, as one moves the threshold of a classifier), with and without regard to its own earlier decisions, and
 last by drawing decisions around the leaning that came nearest, cautiously and as they fall: a clone hedges, and its
-boldest draws are noise; a policy that PPO sharpened hardly varies where it is cautious, and would miss the duration. Of
-these attempts the best is taken:
+boldest draws are noise, while its cautious ones hardly vary and miss the duration. Of these attempts the best is taken:
 
     log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
 

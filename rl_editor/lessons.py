@@ -226,7 +226,7 @@ def lessons_of(songs: Songs, config: Config, *, student: Student | None = None) 
     own = student.share * _draw(len(track), student.generator) if student else None
     seen, labels = [], []
     for unit in range(actions.shape[1]):
-        label = torch.where(_is_legal(observation, actions[:, unit]), actions[:, unit], late[:, unit])
+        label = _open_to(observation, actions[:, unit], late[:, unit])
         seen.append(observation)
         labels.append(label)
         taken = label
@@ -245,8 +245,8 @@ def demonstrated_scores(songs: Songs, config: Config) -> Float[Tensor, " songs"]
     track = torch.arange(len(songs), device=songs.style.device)
     env = songs.environment(config, n_envs=len(songs), generator=torch.Generator(songs.style.device))
     observation = env.reset(track, songs.target_ratio)
-    for own, late in zip(songs.actions.unbind(1), songs.late.unbind(1), strict=True):
-        result = env.step(torch.where(_is_legal(observation, own), own, late), auto_reset=False)
+    for decided in zip(songs.actions.unbind(1), songs.late.unbind(1), strict=True):
+        result = env.step(_open_to(observation, *decided), auto_reset=False)
         observation = result.observation
     return result.info.audited
 
@@ -404,6 +404,13 @@ def _require_units(demonstration: Demonstration, n_units: int) -> None:
 
 def _draw(n: int, generator: torch.Generator) -> Float[Tensor, " n"]:
     return torch.rand(n, generator=generator, device=generator.device)
+
+
+def _open_to(
+    observation: Observation, decided: Int[Tensor, " envs"], late: Int[Tensor, " envs"]
+) -> Int[Tensor, " envs"]:
+    """The editor's decisions, where they are still open; else what begins late what they go on with."""
+    return torch.where(_is_legal(observation, decided), decided, late)
 
 
 def _is_legal(observation: Observation, action: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:

@@ -11,11 +11,8 @@ classes are weighted in cloning). It minds what the clone does and the policy ga
 weight for all, a policy keeps near by never doing what its editor does now and then, such as moving a block, which
 costs joins.
 
-A clone hedges: smoothed labels and class weights make it less sure than its editor was. Its logits can be multiplied
-by ``ppo.sharpness`` first, which changes none of its likeliest decisions; but a sharp policy has few edits to choose
-among, and misses lengths. A clone also knows the songs that it learned from by heart. So what is edited are
-remixes of them (``rl_editor.remixes``). Dropout is off, so that the ratio of new to old policy is 1 before the first
-step.
+A clone knows the songs that it learned from by heart, so what is edited are remixes of them (``rl_editor.remixes``).
+Dropout is off, so that the ratio of new to old policy is 1 before the first step.
 
 Advantages are normalised over the update. A minibatch holds the samples of a few songs, so that only those are encoded
 again. An update ends early when the policy has moved further than ``ppo.target_kl``. Targets are hidden in
@@ -164,7 +161,7 @@ class PPOTrainer:
         if not agent.is_normalised:
             agent.fit_normalisation(self.songs.batch)
         self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
-        self.agent.policy.begin_refining(config.ppo.sharpness)
+        self.agent.policy.begin_refining()
         self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
         averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.agent, multi_avg_fn=averaging)

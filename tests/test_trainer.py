@@ -21,7 +21,7 @@ STEPS = 28 * 12  # one update: the longest toy song by the environments
 
 
 def fast(**sections: dict) -> Config:
-    ppo = {"n_envs": 12, "epochs": 2, "minibatches": 2, "learning_rate": 0.003, "target_kl": 0.05, "sharpness": 1.0}
+    ppo = {"n_envs": 12, "epochs": 2, "minibatches": 2, "learning_rate": 0.003, "target_kl": 0.05}
     ppo |= {"remixes": 0}
     return toy_config(**({"ppo": ppo | sections.pop("ppo", {})} | sections))
 
@@ -69,7 +69,7 @@ def test_what_is_kept_agrees_with_the_editor_about_as_well_as_the_clone() -> Non
 
 
 def test_the_reward_does_not_move_the_editors_habits() -> None:
-    config = fast(ppo={"sharpness": 2.0, "agreement_loss": 1.0})
+    config = fast(ppo={"agreement_loss": 1.0})
     agent = Agent(config)
     agent.policy.habits.table.weight.data.normal_(generator=torch.Generator().manual_seed(0))
     clone = {name: tensor.clone() for name, tensor in agent.state_dict().items()}

@@ -176,7 +176,7 @@ def _name(device: torch.device) -> str:
 def _from_scratch(**ppo: float) -> Config:
     """Settings for learning without a clone to stay near."""
     config = Config.from_dict({"training": {"threads": THREADS, "device": "cpu"}, "tracking": {"backend": "none"}})
-    fixed = {"entropy_coeff": 0.01, "kl_coeff": 0.0, "target_kl": 0.05, "sharpness": 1.0, "remixes": 0}
+    fixed = {"entropy_coeff": 0.01, "kl_coeff": 0.0, "target_kl": 0.05, "remixes": 0}
     for name, value in (fixed | ppo).items():
         setattr(config.ppo, name, value)
     return config

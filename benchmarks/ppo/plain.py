@@ -66,11 +66,8 @@ class PlainPolicy(_Half):
         """No pointing: one logit per action."""
         return self.numbers(unit, seen).float().masked_fill(~seen.mask, ILLEGAL)
 
-    @torch.no_grad()
-    def begin_refining(self, sharpness: float) -> None:
-        """Multiply all logits."""
-        self.out.weight.mul_(sharpness)
-        self.out.bias.mul_(sharpness)
+    def begin_refining(self) -> None:
+        """There are no habits to freeze."""
 
 
 class PlainValue(_Half):
