@@ -1,5 +1,7 @@
 """The edit list of a pair, through the side cache.
 
+That a pair was rejected, and why, is remembered as well: finding it out takes as long as aligning.
+
 The key holds both contents, the alignment's parameters and a digest of its code; the beat grid is not in it, so a
 corrected grid gives new labels without a new alignment.
 """
@@ -16,9 +18,10 @@ from rl_editor.alignment import align
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.edits import EditList, SourceInfo
+from rl_editor.errors import PairRejectedError
 from rl_editor.versions import READING, code_digest
 
-Mono = Float32[np.ndarray, " samples"]
+_EDIT, _REJECTED = "edit", "rejected"  # what an entry holds
 
 
 class MonoPair(NamedTuple):
@@ -61,7 +64,13 @@ def aligned(
 
     def compute() -> Mapping[str, np.ndarray]:
         raw, edit = load()
-        return {"edit": np.frombuffer(align(raw, edit, config, source=source).to_json().encode(), np.uint8)}
+        try:
+            name, text = _EDIT, align(raw, edit, config, source=source).to_json()
+        except PairRejectedError as error:
+            name, text = _REJECTED, str(error)
+        return {name: np.frombuffer(text.encode(), np.uint8)}
 
-    stored = get_cache(config).get_or_compute("labels", pair_id, key, compute)["edit"]
+    ((name, stored),) = get_cache(config).get_or_compute("labels", pair_id, key, compute).items()
+    if name == _REJECTED:
+        raise PairRejectedError(stored.tobytes().decode())
     return EditList.from_dict(json.loads(stored.tobytes()))

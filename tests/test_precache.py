@@ -72,6 +72,19 @@ def test_the_second_run_computes_nothing_and_starts_no_process(
     assert precache(find_library(folder), config) == first
 
 
+def test_a_pair_that_was_rejected_is_not_aligned_again(
+    folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sf.write(folder / "desired_output/a_edit.wav", song(1, 10.0), RATE)  # of another song
+    library = find_library(folder)
+    first = precache(library, config)
+    assert first.n_pairs == 0
+    monkeypatch.setattr("rl_editor.labelling.align", lambda *_, **__: pytest.fail("aligned again"))
+    again = precache(library, config)
+    assert again == first
+    assert "% of the edit is found" in next(str(p) for p in again.problems if p.name == "a")
+
+
 def test_a_damaged_entry_is_computed_again_and_said_once(
     folder: Path, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """Stems: the real Demucs code with a small real HTDemucs of random weights, from local folders; no network."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 import yaml
 
-from rl_editor.config import StemsConfig
+from rl_editor.analysis import separated
+from rl_editor.config import AudioConfig, Config, StemsConfig
 from rl_editor.errors import MissingWeightsError, StemError
 from rl_editor.stems import (
     STEM_NAMES,
@@ -24,7 +26,7 @@ from rl_editor.stems import (
     stems_key,
 )
 from rl_editor.stems.segments import Segmenting, separate_in_segments
-from rl_editor.utils import Samples, audio_info
+from rl_editor.utils import Samples, audio_info, save_audio
 
 RATE = 22050  # Hz, the small model's
 KWARGS = {
@@ -326,6 +328,23 @@ def test_stems_go_through_the_cache(tmp_path, safe):
             stems = load_stems(folder)
     assert (cache.hits, cache.misses) == (1, 1)
     assert stems["vocals"].data.shape == samples.data.shape
+
+
+def test_stems_that_do_not_add_up_to_the_recording_are_noticed(tmp_path, safe, caplog):
+    config, song = Config(audio=AudioConfig(sample_rate=16_000)), tmp_path / "song.wav"
+    config.data.cache_dir = str(tmp_path / "cache")
+    save_audio(song, noise(4.0))
+    residuals = {}
+    for config.stems in (StemsConfig(model="hpss"), safe):
+        found = separated(song, config, sha256="0" * 64)
+        assert {len(mono) for mono in found.values()} == {4 * 16_000}
+        (manifest,) = Path(config.data.cache_dir).glob("stems/*/stems.json")
+        residuals[config.stems.model] = json.loads(manifest.read_text())["residual_db"]
+        shutil.rmtree(config.data.cache_dir)
+    assert residuals["hpss"] < -90.0
+    assert residuals["tiny"] > -10.0  # its weights were never trained
+    (said,) = caplog.messages
+    assert said.startswith(f"song.wav: its stems miss it by {residuals['tiny']:.0f} dB")
 
 
 def test_a_gpu_is_left_to_one_process(monkeypatch):
