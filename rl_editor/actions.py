@@ -82,6 +82,15 @@ FIRST_LOOP = 2  # LOOP n has number n
 OWN_PLACE = (0, 1)  # offsets that leave a unit where it is
 
 
+class Limits(NamedTuple):
+    """What may not be decided, per unit and at all."""
+
+    keep: Bool[np.ndarray, " units"]  # these play at their place
+    drop: Bool[np.ndarray, " units"]  # these do not play; ``keep`` comes first
+    loops: bool = True
+    moves: bool = True
+
+
 class ActionSpace(gymnasium.spaces.Discrete):
     """All decisions as numbers 0..n-1.
 

@@ -26,6 +26,7 @@ from rl_editor.reward_model import RewardModel
 from rl_editor.state import ReferenceStatistics
 
 METADATA_KEY = "rl_editor"
+_CLONE = "clone"  # before the names of its weights
 POLICY_FORMAT, STATE_FORMAT = "rl-editor/policy", "rl-editor/training-state"
 VERSION = 1
 _NO_RESULT = ("executor", "tracking")  # sections that change no weight
@@ -42,15 +43,17 @@ class Objective:
         enough: of each style, the reward of its editor's own edits, beyond which more counts for nothing.
         reference: statistics of finished music that the reward measures against.
         learned: what listeners prefer, where that was weighed in.
+        clone: what training started from and was to stay close to; it says how likely an editor's decisions are.
     """
 
     nats: float
     enough: tuple[float, ...] = ()
     reference: ReferenceStatistics | None = None
     learned: RewardModel | None = None
+    clone: Agent | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """As JSON holds it, the clone aside."""
         return {
             "nats": self.nats,
             "enough": list(self.enough),
@@ -59,7 +62,7 @@ class Objective:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Objective":
+    def from_dict(cls, values: Mapping[str, Any], *, clone: Agent | None = None) -> "Objective":
         """The inverse of ``to_dict``."""
         reference, learned = values["reference"], values["learned"]
         return cls(
@@ -67,6 +70,7 @@ class Objective:
             tuple(values["enough"]),
             ReferenceStatistics(**reference) if reference else None,
             RewardModel.from_dict(learned) if learned else None,
+            clone,
         )
 
 
@@ -115,9 +119,12 @@ def save_policy(path: str | Path, policy: Policy) -> None:
     settings = {name: section for name, section in policy.config.to_dict().items() if name not in _NO_RESULT}
     settings["training"] = settings["training"] | {"resume": False}
     values: dict[str, Any] = {"config": settings, "styles": list(policy.styles), "metrics": dict(policy.metrics)}
+    tensors = dict(policy.agent.state_dict())
     if policy.objective is not None:
         values["objective"] = policy.objective.to_dict()
-    _write(path, dict(policy.agent.state_dict()), POLICY_FORMAT, values)
+        if policy.objective.clone is not None:
+            tensors |= with_prefix(_CLONE, policy.objective.clone.state_dict())
+    _write(path, tensors, POLICY_FORMAT, values)
 
 
 def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
@@ -130,15 +137,21 @@ def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
     try:
         config = Config.from_dict(values["config"])
         config.training.device = device
-        agent = Agent(config)
-        agent.load_state_dict(tensors)
-        objective = Objective.from_dict(values["objective"]) if "objective" in values else None
+        cloned = below_prefix(_CLONE, tensors)
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{_CLONE}.")}
+        agent, clone = _agent(config, own), _agent(config, cloned) if cloned else None
+        objective = Objective.from_dict(values["objective"], clone=clone) if "objective" in values else None
     except (RuntimeError, ConfigError, CheckpointError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path}: does not fit this version's networks ({_first_line(error)}); train it again"
         ) from None
-    agent.to(resolve_device(device))
     return Policy(agent, config, tuple(values["styles"]), values["metrics"], objective)
+
+
+def _agent(config: Config, weights: Mapping[str, Tensor]) -> Agent:
+    agent = Agent(config)
+    agent.load_state_dict(weights)
+    return agent.to(resolve_device(config.training.device)).eval()
 
 
 def save_state(path: str | Path, state: TrainingState) -> None:

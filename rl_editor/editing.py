@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from rl_editor import edits
+from rl_editor.actions import Limits
 from rl_editor.analysis import analyse
 from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
@@ -23,7 +24,7 @@ from rl_editor.config import Config, EditMethod
 from rl_editor.edits import EditList
 from rl_editor.errors import CheckpointError, ConfigError, EditListError, RlEditorError, said, stops_all
 from rl_editor.files import check_writable, write_text
-from rl_editor.infer import ALIKE, Limits, analysis_settings, check_audible, edit_recording_variously, shared
+from rl_editor.infer import ALIKE, analysis_settings, check_audible, edit_recording_variously, shared
 from rl_editor.negotiation import BeatSound, Demands, Revised, TimeSpan, described, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length

@@ -232,7 +232,7 @@ def lessons_of(songs: Songs, config: Config, *, student: Student | None = None) 
         taken = label
         if student is not None and own is not None:
             taken = torch.where(_draw(len(track), student.generator) < own, student.decide(observation), label)
-        observation = env.step(taken, auto_reset=False).observation
+        observation = env.decide(taken)
     stacked = Observation(*(_by_variant(torch.stack(part, 1), n_songs) for part in zip(*seen, strict=True)))
     label = _by_variant(torch.stack(labels, 1), n_songs)
     legal = stacked.mask.gather(3, label[..., None])[..., 0]
@@ -246,9 +246,8 @@ def demonstrated_scores(songs: Songs, config: Config) -> Float[Tensor, " songs"]
     env = songs.environment(config, n_envs=len(songs), generator=torch.Generator(songs.style.device))
     observation = env.reset(track, songs.target_ratio)
     for decided in zip(songs.actions.unbind(1), songs.late.unbind(1), strict=True):
-        result = env.step(_open_to(observation, *decided), auto_reset=False)
-        observation = result.observation
-    return result.info.audited
+        observation = env.decide(_open_to(observation, *decided))
+    return env.scores().audited
 
 
 class GreedyEdits(NamedTuple):
@@ -295,10 +294,8 @@ class GreedyPlay:
         track = torch.arange(n_songs, device=device).repeat(N_VARIANTS)
         observation = env.reset(track, hidden=torch.arange(len(track), device=device) >= n_songs)
         for _ in range(self._longest):
-            result = env.step(agent.logits(embeddings, observation).argmax(1), auto_reset=False)
-            observation = result.observation
-        info = result.info
-        return GreedyEdits(env.actions, info.terms, info.total, info.audited, info.learned, env.summaries())
+            observation = env.decide(agent.logits(embeddings, observation).argmax(1))
+        return GreedyEdits(env.actions, *env.scores())
 
     def judged(self, edits: GreedyEdits) -> Played:
         """The two halves of ``edits``, and how they agree with the editor."""

@@ -21,7 +21,8 @@ averaged over the latest updates (``ppo.weight_average``; Polyak & Juditsky 1992
 approximation by averaging"), since the likeliest decisions jump from update to update. Those that edit the validation
 songs and their remixes best (greedily, with and without their target) are kept, of those that agree with the editor
 within ``ppo.agreement_loss`` of the clone, in what plays and in the kinds of decisions; these may be the clone's. The
-policy takes the reward along (``Objective``), to choose among its edits by it.
+policy takes the reward and the clone along (``Objective``), to choose among their edits by them
+(``rl_editor.decoding``).
 
 A learned reward takes part in the score with ``reward.learned_weight``, if ``ppo.learned_reward``; else it is only
 watched, so that runs with and without it can be compared. It is centred on the clone's edits: the chance that an edit
@@ -411,7 +412,7 @@ class PPOTrainer:
         learned = self.learned_reward if self.config.reward.learned_weight else None
         if not isinstance(learned, RewardModel | None):
             return None
-        return Objective(self.config.ppo.reward_nats, self.enough, self.songs.reference, learned)
+        return Objective(self.config.ppo.reward_nats, self.enough, self.songs.reference, learned, self.clone)
 
 
 def _usual_scores(songs: Songs, config: Config) -> tuple[float, ...]:

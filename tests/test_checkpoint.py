@@ -70,6 +70,18 @@ def test_what_a_policy_was_trained_on_comes_back(tmp_path: Path) -> None:
     assert (set(learned.habits), found.learned.habits) == ({"ann"}, {})  # who judged, and how, is left at home
 
 
+def test_a_policy_brings_along_the_clone_that_it_started_from(tmp_path: Path) -> None:
+    config = toy_config()
+    own, clone = Agent(config), Agent(config)
+    save_policy(tmp_path / "best.pt", Policy(own, config, ("ann",), objective=Objective(50.0, clone=clone)))
+    found = load_policy(tmp_path / "best.pt")
+    assert found.objective is not None
+    for agent, kept in ((found.agent, own), (found.objective.clone, clone)):
+        assert agent is not None
+        assert not agent.training
+        assert all(torch.equal(tensor, kept.state_dict()[name]) for name, tensor in agent.state_dict().items())
+
+
 def test_a_clone_has_no_objective(tmp_path: Path) -> None:
     saved(tmp_path / "bc_best.pt")
     assert load_policy(tmp_path / "bc_best.pt").objective is None

@@ -13,11 +13,12 @@ from rl_editor.actions import CUT, KEEP
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
+from rl_editor.decoding import Attempt, Goal, ranked
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
-from rl_editor.infer import _Attempt, _Goal, _ranked, analysis_settings, edit_file, edit_recording
+from rl_editor.infer import analysis_settings, edit_file, edit_recording
 from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model import RewardModel
 from rl_editor.state import AudioState
@@ -100,15 +101,15 @@ class TestEditRecording:
 
     def test_the_best_attempt_near_the_length_is_taken(self) -> None:
         attempts = [
-            _Attempt((0,), 0.0, 0.0, 0.0, 0.0),  # plays nothing: last resort
-            _Attempt((1,), 9.0, -1.0, 1.1, 0.0),  # likeliest, but more than half a unit off
-            _Attempt((2,), 9.0, -9.0, 0.9, 0.8),  # -9 - (0.9 / 1)^2 / 2 = -9.405; 1 is 1 % of 100 s
-            _Attempt((3,), 9.0, -8.85, 1.0, 0.7),  # -8.85 - (1.0 / 1)^2 / 2 = -9.35: the best of the near ones
-            _Attempt((4,), 9.0, -20.0, 0.0, 0.9),
+            Attempt((0,), 0.0, 0.0, 0.0, 0.0),  # plays nothing: last resort
+            Attempt((1,), 9.0, -1.0, 1.1, 0.0),  # likeliest, but more than half a unit off
+            Attempt((2,), 9.0, -9.0, 0.9, 0.8),  # -9 - (0.9 / 1)^2 / 2 = -9.405; 1 is 1 % of 100 s
+            Attempt((3,), 9.0, -8.85, 1.0, 0.7),  # -8.85 - (1.0 / 1)^2 / 2 = -9.35: the best of the near ones
+            Attempt((4,), 9.0, -20.0, 0.0, 0.9),
         ]
 
-        def best(some: list[_Attempt], unit_s: float, nats: float = 0.0) -> tuple[int, ...]:
-            return _ranked(some, goal=_Goal(100.0, 1.0, asked=True), unit_s=unit_s, nats=nats)[0].actions
+        def best(some: list[Attempt], unit_s: float, nats: float = 0.0) -> tuple[int, ...]:
+            return ranked(some, goal=Goal(100.0, 1.0, asked=True), unit_s=unit_s, nats=nats)[0].actions
 
         assert best(attempts, 2.0) == (3,)
         assert best(attempts, 2.2) == (1,)
@@ -116,10 +117,10 @@ class TestEditRecording:
         assert best(attempts, 2.0, nats=1.0) == (2,)  # -9.405 + 0.8 against -9.35 + 0.7
         assert best(attempts, 2.0, nats=200.0) == (4,)
         free = [attempt._replace(miss_s=0.0) for attempt in attempts]
-        assert _ranked(free, goal=None, unit_s=2.0, nats=0.0)[0].actions == (1,)
+        assert ranked(free, goal=None, unit_s=2.0, nats=0.0)[0].actions == (1,)
 
         def by_habit(spread_s: float) -> tuple[int, ...]:
-            return _ranked(attempts, goal=_Goal(100.0, spread_s, asked=False), unit_s=2.0, nats=0.0)[0].actions
+            return ranked(attempts, goal=Goal(100.0, spread_s, asked=False), unit_s=2.0, nats=0.0)[0].actions
 
         assert by_habit(0.2) == (1,)  # -1 - (1.1 / 0.2)^2 / 2 = -16.1 against -20; half a unit means nothing here
         assert by_habit(0.1) == (4,)  # -61.5
@@ -165,6 +166,24 @@ class TestEditRecording:
             for learned in (None, Longer())
         )
         assert longer > plain
+
+    @pytest.mark.parametrize("asked_s", [None, 24.0])
+    def test_beside_its_clone_a_policy_strays_as_far_as_the_reward_is_worth_it(
+        self, policy: Policy, state: AudioState, asked_s: float | None
+    ) -> None:
+        other = copy.deepcopy(policy.agent)  # the policy that training gave
+        torch.nn.init.normal_(other.policy.kinds.weight, generator=torch.Generator().manual_seed(5))
+
+        def edited(nats: float, clone: Agent | None = policy.agent) -> EditList:
+            trained = replace(policy, agent=other, objective=Objective(nats, clone=clone))
+            return edit_recording(trained, state, target_duration_s=asked_s)
+
+        def reward(edit: EditList) -> float:
+            return RewardCalculator(policy.config).score(edit, state, target_duration_s=asked_s).total
+
+        cloned = edit_recording(policy, state, target_duration_s=asked_s)
+        assert edited(0.0) == cloned != edited(0.0, clone=None)
+        assert reward(edited(1e4)) > max(reward(cloned), reward(edited(0.0, clone=None)))
 
     def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
         with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):

@@ -48,6 +48,16 @@ class StepResult(NamedTuple):
     info: StepInfo
 
 
+class Scores(NamedTuple):
+    """How edits score: exactly where every decision is taken, else as far as it can be told."""
+
+    terms: Float[Tensor, "episodes terms"]  # reward.TERM_NAMES
+    total: Float[Tensor, " episodes"]
+    audited: Float[Tensor, " episodes"]  # the score of the terms alone
+    learned: Float[Tensor, " episodes"]  # what the learned reward says, whatever its weight; NaN without one
+    summary: Float[Tensor, "episodes summary"]  # reward.SUMMARY_NAMES
+
+
 class BatchedEditingEnv:
     """E episodes over the tracks of a batch.
 
@@ -110,9 +120,10 @@ class BatchedEditingEnv:
         """Decisions of each episode so far, as played; what lies beyond its cursor is left over from earlier ones."""
         return self.progress.actions
 
-    def summaries(self) -> Float[Tensor, "episodes summary"]:
-        """``SUMMARY_NAMES`` of each episode's edit, estimated where decisions are open."""
-        return self._estimate().summary
+    def scores(self) -> Scores:
+        """How each episode's edit scores."""
+        result = self._estimate()
+        return Scores(result.terms.float(), *self._score(result), result.summary)
 
     def reset(
         self,
@@ -139,11 +150,8 @@ class BatchedEditingEnv:
 
     def step(self, actions: Int[Tensor, " episodes"], *, auto_reset: bool = True) -> StepResult:
         """Take one decision in every episode; those that end begin anew on drawn tracks, or stay where they are."""
-        legal = self._mask.gather(1, actions[:, None])[:, 0]
-        played = torch.where(legal, actions, torch.full_like(actions, KEEP))
         active = ~self.edits.done
-        self.progress.record(played, self.edits, active=active)
-        self.edits.advance(played)
+        legal, played = self._play(actions)
         result = self._estimate()
         score = self._score(result)
         reward = (score.total - self._potential) * active
@@ -158,6 +166,23 @@ class BatchedEditingEnv:
             self._limits = self._asked(self.edits.track, self._target_s)
             self._potential = torch.where(done, self._fresh[self.edits.track], score.total)
         return StepResult(self._observe(), reward, done, info)
+
+    def decide(self, actions: Int[Tensor, " episodes"]) -> Observation:
+        """Take one decision in every episode, without a score; those that end stay where they are.
+
+        For episodes that are judged by their end alone; ``step`` is not to be mixed with it, as its rewards are changes
+        of the score.
+        """
+        self._play(actions)
+        return self._observe()
+
+    def _play(self, actions: Int[Tensor, " episodes"]) -> tuple[Bool[Tensor, " episodes"], Int[Tensor, " episodes"]]:
+        """Which decisions are legal, and what was played."""
+        legal = self._mask.gather(1, actions[:, None])[:, 0]
+        played = torch.where(legal, actions, torch.full_like(actions, KEEP))
+        self.progress.record(played, self.edits, active=~self.edits.done)
+        self.edits.advance(played)
+        return legal, played
 
     def _draw_tracks(self) -> Int[Tensor, " episodes"]:
         return torch.randint(self.batch.n_tracks, (self.n_envs,), generator=self.generator, device=self.device)

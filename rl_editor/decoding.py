@@ -1,0 +1,310 @@
+"""A recording decided many times side by side, and the best of the edits taken.
+
+Asked for a duration, attempts lean more or less towards playing (a constant on the logits, as one moves the threshold
+of a classifier), with and without regard to earlier decisions, and last by drawing decisions around the leaning that
+came nearest, cautiously and as they fall: a clone hedges, and its boldest draws are noise, while its cautious ones
+hardly vary and miss the duration. Of these attempts the best is taken:
+
+    log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
+
+with what the policy itself finds likely, leaning nowhere. A clone knows no reward. A policy that PPO trained brings
+along the clone that it started from, and its reward (``Objective``): both of them attempt, P is the clone's, and the
+reward counts with ``ppo.reward_nats``. What gains most reward without straying from a clone is the clone's distribution
+times exp(nats * reward) (Korbak et al. 2022, "RL with KL penalties is better viewed as Bayesian inference"); a policy
+that is trained towards it proposes what the clone hardly would, and the sum says what of it is worth straying for. So
+an edit differs from the clone's where there is something to gain, and else is the clone's. The reward's terms count up
+to what the editor's own edits score (``Objective.enough``): who moves passages accepts joins, and an edit that scores
+far beyond an editor's is not theirs. What listeners are known to prefer counts without end.
+
+Attempts within half a unit of the duration come before all others, and the spread is ``LENGTH_SPREAD``. So which
+passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in whole units,
+not promised.
+
+Where nobody asks for a duration, the editor's usual one and its spread (``rl_editor.usual_length``) stand in the same
+sum, the policy is not told of it, and nothing comes first. Decision by decision a policy adds up small errors of what
+to keep; how much its editor keeps is known better.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace, Limits, output_units
+from rl_editor.agent import Agent, Embeddings, sample
+from rl_editor.checkpoint import Objective, Policy
+from rl_editor.config import Config
+from rl_editor.devices import torch_threads
+from rl_editor.edits import EditList
+from rl_editor.environment import BatchedEditingEnv
+from rl_editor.environment.batched import Scores
+from rl_editor.reward.terms import BEST_SCORE, combined
+from rl_editor.state import AudioState, EditHistory, Observation, StateRepresentation
+
+MOST_LEANING = 12.0  # logits; beyond it a policy is too sure to be moved
+SIDE_BY_SIDE = 33  # leanings tried at once, between those that the round before found to be nearest
+REFINEMENTS = 2
+DRAWN_LEANINGS = 8  # around the nearest leaning ..
+DRAWN_REACH = 1.5  # .. so far to either side, in logits
+DRAWS_PER_LEANING = 16
+TEMPERATURES = (0.5, 1.0)  # of the draws: near the likeliest decisions, and as the policy says
+FREE_DRAWS = 64  # at each temperature, without a length
+LENGTH_SPREAD = 0.01  # standard deviation of a length that counts as the one asked for, relative
+_COLD = 1e-3  # a temperature that is none
+
+
+class Goal(NamedTuple):
+    """A length to aim at."""
+
+    seconds: float
+    spread_s: float  # standard deviation of what counts as this length
+    asked: bool  # by a listener: the policy is told, and what is within half a unit comes first
+
+
+class Attempt(NamedTuple):
+    """One edit of the recording."""
+
+    actions: tuple[int, ...]
+    duration_s: float  # of what plays
+    log_prob: float  # of the decisions, leaning nowhere; by the clone where the policy brought it along
+    miss_s: float  # how far the duration is off
+    reward: float  # what the policy was trained on, as far as it counts; means nothing of a clone
+
+
+def asked_length(seconds: float) -> Goal:
+    """A length that a listener asks for."""
+    return Goal(seconds, LENGTH_SPREAD * seconds, asked=True)
+
+
+def usual_length(policy: Policy, style: int, state: AudioState) -> Goal | None:
+    """The length that an editor would give the recording; None where there is no telling."""
+    usual = policy.agent.usual_lengths.of(style, state.grid.duration_s)
+    return Goal(usual.seconds, usual.spread * usual.seconds, asked=False) if usual else None
+
+
+class _Way(NamedTuple):
+    """How an attempt is decided."""
+
+    agent: int = 0  # who decides: the policy, or 1, the clone that it was trained from
+    leaning: float = 0.0  # towards playing, in logits
+    temperature: float = 0.0  # of draws; 0 takes the likeliest decision
+    listening: bool = False  # shown neither the target nor, but for habits, decisions before: it goes by what it hears
+
+
+class _Mind(NamedTuple):
+    """An agent, and what it hears of the recording."""
+
+    agent: Agent
+    heard: Embeddings
+
+    def logits(self, observation: Observation, alone: Bool[Tensor, " envs"]) -> Float[Tensor, "envs actions"]:
+        """What it thinks of every decision; where ``alone``, without regard to those before."""
+        return self.agent.logits(self.heard, observation, forgets=alone if bool(alone.any()) else None)
+
+
+class Desk:
+    """One recording, encoded once, to be edited many times over.
+
+    Args:
+        policy: who edits.
+        state: the recording; its ``style`` is the editor to follow.
+        goal: a length to aim at.
+        limits: what is decided already.
+        generator: draws decisions.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        state: AudioState,
+        *,
+        goal: Goal | None,
+        limits: Limits | None,
+        generator: torch.Generator,
+    ) -> None:
+        self.policy, self.state, self.goal, self.generator = policy, state, goal, generator
+        self.objective = policy.objective or Objective(nats=0.0)
+        self.device = policy.agent.device
+        representation = StateRepresentation(policy.config, reference=self.objective.reference)
+        self.batch = representation.batch([state]).to(self.device)
+        agents = [policy.agent, *([self.objective.clone] if self.objective.clone else [])]
+        with torch.no_grad(), torch_threads(policy.config.training.threads):
+            self.minds = [_Mind(agent, agent.encode(self.batch)) for agent in agents]
+        self.space = ActionSpace(policy.config.action_space)
+        units = state.grid.units(policy.config.action_space.unit_beats)
+        self.lengths_s = np.diff(units.times_s)
+        self.unit_s = float(np.median(self.lengths_s))
+        self.barred = None if limits is None else _barred(policy.config, limits).to(self.device)
+
+    def once(self, temperature: float) -> list[Attempt]:
+        """One attempt by the policy alone, drawn at a temperature above 0."""
+        return self._attempts([_Way(temperature=temperature)])
+
+    def at_will(self) -> list[Attempt]:
+        """Attempts that lean nowhere, the best first."""
+        likeliest = self._attempts([_Way(number) for number in self._numbers])
+        return self._ranked(likeliest + self._drawn(dict.fromkeys(self._numbers, [0.0] * FREE_DRAWS)))
+
+    def to_length(self, temperature: float) -> list[Attempt]:
+        """Attempts near the length aimed at, the best first; above 0 the search for it draws decisions as well."""
+        ranges = {way: _Range() for way in product(self._numbers, (False, True))}
+        found: list[Attempt] = []
+        for _ in range(REFINEMENTS):
+            ways = [
+                _Way(agent, leaning, temperature, listening)
+                for (agent, listening), each in ranges.items()
+                for leaning in each.leanings()
+            ]
+            tried = self._attempts(ways)
+            found += tried
+            for each, attempts in zip(ranges.values(), _parts(tried, len(ranges)), strict=True):
+                each.narrow(attempts)
+        reach = np.linspace(-DRAWN_REACH, DRAWN_REACH, DRAWN_LEANINGS).repeat(DRAWS_PER_LEANING)
+        near = {n: (ranges[n, False].nearest + reach).tolist() for n in self._numbers}
+        return self._ranked(found + self._drawn(near))
+
+    def edit_list(self, attempt: Attempt) -> EditList:
+        """What its decisions play."""
+        return EditHistory(self.state, self.policy.config, attempt.actions).edit_list()
+
+    @property
+    def _numbers(self) -> range:
+        return range(len(self.minds))
+
+    def _drawn(self, leanings: dict[int, list[float]]) -> list[Attempt]:
+        """Draws of every agent at each of its leanings, at every temperature."""
+        return self._attempts(
+            [_Way(n, leaning, heat) for n, each in leanings.items() for heat in TEMPERATURES for leaning in each]
+        )
+
+    def _attempts(self, ways: Sequence[_Way]) -> list[Attempt]:
+        """One edit per way, decided in lockstep."""
+        config, device, env = self.policy.config, self.device, self._environment(len(ways))
+        goal_s = float("nan") if self.goal is None else self.goal.seconds
+        told = goal_s / self.state.grid.duration_s if self.goal is not None and self.goal.asked else float("nan")
+        columns = (torch.tensor(column, device=device) for column in zip(*ways, strict=True))
+        agent, leaning, temperature, alone = columns
+        lean = leaning[:, None] * _direction(config, loops=goal_s > self.state.grid.duration_s).to(device)
+        heat, draws = temperature.clamp(min=_COLD)[:, None], any(way.temperature for way in ways)
+        log_prob = torch.zeros(len(ways), device=device)
+        n_units, n_own = int(self.batch.n_units[0]), sum(way.agent == 0 for way in ways)  # which come first
+        with torch.no_grad(), torch_threads(config.training.threads):
+            observation = env.reset(torch.zeros_like(agent), torch.full_like(log_prob, told), hidden=alone)
+            for unit in range(n_units):
+                says, likely = self._logits(unit, observation, alone, n_own=n_own)
+                leant = says + lean
+                action = leant.argmax(1)
+                if draws:
+                    action = torch.where(temperature > 0, sample((leant / heat).log_softmax(1), self.generator), action)
+                log_prob += likely.log_softmax(1).gather(1, action[:, None])[:, 0]
+                observation = env.decide(action)
+            rewards = self._worth(env.scores())
+        found = []
+        for row, likely, reward in zip(env.actions.tolist(), log_prob.tolist(), rewards.tolist(), strict=True):
+            actions = tuple(row[:n_units])
+            duration_s = float(self.lengths_s[output_units(actions, self.space)].sum())
+            miss_s = 0.0 if self.goal is None else abs(duration_s - goal_s)
+            found.append(Attempt(actions, duration_s, likely, miss_s, reward))
+        return found
+
+    def _logits(
+        self, unit: int, observation: Observation, alone: Bool[Tensor, " envs"], *, n_own: int
+    ) -> tuple[Float[Tensor, "envs actions"], Float[Tensor, "envs actions"]]:
+        """What whoever decides thinks of every decision (the policy in the first ``n_own``), and what likelihood is."""
+        likely = self.minds[-1].logits(observation, alone)
+        if self.barred is not None:
+            likely = likely.masked_fill(self.barred[unit], -torch.inf)
+        if len(self.minds) == 1:
+            return likely, likely
+        own = self.minds[0].logits(Observation(*(part[:n_own] for part in observation)), alone[:n_own])
+        if self.barred is not None:
+            own = own.masked_fill(self.barred[unit], -torch.inf)
+        return torch.cat([own, likely[n_own:]]), likely
+
+    def _environment(self, n_envs: int) -> BatchedEditingEnv:
+        return BatchedEditingEnv(
+            self.batch,
+            self.policy.config,
+            n_envs=n_envs,
+            generator=torch.Generator(device=self.device).manual_seed(self.policy.config.training.seed),
+            device=self.device,
+            styles=torch.tensor([self.state.style], device=self.device),
+            style_names=self.policy.styles,
+            learned_reward=self.objective.learned,
+            reference=self.objective.reference,
+        )
+
+    def _worth(self, scores: Scores) -> Float[Tensor, " envs"]:
+        """The reward of edits, as far as it counts."""
+        learned = None if self.objective.learned is None else scores.learned
+        enough = self.objective.enough[self.state.style] if self.objective.enough else BEST_SCORE
+        return combined(scores.terms, self.policy.config.reward, learned=learned, enough=enough)
+
+    def _ranked(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        return ranked(attempts, goal=self.goal, unit_s=self.unit_s, nats=self.objective.nats)
+
+
+def ranked(attempts: Sequence[Attempt], *, goal: Goal | None, unit_s: float, nats: float) -> list[Attempt]:
+    """What plays at all first, then what is within half a unit of a length that was asked for, then the best."""
+
+    def rank(attempt: Attempt) -> tuple[bool, bool, float]:
+        off = 0.0 if goal is None else attempt.miss_s / goal.spread_s
+        misses = goal is not None and goal.asked and attempt.miss_s > unit_s / 2.0
+        return not attempt.duration_s, misses, -(attempt.log_prob - 0.5 * off**2 + nats * attempt.reward)
+
+    return sorted(attempts, key=rank)
+
+
+class _Range:
+    """Leanings tried side by side, each round between the best neighbours of the last."""
+
+    def __init__(self) -> None:
+        self._low, self._high, self.nearest = -MOST_LEANING, MOST_LEANING, 0.0
+
+    def leanings(self) -> list[float]:
+        """What is to be tried next."""
+        tried: list[float] = np.linspace(self._low, self._high, SIDE_BY_SIDE).tolist()
+        return tried
+
+    def narrow(self, attempts: Sequence[Attempt]) -> None:
+        """Go on around the best of what was tried."""
+        leanings = self.leanings()
+        misses = [(not attempt.duration_s, attempt.miss_s) for attempt in attempts]
+        best = misses.index(min(misses))
+        self.nearest = leanings[best]
+        self._low, self._high = leanings[max(best - 1, 0)], leanings[min(best + 1, SIDE_BY_SIDE - 1)]
+
+
+def _parts(attempts: Sequence[Attempt], n: int) -> Iterator[Sequence[Attempt]]:
+    """Equal parts of a sequence."""
+    size = len(attempts) // n
+    return (attempts[start : start + size] for start in range(0, len(attempts), size))
+
+
+def _direction(config: Config, *, loops: bool) -> Float[Tensor, " actions"]:
+    """What leaning towards playing is: away from CUT, and towards LOOP where the output is to be longer."""
+    space = ActionSpace(config.action_space)
+    direction = torch.zeros(space.n_discrete_actions)
+    direction[CUT] = -1.0
+    if loops:
+        direction[FIRST_LOOP : space.extend] = 1.0
+    return direction
+
+
+def _barred(config: Config, limits: Limits) -> Bool[Tensor, "units actions"]:
+    """Which decisions are not open at each unit."""
+    space = ActionSpace(config.action_space)
+    barred = torch.zeros(len(limits.keep), space.n_discrete_actions, dtype=torch.bool)
+    if not limits.loops:
+        barred[:, FIRST_LOOP : space.extend] = True
+    if not limits.moves:
+        barred[:, space.first_reorder :] = True
+    for units, decision in ((limits.drop, CUT), (limits.keep, KEEP)):
+        chosen = torch.from_numpy(units)
+        barred[chosen] = True
+        barred[chosen, decision] = False
+    return barred
