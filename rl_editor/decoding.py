@@ -215,15 +215,13 @@ class Desk:
         self, unit: int, observation: Observation, alone: Bool[Tensor, " envs"], *, n_own: int
     ) -> tuple[Float[Tensor, "envs actions"], Float[Tensor, "envs actions"]]:
         """What whoever decides thinks of every decision (the policy in the first ``n_own``), and what likelihood is."""
-        likely = self.minds[-1].logits(observation, alone)
+        likely = says = self.minds[-1].logits(observation, alone)
+        if len(self.minds) > 1:
+            own = self.minds[0].logits(Observation(*(part[:n_own] for part in observation)), alone[:n_own])
+            says = torch.cat([own, likely[n_own:]])
         if self.barred is not None:
-            likely = likely.masked_fill(self.barred[unit], -torch.inf)
-        if len(self.minds) == 1:
-            return likely, likely
-        own = self.minds[0].logits(Observation(*(part[:n_own] for part in observation)), alone[:n_own])
-        if self.barred is not None:
-            own = own.masked_fill(self.barred[unit], -torch.inf)
-        return torch.cat([own, likely[n_own:]]), likely
+            says, likely = (logits.masked_fill(self.barred[unit], -torch.inf) for logits in (says, likely))
+        return says, likely
 
     def _environment(self, n_envs: int) -> BatchedEditingEnv:
         return BatchedEditingEnv(

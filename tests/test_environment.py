@@ -244,6 +244,26 @@ def test_gymnasium_and_lockstep_agree_step_for_step():
             assert reward == pytest.approx(float(result.reward[1]), abs=1e-6)
 
 
+def test_deciding_without_scores_is_stepping_and_scores_follow():
+    config, rng = configured(), np.random.default_rng(4)
+    states = [track(0, form="ab", bars_per_section=3), track(1, form="abc", bars_per_section=2)]
+    stepping, deciding = batched(states, config, n_envs=4), batched(states, config, n_envs=4)
+    which, ratios = torch.tensor([0, 1, 0, 1]), torch.tensor([0.5, torch.nan, 1.0, 0.7])
+    units = stepping.batch.n_units[which].tolist()
+    plans = [random_actions(n, ActionSpace(config.action_space), rng) for n in units]
+    seen = [env.reset(which, ratios) for env in (stepping, deciding)]
+    for step in range(max(units)):
+        action = torch.tensor([plan[step] if step < len(plan) else KEEP for plan in plans])
+        result = stepping.step(action, auto_reset=False)
+        seen = [result.observation, deciding.decide(action)]
+        for one, other in zip(*seen, strict=True):
+            torch.testing.assert_close(one, other, rtol=0.0, atol=0.0)
+    scores = deciding.scores()
+    for name in ("terms", "total", "audited", "learned"):
+        found, wanted = getattr(scores, name), getattr(result.info, name)
+        torch.testing.assert_close(found, wanted, rtol=0.0, atol=0.0, equal_nan=True)
+
+
 def test_actions_outside_and_steps_after_the_end_are_refused():
     env = AudioEditingEnv(configured(), audio_state=track(form="a", bars_per_section=1))
     with pytest.raises(EditListError, match="reset"):
