@@ -43,7 +43,7 @@ class Objective:
         enough: of each style, the reward of its editor's own edits, beyond which more counts for nothing.
         reference: statistics of finished music that the reward measures against.
         learned: what listeners prefer, where that was weighed in.
-        clone: what training started from and was to stay close to; it says how likely an editor's decisions are.
+        clone: what training started from and was to stay close to.
     """
 
     nats: float

@@ -8,13 +8,16 @@ hardly vary and miss the duration. Of these attempts the best is taken:
     log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
 
 with what the policy itself finds likely, leaning nowhere. A clone knows no reward. A policy that PPO trained brings
-along the clone that it started from, and its reward (``Objective``): both of them attempt, P is the clone's, and the
-reward counts with ``ppo.reward_nats``. What gains most reward without straying from a clone is the clone's distribution
-times exp(nats * reward) (Korbak et al. 2022, "RL with KL penalties is better viewed as Bayesian inference"); a policy
-that is trained towards it proposes what the clone hardly would, and the sum says what of it is worth straying for. So
-an edit differs from the clone's where there is something to gain, and else is the clone's. The reward's terms count up
-to what the editor's own edits score (``Objective.enough``): who moves passages accepts joins, and an edit that scores
-far beyond an editor's is not theirs. What listeners are known to prefer counts without end.
+along its reward and the clone that it started from (``Objective``): both of them attempt, and the reward counts with
+``ppo.reward_nats``; a choice among many draws comes nearer to what training is after (best-of-n: Stiennon et al. 2020,
+"Learning to summarize from human feedback"). Its terms count up to what the editor's own edits score
+(``Objective.enough``): who moves passages accepts joins, and an edit that scores far beyond an editor's is not theirs.
+
+What listeners are known to prefer counts without end; where it takes part, P is the clone's. What gains most reward
+without straying from a clone is the clone's distribution times exp(nats * reward) (Korbak et al. 2022, "RL with KL
+penalties is better viewed as Bayesian inference"). The policy was drawn towards the listeners already, so that by its
+own likelihood they would count twice; by the clone's, an edit differs from the clone's where that is worth it, and else
+is the clone's. Without listeners P is the policy's: trained on remixes it knows the editor as well as the clone does.
 
 Attempts within half a unit of the duration come before all others, and the spread is ``LENGTH_SPREAD``. So which
 passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in whole units,
@@ -70,7 +73,7 @@ class Attempt(NamedTuple):
 
     actions: tuple[int, ...]
     duration_s: float  # of what plays
-    log_prob: float  # of the decisions, leaning nowhere; by the clone where the policy brought it along
+    log_prob: float  # of the decisions, leaning nowhere
     miss_s: float  # how far the duration is off
     reward: float  # what the policy was trained on, as far as it counts; means nothing of a clone
 
@@ -89,7 +92,7 @@ def usual_length(policy: Policy, style: int, state: AudioState) -> Goal | None:
 class _Way(NamedTuple):
     """How an attempt is decided."""
 
-    agent: int = 0  # who decides: the policy, or 1, the clone that it was trained from
+    agent: int  # who decides, of the desk's
     leaning: float = 0.0  # towards playing, in logits
     temperature: float = 0.0  # of draws; 0 takes the likeliest decision
     listening: bool = False  # shown neither the target nor, but for habits, decisions before: it goes by what it hears
@@ -104,6 +107,14 @@ class _Mind(NamedTuple):
     def logits(self, observation: Observation, alone: Bool[Tensor, " envs"]) -> Float[Tensor, "envs actions"]:
         """What it thinks of every decision; where ``alone``, without regard to those before."""
         return self.agent.logits(self.heard, observation, forgets=alone if bool(alone.any()) else None)
+
+
+def _agents(policy: Policy) -> list[Agent]:
+    """Who attempts edits; the last one says what is likely."""
+    if policy.objective is None or policy.objective.clone is None:
+        return [policy.agent]
+    clone = policy.objective.clone
+    return [policy.agent, clone] if policy.objective.learned else [clone, policy.agent]
 
 
 class Desk:
@@ -131,9 +142,10 @@ class Desk:
         self.device = policy.agent.device
         representation = StateRepresentation(policy.config, reference=self.objective.reference)
         self.batch = representation.batch([state]).to(self.device)
-        agents = [policy.agent, *([self.objective.clone] if self.objective.clone else [])]
+        agents = _agents(policy)
         with torch.no_grad(), torch_threads(policy.config.training.threads):
             self.minds = [_Mind(agent, agent.encode(self.batch)) for agent in agents]
+        self._own = agents.index(policy.agent)
         self.space = ActionSpace(policy.config.action_space)
         units = state.grid.units(policy.config.action_space.unit_beats)
         self.lengths_s = np.diff(units.times_s)
@@ -142,7 +154,7 @@ class Desk:
 
     def once(self, temperature: float) -> list[Attempt]:
         """One attempt by the policy alone, drawn at a temperature above 0."""
-        return self._attempts([_Way(temperature=temperature)])
+        return self._attempts([_Way(self._own, temperature=temperature)])
 
     def at_will(self) -> list[Attempt]:
         """Attempts that lean nowhere, the best first."""
@@ -191,11 +203,11 @@ class Desk:
         lean = leaning[:, None] * _direction(config, loops=goal_s > self.state.grid.duration_s).to(device)
         heat, draws = temperature.clamp(min=_COLD)[:, None], any(way.temperature for way in ways)
         log_prob = torch.zeros(len(ways), device=device)
-        n_units, n_own = int(self.batch.n_units[0]), sum(way.agent == 0 for way in ways)  # which come first
+        n_units, n_first = int(self.batch.n_units[0]), sum(way.agent < len(self.minds) - 1 for way in ways)
         with torch.no_grad(), torch_threads(config.training.threads):
             observation = env.reset(torch.zeros_like(agent), torch.full_like(log_prob, told), hidden=alone)
             for unit in range(n_units):
-                says, likely = self._logits(unit, observation, alone, n_own=n_own)
+                says, likely = self._logits(unit, observation, alone, n_first=n_first)
                 leant = says + lean
                 action = leant.argmax(1)
                 if draws:
@@ -212,13 +224,16 @@ class Desk:
         return found
 
     def _logits(
-        self, unit: int, observation: Observation, alone: Bool[Tensor, " envs"], *, n_own: int
+        self, unit: int, observation: Observation, alone: Bool[Tensor, " envs"], *, n_first: int
     ) -> tuple[Float[Tensor, "envs actions"], Float[Tensor, "envs actions"]]:
-        """What whoever decides thinks of every decision (the policy in the first ``n_own``), and what likelihood is."""
+        """What the agents that decide think of every decision, and how likely the last agent finds it.
+
+        The first ``n_first`` rows are decided by the first of two agents.
+        """
         likely = says = self.minds[-1].logits(observation, alone)
-        if len(self.minds) > 1:
-            own = self.minds[0].logits(Observation(*(part[:n_own] for part in observation)), alone[:n_own])
-            says = torch.cat([own, likely[n_own:]])
+        if n_first:
+            first = self.minds[0].logits(Observation(*(part[:n_first] for part in observation)), alone[:n_first])
+            says = torch.cat([first, likely[n_first:]])
         if self.barred is not None:
             says, likely = (logits.masked_fill(self.barred[unit], -torch.inf) for logits in (says, likely))
         return says, likely

@@ -168,22 +168,31 @@ class TestEditRecording:
         assert longer > plain
 
     @pytest.mark.parametrize("asked_s", [None, 24.0])
-    def test_beside_its_clone_a_policy_strays_as_far_as_the_reward_is_worth_it(
+    def test_beside_its_clone_a_policy_strays_as_far_as_it_is_worth_it(
         self, policy: Policy, state: AudioState, asked_s: float | None
     ) -> None:
         other = copy.deepcopy(policy.agent)  # the policy that training gave
         torch.nn.init.normal_(other.policy.kinds.weight, generator=torch.Generator().manual_seed(5))
 
-        def edited(nats: float, clone: Agent | None = policy.agent) -> EditList:
-            trained = replace(policy, agent=other, objective=Objective(nats, clone=clone))
-            return edit_recording(trained, state, target_duration_s=asked_s)
+        class Indifferent(RewardModel):
+            def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
+                return summaries.new_zeros(len(summaries))
+
+        def edited(objective: Objective) -> EditList:
+            return edit_recording(replace(policy, agent=other, objective=objective), state, target_duration_s=asked_s)
 
         def reward(edit: EditList) -> float:
             return RewardCalculator(policy.config).score(edit, state, target_duration_s=asked_s).total
 
         cloned = edit_recording(policy, state, target_duration_s=asked_s)
-        assert edited(0.0) == cloned != edited(0.0, clone=None)
-        assert reward(edited(1e4)) > max(reward(cloned), reward(edited(0.0, clone=None)))
+        alone = edited(Objective(0.0))
+        assert cloned != alone
+        if asked_s is None:  # else one may find what the other would have liked better
+            assert edited(Objective(0.0, clone=policy.agent)) == alone  # what is likely the policy says ..
+            assert edited(Objective(0.0, learned=Indifferent(), clone=policy.agent)) == cloned  # .. the clone here
+        for learned in (None, Indifferent()):
+            chosen = edited(Objective(1e4, learned=learned, clone=policy.agent))
+            assert reward(chosen) > max(reward(cloned), reward(alone))
 
     def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
         with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):
