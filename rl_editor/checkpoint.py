@@ -19,7 +19,6 @@ from torch import Tensor
 
 from rl_editor.agent import Agent
 from rl_editor.config import Config
-from rl_editor.devices import resolve_device
 from rl_editor.errors import CheckpointError, ConfigError
 from rl_editor.files import replacing
 from rl_editor.reward_model import RewardModel
@@ -151,7 +150,7 @@ def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
 def _agent(config: Config, weights: Mapping[str, Tensor]) -> Agent:
     agent = Agent(config)
     agent.load_state_dict(weights)
-    return agent.to(resolve_device(config.training.device)).eval()
+    return agent
 
 
 def save_state(path: str | Path, state: TrainingState) -> None:

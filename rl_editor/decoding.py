@@ -104,9 +104,9 @@ class _Mind(NamedTuple):
     agent: Agent
     heard: Embeddings
 
-    def logits(self, observation: Observation, alone: Bool[Tensor, " envs"]) -> Float[Tensor, "envs actions"]:
-        """What it thinks of every decision; where ``alone``, without regard to those before."""
-        return self.agent.logits(self.heard, observation, forgets=alone if bool(alone.any()) else None)
+    def logits(self, observation: Observation, forgets: Bool[Tensor, " envs"] | None) -> Float[Tensor, "envs actions"]:
+        """What it thinks of every decision, without regard to those before where it ``forgets``."""
+        return self.agent.logits(self.heard, observation, forgets=forgets)
 
 
 def _agents(policy: Policy) -> list[Agent]:
@@ -202,12 +202,13 @@ class Desk:
         agent, leaning, temperature, alone = columns
         lean = leaning[:, None] * _direction(config, loops=goal_s > self.state.grid.duration_s).to(device)
         heat, draws = temperature.clamp(min=_COLD)[:, None], any(way.temperature for way in ways)
+        forgets = alone if any(way.listening for way in ways) else None
         log_prob = torch.zeros(len(ways), device=device)
         n_units, n_first = int(self.batch.n_units[0]), sum(way.agent < len(self.minds) - 1 for way in ways)
         with torch.no_grad(), torch_threads(config.training.threads):
             observation = env.reset(torch.zeros_like(agent), torch.full_like(log_prob, told), hidden=alone)
             for unit in range(n_units):
-                says, likely = self._logits(unit, observation, alone, n_first=n_first)
+                says, likely = self._logits(unit, observation, forgets, n_first=n_first)
                 leant = says + lean
                 action = leant.argmax(1)
                 if draws:
@@ -224,15 +225,16 @@ class Desk:
         return found
 
     def _logits(
-        self, unit: int, observation: Observation, alone: Bool[Tensor, " envs"], *, n_first: int
+        self, unit: int, observation: Observation, forgets: Bool[Tensor, " envs"] | None, *, n_first: int
     ) -> tuple[Float[Tensor, "envs actions"], Float[Tensor, "envs actions"]]:
         """What the agents that decide think of every decision, and how likely the last agent finds it.
 
         The first ``n_first`` rows are decided by the first of two agents.
         """
-        likely = says = self.minds[-1].logits(observation, alone)
+        likely = says = self.minds[-1].logits(observation, forgets)
         if n_first:
-            first = self.minds[0].logits(Observation(*(part[:n_first] for part in observation)), alone[:n_first])
+            seen = Observation(*(part[:n_first] for part in observation))
+            first = self.minds[0].logits(seen, None if forgets is None else forgets[:n_first])
             says = torch.cat([first, likely[n_first:]])
         if self.barred is not None:
             says, likely = (logits.masked_fill(self.barred[unit], -torch.inf) for logits in (says, likely))

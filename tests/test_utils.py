@@ -76,6 +76,11 @@ def test_the_mono_view_equals_librosa(tmp_path):
     np.testing.assert_array_equal(mono, to_mono(samples, 22050))
 
 
+@pytest.mark.parametrize("rate", [22050, 44100])
+def test_the_mono_view_of_nothing_is_empty(rate):
+    assert to_mono(Samples(np.zeros((0, 2), np.float32), 44100), rate).shape == (0,)
+
+
 def test_mono_at_the_files_own_rate_is_the_mean_of_the_channels(tmp_path):
     samples = noise(1000)
     save_audio(tmp_path / "a.wav", samples, subtype="FLOAT")

@@ -117,9 +117,7 @@ def _separated(model: Any, read: Read, config: StemsConfig) -> Iterator[dict[str
     """Channels beyond two are separated in pairs, a single one as both sides."""
     start = next(iter(read()))
     rate = start.sample_rate
-    pairs = [
-        _separated_pair(model, partial(_channels, read, first), rate, config) for first in range(0, start.channels, 2)
-    ]
+    pairs = [_separated_pair(model, partial(_channels, read, n), rate, config) for n in range(0, start.channels, 2)]
     for parts in zip(*pairs, strict=True):
         together = np.concatenate(parts, axis=2)
         yield {name: Samples(stem, rate) for name, stem in zip(STEM_NAMES, together, strict=True)}
@@ -129,21 +127,30 @@ def _channels(read: Read, first: int) -> Iterator[Block]:
     return (block.data[:, first : first + 2] for block in read())
 
 
-class _Level(NamedTuple):
-    """Of the mean of the channels, at the model's rate."""
+class _Measured(NamedTuple):
+    """What a recording must be known for before it is separated."""
 
-    frames: int
-    mean: float
+    channels: int
+    frames: int  # at its own rate
+    frames_given: int  # at the model's
+    mean: float  # of the mean of the channels, at the model's rate
     deviation: float
 
 
-def _level(blocks: Iterable[Block]) -> _Level:
-    frames, total, squares = 0, 0.0, 0.0
-    for block in blocks:
+def _measured(blocks: Iterable[Block], rate: int, target_rate: int) -> _Measured:
+    channels, frames, given, total, squares = 0, 0, 0, 0.0, 0.0
+
+    def counted() -> Iterator[Block]:
+        nonlocal channels, frames
+        for block in blocks:
+            frames, channels = frames + len(block), block.shape[1]
+            yield block
+
+    for block in at_rate(counted(), rate, target_rate):
         mono = block.mean(axis=1, dtype=np.float64)
-        frames, total, squares = frames + len(mono), total + float(mono.sum()), squares + float(mono @ mono)
-    mean = total / max(frames, 1)
-    return _Level(frames, mean, max(squares / max(frames, 1) - mean**2, 0.0) ** 0.5)
+        given, total, squares = given + len(mono), total + float(mono.sum()), squares + float(mono @ mono)
+    mean = total / max(given, 1)
+    return _Measured(channels, frames, given, mean, max(squares / max(given, 1) - mean**2, 0.0) ** 0.5)
 
 
 def _separated_pair(
@@ -155,11 +162,8 @@ def _separated_pair(
 
     device = resolve_device(config.device, setting="stems.device")
     how = Segmenting(config.overlap, config.segment_s, segments_at_a_time(config, device), config.precision)
-    frames, channels = 0, 0
-    for block in read():
-        frames, channels = frames + len(block), block.shape[1]
-    level = _level(at_rate(read(), rate, model.samplerate))
-    scale, shift = np.float32(level.deviation + 1e-8), np.float32(level.mean)  # demucs.separate's guard: silence
+    channels, frames, given, mean, deviation = _measured(read(), rate, model.samplerate)
+    scale, shift = np.float32(deviation + 1e-8), np.float32(mean)  # demucs.separate's guard against silence
 
     def normalised() -> Iterator[Block]:
         for block in at_rate(read(), rate, model.samplerate):
@@ -168,7 +172,7 @@ def _separated_pair(
     order = [model.sources.index(name) for name in STEM_NAMES]
 
     def stacked() -> Iterator[Block]:
-        for span in separate_in_segments(model, normalised, level.frames, how, device):
+        for span in separate_in_segments(model, normalised, given, how, device):
             sounds = span.numpy()[order] * scale + shift / np.float32(len(STEM_NAMES))
             heard = sounds if channels == 2 else sounds.mean(axis=1, keepdims=True)
             yield heard.reshape(-1, span.shape[-1]).T

@@ -56,7 +56,7 @@ class AudioInfo:
 
 def to_mono(samples: Samples, sample_rate_hz: int) -> Float32[np.ndarray, " samples"]:
     """The mean of the channels at ``sample_rate_hz``: what ``load_mono`` gives for the same audio."""
-    starts = range(0, samples.frames, BLOCK_FRAMES)
+    starts = range(0, max(samples.frames, 1), BLOCK_FRAMES)
     blocks = (Samples(samples.data[a : a + BLOCK_FRAMES], samples.sample_rate) for a in starts)
     return mixed_down(blocks, sample_rate_hz)
 
