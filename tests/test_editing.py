@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from rl_editor import editing
 from rl_editor.audition import audition
 from rl_editor.audition.words import screen as joins_screen
 from rl_editor.beats import track_beats
@@ -18,7 +17,7 @@ from rl_editor.checkpoint import Policy
 from rl_editor.cli import app
 from rl_editor.composer import compose_song
 from rl_editor.config import Config, CorpusConfig, EditMethod
-from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, numbered, revise_list
+from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, files, numbered, revise_list
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
@@ -249,7 +248,7 @@ class TestEdit:
         self, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sf.write(tmp_path / "tune.wav", np.zeros((4410, 2)), 44_100)
-        monkeypatch.setattr(editing, "AudioState", None)  # nothing may be analysed
+        monkeypatch.setattr(files, "AudioState", None)  # nothing may be analysed
         with pytest.raises(
             AudioFileError, match=r"out\.opus: .* 44100 Hz \(Opus only .* as \.wav, or convert tune\.wav"
         ):

@@ -1,0 +1,150 @@
+"""Edits of a recording that meet a request: drafted by a policy or the DP, negotiated, their joins settled.
+
+The policy proposes under what is decided already (passages kept and dropped by whole units, no loops, no moves); what
+it cannot see to by itself (a moment anchored, a length it misses, an exact length) is then negotiated on its proposal,
+beat by beat.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rl_editor import edits
+from rl_editor.actions import Limits
+from rl_editor.audition import SURE
+from rl_editor.baselines import retarget_dp
+from rl_editor.config import Config
+from rl_editor.editing.request import Request, check_left, check_spans, past_end, units_over
+from rl_editor.edits import EditList
+from rl_editor.errors import CheckpointError, ConfigError, EditListError
+from rl_editor.infer import ALIKE, edit_recording_variously, shared
+from rl_editor.negotiation import BeatSound, Demands, TimeSpan, revise
+from rl_editor.negotiation.demands import spoken
+from rl_editor.negotiation.exact import ExactLength, to_length
+from rl_editor.negotiation.placing import place_joins
+from rl_editor.negotiation.words import exact_line, missed_line
+from rl_editor.render import settle_joins
+from rl_editor.state import AudioState
+from rl_editor.utils import Samples, load_mono, to_mono
+
+if TYPE_CHECKING:
+    from rl_editor.checkpoint import Policy
+
+_LISTENING_HZ = 22_050
+_DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
+
+
+class Proposal(NamedTuple):
+    """An edit, its joins settled, and what a person should know about it."""
+
+    edit: EditList
+    notes: tuple[str, ...]
+
+
+def propose(
+    recording: Samples | Path, state: AudioState, request: Request, policy: "Policy | None", config: Config
+) -> Iterator[Proposal]:
+    """Edits of a recording, in memory or a file, that meet a request; the best first."""
+    demands = request.demands
+    check_spans(demands, state)
+    if request.method == "dp":
+        drafts = [_by_dp(state, request, config)]
+    else:
+        if policy is None:
+            raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
+        drafts = _by_policy(policy, state, request)
+    sound = beat_sound(recording, state)
+    found: list[EditList] = []
+    for draft in drafts:
+        if len(found) == request.candidates:
+            break
+        edit, notes = _negotiated(draft, state, sound, request, config)
+        if state.grid.confidence < SURE:
+            notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
+        settled = settle_joins(place_joins(edit, sound, frozen=frozen_spans(demands, state)), recording, config)
+        if demands.exact:
+            assert demands.duration_s is not None
+            frames = round(demands.duration_s * state.recording.sample_rate)
+            exact: ExactLength = to_length(settled, recording, frames, allow_stretch=request.allow_stretch)
+            settled, notes = exact.edit, [*notes, exact_line(exact)]
+        elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
+            notes.append(missed)
+        if all(shared(settled, other) < 1.0 - ALIKE for other in found):
+            found.append(settled)
+            yield Proposal(settled, (*past_end(demands, state), *notes))
+
+
+def beat_sound(recording: Samples | Path, state: AudioState) -> BeatSound:
+    """What is heard at the beats of a recording."""
+    mono = load_mono(recording, _LISTENING_HZ) if isinstance(recording, Path) else to_mono(recording, _LISTENING_HZ)
+    return BeatSound(Samples(mono[:, None], _LISTENING_HZ), state.grid.times_s)
+
+
+def frozen_spans(demands: Demands, state: AudioState) -> list[TimeSpan]:
+    """Spans of the source in which no join may move material to the other side."""
+    beat_s = 60.0 / state.grid.tempo_bpm
+    around = [TimeSpan(a.source_s - beat_s, a.source_s + beat_s) for a in demands.anchors]
+    return [*demands.keep, *demands.drop, *around]
+
+
+def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[EditList]:
+    import torch
+
+    generator = None
+    if request.seed is not None:
+        generator = torch.Generator(device=policy.agent.device).manual_seed(request.seed)
+    demands = request.demands
+    unit_beats = policy.config.action_space.unit_beats
+    dropped = units_over(demands.drop, state, unit_beats)
+    check_left(state, demands, dropped)
+    limits = Limits(
+        units_over(demands.keep, state, unit_beats),
+        dropped,
+        loops=request.loops,
+        moves=request.moves,
+    )
+    drafts = edit_recording_variously(
+        policy,
+        state,
+        n_edits=1 if request.candidates == 1 else _DRAFTS * request.candidates,
+        limits=limits,
+        target_duration_s=demands.duration_s,
+        style=request.style,
+        deterministic=not request.stochastic,
+        generator=generator,
+    )
+    found = [draft for draft in drafts if draft.segments]
+    if not found:
+        raise CheckpointError(
+            f"{state.recording.name}: the policy keeps nothing of it; ask for a target duration, or train it longer"
+        )
+    return found
+
+
+def _by_dp(state: AudioState, request: Request, config: Config) -> EditList:
+    """The whole recording, to be negotiated down; or, where more is asked than it has, the DP that repeats."""
+    asked_s = request.demands.duration_s
+    if asked_s is not None and asked_s > state.grid.duration_s:
+        if not request.loops:
+            raise EditListError(
+                f"{state.recording.name}: {spoken(asked_s)} is longer than it ({spoken(state.grid.duration_s)}), and "
+                "nothing may be repeated; leave out --no-loop"
+            )
+        return retarget_dp(state, config, duration_s=asked_s)
+    return edits.keep_all(state.recording)
+
+
+def _negotiated(
+    draft: EditList, state: AudioState, sound: BeatSound, request: Request, config: Config
+) -> tuple[EditList, list[str]]:
+    """The draft, changed where it does not meet what is asked, or where a join can be heard less close by."""
+    beats = tuple(float(t) for t in state.grid.times_s)
+    plain = replace(draft, actions=(), regions=(), beat_times_s=beats, unit_beats=1)
+    changed = revise(plain, state, request.demands, config, sound=sound, polish=True, priced=False)
+    notes = []
+    if request.method == "policy" and changed.new_joins:
+        n_joins = len(changed.edit.segments) - 1
+        notes.append(f"{len(changed.new_joins)} of {n_joins} joins moved from where the policy had them")
+    same = not (changed.new_joins or changed.dropped_s or changed.added_s)
+    return draft if same and draft.actions else changed.edit, notes

@@ -1,0 +1,113 @@
+"""All that may be asked of an edit, checked against itself and against the recording before anything is computed."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool
+
+from rl_editor.config import EditMethod
+from rl_editor.errors import ConfigError, EditListError
+from rl_editor.negotiation import Demands, TimeSpan
+from rl_editor.negotiation.demands import spoken
+from rl_editor.state import AudioState
+
+_PAST_S = 0.05  # a passage may end this far beyond the recording without a word
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that may be asked of an edit; by default what the policy thinks best.
+
+    Attributes:
+        demands: length, passages and moments.
+        method: ``policy``, or ``dp`` without one.
+        style: whose way of editing, of those that the policy learned.
+        loops: may repeat passages.
+        moves: may play passages elsewhere.
+        candidates: how many different edits.
+        stochastic: draw decisions instead of the likeliest.
+        seed: of the draws.
+        allow_stretch: for an exact length, play a little faster or slower.
+    """
+
+    demands: Demands = field(default_factory=Demands)
+    method: EditMethod = "policy"
+    style: str | None = None
+    loops: bool = True
+    moves: bool = True
+    candidates: int = 1
+    stochastic: bool = False
+    seed: int | None = None
+    allow_stretch: bool = False
+
+    def __post_init__(self) -> None:
+        if self.demands.exact and self.demands.duration_s is None:
+            raise ConfigError("--exact: without a length; give --target-duration as well")
+        if self.method == "dp" and self.demands == Demands():
+            raise ConfigError("--method dp: nothing is asked; give --target-duration, --keep, --drop or --anchor")
+        if self.method == "dp" and self.candidates > 1:
+            raise ConfigError("--candidates: the DP has one answer; leave it out, or use the policy")
+        given = {"--stochastic": self.stochastic, "--seed": self.seed is not None, "--style": self.style is not None}
+        for option in (name for name, is_given in given.items() if is_given and self.method == "dp"):
+            raise ConfigError(f"{option}: the DP draws nothing and knows no styles; leave it out, or use the policy")
+        drawn = self.stochastic or self.candidates > 1 or self.demands.duration_s is not None
+        if self.seed is not None and not drawn:
+            raise ConfigError(
+                f"--seed {self.seed}: nothing is drawn; leave it out, or give --stochastic, --candidates or "
+                "--target-duration"
+            )
+        check_stretch(self.demands, allowed=self.allow_stretch)
+
+
+def check_stretch(demands: Demands, *, allowed: bool) -> None:
+    """Refuse a stretch to no exact length."""
+    if allowed and not demands.exact:
+        raise ConfigError(
+            "--allow-stretch: only an exact length is stretched to; give --exact as well, or leave it out"
+        )
+
+
+def check_spans(demands: Demands, state: AudioState) -> None:
+    """Refuse passages beyond the recording before anything is computed."""
+    length_s, name = state.grid.duration_s, state.recording.name
+    for what, spans in (("--keep", demands.keep), ("--drop", demands.drop)):
+        for span in spans:
+            if span.start_s >= length_s:
+                raise EditListError(f"{name}: {what} {span} lies beyond its end at {spoken(length_s)}")
+    for anchor in demands.anchors:
+        if anchor.source_s >= length_s:
+            raise EditListError(f"{name}: --anchor {anchor}: the recording ends at {spoken(length_s)}")
+    for kept in demands.keep:
+        for dropped in demands.drop:
+            if min(kept.end_s, dropped.end_s) > max(kept.start_s, dropped.start_s):
+                raise EditListError(f"{name}: --keep {kept} and --drop {dropped} contradict each other; take back one")
+    check_left(state, demands, units_over(demands.drop, state, 1))
+
+
+def check_left(state: AudioState, demands: Demands, dropped: Bool[np.ndarray, " units"]) -> None:
+    """Refuse to drop everything."""
+    if dropped.all():
+        named = ", ".join(str(span) for span in demands.drop)
+        raise EditListError(f"{state.recording.name}: --drop {named} leaves nothing to play; drop less")
+
+
+def units_over(spans: tuple[TimeSpan, ...], state: AudioState, unit_beats: int) -> Bool[np.ndarray, " units"]:
+    """Units of which a span covers more than a tenth of a beat."""
+    times = state.grid.units(unit_beats).times_s
+    slack = 0.1 * 60.0 / state.grid.tempo_bpm
+    inside = np.zeros(len(times) - 1, bool)
+    for span in spans:
+        inside |= np.minimum(times[1:], span.end_s) - np.maximum(times[:-1], span.start_s) > slack
+    return inside
+
+
+def past_end(demands: Demands, state: AudioState) -> list[str]:
+    """Notes on passages that reach beyond the recording."""
+    length_s = state.grid.duration_s
+    spans = (("keep", demands.keep), ("drop", demands.drop))
+    return [
+        f"{what} {span} reaches past the end at {spoken(length_s)}; what there is of it counts"
+        for what, found in spans
+        for span in found
+        if span.end_s > length_s + _PAST_S
+    ]

@@ -1,0 +1,89 @@
+"""An edit list taken up again: joins vetoed, passages pinned, another length; the rest stays where it was."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32
+
+from rl_editor import edits
+from rl_editor.analysis import analyse
+from rl_editor.config import Config
+from rl_editor.editing.proposing import beat_sound, frozen_spans
+from rl_editor.editing.request import check_spans, check_stretch, past_end
+from rl_editor.edits import EditList
+from rl_editor.errors import ConfigError, EditListError
+from rl_editor.negotiation import Demands, Revised, described, revise
+from rl_editor.negotiation.exact import to_length
+from rl_editor.negotiation.placing import place_joins
+from rl_editor.negotiation.words import exact_line
+from rl_editor.render import check_recording, held_in_memory, settle_joins
+from rl_editor.state import AudioState
+
+if TYPE_CHECKING:
+    pass
+
+
+def revise_list(
+    edit: EditList, demands: Demands, source: Path | None, config: Config, *, allow_stretch: bool = False
+) -> tuple[Revised, list[str]]:
+    """Revise an edit list; new joins are settled where the recording is at hand.
+
+    Args:
+        edit: the edit list.
+        demands: what is asked.
+        source: the recording; None takes beats and features from the cache.
+        config: reads ``audio``, ``beats``, ``features``, ``data`` and ``render``.
+        allow_stretch: as in ``Request``.
+
+    Raises:
+        ConfigError: the cache does not know the recording, or an exact length is asked for without it.
+        EditListError: as ``negotiation.revise``; or a join that there is not is vetoed, or the source is another file.
+    """
+    if demands == Demands():
+        raise ConfigError("nothing is asked; give --veto-join, --pin, --drop, --anchor or --target-duration")
+    if demands.exact and (source is None or demands.duration_s is None):
+        raise ConfigError("--exact: needs --source and --target-duration as well")
+    check_stretch(demands, allowed=allow_stretch)
+    if source is not None:
+        check_recording(edit, source)
+    sides = edits.joins(edit)
+    n_joins = sum(a.source_start_frame is not None and b.source_start_frame is not None for a, b in sides)
+    for number in demands.vetoes:
+        if number > n_joins:
+            raise EditListError(f"{edit.source.name}: no join {number}; the edit has {n_joins}")
+    held = None if source is None else held_in_memory(source)
+    state = _known_state(edit, config) if source is None else AudioState.from_file(source, config, recording=held)
+    check_spans(demands, state)
+    if source is None:
+        found = revise(edit, state, demands, config)
+        notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
+        return found, [*past_end(demands, state), *(notes if found.new_joins else [])]
+    recording = held or source
+    sound = beat_sound(recording, state)
+    found = revise(edit, state, demands, config, sound=sound)
+    new = [join.number for join in found.new_joins]
+    placed = place_joins(found.edit, sound, frozen=frozen_spans(demands, state), only=new)
+    changed, notes = settle_joins(placed, recording, config, only=new), []
+    if demands.exact:
+        assert demands.duration_s is not None
+        frames = round(demands.duration_s * edit.source.sample_rate)
+        exact = to_length(changed, recording, frames, allow_stretch=allow_stretch, only=new)
+        changed, notes = exact.edit, [exact_line(exact)]
+        found = replace(found, missed_s=0.0)
+    found = described(edit, found, changed, state, config, sound)
+    return found, [*past_end(demands, state), *notes]
+
+
+def _known_state(edit: EditList, config: Config) -> AudioState:
+    """Beats and features of the edit's recording, from the cache alone."""
+
+    def load() -> Float32[np.ndarray, " samples"]:
+        raise ConfigError(
+            f"{edit.source.name}: its beats and features are not in the cache ({config.data.cache_dir}); name the "
+            "recording with --source"
+        )
+
+    analysis = analyse(load, edit.source, config, track_id=Path(edit.source.name).stem)
+    return AudioState(analysis.grid, analysis.features, analysis.source)
