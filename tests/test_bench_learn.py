@@ -8,7 +8,9 @@ import pytest
 from world_tracks import FORM, track
 
 from benchmarks.editing import Song, demonstration, split_names
+from benchmarks.learn import editors
 from benchmarks.learn.__main__ import ABLATIONS, settings
+from benchmarks.learn.ears import policy_ears
 from benchmarks.learn.editors import ALL, OTHERS
 from benchmarks.learn.outsiders import OUTSIDERS
 from benchmarks.learn.runs import Job, Way, run, share_of_the_way, silenced
@@ -16,7 +18,9 @@ from benchmarks.learn.tables import ablation_table, agreement_table, reward_tabl
 from rl_editor.actions import CUT, ActionSpace
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
+from rl_editor.editors.listening import listen
 from rl_editor.state import STRUCTURE_NAMES, StateRepresentation
+from rl_editor.state.structure import sections, structure
 
 
 def songs(n: int) -> list[Song]:
@@ -67,6 +71,24 @@ def test_outsiders_cut_blocks_of_sixteen_beats_that_they_compare_themselves() ->
     assert hook[0] >= 16
     assert rest == sorted(rest)
     assert all(end <= hook[0] or start >= hook[1] for start, end in rest)
+
+
+def test_with_the_policys_ears_an_editor_goes_by_the_policys_sections_and_strength() -> None:
+    """What is heard changes, not the program: the same number of bars goes, by other strengths."""
+    song = songs(1)[0]
+    units, features = song.analysis.grid.units(4), song.analysis.features
+    own = listen(song.analysis.grid, features)
+    with policy_ears():
+        other = editors.listen(song.analysis.grid, features)
+        cut = actions("drops_weak") == CUT
+    heard = structure(features, song.analysis.grid, units).columns
+    np.testing.assert_array_equal(other.strength, heard[:, STRUCTURE_NAMES.index("strength")])
+    starts = np.flatnonzero(np.diff(sections(features, units)) != 0) + 1
+    assert set(starts) <= {span.start for span in other.sections}
+    np.testing.assert_allclose(np.diag(other.likeness), 1.0)
+    assert not np.allclose(own.strength, other.strength)
+    assert cut.mean() == pytest.approx((actions("drops_weak") == CUT).mean(), abs=0.06)
+    assert editors.listen is listen  # as before
 
 
 def test_an_editor_nearly_agrees_with_itself_on_another_day() -> None:
@@ -123,7 +145,7 @@ def test_a_run_gives_tables() -> None:
     }
     job = Job("drops_weak", 0, Way("small", settings_), 4, with_ppo=True)
     rows = run(job, songs=songs(6), base=settings())
-    assert set(rows["method"]) == {"keep_all", "loudest", "random", "dp", "editor", "bc", "ppo", "again"}
+    assert set(rows["method"]) == {"keep_all", "loudest", "random", "dp", "editor", "bc", "ppo", "other_ears", "again"}
     assert rows["track"].nunique() == 2
     table = list(agreement_table(rows, condition="target"))
     assert table[2].startswith("| drops_weak | balanced_accuracy |")

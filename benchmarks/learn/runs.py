@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.editing import Song, demonstration, split_names
+from benchmarks.learn.ears import policy_ears
 from benchmarks.learn.editors import ALL
 from benchmarks.learn.pretraining import started_agent
 from rl_editor import behavioral_cloning
@@ -19,6 +20,7 @@ from rl_editor.agent import Agent
 from rl_editor.behavioral_cloning import train_bc
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
+from rl_editor.editors.styles import Editor
 from rl_editor.edits import EditList
 from rl_editor.evaluation.comparison import Plan, evaluate_plans, policy_plan
 from rl_editor.state import STRUCTURE_NAMES, AudioState, representation
@@ -26,6 +28,7 @@ from rl_editor.state.structure import Structure, structure
 from rl_editor.trainer import PPOTrainer
 
 AGAIN = "again"  # the editor on another day: the ceiling
+OTHER_EARS = "other_ears"  # and hearing as the policy does
 HELD_OUT = 1 / 3
 
 
@@ -64,10 +67,13 @@ def run(job: Job, *, songs: Sequence[Song], base: Config) -> pd.DataFrame:
     split = split_names(songs, seed=job.seed, held_out=HELD_OUT, n_train=job.n_train)
     known = [song for song in songs if song.name in split]
     demonstrations = [demonstration(s, editor, config, seed=0, split=split[s.name]) for s in known]
-    again = {s.name: demonstration(s, editor, config, seed=1, split=split[s.name]).edit for s in known}
+    again = _another_day(known, editor, config)
+    with policy_ears():
+        other_ears = _another_day(known, editor, config)
     with silenced(job.way.silenced), starting_from(job.way.start):
         plans = _learned(demonstrations, config, with_ppo=job.with_ppo)
-        rows = evaluate_plans({**plans, AGAIN: _recalled(again)}, demonstrations, config, seed=job.seed).rows
+        plans |= {AGAIN: _recalled(again), OTHER_EARS: _recalled(other_ears)}
+        rows = evaluate_plans(plans, demonstrations, config, seed=job.seed).rows
     return rows.assign(editor=job.editor, seed=job.seed, way=job.way.name)
 
 
@@ -101,6 +107,11 @@ def _learned(demonstrations: Sequence[Demonstration], config: Config, *, with_pp
         trainer = PPOTrainer(config, cloned.agent, demonstrations, styles=cloned.styles)
         policies["ppo"] = trainer.train().policy
     return {name: policy_plan(policy) for name, policy in policies.items()}
+
+
+def _another_day(songs: Sequence[Song], editor: Editor, config: Config) -> dict[str, EditList]:
+    """What the editor does with the same songs when its taste is drawn again."""
+    return {song.name: demonstration(song, editor, config, seed=1, split="test").edit for song in songs}
 
 
 def _recalled(edits: Mapping[str, EditList]) -> Plan:

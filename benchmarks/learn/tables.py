@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from benchmarks.learn.runs import AGAIN, share_of_the_way
+from benchmarks.learn.runs import AGAIN, OTHER_EARS, share_of_the_way
 from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean, song_means
 
 BASELINES = ("keep_all", "loudest", "random", "dp")
-METHODS = (*BASELINES, "bc", "ppo", AGAIN)
+METHODS = (*BASELINES, "bc", "ppo", OTHER_EARS, AGAIN)
 AGREEMENT = ("balanced_accuracy", "action_balanced_accuracy", "run_f1", "loop_f1", "reorder_f1")
 N_SAMPLES, LEVEL = 1000, 0.95
 

@@ -89,7 +89,7 @@ class Heard:
         """Sections that tile all bars; a lead-in belongs to the first and a tail to the last."""
         starts = _starts(_novelty(self.texture))
         spans = [Span(a, b) for a, b in zip(starts, [*starts[1:], self.n_units], strict=True)]
-        return tuple(piece for span in spans for piece in _pieces(span))
+        return tuple(piece for span in spans for piece in pieces(span))
 
     def span_strength(self, span: Span) -> float:
         """Mean strength of the bars of a span."""
@@ -175,7 +175,7 @@ def _in_phrase(at: int, novelty: Float[np.ndarray, " units"], starts: list[int])
     return max(near, key=lambda i: novelty[i] * (_PHRASE_BONUS if (i - before) % 4 == 0 else 1.0))
 
 
-def _pieces(span: Span) -> list[Span]:
+def pieces(span: Span) -> list[Span]:
     """Long sections in pieces of eight bars."""
     if span.n_units <= _MAX_SECTION_BARS:
         return [span]
