@@ -44,14 +44,13 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import resolve_device, torch_threads
 from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.greedy import GreedyPlay, agreement
 from rl_editor.lessons import (
     N_VARIANTS,
-    GreedyPlay,
     Lesson,
     Lessons,
     Songs,
     Student,
-    agreement,
     class_weights,
     kinds_of,
     lessons_of,

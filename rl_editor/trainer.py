@@ -70,11 +70,9 @@ from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import resolve_device, torch_threads
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.gradients import Gradients, Losses
+from rl_editor.greedy import Greedy, GreedyEdits, GreedyPlay
 from rl_editor.lessons import (
     KINDS,
-    Greedy,
-    GreedyEdits,
-    GreedyPlay,
     Songs,
     Task,
     class_weights,
@@ -205,7 +203,7 @@ class PPOTrainer:
     @torch.no_grad()
     def _cloned_summaries(self) -> Float[Tensor, "edits summary"]:
         """The clone's edits of the training songs, with and without their targets."""
-        return GreedyPlay(self.songs, self.config).edits(self.clone).summary
+        return GreedyPlay(self.songs, self.config).edits(self.clone).scores.summary
 
     @property
     def decisions_per_update(self) -> int:
@@ -449,10 +447,10 @@ def _rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[s
 
 
 def _greedy_metrics(greedy: Greedy) -> dict[str, float]:
-    edits = greedy.edits
-    terms = dict(zip(TERM_NAMES, edits.terms.mean(0).tolist(), strict=True))
-    numbers = {"score": float(edits.score.mean()), "output_share": float(edits.summary[:, _OUTPUT_SHARE].mean())}
-    return greedy.agreed | terms | numbers | _watched(edits.audited, edits.learned)
+    scores = greedy.edits.scores
+    terms = dict(zip(TERM_NAMES, scores.terms.mean(0).tolist(), strict=True))
+    numbers = {"score": float(scores.total.mean()), "output_share": float(scores.summary[:, _OUTPUT_SHARE].mean())}
+    return greedy.agreed | terms | numbers | _watched(scores.audited, scores.learned)
 
 
 def _watched(audited: Float[Tensor, " n"], learned: Float[Tensor, " n"]) -> dict[str, float]:

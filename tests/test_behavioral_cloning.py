@@ -13,9 +13,9 @@ from rl_editor.behavioral_cloning import BEST, LAST, STATE, cloning_loss, main, 
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
+from rl_editor.greedy import agreement
 from rl_editor.lessons import (
     Student,
-    agreement,
     class_weights,
     kinds_of,
     late_actions,
