@@ -56,6 +56,7 @@ DRAWN_REACH = 1.5  # .. so far to either side, in logits
 DRAWS_PER_LEANING = 16
 TEMPERATURES = (0.5, 1.0)  # of the draws: near the likeliest decisions, and as the policy says
 FREE_DRAWS = 64  # at each temperature, without a length
+FOR_LISTENERS = 4  # times as many draws where a learned reward takes part: a clone seldom draws what they prefer
 LENGTH_SPREAD = 0.01  # standard deviation of a length that counts as the one asked for, relative
 _COLD = 1e-3  # a temperature that is none
 
@@ -159,7 +160,7 @@ class Desk:
     def at_will(self) -> list[Attempt]:
         """Attempts that lean nowhere, the best first."""
         likeliest = self._attempts([_Way(number) for number in self._numbers])
-        return self._ranked(likeliest + self._drawn(dict.fromkeys(self._numbers, [0.0] * FREE_DRAWS)))
+        return self._ranked(likeliest + self._drawn(dict.fromkeys(self._numbers, [0.0] * self._draws(FREE_DRAWS))))
 
     def to_length(self, temperature: float) -> list[Attempt]:
         """Attempts near the length aimed at, the best first; above 0 the search for it draws decisions as well."""
@@ -175,7 +176,7 @@ class Desk:
             found += tried
             for each, attempts in zip(ranges.values(), _parts(tried, len(ranges)), strict=True):
                 each.narrow(attempts)
-        reach = np.linspace(-DRAWN_REACH, DRAWN_REACH, DRAWN_LEANINGS).repeat(DRAWS_PER_LEANING)
+        reach = np.linspace(-DRAWN_REACH, DRAWN_REACH, DRAWN_LEANINGS).repeat(self._draws(DRAWS_PER_LEANING))
         near = {n: (ranges[n, False].nearest + reach).tolist() for n in self._numbers}
         return self._ranked(found + self._drawn(near))
 
@@ -186,6 +187,10 @@ class Desk:
     @property
     def _numbers(self) -> range:
         return range(len(self.minds))
+
+    def _draws(self, usually: int) -> int:
+        """How often to draw what is drawn so often for nobody in particular."""
+        return usually * (FOR_LISTENERS if self.objective.learned else 1)
 
     def _drawn(self, leanings: dict[int, list[float]]) -> list[Attempt]:
         """Draws of every agent at each of its leanings, at every temperature."""

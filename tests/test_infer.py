@@ -13,7 +13,7 @@ from rl_editor.actions import CUT, KEEP
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
-from rl_editor.decoding import Attempt, Goal, ranked
+from rl_editor.decoding import Attempt, Desk, Goal, asked_length, ranked
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
@@ -166,6 +166,23 @@ class TestEditRecording:
             for learned in (None, Longer())
         )
         assert longer > plain
+
+    def test_for_listeners_more_is_drawn(self, policy: Policy, state: AudioState) -> None:
+        """At will once the likeliest and 2 x 64 draws; to a length 2 x 2 x 33 leanings and 2 x 8 x 16 draws."""
+
+        class Indifferent(RewardModel):
+            def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
+                return summaries.new_zeros(len(summaries))
+
+        def attempts(learned: RewardModel | None, goal: Goal | None) -> int:
+            objective = Objective(0.0, learned=learned)
+            generator = torch.Generator().manual_seed(0)
+            desk = Desk(replace(policy, objective=objective), state, goal=goal, limits=None, generator=generator)
+            return len(desk.at_will() if goal is None else desk.to_length(0.0))
+
+        for goal, drawn, rest in ((None, 128, 1), (asked_length(24.0), 256, 132)):
+            assert attempts(None, goal) == drawn + rest
+            assert attempts(Indifferent(), goal) == 4 * drawn + rest
 
     @pytest.mark.parametrize("asked_s", [None, 24.0])
     def test_beside_its_clone_a_policy_strays_as_far_as_it_is_worth_it(
