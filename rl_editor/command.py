@@ -85,15 +85,32 @@ def set_up_logging() -> None:
     logging.getLogger("rl_editor").setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)
 
 
-def refuse_overwriting(output: Path | None, *inputs: Path) -> None:
-    """Refuse an output that is one of the inputs: a recording may be the only copy there is.
+def refuse_overwriting(outputs: Mapping[str, Path | None], *inputs: Path | None) -> None:
+    """Refuse to write over what is read, which may be the only copy there is, or to write one file twice.
+
+    Args:
+        outputs: the option that names it, and the file.
+        inputs: all that the command reads.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: a file is read as well, or written by two options.
     """
-    for given in inputs:
-        if output is not None and output.exists() and given.exists() and output.samefile(given):
-            raise ConfigError(f"{output}: would overwrite {given}, which is read here; name another file to write")
+    taken = {_identity(path): f"{path}, which is read here" for path in inputs if path is not None}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        whose = taken.setdefault(_identity(path), f"what {option} writes")
+        if whose != f"what {option} writes":
+            raise ConfigError(f"{path}: {option} would overwrite {whose}; name another file to write")
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """The same for all names of a file."""
+    try:
+        found = path.stat()
+    except OSError:  # it is not there yet; links in a circle too
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 def _report(error: RlEditorError | OSError, code: int) -> int:

@@ -26,7 +26,7 @@ from rl_editor.config import Config, FeaturesConfig
 from rl_editor.editors import EDITORS, TrackView, master
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, run_tracks
-from rl_editor.files import replacing, write_json, write_text
+from rl_editor.files import replacing, visible, write_json, write_text
 from rl_editor.grid import BeatGrid
 from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, save_audio, source_info, to_mono
 
@@ -84,7 +84,7 @@ def build_practice_pairs(folder: str | Path, editor: str, out_dir: str | Path, c
         DatasetError: the folder has no recording that can be edited.
     """
     _check_editor(editor)
-    paths = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = [path for path in visible(Path(folder)) if path.suffix.lower() in AUDIO_SUFFIXES]
     build = partial(_build_practice_pair, editor=editor, out_dir=str(out_dir), config=config)
     names = Counter(_practice_name(path).casefold() for path in paths)
     twice = [path for path in paths if names[_practice_name(path).casefold()] > 1]

@@ -8,7 +8,6 @@ beyond it. ``source_start_frame`` None is material that is not in the source. Th
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -19,10 +18,11 @@ from rl_editor.errors import EditListError
 
 FORMAT = "rl-editor/edit-list"
 VERSION = 1
-# What a segment of a file may ask for; wider than any music, and no renderer overflows.
+# What a segment may ask for; wider than any music, and no renderer overflows.
 _NUMBERS: Mapping[str, tuple[float, float]] = {
     "crossfade_in_ms": (0.0, 60_000.0),
     "gain_db": (-200.0, 200.0),
+    "speed": (1e-3, 1e3),
     "pitch_semitones": (-60.0, 60.0),
     "confidence": (0.0, 1.0),
 }
@@ -46,6 +46,9 @@ class Segment:
 
     ``frames`` counts output frames at the source's rate; ``speed`` source frames pass per output frame.
     ``region`` names the entry of ``EditList.regions`` that made it, if any.
+
+    Raises:
+        EditListError: a number is none, or beyond all music.
     """
 
     source_start_frame: int | None
@@ -56,6 +59,12 @@ class Segment:
     pitch_semitones: float = 0.0
     confidence: float = 1.0
     region: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _NUMBERS.items():
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not low <= value <= high:  # NaN is nowhere
+                raise EditListError(f"{name} {value!r}, a number from {low:g} to {high:g} is needed")
 
     @property
     def source_end_frame(self) -> int | None:
@@ -81,7 +90,7 @@ class EditList:
     """Segments in output order over one source.
 
     Raises:
-        EditListError: a segment is empty, leaves the source, or plays at no speed.
+        EditListError: a segment is empty, leaves the source, or names a region that there is not.
     """
 
     source: SourceInfo
@@ -94,10 +103,10 @@ class EditList:
     def __post_init__(self) -> None:
         for index, segment in enumerate(self.segments):
             end = segment.source_end_frame
-            if segment.frames <= 0 or segment.speed <= 0:
-                raise EditListError(
-                    f"segment {index}: {segment.frames} frames at speed {segment.speed}; both must be positive"
-                )
+            if segment.frames <= 0:
+                raise EditListError(f"segment {index}: {segment.frames} frames; at least one is needed")
+            if segment.region is not None and not 0 <= segment.region < len(self.regions):
+                raise EditListError(f"segment {index}: region {segment.region}; the edit has {len(self.regions)}")
             if end is not None and not 0 <= (segment.source_start_frame or 0) < end <= self.source.frames:
                 raise EditListError(
                     f"segment {index}: source frames {segment.source_start_frame} to {end} leave {self.source.name!r}, "
@@ -252,7 +261,9 @@ def _continues(left: Segment, right: Segment) -> bool:
     if left.source_start_frame is None or right.source_start_frame is None:
         return left.source_start_frame is None and right.source_start_frame is None
     same = (left.gain_db, left.speed, left.pitch_semitones) == (right.gain_db, right.speed, right.pitch_semitones)
-    return same and left.source_end_frame == right.source_start_frame
+    if not same or left.source_end_frame != right.source_start_frame:
+        return False
+    return replace(left, frames=left.frames + right.frames).source_end_frame == right.source_end_frame  # or rounding
 
 
 def _crossfade(left: Segment, right: Segment, source: SourceInfo) -> Crossfade:
@@ -282,15 +293,8 @@ def _segment_from_dict(value: Mapping[str, Any], sample_rate: int) -> Segment:
     start_s = value["source_start"]
     fields.setdefault("source_start_frame", None if start_s is None else round(start_s * sample_rate))
     fields.setdefault("frames", round(value["duration"] * sample_rate))
-    for name, (low, high) in _NUMBERS.items():
-        _check_number(name, fields.get(name, 1.0), low=low, high=high)
     for name in ("source_start_frame", "frames", "region"):
         whole = isinstance(fields.get(name), int) and not isinstance(fields[name], bool)
         if not (whole or (fields.get(name) is None and name != "frames")):
             raise TypeError(f"{name} {fields[name]!r}, a whole number is needed")
     return Segment(**fields)
-
-
-def _check_number(name: str, value: Any, *, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
-        raise ValueError(f"{name} {value!r}, a number from {low:g} to {high:g} is needed")

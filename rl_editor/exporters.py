@@ -85,7 +85,7 @@ def to_otio(edit: EditList, media: str | None = None) -> Any:
     track = otio.schema.Track(name="edit", kind=otio.schema.TrackKind.Audio)
     for segment, fade in zip(merged.segments, crossfades(merged), strict=True):
         if fade.frames:
-            track.append(_otio_transition(fade, edit.source.sample_rate))
+            track.append(_otio_transition(fade, segment.crossfade_in_ms, edit.source.sample_rate))
         track.append(_otio_item(segment, edit, media or edit.source.name))
     timeline = otio.schema.Timeline(name=Path(edit.source.name).stem, metadata={"rl_editor": edit.to_dict()})
     timeline.tracks.append(track)
@@ -132,14 +132,18 @@ def _otio_item(segment: Segment, edit: EditList, media: str) -> Any:
     return clip
 
 
-def _otio_transition(fade: Crossfade, rate: int) -> Any:
+def _otio_transition(fade: Crossfade, crossfade_ms: float, rate: int) -> Any:
+    """As it is mixed, its sides clipped to what there is; and as it was asked for, to be read back."""
     import opentimelineio as otio
 
+    before, after = (otio.opentime.RationalTime(frames, rate) for frames in (fade.before, fade.after))
+    asked = {"crossfade_ms": crossfade_ms, "sides_s": [before.to_seconds(), after.to_seconds()]}
     return otio.schema.Transition(
         name="crossfade",
         transition_type=otio.schema.TransitionTypes.SMPTE_Dissolve,
-        in_offset=otio.opentime.RationalTime(fade.before, rate),
-        out_offset=otio.opentime.RationalTime(fade.after, rate),
+        in_offset=before,
+        out_offset=after,
+        metadata={"rl_editor": asked},
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from rl_editor.errors import ConfigError
 
+PICTURE = ".png"
 _HASH_BLOCK_BYTES = 1 << 20
 _UNFINISHED, SCRATCH = ".rl_editor_unfinished_", "rl_editor_scratch_"
 _STALE_S = {_UNFINISHED: 3600.0, SCRATCH: 86400.0}  # a writer touches its file more often; separating takes hours
@@ -118,6 +119,35 @@ def check_writable(path: Path, option: str) -> None:
     else:
         return
     raise ConfigError(f"{path}: {option} {fault}; name another file")
+
+
+def check_folder(path: Path, option: str) -> None:
+    """Refuse a file where a folder is to be written to.
+
+    Raises:
+        ConfigError: named with the option that gave the path.
+    """
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path}: {option} is a file, a folder is needed; name another")
+
+
+def check_picture(path: Path) -> None:
+    """Refuse to draw a picture under another suffix than that of its format.
+
+    Raises:
+        ConfigError: it is no PNG.
+    """
+    if path.suffix.lower() != PICTURE:
+        raise ConfigError(f"{path}: pictures are PNG; name it {path.with_suffix(PICTURE).name}")
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, by name, but for hidden files (notes of a file system, what a killed writer left).
+
+    Nothing where there is no such folder.
+    """
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def file_sha256(path: str | Path) -> str:

@@ -46,23 +46,27 @@ def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: flo
         EditListError: the format is unknown, the file cannot be read, plays nothing, or leaves the recording.
     """
     path = Path(path)
-    match path.suffix.lower():
-        case ".json":
-            return EditList.load(path)
-        case ".otio":
-            segments = _from_otio(path, source)
-        case ".txt":
-            segments = _from_labels(path, source, default_crossfade_ms)
-        case ".csv":
-            segments = _from_csv(path, source.sample_rate)
-        case suffix:
-            raise EditListError(f"{path}: {suffix or 'no extension'} is no edit list; known are {', '.join(SUFFIXES)}")
-    if not segments:
-        raise EditListError(f"{path}: plays nothing; does it hold clips, labels or rows?")
+    if path.suffix.lower() == ".json":
+        return EditList.load(path)
     try:
+        segments = _segments(path, source, default_crossfade_ms)
+        if not segments:
+            raise EditListError("plays nothing; does it hold clips, labels or rows?")
         return EditList(source, tuple(segments))
     except EditListError as fault:
         raise EditListError(f"{path}: {fault}") from None
+
+
+def _segments(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
+    match path.suffix.lower():
+        case ".otio":
+            return _from_otio(path, source)
+        case ".txt":
+            return _from_labels(path, source, fade_ms)
+        case ".csv":
+            return _from_csv(path, source.sample_rate)
+        case suffix:
+            raise EditListError(f"{suffix or 'no extension'} is no edit list; known are {', '.join(SUFFIXES)}")
 
 
 def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
@@ -74,11 +78,11 @@ def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
         played = [list(track) for track in tracks if any(isinstance(item, otio.schema.Clip) for item in track)]
         played = played or [list(track) for track in tracks[:1]]
     except (otio.exceptions.OTIOError, AttributeError, OSError, ValueError) as fault:
-        raise EditListError(f"{path}: not a readable OpenTimelineIO timeline ({fault})") from None
+        raise EditListError(f"not a readable OpenTimelineIO timeline ({fault})") from None
     found = [_otio_track(items, source) for items in played]
     if any(segments != found[0] for segments in found[1:]):
         raise EditListError(
-            f"{path}: {len(found)} tracks hold different clips, an edit list has one; put all clips on "
+            f"{len(found)} tracks hold different clips, an edit list has one; put all clips on "
             "one track, or remove the other tracks"
         )
     return found[0] if found else []
@@ -92,13 +96,22 @@ def _otio_track(items: Sequence[Any], source: SourceInfo) -> list[Segment]:
     fade_ms = 0.0
     for item in items:
         if isinstance(item, otio.schema.Transition):
-            fade_ms = 1000.0 * (item.in_offset.to_seconds() + item.out_offset.to_seconds())
+            fade_ms = _otio_fade_ms(item)
             continue
         segment = _otio_segment(item, source, fade_ms if segments else 0.0)
         fade_ms = 0.0
         if segment.frames > 0:
             segments.append(segment)
     return segments
+
+
+def _otio_fade_ms(transition: Any) -> float:
+    """The length of a crossfade: the one it was exported with, unless its sides have been changed since."""
+    sides_s: list[float] = [transition.in_offset.to_seconds(), transition.out_offset.to_seconds()]
+    own = transition.metadata.get("rl_editor", {})
+    if [float(side) for side in own.get("sides_s", ())] == sides_s:
+        return float(own["crossfade_ms"])
+    return 1000.0 * sum(sides_s)
 
 
 def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
@@ -140,13 +153,13 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
             labels.append((start_s, end_s, fields[2].strip() if len(fields) > 2 else ""))
         except (ValueError, IndexError):
             raise EditListError(
-                f"{path}: line {number} is no label: {line[:60]!r}; each is start, end and text, by tabs"
+                f"line {number} is no label: {line[:60]!r}; each is start, end and text, by tabs"
             ) from None
     over_output = [bool(_OVER_OUTPUT.fullmatch(text)) for _, _, text in labels]
     if any(over_output) and not all(over_output):
         other = next(text for (_, _, text), known in zip(labels, over_output, strict=True) if not known)
         raise EditListError(
-            f"{path}: some labels say what of the source plays, {other!r} does not; label passages of the recording "
+            f"some labels say what of the source plays, {other!r} does not; label passages of the recording "
             "alone, or write 'source A-B s'"
         )
     rate = source.sample_rate
@@ -176,7 +189,7 @@ def _from_csv(path: Path, rate: int) -> list[Segment]:
     missing = [column for column in _CSV_COLUMNS if rows and column not in rows[0]]
     if missing:
         raise EditListError(
-            f"{path}: not an edit list as CSV, without {', '.join(missing)}; are columns separated by commas and "
+            f"not an edit list as CSV, without {', '.join(missing)}; are columns separated by commas and "
             "named in the first line as 'rl-editor export --to csv' does?"
         )
     try:
@@ -193,26 +206,26 @@ def _from_csv(path: Path, rate: int) -> list[Segment]:
             for row in rows
         ]
         for row, following in pairwise(rows):
-            _check_order(path, row, following)
+            _check_order(row, following)
         for row, segment in zip(rows, segments, strict=True):
-            _check_seconds(path, row, segment, rate)
+            _check_seconds(row, segment, rate)
     except (ValueError, TypeError) as fault:
         raise EditListError(
-            f"{path}: not an edit list as CSV ({type(fault).__name__}: {fault}); 'rl-editor export --to csv' writes one"
+            f"not an edit list as CSV ({type(fault).__name__}: {fault}); 'rl-editor export --to csv' writes one"
         ) from None
     return segments
 
 
-def _check_order(path: Path, row: _Row, following: _Row) -> None:
+def _check_order(row: _Row, following: _Row) -> None:
     """Refuse rows that stand in another order than their numbers say."""
     if row.get("index") and following.get("index") and int(following["index"]) <= int(row["index"]):
         raise EditListError(
-            f"{path}: the row of index {following['index']} stands after that of index {row['index']}: index and the "
+            f"the row of index {following['index']} stands after that of index {row['index']}: index and the "
             "order of rows contradict each other; number the rows anew, or empty the index"
         )
 
 
-def _check_seconds(path: Path, row: _Row, segment: Segment, rate: int) -> None:
+def _check_seconds(row: _Row, segment: Segment, rate: int) -> None:
     """Refuse seconds that say something else than the frames beside them; empty ones say nothing."""
 
     def seconds(column: str) -> float | None:
@@ -231,7 +244,7 @@ def _check_seconds(path: Path, row: _Row, segment: Segment, rate: int) -> None:
         if said_s is not None and (frames is None or abs(said_s - frames / rate) > _SAME_S):
             means = "nothing" if frames is None else f"{frames / rate:.6f} s"
             raise EditListError(
-                f"{path}: row of index {row.get('index') or '(none)'}: {columns} contradict each other: "
+                f"row of index {row.get('index') or '(none)'}: {columns} contradict each other: "
                 f"{said_s:.6f} s and {means} at {rate} Hz; change both, or empty the seconds: frames alone are enough"
             )
 
@@ -240,4 +253,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
-        raise EditListError(f"{path}: not readable text ({fault})") from None
+        raise EditListError(f"not readable text ({fault})") from None

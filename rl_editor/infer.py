@@ -237,8 +237,7 @@ def main(
     """Edit a recording with a trained policy."""
     from rl_editor.checkpoint import load_policy
 
-    for written in (output, edit_list_out):
-        refuse_overwriting(written, input)
+    refuse_overwriting({"--output": output, "--edit-list-out": edit_list_out}, input, checkpoint)
     policy = load_policy(checkpoint)
     edited = edit_file(
         policy,

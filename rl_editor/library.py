@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 from rl_editor.config import DataConfig
 from rl_editor.config import Split as Split
 from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.files import visible
 from rl_editor.utils import AUDIO_SUFFIXES
 
 Role = Literal["raw", "edit", "reference"]
@@ -191,9 +192,7 @@ def _placed(songs: Mapping[str, str], config: DataConfig) -> dict[str, Split]:
 
 
 def _visible_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return [path for path in visible(folder) if path.is_file()]
 
 
 def _no_files(folder: Path) -> list[Path]:

@@ -79,7 +79,7 @@ class TestFiles:
             pair_files(Path("a.json"), to=["xml"])
 
     def test_nothing_is_written_twice_or_over_an_input(self, pair: Path) -> None:
-        with pytest.raises(ConfigError, match="would be written twice"):
+        with pytest.raises(ConfigError, match="would overwrite what -o writes"):
             pair_files(Path("a.png"), draw=True).check()
         with pytest.raises(ConfigError, match=r"would overwrite .*raw\.wav"):
             recover_pair(pair / "raw.wav", pair / "edit.wav", Config(), files=pair_files(pair / "raw.wav"))

@@ -17,7 +17,16 @@ from rl_editor.checkpoint import Policy
 from rl_editor.cli import app
 from rl_editor.composer import compose_song
 from rl_editor.config import Config, CorpusConfig, EditMethod
-from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder, files, numbered, revise_list
+from rl_editor.editing import (
+    Failed,
+    Request,
+    edit_as_asked,
+    edit_folder,
+    files,
+    numbered,
+    recordings_in,
+    revise_list,
+)
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
@@ -182,6 +191,16 @@ class TestEdit:
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.wav"]
         with pytest.raises(ConfigError, match="would overwrite"):
             next(edit_folder(folder, folder, request, config=config))
+        with pytest.raises(ConfigError, match="-o is a file, a folder is needed"):
+            next(edit_folder(folder, song, request, config=config))
+
+    def test_a_folder_hidden_files_and_names_that_meet(self, policy: Policy, tmp_path: Path) -> None:
+        for name in ("a.wav", "a_2.wav", "._a.wav", ".rl_editor_unfinished_0.wav"):
+            (tmp_path / name).write_bytes(b"no audio")
+        assert [path.name for path in recordings_in(tmp_path)] == ["a.wav", "a_2.wav"]
+        clash = r"a_2\.wav: -o of a_2\.wav would overwrite what -o \(2\) of a\.wav writes"
+        with pytest.raises(ConfigError, match=clash):
+            next(edit_folder(tmp_path, tmp_path / "out", Request(candidates=2), policy=policy))
 
     @pytest.mark.parametrize(
         ("request_", "said"),
@@ -212,8 +231,10 @@ class TestEdit:
         ("output", "listed", "said"),
         [
             ("a.wav", "a.wav", "--edit-list would overwrite what -o writes"),
-            ("a.wav", "b/../a_2.wav", "--edit-list would overwrite what -o writes"),
-            ("tune.wav", None, "-o would overwrite the recording"),
+            ("a.wav", "b/../a_2.wav", r"--edit-list would overwrite what -o \(2\) writes"),
+            ("tune.wav", None, r"-o would overwrite .*tune\.wav, which is read here"),
+            ("policy.pt", None, r"-o would overwrite .*policy\.pt, which is read here"),
+            ("a.wav", "policy.pt", r"--edit-list would overwrite .*policy\.pt, which is read here"),
             ("a.wav", "tune.wav/e.json", "--edit-list cannot be written"),
             ("folder", None, "-o is a folder"),
             ("a.wav", "folder", "--edit-list is a folder"),
@@ -224,11 +245,16 @@ class TestEdit:
     ) -> None:
         (tmp_path / "folder").mkdir()
         (tmp_path / "tune.wav").write_bytes(b"no audio")  # computing would fail with another error
+        trained = tmp_path / "policy.pt"
+        trained.write_bytes(b"the only copy")
         request = Request(Demands(duration_s=35.0), candidates=2)
         edit_list = None if listed is None else tmp_path / listed
         with pytest.raises(ConfigError, match=said):
-            edit_as_asked(tmp_path / "tune.wav", tmp_path / output, request, policy=policy, edit_list=edit_list)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "tune.wav"]
+            edit_as_asked(
+                tmp_path / "tune.wav", tmp_path / output, request, policy=policy, edit_list=edit_list, read=[trained]
+            )
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "policy.pt", "tune.wav"]
+        assert trained.read_bytes() == b"the only copy"
 
     @pytest.mark.parametrize("loop", ["source", "output"])
     def test_links_in_a_circle(self, config: Config, tmp_path: Path, loop: str) -> None:
@@ -241,7 +267,7 @@ class TestEdit:
     def test_a_candidate_named_as_the_recording_is_refused(self, policy: Policy, tmp_path: Path) -> None:
         (tmp_path / "tune_2.wav").write_bytes(b"no audio")
         request = Request(candidates=2)
-        with pytest.raises(ConfigError, match=r"tune_2.wav: -o would overwrite the recording"):
+        with pytest.raises(ConfigError, match=r"tune_2.wav: -o \(2\) would overwrite .*tune_2.wav, which is read"):
             edit_as_asked(tmp_path / "tune_2.wav", tmp_path / "tune.wav", request, policy=policy)
 
     def test_a_format_that_does_not_take_the_rate_is_refused_before_computing(

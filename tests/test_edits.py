@@ -1,6 +1,7 @@
 """The edit list: exact frames, a stable JSON form, and clear refusals."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,32 @@ def test_keep_all_has_no_join() -> None:
     assert keep_all(SOURCE).duration_s == 10.0
 
 
-@pytest.mark.parametrize("segment", [Segment(0, 0), Segment(-1, 5), Segment(9_999, 2), Segment(0, 5, speed=0.0)])
+@pytest.mark.parametrize("segment", [Segment(0, 0), Segment(-1, 5), Segment(9_999, 2), Segment(0, 5, region=0)])
 def test_impossible_segments_are_refused(segment: Segment) -> None:
     with pytest.raises(EditListError, match="segment 0"):
         EditList(SOURCE, (segment,))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("speed", 0.0),
+        ("gain_db", float("nan")),
+        ("crossfade_in_ms", -5.0),
+        ("confidence", 7.0),
+        ("speed", float("inf")),
+    ],
+)
+def test_numbers_beyond_all_music_are_refused(name: str, value: float) -> None:
+    with pytest.raises(EditListError, match=f"{name} .* is needed"):
+        Segment(0, 5, **{name: value})
+
+
+def test_segments_are_not_merged_where_rounding_would_play_another_frame() -> None:
+    """round(10 * 1.04) = 10 frames of the source each, and round(20 * 1.04) = 21 of 20."""
+    source = replace(SOURCE, frames=20)
+    edit = EditList(source, (Segment(0, 10, speed=1.04), Segment(10, 10, speed=1.04)))
+    assert edit.merged().segments == edit.segments
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "x"}', '{"format": "rl-editor/edit-list", "version": 1}'])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.edits import EditList, Segment, SourceInfo, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.exporters import SUFFIXES, export_edit
 from rl_editor.importers import read_edit
@@ -38,6 +38,39 @@ def test_exports_come_back_to_the_sample(tmp_path: Path, to: str) -> None:
     ]
     fades = [s.crossfade_in_ms for s in found.segments]
     assert fades == pytest.approx([s.crossfade_in_ms for s in EDIT.segments], abs=0.05)
+
+
+def test_a_crossfade_clipped_on_one_side_comes_back_from_otio(tmp_path: Path) -> None:
+    """Beyond the recording's end there is nothing: 60 ms around the join are 30 ms before it and none after."""
+    clipped = EditList(SOURCE, (Segment(50 * RATE, 10 * RATE), Segment(20 * RATE, RATE, crossfade_in_ms=60.0)))
+    assert [(fade.before, fade.after) for fade in crossfades(clipped)][1] == (1323, 0)
+    path = tmp_path / "edit.otio"
+    export_edit(clipped, path, "otio")
+    assert read(path).segments == clipped.segments
+    longer = path.read_text(encoding="utf-8").replace('"value": 1323.0', '"value": 882.0')
+    path.write_text(longer, encoding="utf-8")
+    assert read(path).segments[1].crossfade_in_ms == pytest.approx(20.0)  # changed in another program
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "a.txt",
+            "0.0\t2.0\tsource 1.0-3.0 s\n2.0\t4.0\tsource 9.0-11.0 s, crossfade -50 ms\n",
+            "crossfade_in_ms -50.0",
+        ),
+        ("a.txt", "0.0\t2.0\tsource 1.0-3.0 s, gain 9999 dB\n", "gain_db 9999.0"),
+        ("a.csv", "0,9,0,nan,1,0,1", "gain_db nan"),
+        ("a.csv", "0,9,0,0,inf,0,1", "speed inf"),
+        ("a.csv", "0,9,0,0,1,0,7", "confidence 7.0"),
+    ],
+)
+def test_numbers_beyond_all_music_are_refused_in_every_format(tmp_path: Path, name: str, text: str, said: str) -> None:
+    columns = "source_start_frame,frames,crossfade_in_ms,gain_db,speed,pitch_semitones,confidence\n"
+    (tmp_path / name).write_text(columns + text if name.endswith("csv") else text, encoding="utf-8")
+    with pytest.raises(EditListError, match=rf"{name}: {said}, a number from"):
+        read(tmp_path / name)
 
 
 def test_speed_pitch_gain_and_a_silence_without_crossfade_survive(tmp_path: Path) -> None:

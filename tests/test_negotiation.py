@@ -65,6 +65,46 @@ class TestRevise:
         assert found.edit.segments == edit.segments
         assert (found.new_joins, found.dropped_s, found.added_s) == ((), (), ())
 
+    @pytest.mark.parametrize("by", [137, -4410])
+    def test_a_join_of_less_than_half_a_beat_stays_unless_it_is_vetoed(self, state: AudioState, by: int) -> None:
+        """Beats 64 and 65 follow each other, and yet something is left out, or plays twice."""
+        plain = of_beats(state, (0, 64), (64, 352))
+        second = plain.segments[1]
+        start = (second.source_start_frame or 0) + by
+        moved = Segment(start, second.frames - by, crossfade_in_ms=25.0)
+        edit = EditList(state.recording, (plain.segments[0], moved), plain.beat_times_s)
+        assert asked(edit, state).edit.segments == edit.segments
+        assert len(asked(edit, state, vetoes=(1,)).edit.merged().segments) == 1
+
+    def test_silence_after_the_end_stays_with_it(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 320))
+        ending = Segment(None, 700, crossfade_in_ms=60.0)
+        faded = EditList(state.recording, (*edit.segments, ending), edit.beat_times_s)
+        pinned = asked(faded, state, keep=(TimeSpan(5.0, 9.0),))
+        assert pinned.edit.segments == faded.segments
+        shorter = asked(faded, state, duration_s=60.0).edit  # another end is another matter
+        assert all(segment.source_start_frame is not None for segment in shorter.segments)
+
+    def test_where_nothing_may_be_repeated_only_what_plays_nowhere_is_offered(self, state: AudioState) -> None:
+        """A passage from the middle opens; without repeats it has no second chance at its own place."""
+        edit = of_beats(state, (128, 160), (0, 128), (160, 320))
+        every, once = (written_out(edit, state.grid, repeats=repeats) for repeats in (True, False))
+        assert np.bincount(every.beat).max() == 2
+        assert np.bincount(once.beat).max() == 1
+        longer = Demands(duration_s=edit.duration_s + 8.0)
+        found = revise(edit, state, longer, Config(), repeats=False).edit
+        bounds = sorted((s.source_start_frame or 0, s.source_end_frame or 0) for s in found.segments)
+        assert all(one[1] <= two[0] for one, two in zip(bounds, bounds[1:], strict=False))
+        assert found.duration_s > edit.duration_s + 4.0  # what was left out at the end plays
+
+    def test_a_moment_of_the_lead_in_cannot_be_the_first_to_be_heard(self) -> None:
+        state = track(1, lead_in_s=1.2)  # plays as a whole
+        edit = of_beats(state, (0, 100))
+        with pytest.raises(
+            EditListError, match=r"no edit meets .* anchor 0:01=0:00 \(what comes before the first beat"
+        ):
+            asked(edit, state, anchors=(Anchor(1.0, 0.0),))
+
     def test_a_vetoed_join_goes_and_the_other_stays_to_the_sample(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 64), (96, 192), (256, 352), off=137)
         found = asked(edit, state, vetoes=(1,))
@@ -231,10 +271,13 @@ class TestExact:
             assert found.stretch == pytest.approx(share, abs=1e-6)
             assert all((s.source_end_frame or 0) <= state.recording.frames for s in found.edit.segments)
 
-    def test_too_far_is_refused(self, state: AudioState) -> None:
+    @pytest.mark.parametrize("silent_s", [0.0, 2.0])
+    def test_too_far_is_refused(self, state: AudioState, silent_s: float) -> None:
+        """Nobody asks for minutes of silence, whatever the recording ends with."""
         edit = of_beats(state, (0, 96), (160, 352))
+        recording = self.recording(state.grid.duration_s, silent_s)
         with pytest.raises(EditListError, match="to the sample cannot be met"):
-            to_length(edit, self.recording(state.grid.duration_s), edit.frames + 4 * RATE_HZ, allow_stretch=False)
+            to_length(edit, recording, edit.frames + 4 * RATE_HZ, allow_stretch=False)
 
 
 class TestSound:

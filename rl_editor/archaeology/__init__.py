@@ -20,12 +20,12 @@ from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import run_tracks
 from rl_editor.exporters import SUFFIXES, ExportFormat, export_edit, export_format
-from rl_editor.files import write_text
+from rl_editor.files import PICTURE, check_picture, write_text
 from rl_editor.library import PAIRS, Library, Pair
 
 __all__ = ["PairFiles", "PairReport", "Recovered", "pair_files", "recover_folder", "recover_pair"]
 
-EDITS, PICTURE = ".json", ".png"
+EDITS = ".json"
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,8 @@ class PairFiles:
         Raises:
             ConfigError: as said.
         """
-        for number, path in enumerate(self.paths):
-            refuse_overwriting(path, *inputs)
-            if path in self.paths[:number]:
-                raise ConfigError(f"{path}: would be written twice; give one of the outputs another name")
+        exports = {f"--to {name}": path for name, path in self.exports.items()}
+        refuse_overwriting({"-o": self.edits, **exports, "--picture": self.picture}, *inputs)
 
 
 class Recovered(NamedTuple):
@@ -94,8 +92,8 @@ def pair_files(
     """
     if output is None and (to or (draw and picture is None)):
         raise ConfigError("exports and pictures lie beside the edit list; name it with -o, such as -o edits.json")
-    if picture is not None and picture.suffix.lower() != PICTURE:
-        raise ConfigError(f"{picture}: pictures are PNG; name it {picture.with_suffix(PICTURE).name}")
+    if picture is not None:
+        check_picture(picture)
     if output is None:
         return PairFiles(picture=picture)
     by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}

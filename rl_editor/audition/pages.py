@@ -1,5 +1,6 @@
 """A few seconds around every join as files, one file with all of them, and a page to hear and see them, offline."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,35 @@ from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.picture import save_join
 from rl_editor.audition.words import verdict
 from rl_editor.clock import clock
-from rl_editor.files import write_text
+from rl_editor.errors import ConfigError
+from rl_editor.files import check_folder, check_writable, visible, write_text
 from rl_editor.publishing import page_templates
 from rl_editor.utils import Samples, save_audio
 
 PAGE = "index.html"
+_ALL = "all_joins.wav"
+_NAMES = re.compile(rf"join_\d+\.(wav|png)|{re.escape(_ALL)}|{re.escape(PAGE)}")
 _SILENCE_S, _FADE_S = 0.6, 0.02
+
+
+def check_preview(folder: Path, *inputs: Path | None) -> None:
+    """Refuse a folder in which a preview would overwrite what is read for it.
+
+    Raises:
+        ConfigError: it would, or the folder is none or takes no files.
+    """
+    check_folder(folder, "-o")
+    check_writable(folder / PAGE, "-o")
+    for given in inputs:
+        if given is not None and _NAMES.fullmatch(given.name) and given.parent.resolve() == folder.resolve():
+            raise ConfigError(f"{folder}: -o would overwrite {given.name}, which is read here; name another folder")
 
 
 def write_preview(found: Audition, folder: Path, *, seconds: float) -> list[Path]:
     """Write ``join_NN.wav`` and ``.png`` for every join, ``all_joins.wav`` and ``index.html``; gives what was written.
 
     ``seconds`` play to each side. Samples are the rendered edit's, but for short fades at the ends of each excerpt.
+    What the preview before has left in the folder goes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, excerpts, rows = [], [], []
@@ -39,10 +57,14 @@ def write_preview(found: Audition, folder: Path, *, seconds: float) -> list[Path
         silence = np.zeros((round(_SILENCE_S * found.rendered.sample_rate), found.rendered.channels), np.float32)
         parts = [part for excerpt in excerpts for part in (excerpt, silence)][:-1]
         everything = Samples(np.concatenate(parts), found.rendered.sample_rate)
-        save_audio(folder / "all_joins.wav", everything, subtype="PCM_16", places=found.places)
-        written.append(folder / "all_joins.wav")
+        save_audio(folder / _ALL, everything, subtype="PCM_16", places=found.places)
+        written.append(folder / _ALL)
     write_text(folder / PAGE, _page(found, rows, seconds))
-    return [*written, folder / PAGE]
+    written.append(folder / PAGE)
+    for path in visible(folder):
+        if _NAMES.fullmatch(path.name) and path not in written:
+            path.unlink()
+    return written
 
 
 def _around(rendered: Samples, join: JudgedJoin, seconds: float) -> Float32[np.ndarray, "frames channels"]:

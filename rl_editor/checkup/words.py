@@ -1,13 +1,17 @@
 """A grid in words: what it is, what it could be, and the lines that say so in a settings file."""
 
+import json
+import re
 from dataclasses import asdict
 
 import numpy as np
+import yaml
 
 from rl_editor.checkup import Checkup
 from rl_editor.config import BeatOverride
 
 DOUBTFUL = 0.1  # an alternative at least this likely is worth hearing
+_PLAIN_KEY = re.compile(r"\w[\w.-]*( [\w(][\w.()-]*)*", re.ASCII)
 
 
 def screen(found: Checkup) -> str:
@@ -32,8 +36,14 @@ def screen(found: Checkup) -> str:
             "If one of these is what you hear, put its line into the settings (params.yaml, or --params FILE):",
         ]
         lines += ["", "beats:", "  overrides:"]
-        lines += [f"    {found.track_id}: {_entry(a.override)}  # {a.name}" for a in doubts]
+        lines += [f"    {_key(found.track_id)}: {_entry(a.override)}  # {a.name}" for a in doubts]
     return "\n".join(lines)
+
+
+def _key(track_id: str) -> str:
+    """The name of a track as YAML reads it back: quoted where it would be something else."""
+    plain = _PLAIN_KEY.fullmatch(track_id) and yaml.safe_load(track_id) == track_id  # yes and 007 are no strings
+    return track_id if plain else json.dumps(track_id, ensure_ascii=False)
 
 
 def _entry(override: BeatOverride) -> str:

@@ -23,7 +23,6 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.exporters import SUFFIXES, ExportFormat
-from rl_editor.files import check_writable
 
 
 def render(
@@ -38,7 +37,7 @@ def render(
     """Render an edit list to audio."""
     from rl_editor.render import check_format, check_recording, render_file, settle_joins
 
-    check_written("-o", output, source, edits)
+    check_written({"-o": output}, source, edits, params)
     config = settings(params)
     found = _edit_of(edits, source, config)
     if not any_source:
@@ -63,7 +62,7 @@ def evaluate(
     from rl_editor.audition.picture import save_picture
     from rl_editor.audition.words import screen
 
-    check_written("--picture", picture, source, edits)
+    check_written({"--picture": picture}, source, edits, params)
     config = settings(params)
     found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     if picture is not None:
@@ -82,9 +81,9 @@ def preview(
 ) -> None:
     """Write a few seconds around every join, and a page to hear and see them."""
     from rl_editor.audition import audition
-    from rl_editor.audition.pages import PAGE, write_preview
+    from rl_editor.audition.pages import check_preview, write_preview
 
-    check_writable(output / PAGE, "-o")
+    check_preview(output, edits, source, params)
     config = settings(params)
     found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     written = write_preview(found, output, seconds=seconds)
@@ -105,7 +104,7 @@ def export(
     kind = to or by_suffix.get(output.suffix.lower())
     if kind is None:
         raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
-    check_written("-o", output, edits)
+    check_written({"-o": output}, edits)
     export_edit(EditList.load(edits), output, kind, media=media, frame_rate=frame_rate)
 
 

@@ -65,21 +65,22 @@ def edit(
     from rl_editor.checkpoint import load_policy
     from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder
 
-    for written in (output, edit_list):
-        refuse_overwriting(written, song)
     demands = _demands(target_duration, exact=exact, keep=keep, drop=drop, anchors=anchor)
     request = Request(demands, method, style, not no_loop, not no_reorder, candidates, stochastic, seed, allow_stretch)
     if method == "dp" and checkpoint is not None:
         raise ConfigError(f"--checkpoint {checkpoint}: the DP needs no policy; leave it out, or use the policy")
-    policy = None if method == "dp" else load_policy(checkpoint or default_checkpoint())
+    trained = None if method == "dp" else checkpoint or default_checkpoint()
+    read = [path for path in (trained, params) if path is not None]
+    refuse_overwriting({"-o": output, "--edit-list": edit_list}, song, *read)
+    policy = None if trained is None else load_policy(trained)
     config = settings(params) if params else None
     if not song.is_dir():
-        made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list)
+        made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read)
         _say_edits(made, as_json=as_json)
         return
     failed: list[Failed] = []
     summaries: list[dict[str, Any]] = []
-    for each in edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list):
+    for each in edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read):
         if isinstance(each, Failed):
             failed.append(each)
             typer.echo(f"left out: {each.reason}", err=True)
@@ -117,7 +118,7 @@ def revise(
     from rl_editor.editing import revise_list
     from rl_editor.negotiation.words import screen
 
-    check_written("-o", output, edits, *([source] if source else []))
+    check_written({"-o": output}, edits, source, params)
     found = EditList.load(edits)
     demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
     changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)

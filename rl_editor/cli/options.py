@@ -11,7 +11,7 @@ from rl_editor.command import read_settings, refuse_overwriting
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
-from rl_editor.files import check_writable
+from rl_editor.files import check_picture, check_writable
 
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
@@ -45,11 +45,14 @@ def settings(path: Path | None) -> Config:
     return Config.from_dict(read_settings(path)) if path else Config()
 
 
-def check_written(option: str, path: Path | None, *inputs: Path) -> None:
-    """Refuse a file that is read here or cannot be written, before anything is computed."""
-    if path is not None:
-        refuse_overwriting(path, *inputs)
-        check_writable(path, option)
+def check_written(outputs: Mapping[str, Path | None], *inputs: Path | None) -> None:
+    """Refuse files (by option) that are read here, cannot be written or are no PNG, before anything is computed."""
+    refuse_overwriting(outputs, *inputs)
+    for option, path in outputs.items():
+        if path is not None:
+            check_writable(path, option)
+            if option == "--picture":
+                check_picture(path)
 
 
 def default_checkpoint() -> Path:

@@ -27,8 +27,7 @@ def grid(
     from rl_editor.checkup.words import screen
     from rl_editor.render import check_format
 
-    check_written("--click", click, song)
-    check_written("--picture", picture, song)
+    check_written({"--click": click, "--picture": picture}, song, params)
     if click is not None:
         check_format(song, click)
     config = settings(params)

@@ -1,16 +1,16 @@
 """Recordings edited into files, one or a folder of them, with their edit lists."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from rl_editor.command import refuse_overwriting
 from rl_editor.config import Config
 from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
-from rl_editor.files import check_writable, write_text
+from rl_editor.files import check_folder, check_writable, visible, write_text
 from rl_editor.infer import analysis_settings, check_audible
 from rl_editor.render import check_format, held_in_memory, render_file
 from rl_editor.state import AudioState
@@ -43,6 +43,7 @@ def edit_as_asked(
     policy: "Policy | None" = None,
     config: Config | None = None,
     edit_list: Path | None = None,
+    read: Sequence[Path] = (),
 ) -> list[Written]:
     """Edit a recording and render each candidate; the second and further ones get ``_2``, ``_3`` .. before the suffix.
 
@@ -53,16 +54,20 @@ def edit_as_asked(
         policy: needed by the method ``policy``.
         config: as in ``infer.edit_file``.
         edit_list: write the edit lists here as well.
+        read: further files that the caller reads, and that must not be overwritten: a policy, settings.
 
     Raises:
-        ConfigError: a file to write is a folder, cannot be made, or would overwrite the recording or another file;
+        ConfigError: a file to write is a folder, cannot be made, or would overwrite what is read or another file;
             refused before anything is computed.
         AudioFileError: the recording cannot be read, is silent or too short; or the output's format does not take it.
         OutputError: the disk is full, or the folder takes no files.
         EditListError: what is asked cannot be met.
         CheckpointError: the policy does not know the style, or keeps nothing.
     """
-    _check_outputs(source, output, edit_list, request.candidates)
+    outputs = _outputs(output, edit_list, request.candidates)
+    refuse_overwriting(outputs, source, *read)
+    for option, path in outputs.items():
+        check_writable(path, option)
     check_format(source, output)
     settings = config or Config() if policy is None else analysis_settings(policy, config)
     recording = held_in_memory(source)
@@ -89,23 +94,31 @@ def edit_folder(
     policy: "Policy | None" = None,
     config: Config | None = None,
     edit_list: Path | None = None,
+    read: Sequence[Path] = (),
 ) -> Iterator[list[Written] | Failed]:
     """Edit every recording of a folder into another, each under its name; one that fails does not stop the others.
 
     Raises:
-        ConfigError: the folder holds no recordings, or is the one to write to.
+        ConfigError: the folder holds no recordings, what is to be written to is none, or something would be written
+            twice or over what is read (``read``: as of ``edit_as_asked``).
         OutputError: the disk is full; what was written before stays.
     """
     sources = recordings_in(folder)
-    if output.exists() and output.samefile(folder):
-        raise ConfigError(f"{output}: would overwrite the recordings; name another folder")
-    for made in (output, edit_list):
+    places = {
+        source: _Place(output / source.name, edit_list and edit_list / f"{source.name}.json") for source in sources
+    }
+    outputs: dict[str, Path] = {}
+    for source, place in places.items():
+        found = _outputs(place.output, place.edit_list, request.candidates)
+        outputs |= {f"{option} of {source.name}": path for option, path in found.items()}
+    refuse_overwriting(outputs, *sources, *read)
+    for option, made in {"-o": output, "--edit-list": edit_list}.items():
         if made is not None:
+            check_folder(made, option)
             made.mkdir(parents=True, exist_ok=True)
-    for source in sources:
-        listed = None if edit_list is None else edit_list / f"{source.name}.json"
+    for source, place in places.items():
         try:
-            yield edit_as_asked(source, output / source.name, request, policy=policy, config=config, edit_list=listed)
+            yield edit_as_asked(source, place.output, request, policy=policy, config=config, edit_list=place.edit_list)
         except (RlEditorError, OSError) as error:
             if stops_all(error):
                 raise
@@ -118,7 +131,7 @@ def recordings_in(folder: Path) -> list[Path]:
     Raises:
         ConfigError: there are none.
     """
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
+    found = [path for path in visible(folder) if path.suffix.lower() in AUDIO_SUFFIXES]
     if not found:
         raise ConfigError(f"{folder}: holds no recordings; known extensions: {', '.join(sorted(AUDIO_SUFFIXES))}")
     return found
@@ -129,14 +142,16 @@ def numbered(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_stem(f"{path.stem}_{number}")
 
 
-def _check_outputs(source: Path, output: Path, edit_list: Path | None, candidates: int) -> None:
-    """Refuse files that cannot be written, or that would overwrite each other or the recording."""
+class _Place(NamedTuple):
+    output: Path
+    edit_list: Path | None
+
+
+def _outputs(output: Path, edit_list: Path | None, candidates: int) -> dict[str, Path]:
+    """All files that candidates are written to, by option."""
     given = {"-o": output} if edit_list is None else {"-o": output, "--edit-list": edit_list}
-    taken = {os.path.realpath(source): "the recording"}  # links in a circle too
-    for option, path in given.items():
-        for number in range(1, candidates + 1):
-            target = numbered(path, number)
-            whose = taken.setdefault(os.path.realpath(target), f"what {option} writes")
-            if whose != f"what {option} writes":
-                raise ConfigError(f"{target}: {option} would overwrite {whose}; name another file")
-            check_writable(target, option)
+    return {
+        option if number == 1 else f"{option} ({number})": numbered(path, number)
+        for option, path in given.items()
+        for number in range(1, candidates + 1)
+    }

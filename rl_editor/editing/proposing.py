@@ -15,15 +15,14 @@ from rl_editor.actions import Limits
 from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config
-from rl_editor.editing.request import Request, check_left, check_spans, past_end, units_over
+from rl_editor.editing.request import Request, check_left, check_length, check_spans, past_end, units_over
 from rl_editor.edits import EditList
-from rl_editor.errors import CheckpointError, ConfigError, EditListError
+from rl_editor.errors import CheckpointError, ConfigError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.negotiation import BeatSound, Demands, TimeSpan, revise
-from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
-from rl_editor.negotiation.words import exact_line, missed_line
+from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
 from rl_editor.render import settle_joins
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples, load_mono, to_mono
@@ -48,6 +47,7 @@ def propose(
     """Edits of a recording, in memory or a file, that meet a request; the best first."""
     demands = request.demands
     check_spans(demands, state)
+    check_length(request, state)
     if request.method == "dp":
         drafts = [_by_dp(state, request, config)]
     else:
@@ -70,6 +70,7 @@ def propose(
             settled, notes = exact.edit, [*notes, exact_line(exact)]
         elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
             notes.append(missed)
+        notes += anchor_lines(settled, demands.anchors)
         if all(shared(settled, other) < 1.0 - ALIKE for other in found):
             found.append(settled)
             yield Proposal(settled, (*past_end(demands, state), *notes))
@@ -126,11 +127,6 @@ def _by_dp(state: AudioState, request: Request, config: Config) -> EditList:
     """The whole recording, to be negotiated down; or, where more is asked than it has, the DP that repeats."""
     asked_s = request.demands.duration_s
     if asked_s is not None and asked_s > state.grid.duration_s:
-        if not request.loops:
-            raise EditListError(
-                f"{state.recording.name}: {spoken(asked_s)} is longer than it ({spoken(state.grid.duration_s)}), and "
-                "nothing may be repeated; leave out --no-loop"
-            )
         return retarget_dp(state, config, duration_s=asked_s)
     return edits.keep_all(state.recording)
 
@@ -141,7 +137,9 @@ def _negotiated(
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by."""
     beats = tuple(float(t) for t in state.grid.times_s)
     plain = replace(draft, actions=(), regions=(), beat_times_s=beats, unit_beats=1)
-    changed = revise(plain, state, request.demands, config, sound=sound, polish=True, priced=False)
+    changed = revise(
+        plain, state, request.demands, config, sound=sound, polish=True, priced=False, repeats=request.loops
+    )
     notes = []
     if request.method == "policy" and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1

@@ -9,6 +9,7 @@ from rl_editor.config import EditMethod
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Demands, TimeSpan
 from rl_editor.negotiation.demands import spoken
+from rl_editor.negotiation.exact import MOST_STRETCH, MOST_TAIL_S
 from rl_editor.state import AudioState
 
 _PAST_S = 0.05  # a passage may end this far beyond the recording without a word
@@ -67,10 +68,10 @@ def check_stretch(demands: Demands, *, allowed: bool) -> None:
         )
 
 
-def check_spans(demands: Demands, state: AudioState) -> None:
-    """Refuse passages beyond the recording before anything is computed."""
+def check_spans(demands: Demands, state: AudioState, *, kept_by: str = "--keep") -> None:
+    """Refuse passages beyond the recording before anything is computed; ``kept_by``: the option that keeps them."""
     length_s, name = state.grid.duration_s, state.recording.name
-    for what, spans in (("--keep", demands.keep), ("--drop", demands.drop)):
+    for what, spans in ((kept_by, demands.keep), ("--drop", demands.drop)):
         for span in spans:
             if span.start_s >= length_s:
                 raise EditListError(f"{name}: {what} {span} lies beyond its end at {spoken(length_s)}")
@@ -80,8 +81,23 @@ def check_spans(demands: Demands, state: AudioState) -> None:
     for kept in demands.keep:
         for dropped in demands.drop:
             if min(kept.end_s, dropped.end_s) > max(kept.start_s, dropped.start_s):
-                raise EditListError(f"{name}: --keep {kept} and --drop {dropped} contradict each other; take back one")
+                raise EditListError(
+                    f"{name}: {kept_by} {kept} and --drop {dropped} contradict each other; take back one"
+                )
     check_left(state, demands, units_over(demands.drop, state, 1))
+
+
+def check_length(request: Request, state: AudioState) -> None:
+    """Refuse a length beyond the recording's where nothing may be repeated; an exact one may end in a little more."""
+    asked_s, has_s = request.demands.duration_s, state.grid.duration_s
+    reach_s = has_s + (MOST_TAIL_S if request.demands.exact else 0.0)
+    if request.allow_stretch:
+        reach_s = max(reach_s, has_s * (1.0 + MOST_STRETCH))
+    if asked_s is not None and asked_s > reach_s and not request.loops:
+        raise EditListError(
+            f"{state.recording.name}: {spoken(asked_s)} is longer than it ({spoken(has_s)}), and nothing may be "
+            "repeated; leave out --no-loop"
+        )
 
 
 def check_left(state: AudioState, demands: Demands, dropped: Bool[np.ndarray, " units"]) -> None:
@@ -101,10 +117,10 @@ def units_over(spans: tuple[TimeSpan, ...], state: AudioState, unit_beats: int) 
     return inside
 
 
-def past_end(demands: Demands, state: AudioState) -> list[str]:
+def past_end(demands: Demands, state: AudioState, *, kept_by: str = "keep") -> list[str]:
     """Notes on passages that reach beyond the recording."""
     length_s = state.grid.duration_s
-    spans = (("keep", demands.keep), ("drop", demands.drop))
+    spans = ((kept_by, demands.keep), ("drop", demands.drop))
     return [
         f"{what} {span} reaches past the end at {spoken(length_s)}; what there is of it counts"
         for what, found in spans

@@ -17,7 +17,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Demands, Revised, described, revise
 from rl_editor.negotiation.exact import to_length
 from rl_editor.negotiation.placing import place_joins
-from rl_editor.negotiation.words import exact_line
+from rl_editor.negotiation.words import anchor_lines, exact_line
 from rl_editor.render import check_recording, held_in_memory, settle_joins
 from rl_editor.state import AudioState
 
@@ -55,11 +55,11 @@ def revise_list(
             raise EditListError(f"{edit.source.name}: no join {number}; the edit has {n_joins}")
     held = None if source is None else held_in_memory(source)
     state = _known_state(edit, config) if source is None else AudioState.from_file(source, config, recording=held)
-    check_spans(demands, state)
+    check_spans(demands, state, kept_by="--pin")
     if source is None:
         found = revise(edit, state, demands, config)
         notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
-        return found, [*past_end(demands, state), *(notes if found.new_joins else [])]
+        return found, [*past_end(demands, state, kept_by="pin"), *(notes if found.new_joins else [])]
     recording = held or source
     sound = beat_sound(recording, state)
     found = revise(edit, state, demands, config, sound=sound)
@@ -72,8 +72,9 @@ def revise_list(
         exact = to_length(changed, recording, frames, allow_stretch=allow_stretch, only=new)
         changed, notes = exact.edit, [exact_line(exact)]
         found = replace(found, missed_s=0.0)
+    notes += anchor_lines(changed, demands.anchors)
     found = described(edit, found, changed, state, config, sound)
-    return found, [*past_end(demands, state), *notes]
+    return found, [*past_end(demands, state, kept_by="pin"), *notes]
 
 
 def _known_state(edit: EditList, config: Config) -> AudioState:

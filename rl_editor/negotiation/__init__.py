@@ -39,6 +39,7 @@ SOUND = 0.62  # weight of a join's sound in its cost c, beside the features of i
 SHORTEST_S = 0.02  # as far as settling may move a join: spans up to it are not worth a word
 _LONG_PLACES = 2000
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
+_LONG_BEATS = 1.5  # a first beat from so many on is a lead-in
 _VETO_BEATS = 2  # a vetoed join does not come back this near to where it was, on both sides
 
 
@@ -96,6 +97,7 @@ def revise(
     sound: BeatSound | None = None,
     polish: bool = False,
     priced: bool = True,
+    repeats: bool = True,
 ) -> Revised:
     """The edit nearest to ``edit`` that meets ``demands``.
 
@@ -107,12 +109,13 @@ def revise(
         sound: of the recording, so that new joins are weighed by it too; without it by the features of beats alone.
         polish: weigh the edit's own joins as well, so that bad ones move to better places; else they stay.
         priced: work out what each demand costs.
+        repeats: may play again what plays already; what the edit itself repeats stays.
 
     Raises:
         EditListError: the demands contradict each other, or cannot be met by what the edit plays and leaves out; or
             the edit plays something else than the recording as it is.
     """
-    table = _Table(edit, state, config, sound, polish=polish)
+    table = _Table(edit, state, config, sound, polish=polish, repeats=repeats)
     way = table.solve(demands)
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
@@ -185,10 +188,18 @@ class _Table:
     """One edit over one recording, to be solved many times over."""
 
     def __init__(
-        self, edit: EditList, state: AudioState, config: Config, sound: BeatSound | None, *, polish: bool
+        self,
+        edit: EditList,
+        state: AudioState,
+        config: Config,
+        sound: BeatSound | None,
+        *,
+        polish: bool,
+        repeats: bool,
     ) -> None:
         self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
-        self.score = written_out(edit, state.grid)
+        self.score = written_out(edit, state.grid, repeats=repeats)
+        self.played_s = edit.duration_s - sum(segment.frames for segment in self.score.ending) / edit.source.sample_rate
         self.costs = _Costs(state, config, sound)
         self.beat_s = np.diff(state.grid.times_s)
         self.typical_s = 60.0 / state.grid.tempo_bpm
@@ -218,7 +229,7 @@ class _Table:
 
     def solve(self, demands: Demands) -> Way | None:
         """The cheapest way; None where there is none."""
-        goal_s = self.edit.duration_s if demands.duration_s is None else demands.duration_s
+        goal_s = self.played_s if demands.duration_s is None else demands.duration_s
         asked = demands.duration_s is not None
         must, may = self._wanted(demands)
         if (must & ~may).any():
@@ -373,8 +384,13 @@ class _Table:
         """Which demand stands in the way."""
         alone = [name for name, rest in demands.each() if self.solve(rest) is not None]
         asked = ", ".join(name for name, _ in demands.each())
-        if alone:
+        if alone and len(demands.each()) > 1:
             return f"{' and '.join(alone)} cannot be met beside the rest ({asked}); take back one of them"
+        first_s = float(self.grid.times_s[1])
+        if first_s > _LONG_BEATS * self.typical_s and any(a.source_s < first_s for a in demands.anchors):
+            asked += (
+                f" (what comes before the first beat, at {spoken(round(first_s, 3))}, plays as a whole or not at all)"
+            )
         return f"no edit meets all of these: {asked}; take some back"
 
     def revised(self, way: Way, demands: Demands, price: dict[str, float]) -> Revised:
@@ -387,10 +403,13 @@ class _Table:
         segments: list[Segment] = []
         new_joins: list[NewJoin] = []
         n_kept, fade = 0, 0.0
+        joins = {
+            places: cut for number, (places, cut) in enumerate(score.joins.items(), 1) if number not in demands.vetoes
+        }
         for a, b in pairwise(way.places):
-            if score.beat[b] == score.beat[a] + 1:
+            old = joins.get((a, b))
+            if old is None and score.beat[b] == score.beat[a] + 1:
                 continue
-            old = score.joins.get((a, b))
             cut = old or Cut(int(bounds[score.beat[a] + 1]), int(bounds[score.beat[b]]), fade_ms)
             segments.append(Segment(start, cut.leave - start, crossfade_in_ms=fade))
             start, fade = cut.land, cut.crossfade_ms
@@ -398,8 +417,11 @@ class _Table:
             if old is None:
                 cost = float(self.costs.between(score.beat[[a]] + 1, score.beat[[b]])[0])
                 new_joins.append(NewJoin(len(segments), cut.leave / rate, cut.land / rate, cost))
-        end = score.end_frame if way.places[-1] == playing[-1] else int(bounds[score.beat[way.places[-1]] + 1])
+        same_end = way.places[-1] == playing[-1]
+        end = score.end_frame if same_end else int(bounds[score.beat[way.places[-1]] + 1])
         segments.append(Segment(start, end - start, crossfade_in_ms=fade))
+        if same_end and demands.duration_s is None:
+            segments += score.ending
         edit = replace(self.edit, segments=tuple(segments), regions=(), actions=())
         plays = np.zeros(score.n_places, bool)
         plays[way.places] = True

@@ -69,7 +69,7 @@ class Demands:
         for k, join in enumerate(self.vetoes):
             found.append((f"veto join {join}", replace(self, vetoes=_without(self.vetoes, k))))
         if self.duration_s is not None:
-            found.append((f"duration {spoken(self.duration_s)}", replace(self, duration_s=None)))
+            found.append((f"duration {spoken(self.duration_s)}", replace(self, duration_s=None, exact=False)))
         return found
 
 

@@ -4,7 +4,7 @@ Conventions: positions are frames at the source's rate. What is missing, or too 
 it is reported:
 
     stretch   where it is allowed: everything plays up to ``MOST_STRETCH`` faster or slower, pitch with it
-    silence   the recording's own silence at the end of the output is lengthened or shortened
+    silence   the recording's own silence at the end of the output is lengthened, up to ``MOST_TAIL_S``, or shortened
     joins     right sides start up to ``MOST_NUDGE_MS`` earlier or later, alike at all joins that may move
     tail      the end fades out earlier, or goes on into what follows in the source, or into silence
 """
@@ -25,7 +25,8 @@ MOST_STRETCH = 0.02  # less than a third of a semitone
 MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
 MOST_TAIL_S = 1.5
 _FADE_MS = 60.0
-_SILENT_DB = -60.0  # re the recording's loudest second
+_SILENT_DB = -60.0  # re the loudest sample of the last ten seconds, or the floor where those are quieter
+_LOUDEST_FLOOR = 0.05  # of full scale
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _stretched(edit: EditList, frames: int) -> EditList:
 
 
 def _with_silence(edit: EditList, recording: str | Path | Samples, missing: int) -> tuple[EditList, int]:
-    """Silence at the end of the output longer or shorter, as far as it is there."""
+    """Silence at the end of the output shorter, as far as it is there, or a little longer."""
     last = edit.segments[-1]
     start, end = last.source_start_frame, last.source_end_frame
     if start is None or end is None or not missing:
@@ -101,7 +102,7 @@ def _with_silence(edit: EditList, recording: str | Path | Samples, missing: int)
     if missing < 0:
         cut = min(-missing, max(silent - 1, 0), last.frames - 1)
         return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames - cut))), -cut
-    if silent == 0:
+    if silent == 0 or missing > MOST_TAIL_S * edit.source.sample_rate:
         return edit, 0
     return replace(edit, segments=(*edit.segments, Segment(None, missing))), missing
 
@@ -114,7 +115,7 @@ def _silent_tail(recording: str | Path | Samples, start: int, end: int) -> int:
         data = np.abs(source.read(first, end - first).astype(np.float64)).max(axis=1)
         if source.sample_type.dtype.startswith("int"):
             data = data / np.iinfo(source.sample_type.dtype).max
-    loud = np.flatnonzero(data > 10.0 ** (_SILENT_DB / 20.0) * max(float(data.max(initial=0.0)), 0.05))
+    loud = np.flatnonzero(data > 10.0 ** (_SILENT_DB / 20.0) * max(float(data.max(initial=0.0)), _LOUDEST_FLOOR))
     return len(data) - 1 - int(loud[-1]) if len(loud) else len(data)
 
 

@@ -21,7 +21,6 @@ from jaxtyping import Bool, Float, Int
 
 DROPPED, ADDED = 0.06, 0.06  # per beat
 NEW_JOIN, JOIN = 1.0, 6.0
-OTHER_BAR_PHASE = 1.5  # a new join that breaks the count, where that is allowed at all
 MISSED, MISSED_ASKED, MISSED_EXACT = 0.03, 1.0, 3.0  # per beat of length: the edit's own, one asked for, to the sample
 EDGE = 12.0  # starting or ending elsewhere than the edit: an intro and an outro are rarely given up ..
 EDGE_BEAT = 0.3  # .. but for the last beats where a length is asked to the sample, each at this
@@ -93,7 +92,7 @@ def _tables(first, target, cost, dur, play, start, end, earliest, latest, bin_s,
     from_place = np.full((n_places, n_bins), -1, np.int32)
     from_bin = np.full((n_places, n_bins), -1, np.int16)
     for n in range(n_places):
-        if start[n] < np.inf and earliest[n] <= 0.0:
+        if start[n] < np.inf and earliest[n] <= 0.0 <= latest[n]:
             at = min(max(int(dur[n] / bin_s + 0.5), 0), n_bins - 1)
             value = start[n] + play[n]
             if value < best[n, at]:

@@ -3,9 +3,11 @@
 Conventions: a *place* is one chance for a beat to play. Places stand in output order: the beats that the edit plays,
 and at each join the beats that it leaves out there (after a jump ahead: what was skipped; after a jump back: some beats
 that would have gone on, and some before where it lands), before the first what came before it, after the last what
-comes after. A changed edit plays some places in this order, so nothing is looped or moved that was not before.
+comes after. A changed edit plays some places in this order, so nothing is looped or moved that was not before; with
+``repeats`` off, no beat has two chances that did not play twice before.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,6 +39,7 @@ class Score:
         joins: the edit's joins: place that is left and place that is come to, with the exact frames, in output order.
         start_frame: where the first played beat starts, exactly.
         end_frame: where the last played beat ends, exactly.
+        ending: silence after it, that an exact length or a fade has added.
     """
 
     beat: Int[np.ndarray, " places"]
@@ -44,6 +47,7 @@ class Score:
     joins: dict[tuple[int, int], Cut]
     start_frame: int
     end_frame: int
+    ending: tuple[Segment, ...] = ()
 
     @property
     def n_places(self) -> int:
@@ -57,38 +61,45 @@ class _Run(NamedTuple):
     segment: Segment
 
 
-def written_out(edit: EditList, grid: BeatGrid) -> Score:
-    """The places of an edit.
+def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Score:
+    """The places of an edit; without ``repeats`` what it leaves out is what plays nowhere.
 
     Raises:
         EditListError: the edit plays nothing, or plays material that no beat can stand for (from elsewhere, or at
             another speed or pitch).
     """
-    runs = _runs(edit, grid)
+    segments, ending = _without_ending(edit)
+    runs = _runs(edit, segments, grid)
     around = _AROUND_BARS * grid.beats_per_bar
-    beats: list[int] = list(range(runs[0].start))
-    played: list[bool] = [False] * len(beats)
+    taken = set() if repeats else {beat for run in runs for beat in range(run.start, run.end)}
+    beats: list[int] = []
+    played: list[bool] = []
+
+    def offer(left_out: Iterable[int]) -> None:
+        found = [beat for beat in left_out if beat not in taken]
+        beats.extend(found)
+        played.extend([False] * len(found))
+        if not repeats:
+            taken.update(found)
+
+    offer(range(runs[0].start))
     joins: dict[tuple[int, int], Cut] = {}
     for index, run in enumerate(runs):
         if index:
             before = runs[index - 1]
             last = len(beats) - 1
-            between = _left_out(before.end, run.start, around, grid.n_beats)
-            beats += between
-            played += [False] * len(between)
+            offer(_left_out(before.end, run.start, around, grid.n_beats))
             leave, land = before.segment.source_end_frame, run.segment.source_start_frame
             assert leave is not None
             assert land is not None
             joins[last, len(beats)] = Cut(leave, land, run.segment.crossfade_in_ms)
         beats += range(run.start, run.end)
         played += [True] * (run.end - run.start)
-    after = range(runs[-1].end, grid.n_beats)
-    beats += after
-    played += [False] * len(after)
+    offer(range(runs[-1].end, grid.n_beats))
     first, last_end = runs[0].segment.source_start_frame, runs[-1].segment.source_end_frame
     assert first is not None
     assert last_end is not None
-    return Score(np.array(beats), np.array(played), joins, first, last_end)
+    return Score(np.array(beats), np.array(played), joins, first, last_end, ending)
 
 
 def _left_out(leave: int, land: int, around: int, n_beats: int) -> list[int]:
@@ -98,12 +109,16 @@ def _left_out(leave: int, land: int, around: int, n_beats: int) -> list[int]:
     return [*range(leave, min(leave + around, n_beats)), *range(max(land - around, 0), land)]
 
 
-def _runs(edit: EditList, grid: BeatGrid) -> list[_Run]:
+def _without_ending(edit: EditList) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
+    """Segments, and the silence after them."""
+    segments = edit.merged().segments
+    n = max((k for k, segment in enumerate(segments, 1) if segment.source_start_frame is not None), default=0)
+    return segments[:n], segments[n:]
+
+
+def _runs(edit: EditList, segments: Sequence[Segment], grid: BeatGrid) -> list[_Run]:
     rate = edit.source.sample_rate
     runs: list[_Run] = []
-    segments = list(edit.merged().segments)
-    while segments and segments[-1].source_start_frame is None:  # silence after the end, added for an exact length
-        segments.pop()
     for segment in segments:
         first, last = segment.source_start_frame, segment.source_end_frame
         if first is None or last is None or segment.speed != 1.0 or segment.pitch_semitones or segment.gain_db:

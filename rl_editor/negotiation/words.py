@@ -1,10 +1,11 @@
 """What a revision did, in words."""
 
 import math
+from collections.abc import Sequence
 
 from rl_editor.edits import EditList
 from rl_editor.negotiation import Revised
-from rl_editor.negotiation.demands import TimeSpan, spoken
+from rl_editor.negotiation.demands import Anchor, TimeSpan, spoken
 from rl_editor.negotiation.exact import ExactLength
 
 MOST_NAMED = 6
@@ -41,6 +42,27 @@ def missed_line(missed_s: float) -> str:
         f"off the length asked for by {missed_s:+.2f} s: nearer would need a worse join, or more than may play; "
         "--exact insists"
     )
+
+
+def anchor_lines(edit: EditList, anchors: Sequence[Anchor]) -> list[str]:
+    """Anchors that are heard at another time than asked for, by more than anybody would call the same."""
+    rate, starts = edit.source.sample_rate, edit.output_start_frames()
+    lines = []
+    for anchor in anchors:
+        heard_s = [
+            (start + (anchor.source_s * rate - segment.source_start_frame) / segment.speed) / rate
+            for start, segment in zip(starts, edit.segments, strict=True)
+            if segment.source_start_frame is not None
+            and segment.source_end_frame is not None
+            and segment.source_start_frame <= anchor.source_s * rate <= segment.source_end_frame
+        ]
+        nearest = min(heard_s, key=lambda at: abs(at - anchor.output_s), default=None)
+        if nearest is not None and abs(nearest - anchor.output_s) > NEAR_S:
+            off = f"{nearest - anchor.output_s:+.2f} s"
+            lines.append(
+                f"anchor {anchor} is heard at {spoken(round(nearest, 3))} ({off}): passages move by whole beats"
+            )
+    return lines
 
 
 def exact_line(exact: ExactLength) -> str:
