@@ -18,8 +18,6 @@ from jaxtyping import Float32, Float64
 from rl_editor.config import AugmentationConfig
 from rl_editor.grid import BeatGrid
 
-ALGORITHM_VERSION = 1  # part of cache keys: raise it when a number changes
-
 EQ_BANDS_HZ = (100.0, 400.0, 1600.0, 6400.0)  # two octaves apart; gains are interpolated over log frequency
 _EQ_TAPS = 1025  # odd: linear phase with a whole delay; 21 Hz of resolution at 22050 Hz
 _VOCODER_FFT = 2048  # librosa's default

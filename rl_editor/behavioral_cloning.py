@@ -380,8 +380,9 @@ def _settings(path: Path | None, given: Mapping[str, Mapping[str, Any]]) -> Conf
     values = read_settings(path) if path else {}
     for section, options in given.items():
         chosen = {name: value for name, value in options.items() if value is not None}
-        if chosen:
-            values[section] = values.get(section, {}) | chosen
+        own = values.get(section, {})
+        if chosen and isinstance(own, Mapping):  # what is no section is refused below
+            values[section] = {**own, **chosen}
     return Config.from_dict(values)
 
 

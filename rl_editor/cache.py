@@ -47,9 +47,9 @@ _OFF = {"off", "0", "false", "no"}
 _ENTRY = "__entry__"  # array of JSON bytes beside the payload
 _MANIFEST = "entry.json"  # the same for a folder entry
 _HASH_CHARS = 16  # of 64; the stored key settles a collision
-_NAME_CHARS = 80  # file systems take 255 bytes
+_NAME_CHARS, _NAME_BYTES = 80, 160  # file systems take 255 bytes, and some letters are four
 _SETTLED_NS = 2_000_000_000  # a younger file may still change within its time stamp
-_UNREADABLE = (
+UNREADABLE = (  # what reading a damaged archive raises
     OSError,
     ValueError,
     EOFError,
@@ -60,6 +60,7 @@ _UNREADABLE = (
     OverflowError,
     SyntaxError,
     zipfile.BadZipFile,
+    NotImplementedError,  # a compression that zipfile does not know
     zlib.error,
 )
 
@@ -210,7 +211,7 @@ class FeatureCache:
             value = _read_memo(memo)
         except FileNotFoundError:
             return None
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._say_damaged(memo, error)
             return None
         return str(value["sha256"]) if value == {**seen, "sha256": value["sha256"]} else None
@@ -220,7 +221,7 @@ class FeatureCache:
             value = read(path, key)
         except FileNotFoundError:
             value = None
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._say_damaged(path, error)
             value = None
         self.hits += value is not None
@@ -303,7 +304,8 @@ def _hashes(kind: str, key: Key) -> str:
 
 
 def _safe(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", name)[:_NAME_CHARS].lstrip(".") or "track"
+    short = re.sub(r"[^\w.-]", "_", name)[:_NAME_CHARS].encode()[:_NAME_BYTES].decode(errors="ignore")
+    return short.lstrip(".") or "track"
 
 
 def _plain(arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -419,7 +421,7 @@ def _is_sound(path: Path) -> bool:
         if path.suffix == ".json":
             return bool(_read_memo(path))
         return _read_arrays(path, None) is not None
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
 
 

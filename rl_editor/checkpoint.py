@@ -140,11 +140,11 @@ def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{_CLONE}.")}
         agent, clone = _agent(config, own), _agent(config, cloned) if cloned else None
         objective = Objective.from_dict(values["objective"], clone=clone) if "objective" in values else None
+        return Policy(agent, config, tuple(values["styles"]), values["metrics"], objective)
     except (RuntimeError, ConfigError, CheckpointError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path}: does not fit this version's networks ({_first_line(error)}); train it again"
         ) from None
-    return Policy(agent, config, tuple(values["styles"]), values["metrics"], objective)
 
 
 def _agent(config: Config, weights: Mapping[str, Tensor]) -> Agent:

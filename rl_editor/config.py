@@ -9,12 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, field, fields
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from rl_editor.errors import ConfigError
 
 _STRICT = ConfigDict(extra="forbid", validate_assignment=True, strict=True)
+
+
+def _check_range(low_name: str, low: float, high_name: str, high: float) -> None:
+    if low > high:
+        raise ValueError(f"{low_name} {low:g} is more than {high_name} {high:g}; turn them round")
+
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -120,6 +126,11 @@ class CorpusConfig:
     max_duration_s: Positive = 240.0
     sample_rate: Annotated[int, Field(ge=16000, le=192000)] = 24000  # Hz, of the composed songs
     editors: list[str] = field(default_factory=lambda: ["radio_edit", "jam_cleanup", "extended_mix"])
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> "CorpusConfig":
+        _check_range("min_duration_s", self.min_duration_s, "max_duration_s", self.max_duration_s)
+        return self
 
 
 @dataclass(config=_STRICT)
@@ -274,6 +285,12 @@ class AugmentationConfig:
     eq_db: NonNegative = 6.0
     draws_per_track: Natural = 1  # augmented copies of each training track
 
+    @model_validator(mode="after")
+    def _check_ranges(self) -> "AugmentationConfig":
+        _check_range("time_stretch_min", self.time_stretch_min, "time_stretch_max", self.time_stretch_max)
+        _check_range("noise_snr_min_db", self.noise_snr_min_db, "noise_snr_max_db", self.noise_snr_max_db)
+        return self
+
 
 @dataclass(config=_STRICT)
 class RenderConfig:
@@ -374,4 +391,6 @@ def _fault(where: str, error: Any) -> str:
     )
     if error["type"] == "unexpected_keyword_argument":
         return f"{key}: unknown setting; is it misspelt?"
+    if error["type"] == "value_error":  # what one of our own checks says
+        return f"{key}.{error['ctx']['error']}"
     return f"{key}: {error['input']!r} is refused: {error['msg']}{hint}"

@@ -5,13 +5,13 @@ action per decision unit. Files hold arrays without Python objects and are the s
 """
 
 import json
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from rl_editor.cache import UNREADABLE
 from rl_editor.edits import EditList, SourceInfo
 from rl_editor.errors import DatasetError
 from rl_editor.features import BeatFeatures
@@ -96,8 +96,12 @@ def load_analysis(path: str | Path) -> Analysis:
     arrays = _load_arrays(
         path, ("source", "times_s", "bar_position", "beats_per_bar", "grid_confidence", "values", "names")
     )
+    try:
+        source = SourceInfo(**json.loads(arrays["source"].tobytes()))
+    except (ValueError, TypeError) as error:
+        raise _no_file_of_ours(path, error) from error
     return Analysis(
-        SourceInfo(**json.loads(arrays["source"].tobytes())),
+        source,
         BeatGrid(
             arrays["times_s"], arrays["bar_position"], int(arrays["beats_per_bar"]), float(arrays["grid_confidence"])
         ),
@@ -156,5 +160,9 @@ def _load_arrays(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{path}: not a whole file of this project ({error}); write it again") from error
+    except UNREADABLE as error:
+        raise _no_file_of_ours(path, error) from error
+
+
+def _no_file_of_ours(path: str | Path, error: BaseException) -> DatasetError:
+    return DatasetError(f"{path}: not a whole file of this project ({error}); write it again")

@@ -141,8 +141,9 @@ def check_audible(state: "AudioState") -> None:
     loudest_db = 20 * np.log10(max(float(rms.max(initial=0.0)), SILENT_FLOOR))
     if loudest_db < SILENT_DB:
         raise AudioFileError(
-            f"{state.recording.name}: silent (its loudest beat has {loudest_db:.0f} dBFS), at least {SILENT_DB:g} dBFS "
-            "is needed; was the right track exported?"
+            f"{state.recording.name}: silent (its loudest beat has {loudest_db:.0f} dBFS in mono), at least "
+            f"{SILENT_DB:g} dBFS is needed; was the right track exported? If it is heard, its channels cancel out: "
+            "turn one over"
         )
 
 

@@ -17,7 +17,7 @@ import typer
 
 from rl_editor.analysis import analyse_track, separated
 from rl_editor.cache import NotStored, get_cache, must_write, stored_only
-from rl_editor.command import EXIT_CHECK_FAILED, run
+from rl_editor.command import EXIT_CHECK_FAILED, read_settings, run
 from rl_editor.config import Config, FeatureMode
 from rl_editor.data import align_pair
 from rl_editor.errors import ConfigError, DatasetError
@@ -110,10 +110,13 @@ def main(
     stems: Annotated[bool, typer.Option("--stems", help="Separate stems as well (slow without a GPU).")] = False,
     workers: Annotated[int, typer.Option(help="Processes; 0 is one per core.", min=0)] = 0,
     cache_dir: Annotated[Path, typer.Option(help="Where results are kept.")] = CACHE_DIR,
+    settings: Annotated[
+        Path | None, typer.Option("--config", "--params", help="Further settings, as params.yaml.")
+    ] = None,
 ) -> None:
     """Compute features and labels ahead of training."""
     mode: FeatureMode = feature_mode
-    config = Config()
+    config = Config.from_dict(read_settings(settings)) if settings else Config()
     config.features.feature_mode = mode
     config.data.use_stems = stems
     config.data.cache_dir = str(cache_dir)

@@ -34,6 +34,7 @@ def fine_tune(
     logger: "TrainingLogger",
     reference: "ReferenceStatistics | None" = None,
     learned_reward: "LearnedReward | None" = None,
+    resumable: bool = False,
 ) -> "TrainingResult":
     """Train the policy in ``checkpoint`` with PPO and write ``best.pt``.
 
@@ -45,6 +46,7 @@ def fine_tune(
         logger: gets the numbers of every update.
         reference: statistics of finished music that the reward measures against.
         learned_reward: what listeners prefer, as a function of summaries of edits.
+        resumable: keep the training state in ``save_dir``, from which ``training.resume`` goes on.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -61,6 +63,7 @@ def fine_tune(
         styles=policy.styles,
         reference=reference,
         learned_reward=learned_reward,
+        save_dir=save_dir if resumable else None,
     )
     result: TrainingResult = trainer.train(config.ppo.total_timesteps)
     save_policy(Path(save_dir) / BEST, result.policy)
@@ -73,6 +76,8 @@ def main(
     total_timesteps: Annotated[int, typer.Option(help="Decisions to train on.", min=1)] = TIMESTEPS,
     save_dir: Annotated[Path, typer.Option(help="Where best.pt goes.")] = Path("./models"),
     reward_model: Annotated[Path | None, typer.Option(help="A reward learned from judgements, to weigh in.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
 ) -> None:
     """Fine-tune a policy with PPO."""
     from rl_editor.checkpoint import load_policy
@@ -83,7 +88,8 @@ def main(
 
     learned = RewardModel.load(reward_model) if reward_model else None
     config = load_policy(checkpoint).config
-    config.training.device = Config().training.device
+    config.training.device = device or Config().training.device
+    config.training.resume = resume
     config.ppo.total_timesteps = total_timesteps
     demonstrations = load_demonstrations(data_dir, config)
     reference = ReferenceStatistics.of_analyses(load_references(data_dir, config))
@@ -96,6 +102,7 @@ def main(
             logger=logger,
             reference=reference,
             learned_reward=learned,
+            resumable=True,
         )
     typer.echo(f"{save_dir / BEST}: " + ", ".join(f"{k} {v:.4g}" for k, v in sorted(result.metrics.items())), err=True)
 

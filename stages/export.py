@@ -7,10 +7,8 @@ a warning: the files are the result.
 
 import json
 import shutil
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 
 import pandas as pd
 import typer
@@ -35,8 +33,7 @@ from stages.params import PARAMS, load_params
 
 SECTIONS = ("action_space", "evaluation", "features", "reward", "state", "training")
 NAME = "ppo"
-# What the champion is chosen by: the mean of likeness to the editor and of the reward, both to the editor's length.
-SCORES = tuple(f"{NAME}/target/all/{metric}" for metric in ("balanced_accuracy", "reward_total"))
+SCORE = f"{NAME}/score"  # of ``EvaluationResult.metrics``: what the champion is chosen by
 POLICY = "policy.pt"
 
 
@@ -84,7 +81,7 @@ def publish(config: Config, metrics: dict[str, float], params: Path) -> None:
         registered = register(
             EXPORT / POLICY,
             name,
-            held_out=HeldOut(score_of(metrics), digest_of(held_out, reference)),
+            held_out=HeldOut(metrics[SCORE], digest_of(held_out, reference)),
             measure=partial(measured, demonstrations=held_out, config=config, reference=reference),
             run_id=getattr(logger, "run_id", None),
         )
@@ -97,12 +94,7 @@ def measured(
 ) -> float:
     """The held-out score of another policy file."""
     result = evaluate_policies({NAME: load_policy(path)}, demonstrations, config, reference=reference)
-    return score_of(result.metrics)
-
-
-def score_of(metrics: Mapping[str, float]) -> float:
-    """The held-out score of the policy in the metrics of an evaluation."""
-    return fmean(metrics[name] for name in SCORES)
+    return result.metrics[SCORE]
 
 
 if __name__ == "__main__":

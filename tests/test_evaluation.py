@@ -39,7 +39,7 @@ from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode, encode
 from rl_editor.report import write_comparison
 from rl_editor.state import AudioState, EditHistory
-from stages.export import intervals, score_of
+from stages.export import SCORE, intervals
 from tests.world_tracks import track
 
 RATE = 1000
@@ -314,7 +314,7 @@ def test_the_model_card_reads_its_intervals_from_the_table(result, tmp_path: Pat
     expected = {f"ppo/{condition}/all/{metric}" for condition in CONDITIONS for metric in KEY_METRICS}
     assert set(found) == {name + end for name in expected for end in ("", "_low", "_high")}
     assert all(result.metrics[name] == value for name, value in found.items())
-    assert score_of(headline(result)) == score_of(result.metrics)
+    assert headline(result)[SCORE] == result.metrics[SCORE]
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:

@@ -1,5 +1,7 @@
 """What is asked is met, the rest stays where it was, and what cannot be met is said."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,7 +96,7 @@ class TestRevise:
         longer = Demands(duration_s=edit.duration_s + 8.0)
         found = revise(edit, state, longer, Config(), repeats=False).edit
         bounds = sorted((s.source_start_frame or 0, s.source_end_frame or 0) for s in found.segments)
-        assert all(one[1] <= two[0] for one, two in zip(bounds, bounds[1:], strict=False))
+        assert all(one[1] <= two[0] for one, two in pairwise(bounds))
         assert found.duration_s > edit.duration_s + 4.0  # what was left out at the end plays
 
     def test_a_moment_of_the_lead_in_cannot_be_the_first_to_be_heard(self) -> None:

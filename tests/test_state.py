@@ -120,15 +120,6 @@ def test_structure_ranks_the_loud_section_highest_and_says_where_a_unit_lies_in_
     assert column["section_units_left"][20:24] == pytest.approx(np.log2([4, 3, 2, 1]) / 5)
 
 
-def test_the_order_of_sections_tells_the_strongest_whatever_its_length():
-    column = column_of(track(form=FORM))
-    strength = column["section_strength"]
-    distinct = sorted(set(strength.round(9).tolist()), reverse=True)
-    assert len(distinct) > 3
-    expected = [1.0 / (1.0 + distinct.index(value)) for value in strength.round(9).tolist()]  # 1, 1/2, 1/3 ..
-    assert column["section_strength_order"] == pytest.approx(expected)
-
-
 def test_blocks_count_from_the_start_and_from_the_first_whole_bar():
     state = track(form="ab", lead_in_s=0.4)  # unit 0 is the lead-in, bars are units 1..16
     column = column_of(state)

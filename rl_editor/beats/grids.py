@@ -62,7 +62,7 @@ def assemble_grid(
 ) -> BeatGrid:
     """A grid over the whole file from the boundaries of its whole beats.
 
-    Boundaries outside the file are dropped; a lead-in or tail of less than ``_SNAP_BEATS`` of a beat joins the
+    Boundaries outside the file are dropped; a lead-in or tail of less than ``SNAP_BEATS`` of a beat joins the
     beat beside it, a longer one is a partial beat.
     """
     period_s = float(np.median(np.diff(bounds_s))) if len(bounds_s) > 1 else duration_s

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rl_editor.cli.options import Json, Params, check_written, edit_summary, say, settings, show
-from rl_editor.config import BeatTracker, Config
+from rl_editor.config import BeatTracker
 from rl_editor.edits import EditList
 
 
@@ -85,14 +85,13 @@ def profile(
 
 def info(
     path: Annotated[Path, typer.Argument(help="A recording, an edit list, a policy, or a folder of recordings.")],
-    params: Params = None,
     as_json: Json = False,
 ) -> None:
     """Say what a file or folder is."""
-    say(describe(path, settings(params)), as_json=as_json)
+    say(describe(path), as_json=as_json)
 
 
-def describe(path: Path, config: Config) -> dict[str, Any]:
+def describe(path: Path) -> dict[str, Any]:
     """What a file or folder is, in plain values."""
     if path.is_dir():
         return _library(path)

@@ -15,7 +15,6 @@ Sources: librosa 0.11 (``feature``, ``onset``, ``pitch_tuning``, ``piptrack``) f
 
 from rl_editor.features.frames import extract_frames, stem_frames
 from rl_editor.features.names import (
-    ALGORITHM_VERSION,
     FEATURE_NAMES,
     FRAME_NAMES,
     PITCH_CLASSES,
@@ -26,7 +25,6 @@ from rl_editor.features.pooling import estimate_key, pool_beats
 from rl_editor.features.values import BeatFeatures, FrameFeatures, StemFrames
 
 __all__ = [
-    "ALGORITHM_VERSION",
     "FEATURE_NAMES",
     "FRAME_NAMES",
     "PITCH_CLASSES",

@@ -2,8 +2,6 @@
 
 from rl_editor.config import FeatureMode
 
-ALGORITHM_VERSION = 1  # part of cache keys: raise it when a number changes
-
 N_MFCC = 13
 N_CONTRAST = 7
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")

@@ -156,7 +156,7 @@ def _best(
             best, worth = (first, last), float(worths.max())
     if best is None:
         return None
-    first, last = _framed(ties, at, best, rows, common, bar_s)
+    first, last = _framed(ties, at, best, common, bar_s)
     return _Window(int(ties[first, 0]), int(ties[last, 0]), int(ties[first, 1]), int(ties[last, 1]))
 
 
@@ -164,7 +164,6 @@ def _framed(
     ties: Int[np.ndarray, "ties two"],
     at: list[Float[np.ndarray, " ties"]],
     window: tuple[int, int],
-    rows: tuple[Row, Row],
     common: tuple[Bool[np.ndarray, " a"], Bool[np.ndarray, " b"]],
     bar_s: float,
 ) -> tuple[int, int]:

@@ -213,10 +213,13 @@ def report(
         for name in names
     )
     learned = learn(collected, config, generator)
-    ways = _ways([(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"])
+    compared = [(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]
+    ways = _ways(compared)
     by_ratings = float(sum(preference.weight for each in collected for preference in rated(each)))
     counting = _counting(asked, by_ratings, config)
-    return PreferencesReport(len(asked), counting, listeners, ways, learned, _missing(learned, ways, config))
+    return PreferencesReport(
+        len(asked), counting, listeners, ways, learned, _missing(learned, ways, config, n_compared=len(compared))
+    )
 
 
 def _counting(asked: Sequence[tuple[Pair, Judgement]], by_ratings: float, config: RewardModelConfig) -> Counting:
@@ -367,11 +370,11 @@ def _ways(told: Sequence[tuple[Pair, Judgement]]) -> tuple[Way, ...]:
     return tuple(sorted(found, key=lambda way: -way.strength.weight))
 
 
-def _missing(learned: Learned, ways: Sequence[Way], config: RewardModelConfig) -> dict[str, int]:
+def _missing(learned: Learned, ways: Sequence[Way], config: RewardModelConfig, *, n_compared: int) -> dict[str, int]:
     """More judgements needed: to learn a reward, to know that it beats a coin, to tell the two best ways apart.
 
     Standard errors shrink with the square root of the number of judgements; so where an effect is z standard errors
-    from nothing and Z are needed, it takes (Z / z)^2 times the judgements.
+    from nothing and Z are needed, it takes (Z / z)^2 times the judgements; of ways, those that compare them.
     """
     n = max(learned.n_judgements, 1.0)
     missing = {"to learn a reward": max(int(np.ceil(config.min_judgements - learned.n_judgements)), 0)}
@@ -380,7 +383,7 @@ def _missing(learned: Learned, ways: Sequence[Way], config: RewardModelConfig) -
     if len(ways) >= 2:
         one, two = ways[0].strength, ways[1].strength
         missing["to tell the two best ways apart"] = _more(
-            n, (one.weight - two.weight) / float(np.hypot(one.error, two.error))
+            max(float(n_compared), 1.0), (one.weight - two.weight) / float(np.hypot(one.error, two.error))
         )
     return missing
 

@@ -7,7 +7,7 @@ version beats the present champion on the same held-out songs.
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +44,6 @@ def register(
     held_out: HeldOut,
     measure: Callable[[Path], float] | None = None,
     run_id: str | None = None,
-    tags: Mapping[str, str] | None = None,
 ) -> Registered:
     """Register a policy file, and make it the champion if it beats the present one.
 
@@ -54,7 +53,6 @@ def register(
         held_out: its score, and on what.
         measure: scores another policy file on the same songs; needed when the champion was measured on others.
         run_id: the tracker's run that the model belongs to.
-        tags: more tags of a new version.
 
     Raises:
         TrackingError: MLflow refuses.
@@ -70,7 +68,7 @@ def register(
         is_new = version is None
         if version is None:
             version = _log_version(Path(policy), name, run_id)
-            values = {HASH_TAG: sha256, **(tags or {})}
+            values = {HASH_TAG: sha256}
             for key, value in values.items():
                 client.set_model_version_tag(name, version, key, value)
         client.set_model_version_tag(name, version, SCORE_TAG, repr(held_out.score))
@@ -79,11 +77,6 @@ def register(
     except (MlflowException, OSError) as error:
         raise TrackingError(f"model registry {tracking_uri()}: {error}") from error
     return Registered(version, is_new, is_champion)
-
-
-def champion_uri(name: str) -> str:
-    """Where MLflow finds the champion."""
-    return f"models:/{name}@{CHAMPION}"
 
 
 def _known_version(client: Any, name: str, sha256: str) -> str | None:

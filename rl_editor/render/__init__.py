@@ -7,7 +7,8 @@ short for that the crossfade is clipped, on one side alone if need be; where nei
 join (a file looped end to start) both sides fade through silence for a moment instead.
 
 Outside crossfades, and outside segments with gain, speed or pitch, the output's samples are the input's bit for bit.
-Everything is streamed in blocks of ``render.block_s``, but a segment with ``pitch_semitones``, which is held whole.
+Everything is streamed in blocks of ``render.block_s``, but a segment with ``pitch_semitones``, and what ffmpeg writes
+(.m4a and its like), which are held whole.
 
     sources    reading spans of a file or of samples in their own type
     mixing     segments, crossfades, gains

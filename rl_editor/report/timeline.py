@@ -15,6 +15,7 @@ from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from rl_editor.clock import clock
 from rl_editor.edits import EditList
 from rl_editor.report.words import method_title
 
@@ -136,6 +137,6 @@ def _axis(longest_s: float, scale: float, y: float) -> str:
     step = next((s for s in _TICK_STEPS_S if longest_s / s <= 12), _TICK_STEPS_S[-1])
     return "".join(
         f'<text x="{LABEL_WIDTH + t * scale:.1f}" y="{y + 10:.1f}" font-size="10" fill="#666" text-anchor="middle">'
-        f"{t // 60}:{t % 60:02d}</text>"
+        f"{clock(float(t), digits=0)}</text>"
         for t in range(0, int(longest_s) + 1, step)
     )

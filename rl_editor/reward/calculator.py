@@ -104,7 +104,7 @@ class RewardCalculator:
         return self._estimate(edit, state, target_duration_s, style).summary[0]
 
     def join_costs(self, edit: EditList, state: AudioState) -> Float[np.ndarray, "joins faults"]:
-        """Faults (``FAULT_NAMES``) of every join of an edit, in output order."""
+        """Faults (``FAULT_NAMES``) of every join of an edit: those within the recording first, in output order each."""
         faults = self._faults(edit, self._table(state), state)
         return faults[:, : len(FAULT_NAMES)].numpy()
 

@@ -100,14 +100,6 @@ def held_out_trial(preferences: Sequence[Preference], generator: np.random.Gener
     return _trial(better_by[said], trust[said], outcome, units, by_chance, generator)
 
 
-def noise_ceiling(consistency: float) -> float:
-    """The best share that can be predicted of a listener who repeats an answer with this chance.
-
-    With q the chance of answering by taste, both answers agree with chance ``q^2 + (1 - q)^2``.
-    """
-    return float(0.5 * (1.0 + np.sqrt(max(2.0 * consistency - 1.0, 0.0))))
-
-
 def _trial(
     better_by: Float[np.ndarray, " n"],
     trust: Float[np.ndarray, " n"],

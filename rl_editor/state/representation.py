@@ -39,6 +39,7 @@ _MAP_STRUCTURE = (
 )
 _N_PITCH_CLASSES, _N_KEYS, _CONTOUR_POINTS = 12, 24, 16
 MAP_DIM = len(_TIMBRE) + _N_PITCH_CLASSES + len(_MAP_STRUCTURE)  # 26
+_SMOOTH_BEATS = 8  # of the contour's level
 _SCALAR_NAMES = ("tempo", "duration", "units", "beats_per_bar", "grid_confidence", "level_spread")
 STATIC_DIM = len(_SCALAR_NAMES) + _N_KEYS + _N_PITCH_CLASSES + _CONTOUR_POINTS  # 58
 
@@ -306,9 +307,9 @@ def _static(state: AudioState, n_units: int) -> Float[np.ndarray, " static"]:
     return np.concatenate([scalars, key, profile, contour])
 
 
-def _smoothed(level: Float[np.ndarray, " beats"], *, span: int = 8) -> Float[np.ndarray, " beats"]:
-    """Running mean over ``span`` beats, fewer at the ends."""
+def _smoothed(level: Float[np.ndarray, " beats"]) -> Float[np.ndarray, " beats"]:
+    """Running mean over ``_SMOOTH_BEATS``, fewer at the ends."""
     n = len(level)
     total, at = np.concatenate([[0.0], np.cumsum(level)]), np.arange(n)
-    low, high = np.maximum(at - span // 2, 0), np.minimum(at + span // 2, n - 1) + 1
+    low, high = np.maximum(at - _SMOOTH_BEATS // 2, 0), np.minimum(at + _SMOOTH_BEATS // 2, n - 1) + 1
     return np.asarray((total[high] - total[low]) / (high - low))

@@ -7,8 +7,7 @@ stand side by side, since nobody says which one an editor uses.
 
 Conventions: U units, S spans that tile them, 0-based. Strength is ``level + onset / 2 + centroid / 2``, in standard
 scores of the song's units: how loud, busy and bright. A rank is the share of the song's seconds in weaker spans, half
-of the span's own added: what plays when the strongest spans are kept up to a share r of the song is rank > 1 - r. An
-order tells the strongest, the second .. whatever their lengths: so picks who moves one chorus or loops one block.
+of the span's own added: what plays when the strongest spans are kept up to a share r of the song is rank > 1 - r.
 Likeness is the mean cosine of timbre and harmony, unit by unit from the starts of both spans.
 
 Sources: Foote 2000 (sections start where the texture changes most); Cooper & Foote 2002, "Automatic music summarization
@@ -32,7 +31,6 @@ _STRENGTH_NAMES = (
     "onset",
     "centroid",
     "strength_rank",
-    "strength_order",  # 1 / (1 + number of stronger spans): 1 the strongest, of however many
 )
 _PLACE_NAMES = (
     "earlier_likeness",  # of the span to the most alike earlier one, 0 where none
@@ -47,22 +45,18 @@ _PLACE_NAMES = (
     "units_before",  # units of the span before this one: log2(1 + n) / 5
     "units_left",  # from this one to the end of the span
 )
+_WAYS = ("block", "bar_block", "section")  # to divide a song: from the first unit, from the first whole one, by texture
 _SPAN_NAMES = _STRENGTH_NAMES + _PLACE_NAMES
-_BLOCK_NAMES = tuple(name for name in _SPAN_NAMES if name not in ("first", "last"))
 _PHRASE_NAMES = (
-    *("strength", "strength_rank", "strength_order"),
-    *("earlier_likeness", "later_likeness", "earlier_rank", "later_rank"),
+    *("strength", "strength_rank", "earlier_likeness", "later_likeness", "earlier_rank", "later_rank"),
     *("units_before", "units_left"),
 )
-_NAMES = {  # ways to divide a song, and what is told of their spans
-    "block": _BLOCK_NAMES,  # from the first unit
-    "bar_block": _BLOCK_NAMES,  # from the first whole one
-    "section": _SPAN_NAMES,  # by texture
-    "phrase": _PHRASE_NAMES,  # blocks counted from the start of each section
-}
-SPAN_WAYS = tuple(_NAMES)
-_UNIT_NAMES = _STRENGTH_NAMES[:-1]  # of single units
-SPAN_NAMES = (*_UNIT_NAMES, *(f"{way}_{name}" for way, names in _NAMES.items() for name in names))
+SPAN_NAMES = (
+    *_STRENGTH_NAMES,
+    *(f"{way}_{name}" for way in _WAYS for name in _SPAN_NAMES),
+    *(f"phrase_{name}" for name in _PHRASE_NAMES),  # blocks counted from the start of each section
+)
+SPAN_WAYS = (*_WAYS, "phrase")
 _FORCE_WEIGHTS, _CEPSTRUM_WEIGHT = (2.0, 1.5, 1.0), 0.5  # in texture: level, onset, centroid; cepstral columns
 _CEPSTRUM = tuple(f"mfcc_{i}" for i in range(1, 13))
 _OCTAVES = 5.0  # 32 units
@@ -98,17 +92,11 @@ def span_columns(
     seconds, unit = np.diff(units.times_s), np.arange(units.n_units)
     lead_in = int(np.argmin(units.partial))  # 0 where every unit is partial
     section = sections(features, units, block=block)
-    bars = np.maximum(unit - lead_in, 0)
-    members = {
-        "block": unit // block,
-        "bar_block": bars // block,
-        "section": section,
-        "phrase": _phrases(section, block=block),
-    }
-    columns = [_strengths(force, unit, seconds)[:, : len(_UNIT_NAMES)]]
-    for way, names in _NAMES.items():
-        told = _of_spans(force, sound, members[way], seconds)
-        columns.append(told[:, [_SPAN_NAMES.index(name) for name in names]])
+    members = (unit // block, np.maximum(unit - lead_in, 0) // block, section)
+    columns = [_strengths(force, unit, seconds)]
+    columns += [_of_spans(force, sound, member, seconds) for member in members]
+    phrases = _of_spans(force, sound, _phrases(section, block=block), seconds)
+    columns.append(phrases[:, [_SPAN_NAMES.index(name) for name in _PHRASE_NAMES]])
     return np.concatenate(columns, axis=1)
 
 
@@ -157,11 +145,10 @@ def _phrases(section: Int[np.ndarray, " units"], *, block: int) -> Int[np.ndarra
 def _strengths(
     force: _Force, member: Int[np.ndarray, " units"], seconds: Float[np.ndarray, " units"]
 ) -> Float[np.ndarray, "units strength_columns"]:
-    """``_STRENGTH_NAMES``: means over each unit's span, weighted by seconds, and the rank and order of its strength."""
+    """``_STRENGTH_NAMES``: means over each unit's span, weighted by seconds, and the rank of its strength."""
     weight = np.bincount(member, seconds)
     means = [np.bincount(member, column * seconds) / weight for column in (force.strength, *force)]
-    n_stronger = len(weight) - np.searchsorted(np.sort(means[0]), means[0], "right")
-    return np.asarray(np.stack([*means, share_below(means[0], weight), 1.0 / (1.0 + n_stronger)], axis=1)[member])
+    return np.asarray(np.stack([*means, share_below(means[0], weight)], axis=1)[member])
 
 
 def share_below(values: Float[np.ndarray, " n"], weight: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

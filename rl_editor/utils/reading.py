@@ -4,9 +4,11 @@ libsndfile reads; what it cannot goes ``elsewhere``. All of them stream, so that
 block.
 """
 
+import logging
 import os
 import struct
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,8 @@ TAGS = ("title", "artist", "album", "date", "genre", "tracknumber", "comment", "
 LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it powers leave float32
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
+_OGG_PAGE_BYTES, _OGG_FLAGS, _OGG_LAST = 65_307, 5, 4  # RFC 3533: largest page, where its flags are, "last page"
+_log = logging.getLogger(__name__)
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
 
@@ -160,7 +164,20 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
     _check_frames(path, info.frames)
     if info.format in {"WAV", "WAVEX"}:
         _check_wav_size(path, info.frames)
+    if info.format == "OGG":
+        _say_if_cut_off(path)
     return AudioInfo(info.samplerate, info.channels, info.frames, info.format, info.subtype)
+
+
+@cache
+def _say_if_cut_off(path: Path) -> None:
+    """An Ogg stream says on its last page that it ends; what a radio recorder wrote may not, so this is no error."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - _OGG_PAGE_BYTES, 0))
+        end = file.read()
+    at = end.rfind(b"OggS")
+    if 0 <= at < len(end) - _OGG_FLAGS and not end[at + _OGG_FLAGS] & _OGG_LAST:
+        _log.warning("%s: has no end; is the file whole? What there is of it counts", path)
 
 
 def _is_mp4(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ from jaxtyping import Shaped
 from rl_editor.errors import AudioFileError, OutputError, RlEditorError
 from rl_editor.files import SCRATCH, replacing, scratch_folder
 from rl_editor.speakers import means_other_places, set_places, to_file_order
-from rl_editor.utils.elsewhere import named
+from rl_editor.utils.elsewhere import decode_elsewhere, named
 from rl_editor.utils.samples import BLOCK_FRAMES, Samples
 
 LIBSNDFILE_SUFFIXES = frozenset(
@@ -37,6 +38,8 @@ _COUNT_32_BITS = frozenset({"WAV", "AIFF"})  # libsndfile writes on beyond and s
 _MOST_BYTES = (1 << 32) - (1 << 16)  # of samples; the rest is for headers and tags
 _SAMPLE_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "ALAW": 1, "ULAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4,
                  "DOUBLE": 8}  # fmt: skip
+_FFMPEG_GUESSES_OTHERS = {3: (2, 3, 4)}  # left, right, centre, as FLAC means them; 2.1 would lose what is not bass
+_log = logging.getLogger(__name__)
 _SF_ERR_SYSTEM = 2  # sndfile.h: the operating system refused
 
 
@@ -206,9 +209,10 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], pla
     program = shutil.which("ffmpeg")
     if program is None:
         raise AudioFileError(f"{path}: {path.suffix} is written by ffmpeg, which is not on the PATH; save as .flac")
+    places = places or _FFMPEG_GUESSES_OTHERS.get(samples.channels, ())
     with scratch_folder() as folder, replacing(path) as temporary:
         plain = folder / "audio.rf64"
-        save_audio(plain, samples, subtype="FLOAT", places=places)
+        save_audio(plain, _within_full_scale(path, samples), subtype="FLOAT", places=places)
         tagged = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
         metadata = [part for name, value in tagged.items() for part in ("-metadata", f"{name}={value}")]
         # -xerror: without it ffmpeg says nothing of a disk that is full when it writes the end
@@ -221,3 +225,19 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], pla
             lines = done.stderr.strip().splitlines() or ["no reason given"]
             cause = re.sub(r"^\[.*?\] ", "", lines[0])  # what follows from it comes after
             raise AudioFileError(f"{path}: ffmpeg cannot write it ({cause}); save as .flac")
+        written_hz = next(decode_elsewhere(temporary)).sample_rate
+        if written_hz != samples.sample_rate:
+            raise AudioFileError(
+                f"{path}: {path.suffix} holds no {samples.sample_rate} Hz (ffmpeg would make it {written_hz} Hz); save "
+                "as .flac"
+            )
+
+
+def _within_full_scale(path: Path, samples: Samples) -> Samples:
+    """Clipped, with a word: encoders of AAC make noise of what lies beyond."""
+    peak = float(np.abs(samples.data).max(initial=0.0))
+    if peak <= 1.0:
+        return samples
+    over_db = 20.0 * np.log10(peak)
+    _log.warning("%s: clipped, since %s holds nothing beyond full scale (%+.1f dBFS)", path, path.suffix, over_db)
+    return Samples(np.clip(samples.data, -1.0, 1.0), samples.sample_rate)
