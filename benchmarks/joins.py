@@ -99,7 +99,7 @@ def _drafts(
     yield "dp", dp
     policy = edit_recording(load_policy(checkpoint), state, target_duration_s=goal_s)
     yield "policy", policy
-    plain = replace(policy, beat_times_s=tuple(state.grid.times_s.tolist()), unit_beats=1, actions=(), regions=())
+    plain = replace(policy.undecided(), beat_times_s=tuple(state.grid.times_s.tolist()), unit_beats=1)
     demands = Demands(duration_s=goal_s)
     yield (
         "policy, polished",

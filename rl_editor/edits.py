@@ -141,6 +141,10 @@ class EditList:
                 merged.append(segment)
         return replace(self, segments=tuple(merged))
 
+    def undecided(self) -> "EditList":
+        """What plays, without the decisions that it came of."""
+        return replace(self, segments=tuple(replace(s, region=None) for s in self.segments), regions=(), actions=())
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of DESIGN section 4."""
         rate = self.source.sample_rate

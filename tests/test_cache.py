@@ -78,6 +78,16 @@ def test_labels_of_one_raw_share_the_first_hash(cache):
     assert hashes("a")[1] != hashes("b")[1]
 
 
+def test_a_name_of_long_letters_fits_a_file_system(cache):
+    """Eighty letters of three bytes each, and a file system takes 255 bytes."""
+    name = "\u97f3" * 80
+    counted = Counted()
+    for _ in range(2):
+        cache.get_or_compute("labels", name, {"raw": "r", "edit": "e"}, counted)
+    assert counted.calls == 1
+    assert len(cache.path("labels", name, {"raw": "r", "edit": "e"}).name.encode()) < 255
+
+
 def test_a_name_cannot_leave_the_cache(cache):
     assert cache.path("mel", "../../etc/x", KEY).parent == cache.cache_dir / "mel"
 

@@ -34,6 +34,12 @@ def test_dict_round_trip() -> None:
         ({"ppo": {"clip_ratio": 2.0}}, "less than 1"),
         ({"ppo": None}, "not a section"),
         ({"features": {"feature_mode": "fancy"}}, "features.feature_mode"),
+        (
+            {"augmentation": {"time_stretch_min": 1.2}},
+            r"^augmentation\.time_stretch_min 1\.2 is more than time_stretch_max 1\.1; turn them round$",
+        ),
+        ({"augmentation": {"noise_snr_max_db": 5.0}}, "noise_snr_min_db 20 is more than noise_snr_max_db 5"),
+        ({"corpus": {"min_duration_s": 300.0}}, r"corpus\.min_duration_s 300 is more than max_duration_s 240"),
     ],
 )
 def test_bad_values_name_the_setting(values: dict[str, object], message: str) -> None:

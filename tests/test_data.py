@@ -209,6 +209,23 @@ class TestDemonstrations:
         with pytest.raises(DatasetError, match=r"l\.npz: not a whole file"):
             load_analysis(tmp_path / "l.npz")
 
+    def test_a_damaged_file_is_always_named(self, folder: Path, config: Config, tmp_path: Path) -> None:
+        """Whatever bit is turned: nothing but our own error comes of it."""
+        from rl_editor.data import label_pair
+
+        save_analysis(tmp_path / "a.npz", label_pair(find_library(folder).pairs[1], config).analysis)
+        whole, rng = (tmp_path / "a.npz").read_bytes(), np.random.default_rng(0)
+        refused = 0
+        for at in rng.integers(0, len(whole), 150):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1 << int(rng.integers(8))
+            (tmp_path / "b.npz").write_bytes(damaged)
+            try:
+                load_analysis(tmp_path / "b.npz")
+            except DatasetError:
+                refused += 1
+        assert refused > 75  # dates in the archive matter to nobody
+
     def test_a_rescaled_edit_stays_inside_its_source(self) -> None:
         source = SourceInfo("a", "", 100, 1, 1000)
         edit = EditList(source, (Segment(0, 400), Segment(600, 400)))

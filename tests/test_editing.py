@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+import yaml
 
 from rl_editor.audition import audition
 from rl_editor.audition.words import screen as joins_screen
 from rl_editor.beats import track_beats
 from rl_editor.checkpoint import Policy
+from rl_editor.checkup.words import _key
 from rl_editor.cli import app
 from rl_editor.composer import compose_song
 from rl_editor.config import Config, CorpusConfig, EditMethod
@@ -27,7 +30,7 @@ from rl_editor.editing import (
     recordings_in,
     revise_list,
 )
-from rl_editor.edits import EditList, Segment
+from rl_editor.edits import EditList, Segment, keep_all
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.utils import (
@@ -270,6 +273,14 @@ class TestEdit:
         with pytest.raises(ConfigError, match=r"tune_2.wav: -o \(2\) would overwrite .*tune_2.wav, which is read"):
             edit_as_asked(tmp_path / "tune_2.wav", tmp_path / "tune.wav", request, policy=policy)
 
+    def test_an_exact_length_needs_a_format_that_counts_samples(
+        self, song: Path, config: Config, tmp_path: Path
+    ) -> None:
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("no ffmpeg")
+        with pytest.raises(ConfigError, match=r"o\.aac: --exact: \.aac holds whole blocks"):
+            edited(song, config, tmp_path, "o.aac", demands=Demands(duration_s=40.0, exact=True))
+
     def test_a_format_that_does_not_take_the_rate_is_refused_before_computing(
         self, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -408,6 +419,16 @@ class TestCommands:
         names = {path.name for path in (tmp_path / "joins").iterdir()}
         assert {"join_01.wav", "join_01.png", "all_joins.wav", "index.html"} <= names
         assert "http" not in page
+        whole = tmp_path / "whole.json"
+        whole.write_text(keep_all(source_info(song)).to_json(), encoding="utf-8")
+        code, out = run("preview", whole, "--source", song, "-o", tmp_path / "joins", "--json")
+        assert {path.name for path in (tmp_path / "joins").iterdir()} == {"index.html"}  # nothing of the one before
+        own = tmp_path / "joins" / "join_01.wav"
+        own.write_bytes(song.read_bytes())
+        code, out = run("preview", edits, "--source", own, "-o", tmp_path / "joins")
+        assert (code, own.read_bytes()) == (1, song.read_bytes())
+        assert "-o would overwrite join_01.wav" in out
+        code, out = run("preview", edits, "--source", song, "-o", tmp_path / "joins", "--seconds", 1.0, "--json")
         assert sf.info(tmp_path / "joins" / "join_01.wav").duration == pytest.approx(2.0, abs=0.01)
         code, out = run("revise", edits, "--veto-join", 1, "-o", tmp_path / "r.json", "--json")
         assert code == 0, out
@@ -449,6 +470,10 @@ class TestCommands:
         )
         assert here > 5 * between
         assert (tmp_path / "g.png").stat().st_size > 10_000
+
+    @pytest.mark.parametrize("name", ["song", "Song - 12 #2", "[live]", "it's 'x': y", "007", "yes", "a: b", "\u97f3"])
+    def test_a_suggested_correction_reads_back_under_its_name(self, name: str) -> None:
+        assert list(yaml.safe_load(f"{_key(name)}: 1")) == [name]
 
     def test_missing_tracker_is_an_error_with_its_remedy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from rl_editor.beats import trackers

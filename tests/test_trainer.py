@@ -7,13 +7,14 @@ import torch
 from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 
 from rl_editor.agent import Agent
-from rl_editor.checkpoint import TrainingResult, load_policy
+from rl_editor.checkpoint import Policy, TrainingResult, load_policy, save_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.evaluation.comparison import state_of
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics, RewardCalculator
 from rl_editor.rollouts import by_song
+from rl_editor.train_unified import fine_tune
 from rl_editor.trainer import BEST, LOSSES, PPOTrainer
 
 STYLES = ("quiet_goes",)
@@ -153,6 +154,15 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     resumed = trained(fast(training={"resume": True}), 3, save_dir=tmp_path / "killed")
     assert resumed.history == whole.history
     assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(resumed).items())
+    # and from the command line's function
+    config = fast(training={"resume": True}, ppo={"total_timesteps": 3 * STEPS})
+    clone = tmp_path / "clone.pt"
+    save_policy(clone, Policy(Agent(config), config, STYLES, {}))
+    demonstrations = toy_demonstrations(config)
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(clone, demonstrations, config, save_dir=tmp_path / "cli", logger=Killer(), resumable=True)
+    again = fine_tune(clone, demonstrations, config, save_dir=tmp_path / "cli", logger=TrainingLogger(), resumable=True)
+    assert again.history == whole.history
     # the state of one run is refused by another
     with pytest.raises(CheckpointError, match="other settings"):
         trained(fast(training={"resume": True}, ppo={"gamma": 0.9}), 3, save_dir=tmp_path / "killed")

@@ -332,3 +332,43 @@ def test_a_full_disk_is_said_and_the_good_file_stays(full_disk, suffix, room):
         save_audio(path, noise(5 * RATE, 1))
     assert sorted(p.name for p in full_disk.iterdir()) == ["fill", path.name]
     assert path.read_bytes() == b"good"
+
+
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg")
+
+
+@needs_ffmpeg
+def test_a_rate_that_the_format_does_not_hold_is_refused(tmp_path):
+    with pytest.raises(AudioFileError, match=r"a\.m4a: \.m4a holds no 192000 Hz \(ffmpeg would make it 96000 Hz\)"):
+        save_audio(tmp_path / "a.m4a", Samples(noise(19_200).data, 192_000))
+    assert not list(tmp_path.iterdir())
+
+
+@needs_ffmpeg
+def test_aac_is_clipped_with_a_word(tmp_path, caplog):
+    t = np.arange(RATE) / RATE
+    loud = (3.0 * np.sin(2 * np.pi * 220 * t)).astype(np.float32)[:, None]
+    save_audio(tmp_path / "loud.m4a", Samples(loud, RATE))
+    assert "loud.m4a: clipped, since .m4a holds nothing beyond full scale (+9.5 dBFS)" in caplog.text  # 20 log10(3)
+    found = load_audio(tmp_path / "loud.m4a").data[:, 0]
+    clipped = np.clip(loud[:, 0], -1.0, 1.0)
+    assert np.sqrt((found**2).mean()) == pytest.approx(float(np.sqrt((clipped**2).mean())), rel=0.15)
+
+
+@needs_ffmpeg
+def test_a_third_channel_is_no_bass(tmp_path):
+    """In a plain WAV nobody says what it is for; as 2.1 it would lose all but its lowest notes."""
+    three = noise(2 * RATE, 3)
+    save_audio(tmp_path / "three.m4a", three)
+    found = load_audio(tmp_path / "three.m4a").data
+    assert np.sqrt((found**2).mean(axis=0)) == pytest.approx(np.sqrt((three.data**2).mean(axis=0)), rel=0.2)
+
+
+def test_an_ogg_that_does_not_end_is_said(tmp_path, caplog):
+    save_audio(tmp_path / "whole.ogg", noise(5 * RATE))
+    data = (tmp_path / "whole.ogg").read_bytes()
+    (tmp_path / "half.ogg").write_bytes(data[: len(data) // 2])
+    audio_info(tmp_path / "whole.ogg")
+    assert not caplog.text
+    assert audio_info(tmp_path / "half.ogg").frames < 5 * RATE
+    assert "half.ogg: has no end; is the file whole?" in caplog.text

@@ -14,7 +14,7 @@ from rl_editor.files import check_folder, check_writable, visible, write_text
 from rl_editor.infer import analysis_settings, check_audible
 from rl_editor.render import check_format, held_in_memory, render_file
 from rl_editor.state import AudioState
-from rl_editor.utils import AUDIO_SUFFIXES
+from rl_editor.utils import AUDIO_SUFFIXES, WHOLE_BLOCKS
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -69,6 +69,10 @@ def edit_as_asked(
     for option, path in outputs.items():
         check_writable(path, option)
     check_format(source, output)
+    if request.demands.exact and output.suffix.lower() in WHOLE_BLOCKS:
+        raise ConfigError(
+            f"{output}: --exact: {output.suffix} holds whole blocks, not samples; write .m4a, .mp3 or .flac"
+        )
     settings = config or Config() if policy is None else analysis_settings(policy, config)
     recording = held_in_memory(source)
     state = AudioState.from_file(source, settings, recording=recording)

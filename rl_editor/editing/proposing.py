@@ -136,7 +136,7 @@ def _negotiated(
 ) -> tuple[EditList, list[str]]:
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by."""
     beats = tuple(float(t) for t in state.grid.times_s)
-    plain = replace(draft, actions=(), regions=(), beat_times_s=beats, unit_beats=1)
+    plain = replace(draft.undecided(), beat_times_s=beats, unit_beats=1)
     changed = revise(
         plain, state, request.demands, config, sound=sound, polish=True, priced=False, repeats=request.loops
     )

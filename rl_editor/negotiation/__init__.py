@@ -422,7 +422,7 @@ class _Table:
         segments.append(Segment(start, end - start, crossfade_in_ms=fade))
         if same_end and demands.duration_s is None:
             segments += score.ending
-        edit = replace(self.edit, segments=tuple(segments), regions=(), actions=())
+        edit = replace(self.edit.undecided(), segments=tuple(segments))
         plays = np.zeros(score.n_places, bool)
         plays[way.places] = True
         missed_s = 0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s

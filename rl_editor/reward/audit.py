@@ -187,7 +187,8 @@ def _with_joins_moved(
     """The source left and entered elsewhere at every join, as far as segments and source allow."""
     if not joins(edit):
         return None
-    segments, rate = list(edit.merged().segments), edit.source.sample_rate
+    plain = edit.undecided()
+    segments, rate = list(plain.merged().segments), edit.source.sample_rate
     for index, segment in enumerate(segments):
         if segment.source_start_frame is None:
             continue
@@ -198,7 +199,7 @@ def _with_joins_moved(
         if end - start > 1:
             frames = max(round((end - start) / segment.speed) - (segment.speed != 1.0), 1)
             segments[index] = replace(segment, source_start_frame=start, frames=frames)
-    return replace(edit, segments=tuple(segments), regions=(), actions=())
+    return replace(plain, segments=tuple(segments))
 
 
 def _bars_of(segment: Segment, state: AudioState, rng: np.random.Generator) -> Segment:

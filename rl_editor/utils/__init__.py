@@ -33,6 +33,7 @@ from rl_editor.utils.spectra import (
 from rl_editor.utils.writing import (
     AUDIO_SUFFIXES,
     FFMPEG_SUFFIXES,
+    WHOLE_BLOCKS,
     format_of,
     open_output,
     save_audio,
@@ -45,6 +46,7 @@ __all__ = [
     "FFMPEG_SUFFIXES",
     "LOUDEST",
     "TAGS",
+    "WHOLE_BLOCKS",
     "AudioInfo",
     "Samples",
     "audio_info",

@@ -26,6 +26,7 @@ LIBSNDFILE_SUFFIXES = frozenset(
 )
 FFMPEG_SUFFIXES = frozenset({".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka"})
 AUDIO_SUFFIXES = LIBSNDFILE_SUFFIXES | FFMPEG_SUFFIXES
+WHOLE_BLOCKS = frozenset({".aac", ".wma"})  # say nowhere how much silence lies before and after
 
 # 24 bits hold every 16- and 24-bit source exactly; float is kept when asked for.
 _DEFAULT_SUBTYPES = {".wav": "PCM_24", ".flac": "PCM_24", ".aif": "PCM_24", ".aiff": "PCM_24", ".w64": "PCM_24",
