@@ -337,6 +337,31 @@ class TestPlacing:
         frozen = place_joins(edit, sound, frozen=[TimeSpan(30.0, 36.0)])
         assert (frozen.segments[0].source_end_frame or 0) <= (edit.segments[0].source_end_frame or 0)
 
+    def test_moving_joins_repeats_nothing_more(self, state: AudioState) -> None:
+        """A block that opens has room behind it: what plays there plays at its own place as well."""
+        rng, frames = np.random.default_rng(0), state.recording.frames
+        moves = 0
+        for runs in (((128, 160), (0, 128), (160, 352)), ((128, 160), (24, 100), (160, 352)), ((0, 96), (64, 352))):
+            edit = of_beats(state, *runs)
+            for _ in range(4):  # songs of noise: some other beat sounds better at nearly every join
+                noise = (
+                    rng.standard_normal((frames, 1))
+                    * np.repeat(rng.uniform(0.01, 0.5, frames // 2000 + 1), 2000)[:frames, None]
+                )
+                placed = place_joins(edit, BeatSound(Samples(noise.astype(np.float32), RATE_HZ), state.grid.times_s))
+                moves += placed.segments != edit.segments
+                assert repeated(placed) <= repeated(edit)
+        assert moves > 3
+
+
+def repeated(edit: EditList) -> int:
+    """Frames of the source that play again."""
+    times = np.zeros(edit.source.frames + 1, int)
+    for segment in edit.segments:
+        times[segment.source_start_frame] += 1
+        times[segment.source_end_frame] -= 1
+    return int(np.maximum(np.cumsum(times) - 1, 0).sum())
+
 
 class TestReading:
     @pytest.mark.parametrize(

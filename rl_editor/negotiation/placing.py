@@ -6,8 +6,9 @@ and bar stay and only what plays within those beats changes sides. The k of leas
 
     cost(k) = 11 a(k) + |e(k)| / 10 ms + 0.05 |k|
 
-a is how unlike the song the join sounds (``sound``), e how far the beats of both sides come apart. Where on the beat
-the join then sits, to the millisecond, is ``render.settle_joins``'s matter.
+of those with which no more of the source plays twice than before. a is how unlike the song the join sounds
+(``sound``), e how far the beats of both sides come apart. Where on the beat the join then sits, to the millisecond, is
+``render.settle_joins``'s matter.
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ def place_joins(
     segments = list(merged.segments)
     for k in range(1, len(segments)):
         if only is None or k in only:
-            shift = _best_shift(segments[k - 1], segments[k], sound, frozen, rate)
+            shift = _best_shift(segments, k, sound, frozen, rate)
             segments[k - 1] = replace(segments[k - 1], frames=segments[k - 1].frames + shift)
             start = segments[k].source_start_frame
             if shift and start is not None:
@@ -56,8 +57,11 @@ def place_joins(
     return replace(merged, segments=tuple(segments))
 
 
-def _best_shift(left: Segment, right: Segment, sound: BeatSound, frozen: Sequence[TimeSpan], rate: int) -> int:
-    """How many frames later the join lies; 0 where it cannot be moved."""
+def _best_shift(
+    segments: Sequence[Segment], number: int, sound: BeatSound, frozen: Sequence[TimeSpan], rate: int
+) -> int:
+    """How many frames later a join lies; 0 where it cannot be moved."""
+    left, right = segments[number - 1], segments[number]
     end, start = left.source_end_frame, right.source_start_frame
     plain = all(s.speed == 1.0 and not s.pitch_semitones for s in (left, right))
     if end is None or start is None or not plain:
@@ -76,6 +80,8 @@ def _best_shift(left: Segment, right: Segment, sound: BeatSound, frozen: Sequenc
         room = left.frames + shift >= min(least, left.frames) and right.frames - shift >= min(least, right.frames)
         if not room or start + shift < 0 or end + shift > beats[-1] or _touches(end, start, shift, frozen, rate):
             continue
+        if _repeats_more(segments, number, shift):
+            continue
         unlike = float(sound.unlikeness(np.array([i + k]), np.array([j + k]))[0])
         cost = UNLIKE * unlike + abs(apart) / (APART_S * rate) + PER_BEAT * abs(k)
         if cost < best_cost:
@@ -90,3 +96,23 @@ def _touches(end: int, start: int, shift: int, frozen: Sequence[TimeSpan], rate:
         if any(min(high, span.end_s) - max(low, span.start_s) > 1e-3 for span in frozen):
             return True
     return False
+
+
+def _repeats_more(segments: Sequence[Segment], number: int, shift: int) -> bool:
+    """Whether what one side gains plays elsewhere as well, and more of it than of what the other side gives up."""
+    end, start = segments[number - 1].source_end_frame, segments[number].source_start_frame
+    assert end is not None
+    assert start is not None
+    gained, lost = (
+        ((end, end + shift), (start, start + shift)) if shift > 0 else ((start + shift, start), (end + shift, end))
+    )
+    spans = np.array([(s.source_start_frame or 0, s.source_end_frame or 0) for s in segments])
+    if shift > 0:
+        spans[number, 0] = start + shift
+    else:
+        spans[number - 1, 1] = end + shift
+
+    def elsewhere(span: tuple[int, int]) -> int:
+        return int(np.maximum(np.minimum(spans[:, 1], span[1]) - np.maximum(spans[:, 0], span[0]), 0).sum())
+
+    return elsewhere(gained) > elsewhere(lost)
