@@ -116,7 +116,7 @@ def _by_beats(config: Config) -> Config:
 def _random(state: AudioState, config: Config, n_joins: int, goal_s: float) -> EditList:
     """Cuts of equal length at random beats, each a whole number of bars."""
     rng, grid = np.random.default_rng(0), state.grid
-    bar_s = grid.beats_per_bar * 60.0 / grid.tempo_bpm
+    bar_s = grid.bar_s
     n_bars = max(round((grid.duration_s - goal_s) / bar_s / n_joins), 1)
     cut = n_bars * grid.beats_per_bar
     room = grid.n_beats - n_joins * cut - 8

@@ -60,6 +60,16 @@ class BeatGrid:
         intervals = np.diff(self.times_s)
         return float(60.0 / np.median(intervals[whole] if whole.any() else intervals))
 
+    @property
+    def beat_s(self) -> float:
+        """Length of the median whole beat."""
+        return 60.0 / self.tempo_bpm
+
+    @property
+    def bar_s(self) -> float:
+        """Length of a bar of such beats."""
+        return self.beats_per_bar * 60.0 / self.tempo_bpm
+
     def units(self, unit_beats: int) -> "UnitGrid":
         """Group beats into decision units, in phase with the downbeats.
 

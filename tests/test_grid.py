@@ -38,7 +38,8 @@ def test_one_beat() -> None:
 
 def test_tempo_is_of_whole_beats() -> None:
     times = np.array([0.0, 3.0, 3.5, 4.0, 9.0])
-    assert BeatGrid(times, np.array([-1, 0, 1, -1])).tempo_bpm == 120.0
+    found = BeatGrid(times, np.array([-1, 0, 1, -1]), beats_per_bar=3)
+    assert (found.tempo_bpm, found.beat_s, found.bar_s) == (120.0, 0.5, 1.5)
 
 
 @pytest.mark.parametrize(

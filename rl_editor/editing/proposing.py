@@ -84,7 +84,7 @@ def beat_sound(recording: Samples | Path, state: AudioState) -> BeatSound:
 
 def frozen_spans(demands: Demands, state: AudioState) -> list[TimeSpan]:
     """Spans of the source in which no join may move material to the other side."""
-    beat_s = 60.0 / state.grid.tempo_bpm
+    beat_s = state.grid.beat_s
     around = [TimeSpan(a.source_s - beat_s, a.source_s + beat_s) for a in demands.anchors]
     return [*demands.keep, *demands.drop, *around]
 

@@ -110,7 +110,7 @@ def check_left(state: AudioState, demands: Demands, dropped: Bool[np.ndarray, " 
 def units_over(spans: tuple[TimeSpan, ...], state: AudioState, unit_beats: int) -> Bool[np.ndarray, " units"]:
     """Units of which a span covers more than a tenth of a beat."""
     times = state.grid.units(unit_beats).times_s
-    slack = 0.1 * 60.0 / state.grid.tempo_bpm
+    slack = 0.1 * state.grid.beat_s
     inside = np.zeros(len(times) - 1, bool)
     for span in spans:
         inside |= np.minimum(times[1:], span.end_s) - np.maximum(times[:-1], span.start_s) > slack

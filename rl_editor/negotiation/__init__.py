@@ -202,7 +202,7 @@ class _Table:
         self.played_s = edit.duration_s - sum(segment.frames for segment in self.score.ending) / edit.source.sample_rate
         self.costs = _Costs(state, config, sound)
         self.beat_s = np.diff(state.grid.times_s)
-        self.typical_s = 60.0 / state.grid.tempo_bpm
+        self.typical_s = state.grid.beat_s
         self.leave, self.land, self.join = self._new_joins()
         self.straight = self._straight()
         self.old = np.array(list(self.score.joins), int).reshape(-1, 2)

@@ -174,7 +174,7 @@ class _Studio:
 
     def pairs(self, n: int) -> list[Pair]:
         """The most telling pairs."""
-        bar_s = self.state.grid.beats_per_bar * 60.0 / self.state.grid.tempo_bpm
+        bar_s = self.state.grid.bar_s
         cut: list[tuple[Draft, Draft, Excerpt, Excerpt]] = []
         for one, two in combinations(self.drafts, 2):
             if abs(one.edit.duration_s - two.edit.duration_s) > bar_s:

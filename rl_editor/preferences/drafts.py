@@ -54,7 +54,7 @@ def drafts(
         style: whose way of editing, of those that the policies learned.
         seed: of the draws.
     """
-    bar_s = state.grid.beats_per_bar * 60.0 / state.grid.tempo_bpm
+    bar_s = state.grid.bar_s
     found: list[Draft] = []
     for draft in _all(recording, state, policies, config, target_duration_s, style, seed):
         settled = settle_joins(draft.edit, recording, config)

@@ -92,7 +92,7 @@ def excerpts(a: EditList, b: EditList, grid: BeatGrid) -> tuple[Excerpt, Excerpt
         common[1][block.b : block.b + block.size] = True
     if common[0].all() and common[1].all():
         return None
-    rate, bar_s = a.source.sample_rate, grid.beats_per_bar * 60.0 / grid.tempo_bpm
+    rate, bar_s = a.source.sample_rate, grid.bar_s
     ties = _ties(rows, blocks, grid)
     window = _best(rows, ties, common, rate, bar_s) or _cut_off(rows, ties, common, grid, rate, bar_s)
     if window is None:

@@ -165,7 +165,7 @@ class RewardCalculator:
             target_s=one(np.nan if target_s is None else target_s),
             loop_limit=one(loop_limit),
             source_s=one(int(table.frames[-1]) / table.sample_rate),
-            bar_s=one(state.grid.beats_per_bar * 60.0 / state.grid.tempo_bpm),
+            bar_s=one(state.grid.bar_s),
             reference=self.reference,
         )
 

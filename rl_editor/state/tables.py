@@ -149,7 +149,7 @@ def reward_tables(
         energy_rank=padded(energy),
         level_scale_db=_vector([b.level_scale_db for b in beats]),
         duration_s=_vector([int(b.frames[-1]) / b.sample_rate for b in beats]),
-        bar_s=_vector([s.grid.beats_per_bar * 60.0 / s.grid.tempo_bpm for s in states]),
+        bar_s=_vector([s.grid.bar_s for s in states]),
         beats_per_bar=_vector([float(s.grid.beats_per_bar) for s in states]),
     )
 
