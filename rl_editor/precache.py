@@ -23,7 +23,7 @@ from rl_editor.data import align_pair
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, progress, run_tracks
 from rl_editor.library import Library, Pair, Problem, Recording, find_library
-from rl_editor.stems import separating_workers
+from rl_editor.stems import separating_workers, stems_key
 
 CACHE_DIR = Path(Config().data.cache_dir)
 
@@ -49,6 +49,7 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
     Raises:
         ConfigError: the cache is off.
         DatasetError: nothing could be done at all.
+        MissingWeightsError: stems are asked for, and the model's weights cannot be had.
         OSError: the cache cannot be written; what it holds by then is kept.
     """
     if not get_cache(config).enabled:
@@ -57,6 +58,8 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
     recordings = [r for r in library.recordings if r.role != "edit"]
     separates = stems or config.features.feature_mode == "full"
     analysing = separating_workers(workers, config.stems) if separates else workers
+    if separates:
+        stems_key(config.stems)  # what no recording can be separated without is missed once, not by each of them
     with progress(len(recordings) + len(library.pairs), "precache") as bar:
         analysed = partial(_analyse, config=config, stems=stems)
         outcomes = list(_kept(analysed, recordings, workers=analysing, bar=bar))

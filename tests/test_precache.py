@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import soundfile as sf
+import typer
 from tqdm import tqdm
 
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.data import find_library, load_demonstrations
-from rl_editor.errors import ConfigError, DatasetError
-from rl_editor.precache import precache
+from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
+from rl_editor.precache import main, precache
 from tests.test_data import RATE, song
 
 
@@ -129,3 +130,20 @@ def test_nothing_done_is_an_error(folder: Path, config: Config) -> None:
     (folder / "input/a_raw.wav").write_bytes(b"")
     with pytest.raises(DatasetError, match="nothing could be computed"):
         precache(find_library(folder), config)
+
+
+def test_weights_that_cannot_be_had_are_missed_once(folder: Path, config: Config, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    own = Config.from_dict(config.to_dict() | {"stems": {"repo": str(tmp_path / "empty")}})
+    with pytest.raises(MissingWeightsError, match="is not in"):
+        precache(find_library(folder), own, stems=True)
+
+
+def test_settings_of_a_file_count(folder: Path, tmp_path: Path) -> None:
+    """The remedy that a missing model names can be taken."""
+    params = tmp_path / "p.yaml"
+    params.write_text("stems:\n  model: hpss\n", encoding="utf-8")
+    cache = tmp_path / "cache"
+    with pytest.raises(typer.Exit):  # one of the recordings is none
+        main(folder, stems=True, workers=1, cache_dir=cache, settings=params)
+    assert list((cache / "stems").iterdir())
