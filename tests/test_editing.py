@@ -439,6 +439,17 @@ class TestCommands:
         assert (code, edits.read_bytes()) == (1, before)
         assert "would overwrite" in out
 
+    def test_a_folder_may_take_edits_and_edit_lists(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in" / "a.wav").write_bytes(song.read_bytes())
+        asked = ("--method", "dp", "--target-duration", "0:40")
+        code, out = run("edit", tmp_path / "in", "-o", tmp_path / "out", "--edit-list", tmp_path / "out", *asked)
+        assert code == 0, out
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.wav", "a.wav.json"]
+        code, out = run("edit", tmp_path / "in", "-o", tmp_path / "in", *asked)
+        assert code
+        assert "would overwrite" in out
+
     def test_a_policy_beside_the_dp_is_refused(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         asked = ("--method", "dp", "--target-duration", "0:40", "--checkpoint", tmp_path / "p.pt")
         code, out = run("edit", song, "-o", tmp_path / "e.wav", *asked)

@@ -71,7 +71,8 @@ def edit(
         raise ConfigError(f"--checkpoint {checkpoint}: the DP needs no policy; leave it out, or use the policy")
     trained = None if method == "dp" else checkpoint or default_checkpoint()
     read = [path for path in (trained, params) if path is not None]
-    refuse_overwriting({"-o": output, "--edit-list": edit_list}, song, *read)
+    for option, path in {"-o": output, "--edit-list": edit_list}.items():  # a folder may take both
+        refuse_overwriting({option: path}, song, *read)
     policy = None if trained is None else load_policy(trained)
     config = settings(params) if params else None
     if not song.is_dir():
