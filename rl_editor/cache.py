@@ -23,8 +23,6 @@ import os
 import re
 import shutil
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -36,7 +34,16 @@ import numpy as np
 
 from rl_editor.config import Config
 from rl_editor.errors import said
-from rl_editor.files import clear_unfinished, file_sha256, remove, replacing, scratch_folder, unfinished, write_json
+from rl_editor.files import (
+    UNREADABLE,
+    clear_unfinished,
+    file_sha256,
+    remove,
+    replacing,
+    scratch_folder,
+    unfinished,
+    write_json,
+)
 
 KINDS = {"features": "", "stems": "_stems", "mel": "_mel", "labels": "_labels", "metadata": ""}  # kind -> file suffix
 FORMAT = "rl-editor/cache-entry"
@@ -49,21 +56,6 @@ _MANIFEST = "entry.json"  # the same for a folder entry
 _HASH_CHARS = 16  # of 64; the stored key settles a collision
 _NAME_CHARS, _NAME_BYTES = 80, 160  # file systems take 255 bytes, and some letters are four
 _SETTLED_NS = 2_000_000_000  # a younger file may still change within its time stamp
-UNREADABLE = (  # what reading a damaged archive raises
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    TypeError,
-    RuntimeError,  # zipfile: damaged flags read as "encrypted" or an unknown method
-    MemoryError,  # a damaged shape
-    OverflowError,
-    SyntaxError,
-    zipfile.BadZipFile,
-    NotImplementedError,  # a compression that zipfile does not know
-    zlib.error,
-)
-
 _log = logging.getLogger("rl_editor")
 _stored_only = ContextVar("_stored_only", default=False)
 _must_write = ContextVar("_must_write", default=False)

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_editor.cache import UNREADABLE
 from rl_editor.edits import EditList, SourceInfo
 from rl_editor.errors import DatasetError
 from rl_editor.features import BeatFeatures
-from rl_editor.files import replacing
+from rl_editor.files import UNREADABLE, replacing
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import EditLabels
 from rl_editor.library import Split

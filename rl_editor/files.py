@@ -12,6 +12,8 @@ import secrets
 import shutil
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EEXIST
@@ -25,6 +27,21 @@ PICTURE = ".png"
 _HASH_BLOCK_BYTES = 1 << 20
 _UNFINISHED, SCRATCH = ".rl_editor_unfinished_", "rl_editor_scratch_"
 _STALE_S = {_UNFINISHED: 3600.0, SCRATCH: 86400.0}  # a writer touches its file more often; separating takes hours
+
+
+UNREADABLE = (  # what reading a damaged archive raises
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    RuntimeError,  # zipfile: damaged flags read as "encrypted" or an unknown method
+    MemoryError,  # a damaged shape
+    OverflowError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextmanager
