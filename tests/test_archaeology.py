@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from rl_editor.alignment.summary import Action, AlignmentSummary, summarise
-from rl_editor.archaeology import PairReport, pair_files, recover_folder, recover_pair
+from rl_editor.archaeology import PairFiles, PairReport, pair_files, recover_folder, recover_pair
 from rl_editor.archaeology.picture import COLOURS, envelope, picture, save_picture
 from rl_editor.archaeology.words import headline, pairs_table, screen, shortened
 from rl_editor.clock import clock
@@ -75,14 +75,17 @@ class TestFiles:
     def test_wrong_kinds_are_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"a\.jpg: pictures are PNG; name it a\.png"):
             pair_files(None, picture=Path("a.jpg"))
+        for name in ("keepme.wav", "a.foo", "a"):  # else a recording would become text
+            with pytest.raises(ConfigError, match=rf"{name}: .* is no edit list; name it \.json or, to export, \.otio"):
+                pair_files(Path(name))
         with pytest.raises(EditListError, match="take one of otio, edl"):
             pair_files(Path("a.json"), to=["xml"])
 
     def test_nothing_is_written_twice_or_over_an_input(self, pair: Path) -> None:
         with pytest.raises(ConfigError, match="would overwrite what -o writes"):
-            pair_files(Path("a.png"), draw=True).check()
+            PairFiles(Path("a.json"), {"csv": Path("a.json")}).check()
         with pytest.raises(ConfigError, match=r"would overwrite .*raw\.wav"):
-            recover_pair(pair / "raw.wav", pair / "edit.wav", Config(), files=pair_files(pair / "raw.wav"))
+            recover_pair(pair / "raw.wav", pair / "edit.wav", Config(), files=PairFiles(pair / "raw.wav"))
 
 
 def test_a_pair_is_written_down(pair: Path, tmp_path: Path) -> None:

@@ -103,6 +103,15 @@ class TestConsole:
             cli("render", str(edits), "--source", str(pair / "raw.wav"), "-o", str(tmp_path / "o.wav")).returncode == 0
         )
 
+    @pytest.mark.parametrize("held", ["pairs.csv", "input/my_raw.wav", "desired_output/my_edit.wav"])
+    def test_practice_pairs_are_not_written_over_a_persons_own(self, pair: Path, tmp_path: Path, held: str) -> None:
+        (tmp_path / held).parent.mkdir(exist_ok=True)
+        (tmp_path / held).write_bytes(b"mine")
+        done = CliRunner().invoke(app, ["corpus", "--from", str(pair), "-o", str(tmp_path)])
+        assert f"-o holds pairs already ({Path(held).name}); name another folder" in str(done.exception)
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / held]
+        assert (tmp_path / held).read_bytes() == b"mine"
+
     def test_a_foreign_edit_exits_with_1(self, pair: Path) -> None:
         done = cli("align", str(pair / "raw.wav"), str(pair / "foreign.wav"))
         assert done.returncode == 1

@@ -112,6 +112,14 @@ class TestCommands:
         done = cli("collect", str(folder), "-o", str(tmp_path / "x.json"), "--json")
         assert json.loads(done.stdout)["judgements"] == 3
 
+    @pytest.mark.parametrize("command", ["export", "collect"])
+    @pytest.mark.parametrize("name", ["set.json", "answers.jsonl"])
+    def test_the_set_itself_is_not_overwritten(self, folder: Path, command: str, name: str) -> None:
+        before = (folder / name).read_bytes()
+        done = cli(command, str(folder), "-o", str(folder / name))
+        assert (done.returncode, (folder / name).read_bytes()) == (2, before)
+        assert f"-o would overwrite {folder / name}, which is read here" in done.stderr
+
     def test_what_is_no_set(self, tmp_path: Path) -> None:
         for command in ("export", "collect"):
             done = cli(command, str(tmp_path), "-o", str(tmp_path / "out"))

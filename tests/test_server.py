@@ -95,6 +95,15 @@ class TestSession:
         assert state["presentation"] is None
         assert state["progress"] == {"n_done": 5, "n_planned": 5}
 
+    def test_an_answer_that_the_log_would_not_take_is_refused(self, client: TestClient, folder: Path) -> None:
+        """What is written must be read again: a set would be lost to everybody."""
+        state = ask(client)
+        for seconds in (1e10, -1.0):
+            assert client.post("/api/answer", json=answer_to(state) | {"seconds": seconds}).status_code == 400
+        assert not read_answers(folder).judgements
+        assert client.post("/api/answer", json=answer_to(state) | {"seconds": 1e9}).status_code == 200
+        assert len(read_answers(folder).judgements) == 1
+
     def test_an_answer_sent_again_counts_once(self, client: TestClient, folder: Path) -> None:
         answer = answer_to(ask(client))
         first, again = (client.post("/api/answer", json=answer) for _ in range(2))

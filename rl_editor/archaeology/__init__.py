@@ -87,7 +87,8 @@ def pair_files(
         draw: whether to draw when no ``picture`` is named.
 
     Raises:
-        ConfigError: something is to lie beside an output that is not named, or a picture is no PNG.
+        ConfigError: something is to lie beside an output that is not named, a picture is no PNG, or the output has
+            another suffix.
         EditListError: ``to`` names no format.
     """
     if output is None and (to or (draw and picture is None)):
@@ -97,6 +98,11 @@ def pair_files(
     if output is None:
         return PairFiles(picture=picture)
     by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
+    if output.suffix.lower() not in {EDITS, *by_suffix}:
+        raise ConfigError(
+            f"{output}: {output.suffix or 'no extension'} is no edit list; name it {EDITS} or, to export, "
+            f"{', '.join(by_suffix)}"
+        )
     direct: Any = by_suffix.get(output.suffix.lower())
     exports = {name: output.with_suffix(SUFFIXES[name]) for name in map(export_format, to)}
     drawn = picture or (output.with_suffix(PICTURE) if draw else None)

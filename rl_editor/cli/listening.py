@@ -50,6 +50,8 @@ def candidates(
         typer.echo(f"left out: {problem}", err=True)
     found = made.listening_set
     n_anchors = sum(pair.kind == "anchor" for pair in found.pairs)
+    if not n_anchors:
+        typer.echo("no anchor could be made: whether listeners hear a broken edit is not asked; add songs", err=True)
     counts = {"pairs": len(found.pairs) - n_anchors, "anchors": n_anchors, "to_rate": len(found.whole)}
     say({"set": str(output), **counts, "left_out": len(made.problems)}, as_json=as_json)
     if made.problems:

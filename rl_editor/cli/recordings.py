@@ -9,6 +9,8 @@ import typer
 from rl_editor.cli.options import Json, Params, check_written, edit_summary, say, settings, show
 from rl_editor.config import BeatTracker
 from rl_editor.edits import EditList
+from rl_editor.errors import ConfigError
+from rl_editor.files import visible
 
 
 def grid(
@@ -51,6 +53,7 @@ def corpus(
     from rl_editor.corpus import build_default_corpus, build_practice_pairs
 
     config = settings(params)
+    _check_empty(output)
     if source is None:
         config.corpus.n_songs = songs or config.corpus.n_songs
         made = build_default_corpus(output, config)
@@ -59,6 +62,15 @@ def corpus(
     for problem in made.problems:
         typer.echo(f"left out: {problem}", err=True)
     typer.echo(f"{output}: {len(made.pairs)} pairs, {len(made.problems)} left out", err=True)
+
+
+def _check_empty(folder: Path) -> None:
+    """Refuse a folder that holds pairs: nothing of a person's is written over, or left out of a new ``pairs.csv``."""
+    from rl_editor.library import INPUT, OUTPUT, PAIRS
+
+    held = [path for path in (*visible(folder / INPUT), *visible(folder / OUTPUT), folder / PAIRS) if path.exists()]
+    if held:
+        raise ConfigError(f"{folder}: -o holds pairs already ({held[0].name}); name another folder")
 
 
 def profile(

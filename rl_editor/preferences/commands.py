@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_editor.command import refuse_overwriting
 from rl_editor.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def export(
     from rl_editor.judgements.log import read_answers
     from rl_editor.preferences.tables import judgements_table, ratings_table, to_csv
 
+    _spare(folder, output)
     found = read_answers(folder)
     table = ratings_table(found) if ratings else judgements_table(found)
     write_text(output, to_csv(table))
@@ -51,6 +53,7 @@ def collect(
     if output is None and (Path(name).name != name or not name):
         raise ConfigError(f"{folder}: the set's name {name!r} is no name of a file; say with -o where to write")
     path = output or COLLECTED / f"{name}.json"
+    _spare(folder, path)
     found.save(path)
     choices = Counter[str](judgement.choice for judgement in found.judgements)
     listeners = {j.presentation.listener for j in found.judgements} | {r.listener for r in found.ratings}
@@ -97,6 +100,13 @@ def report(
         typer.echo(json.dumps(found.to_dict(), sort_keys=True, ensure_ascii=False))
     else:
         typer.echo(screen(found), err=True)
+
+
+def _spare(folder: Path, output: Path) -> None:
+    """Refuse to write over a listening set or its log, which an open page goes on writing to."""
+    from rl_editor.judgements.sets import ANSWERS, SET_FILE
+
+    refuse_overwriting({"-o": output}, folder / SET_FILE, folder / ANSWERS)
 
 
 def _answers(path: Path) -> "list[Preferences]":

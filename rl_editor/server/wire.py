@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from rl_editor.errors import DatasetError
 from rl_editor.judgements import MOST_COMMENT, MOST_NAME, RATINGS, Choice, listener_name
+from rl_editor.judgements.reading import Seconds
 from rl_editor.server.study import Refused
 
 MOST_BODY_BYTES = 1 << 16
@@ -49,7 +50,7 @@ class Answer(_Sent):
     choice: Choice
     played_first: Literal["first", "second"] | None = None
     n_switches: int = Field(default=0, ge=0, le=1_000_000)
-    seconds: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    seconds: Seconds = 0.0
     comment: Comment = ""
 
 
