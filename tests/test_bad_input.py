@@ -281,7 +281,7 @@ class TestCommands:
         other.hardlink_to(raw)
         before = raw.read_bytes(), edits.read_bytes()
         for arguments in (
-            ("align", raw, raw, "-o", raw),
+            ("align", raw, edits, "-o", edits),
             ("align", edits, raw, "-o", tmp_path / "e.json", "--to", "otio"),
             ("align", edits, raw, "-o", tmp_path / "e.json", "--picture"),
             ("render", edits, "--source", raw, "-o", raw),
@@ -293,6 +293,7 @@ class TestCommands:
             error = self.fails(*arguments)
             assert isinstance(error, ConfigError), (arguments, error)
             assert "would overwrite" in str(error)
+        assert "is no edit list" in str(self.fails("align", raw, raw, "-o", raw))
         assert (raw.read_bytes(), edits.read_bytes()) == before
 
     def test_align_says_what_is_missing_or_too_much(self, tmp_path: Path) -> None:
