@@ -70,6 +70,7 @@ def _best_shift(
     i, j = (int(np.argmin(np.abs(beats - at))) for at in (end, start))
     if max(abs(beats[i] - end), abs(beats[j] - start)) > _ON_BEAT_S * rate:
         return 0
+    spans = np.array([(s.source_start_frame or 0, s.source_end_frame or 0) for s in segments])
     least = _LEAST_BEATS * int(np.median(np.diff(beats)))
     best, best_cost = 0, np.inf
     for k in sorted(range(-REACH_BEATS, REACH_BEATS + 1), key=abs):
@@ -80,7 +81,7 @@ def _best_shift(
         room = left.frames + shift >= min(least, left.frames) and right.frames - shift >= min(least, right.frames)
         if not room or start + shift < 0 or end + shift > beats[-1] or _touches(end, start, shift, frozen, rate):
             continue
-        if _repeats_more(segments, number, shift):
+        if _repeats_more(spans, number, shift):
             continue
         unlike = float(sound.unlikeness(np.array([i + k]), np.array([j + k]))[0])
         cost = UNLIKE * unlike + abs(apart) / (APART_S * rate) + PER_BEAT * abs(k)
@@ -98,15 +99,13 @@ def _touches(end: int, start: int, shift: int, frozen: Sequence[TimeSpan], rate:
     return False
 
 
-def _repeats_more(segments: Sequence[Segment], number: int, shift: int) -> bool:
+def _repeats_more(spans: Int[np.ndarray, "passages two"], number: int, shift: int) -> bool:
     """Whether what one side gains plays elsewhere as well, and more of it than of what the other side gives up."""
-    end, start = segments[number - 1].source_end_frame, segments[number].source_start_frame
-    assert end is not None
-    assert start is not None
+    end, start = int(spans[number - 1, 1]), int(spans[number, 0])
     gained, lost = (
         ((end, end + shift), (start, start + shift)) if shift > 0 else ((start + shift, start), (end + shift, end))
     )
-    spans = np.array([(s.source_start_frame or 0, s.source_end_frame or 0) for s in segments])
+    spans = spans.copy()
     if shift > 0:
         spans[number, 0] = start + shift
     else:
