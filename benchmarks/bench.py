@@ -5,7 +5,7 @@ between peer and ours, so that whatever else the machine does falls on both.
 
     python -m benchmarks.bench [ROW ...] [--rounds 3] [--device cpu]
 
-``--device cuda`` adds the rows of a GPU, ``stems-device`` and ``ppo-device``.
+``--device cuda`` adds the rows of a GPU, ``features-device``, ``stems-device`` and ``ppo-device``.
 """
 
 import statistics
@@ -112,7 +112,7 @@ def features_row(rounds: int, *, suffix: str = "") -> Row:
     minutes = len(mono()) / 22_050 / 60.0
     with file_of(suffix) if suffix else nullcontext() as path:
         peers, mine = interleaved(partial(by_librosa, path), partial(by_ours, path), rounds=rounds)
-    worst = difference(peers[-1], mine[-1])
+    worst = difference(peers[-1].frames, mine[-1].frames)
     against = "" if suffix else f"; frame features within {worst:.1e} of a standard deviation"
     return Row(
         f"109 features per beat of {minutes:.1f} minutes, from {suffix or 'samples'}",
@@ -121,6 +121,22 @@ def features_row(rounds: int, *, suffix: str = "") -> Row:
         statistics.median(f.seconds for f in mine),
         f"{statistics.median(f.seconds for f in mine) / minutes:.3f} s per minute{against}",
     )
+
+
+def features_on(rounds: int, device: str) -> str:
+    """The columns from samples on a GPU, beside ours on one thread of the CPU; sending and fetching are included."""
+    from benchmarks.features import by_ours, difference, mono
+
+    minutes = len(mono()) / 22_050 / 60.0
+    peers, mine = interleaved(partial(by_ours, None), partial(by_ours, None, device=device), rounds=rounds)
+    worst = difference(peers[-1].beats, mine[-1].beats)
+    return Row(
+        f"109 features per beat of {minutes:.1f} minutes, from samples, on {device}",
+        "ours on the CPU",
+        statistics.median(f.seconds for f in peers),
+        statistics.median(f.seconds for f in mine),
+        f"within {worst:.1e} of a standard deviation",
+    ).text()
 
 
 # ---------------------------------------------------------------- augmentation
@@ -248,7 +264,11 @@ def ppo_on(_rounds: int, device: str) -> str:
     return on_device(device)
 
 
-DEVICE_ROWS: dict[str, Callable[[int, str], str]] = {"stems-device": stems_on, "ppo-device": ppo_on}
+DEVICE_ROWS: dict[str, Callable[[int, str], str]] = {
+    "features-device": features_on,
+    "stems-device": stems_on,
+    "ppo-device": ppo_on,
+}
 
 
 def main(

@@ -29,10 +29,11 @@ Mono = Float32[np.ndarray, " samples"]
 
 
 class Features(NamedTuple):
-    """What one side took, and its frame features."""
+    """What one side took, and its features, of which one per beat only ours."""
 
     seconds: float
     frames: Float32[np.ndarray, "frames 52"]
+    beats: Float32[np.ndarray, "beats 109"] | None = None
 
 
 @cache
@@ -83,18 +84,19 @@ def by_librosa(path: Path | None) -> Features:
     return Features(time.perf_counter() - start, frames)
 
 
-def by_ours(path: Path | None) -> Features:
+def by_ours(path: Path | None, *, device: str = "cpu") -> Features:
     """One STFT, then pooling to the 109 columns."""
     start = time.perf_counter()
     config = Config()
+    config.features.device = device
     y = mono() if path is None else load_mono(path, RATE)
     frames = extract_frames(y, config)
-    pool_beats(frames, regular_grid(frames.duration_s, config.beats), mode="enhanced")
-    return Features(time.perf_counter() - start, frames.values)
+    pooled = pool_beats(frames, regular_grid(frames.duration_s, config.beats), mode="enhanced")
+    return Features(time.perf_counter() - start, frames.values, pooled.values)
 
 
-def difference(peer: Features, ours: Features) -> float:
-    """The worst column's largest difference, in its standard deviations."""
-    n = min(len(peer.frames), len(ours.frames))
-    error = np.abs(peer.frames[:n] - ours.frames[:n]).max(axis=0)
-    return float((error / np.maximum(peer.frames[:n].std(axis=0), 1e-9)).max())
+def difference(one: Float32[np.ndarray, "rows columns"], other: Float32[np.ndarray, "rows columns"]) -> float:
+    """The worst column's largest difference, in standard deviations of the first."""
+    n = min(len(one), len(other))
+    error = np.abs(one[:n] - other[:n]).max(axis=0)
+    return float((error / np.maximum(one[:n].std(axis=0), 1e-9)).max())

@@ -1,9 +1,10 @@
 """From a recording to beats and features, through the side cache.
 
-Three things are remembered separately, since they change for different reasons: frame features (hang on the audio
-alone), the tracked grid, and stem features. Pooling is done on the corrected grid each time, so that an entry in
-``beats.overrides`` recomputes no audio. Keys hold the content's SHA-256, the parameters that matter and a digest of
-the source code that computes them: whoever changes an algorithm cannot forget to say so.
+Four things are remembered separately, since they change for different reasons: frame features and the mel spectrum
+that beats are heard in (both hang on the audio alone), the tracked grid, and stem features. Pooling is done on the
+corrected grid each time, so that an entry in ``beats.overrides`` recomputes no audio. Keys hold the content's SHA-256,
+the parameters that matter and a digest of the source code that computes them: whoever changes an algorithm cannot
+forget to say so.
 """
 
 import logging
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float16, Float32
 
-from rl_editor.beats import apply_override, track_beats
+from rl_editor.beats import apply_override, log_mel, track_beats
 from rl_editor.cache import FeatureCache, get_cache
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
@@ -160,12 +161,21 @@ def _cached_grid(
 ) -> BeatGrid:
     beats = {k: v for k, v in asdict(config.beats).items() if k != "overrides"}
     full = {**key, "what": "grid", "beats": beats, "code": code_digest("beats", "features", *READING)}
-    arrays = shelf.get_or_compute(
-        "metadata", name, full, lambda: _grid_arrays(track_beats(load(), config, frames=frames))
-    )
-    return BeatGrid(
-        arrays["times_s"], arrays["bar_position"], int(arrays["beats_per_bar"]), float(arrays["confidence"])
-    )
+
+    def track() -> dict[str, np.ndarray]:
+        mel = _cached_mel(shelf, load, key, config, name)
+        return track_beats(load(), config, frames=frames, mel=mel).to_arrays()
+
+    return BeatGrid.from_arrays(shelf.get_or_compute("metadata", name, full, track))
+
+
+def _cached_mel(
+    shelf: FeatureCache, load: Callable[[], Mono], key: _Key, config: Config, name: str
+) -> Float16[np.ndarray, "frames bands"]:
+    full = {**key, "what": "mel", "code": code_digest("beats/network", *READING)}
+    arrays = shelf.get_or_compute("mel", name, full, lambda: {"mel": log_mel(load(), config.audio.sample_rate)})
+    mel: np.ndarray = arrays["mel"]
+    return mel
 
 
 def _cached_stem_frames(
@@ -177,12 +187,3 @@ def _cached_stem_frames(
     return StemFrames.from_arrays(
         shelf.get_or_compute("features", f"{name}_stems", full, lambda: stem_frames(stems(), config).to_arrays())
     )
-
-
-def _grid_arrays(grid: BeatGrid) -> dict[str, np.ndarray]:
-    return {
-        "times_s": grid.times_s,
-        "bar_position": grid.bar_position,
-        "beats_per_bar": np.array(grid.beats_per_bar),
-        "confidence": np.array(grid.confidence),
-    }

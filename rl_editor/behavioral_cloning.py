@@ -42,7 +42,7 @@ from rl_editor.checkpoint import (
 from rl_editor.command import read_settings, run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.devices import resolve_device, torch_threads
+from rl_editor.devices import autocast, resolve_device, torch_threads
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.greedy import GreedyPlay, agreement
 from rl_editor.lessons import (
@@ -66,7 +66,7 @@ BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
 MAX_GRADIENT_NORM = 1.0
 SMOOTHED_EPOCHS = 5  # an epoch is judged by the mean over this many: few validation songs hold few loops and moves
 _TIE = 1e-3  # weight of the loss among equals: one decision in a hundred moves agreement by about 1e-2
-_GOES_ON = {"training": ("resume",), "bc": ("epochs", "patience_epochs")}  # may differ when a run goes on
+_GOES_ON = {"training": ("resume", "device"), "bc": ("epochs", "patience_epochs")}  # may differ when a run goes on
 
 
 class School(NamedTuple):
@@ -200,7 +200,7 @@ class _Cloning:
         timed = (draw >= self.config.training.duration_dropout).long()
         lesson = lessons.of(timed, chosen)
         jitter = Jitter(settings.feature_noise, generator) if settings.feature_noise else None
-        with self._autocast():
+        with autocast(self.device, self.config.training):
             embeddings = self.agent.encode_tracks(self.train_set.songs.batch, chosen, jitter=jitter)
             logits = self.agent.logits(embeddings, lesson.observation)
         losses = self._losses(logits, lesson, smoothing=settings.label_smoothing)
@@ -239,10 +239,6 @@ class _Cloning:
         )
         weight = lesson.weight * self.class_weight[lesson.actions]
         return Losses((weight * loss).sum(), weight.sum())
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.config.training.mixed_precision and self.device.type == "cuda"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def _school(self, demonstrations: Sequence[Demonstration]) -> School:
         songs = songs_of(demonstrations, self.styles, self.config, self.device)

@@ -93,6 +93,7 @@ class FeaturesConfig:
     """Beat-synchronous features: basic 4, enhanced 109, full 121 columns."""
 
     feature_mode: FeatureMode = "enhanced"
+    device: str = "cpu"  # of the spectra; cuda, cuda:1 ..., auto: a GPU where there is one
 
 
 @dataclass(config=_STRICT)

@@ -26,7 +26,7 @@ from rl_editor.config import Config, FeaturesConfig
 from rl_editor.editors import EDITORS, TrackView, master
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, run_tracks
-from rl_editor.files import replacing, visible, write_json, write_text
+from rl_editor.files import replacing, require_folder, visible, write_json, write_text
 from rl_editor.grid import BeatGrid
 from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, save_audio, source_info, to_mono
 
@@ -80,10 +80,11 @@ def build_practice_pairs(folder: str | Path, editor: str, out_dir: str | Path, c
     """Let one editor edit every recording of a folder; raws are copied, what cannot be read is named and left out.
 
     Raises:
-        ConfigError: the editor is unknown.
+        ConfigError: the editor is unknown, or there is no such folder.
         DatasetError: the folder has no recording that can be edited.
     """
     _check_editor(editor)
+    require_folder(Path(folder))
     paths = [path for path in visible(Path(folder)) if path.suffix.lower() in AUDIO_SUFFIXES]
     build = partial(_build_practice_pair, editor=editor, out_dir=str(out_dir), config=config)
     names = Counter(_practice_name(path).casefold() for path in paths)

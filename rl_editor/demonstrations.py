@@ -80,7 +80,7 @@ def save_analysis(path: str | Path, analysis: Analysis) -> None:
     _save_arrays(
         path,
         source=_text(json.dumps(asdict(analysis.source), sort_keys=True)),
-        **_grid_arrays(analysis.grid),
+        **analysis.grid.to_arrays(),
         values=analysis.features.values,
         names=np.array(analysis.features.names, dtype=np.str_),
     )
@@ -92,18 +92,14 @@ def load_analysis(path: str | Path) -> Analysis:
     Raises:
         DatasetError: the file is missing, damaged or something else.
     """
-    arrays = _load_arrays(
-        path, ("source", "times_s", "bar_position", "beats_per_bar", "grid_confidence", "values", "names")
-    )
+    arrays = _load_arrays(path, ("source", "times_s", "bar_position", "beats_per_bar", "confidence", "values", "names"))
     try:
         source = SourceInfo(**json.loads(arrays["source"].tobytes()))
     except (ValueError, TypeError) as error:
         raise _no_file_of_ours(path, error) from error
     return Analysis(
         source,
-        BeatGrid(
-            arrays["times_s"], arrays["bar_position"], int(arrays["beats_per_bar"]), float(arrays["grid_confidence"])
-        ),
+        BeatGrid.from_arrays(arrays),
         BeatFeatures(arrays["values"], tuple(str(name) for name in arrays["names"])),
     )
 
@@ -135,15 +131,6 @@ def rescaled(edit: EditList, source: SourceInfo, *, beat_times_s: Sequence[float
             frames = max(1, min(frames, int((source.frames - start) / segment.speed)))
         segments.append(replace(segment, source_start_frame=start, frames=frames))
     return replace(edit, source=source, segments=tuple(segments), beat_times_s=tuple(beat_times_s))
-
-
-def _grid_arrays(grid: BeatGrid) -> dict[str, np.ndarray]:
-    return {
-        "times_s": grid.times_s,
-        "bar_position": grid.bar_position,
-        "beats_per_bar": np.array(grid.beats_per_bar),
-        "grid_confidence": np.array(grid.confidence),
-    }
 
 
 def _text(text: str) -> np.ndarray:

@@ -3,13 +3,17 @@
 The order of sums hangs on the number of threads: only a set number gives the same bytes on every machine of a kind.
 """
 
-import warnings
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
+from rl_editor.config import TrainingConfig
 from rl_editor.errors import ConfigError
+
+_log = logging.getLogger("rl_editor")
 
 
 def resolve_device(name: str, *, setting: str = "training.device") -> torch.device:
@@ -25,9 +29,19 @@ def resolve_device(name: str, *, setting: str = "training.device") -> torch.devi
     except RuntimeError:
         raise ConfigError(f"{setting} {name!r}: unknown; expected auto, cpu, cuda or cuda:0") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        warnings.warn(f"{setting} {name!r}: no GPU is to be had here; using the CPU", stacklevel=2)
+        _say_once(f"{setting} {name!r}: no GPU is to be had here; using the CPU")
         return torch.device("cpu")
     return device
+
+
+@cache
+def _say_once(warning: str) -> None:
+    _log.warning(warning)
+
+
+def autocast(device: torch.device, config: TrainingConfig) -> torch.autocast:
+    """bfloat16 on a GPU, where ``config.mixed_precision`` asks for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision and device.type == "cuda")
 
 
 @contextmanager

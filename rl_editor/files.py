@@ -148,6 +148,16 @@ def check_folder(path: Path, option: str) -> None:
         raise ConfigError(f"{path}: {option} is a file, a folder is needed; name another")
 
 
+def require_folder(path: Path) -> None:
+    """Refuse to look for files in what is no folder.
+
+    Raises:
+        ConfigError: there is nothing by that name, or a file.
+    """
+    if not path.is_dir():
+        raise ConfigError(f"{path}: {'is a file' if path.exists() else 'there is no such folder'}; name a folder")
+
+
 def check_picture(path: Path) -> None:
     """Refuse to draw a picture under another suffix than that of its format.
 

@@ -5,6 +5,7 @@ so beats tile the file. ``bar_position`` counts from 0, the downbeat; -1 marks w
 tracked beat (a lead-in) and after the last (a tail): beats that are not whole. Indices are 0-based.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,6 +70,21 @@ class BeatGrid:
     def bar_s(self) -> float:
         """Length of a bar of such beats."""
         return self.beats_per_bar * 60.0 / self.tempo_bpm
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays without objects, for an npz."""
+        return {
+            "times_s": self.times_s,
+            "bar_position": self.bar_position,
+            "beats_per_bar": np.array(self.beats_per_bar),
+            "confidence": np.array(self.confidence),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "BeatGrid":
+        """What ``to_arrays`` gave."""
+        beats_per_bar, confidence = int(arrays["beats_per_bar"]), float(arrays["confidence"])
+        return cls(arrays["times_s"], arrays["bar_position"], beats_per_bar, confidence)
 
     def units(self, unit_beats: int) -> "UnitGrid":
         """Group beats into decision units, in phase with the downbeats.

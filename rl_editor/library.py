@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from rl_editor.config import DataConfig
 from rl_editor.config import Split as Split
 from rl_editor.errors import ConfigError, DatasetError
-from rl_editor.files import visible
+from rl_editor.files import require_folder, visible
 from rl_editor.utils import AUDIO_SUFFIXES
 
 Role = Literal["raw", "edit", "reference"]
@@ -34,6 +34,7 @@ DEFAULT_STYLE = "default"
 _MARKS: Mapping[Role, str] = {"raw": "_raw", "edit": "_edit", "reference": ""}
 _FOLDERS: Mapping[Role, str] = {"raw": INPUT, "edit": OUTPUT, "reference": REFERENCE}
 _COLUMNS = ("raw", "edit", "style")
+_DELIMITERS = (",", ";", "\t")  # spreadsheets of many countries write semicolons
 _SHOWN = 5  # songs named in a message
 _BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
 
@@ -109,9 +110,11 @@ def find_library(root: str | Path) -> Library:
     """Read the layout of a folder of recordings; audio itself is not opened.
 
     Raises:
-        DatasetError: the folder is missing, or holds no recording at all.
+        ConfigError: there is no such folder.
+        DatasetError: it holds no recording at all.
     """
     folder = Path(root)
+    require_folder(folder)
     if not has_recordings(folder):
         raise DatasetError(
             f"{folder}: no recordings; put raw takes into {INPUT}/ as NAME_raw.wav and their edits into "
@@ -256,7 +259,9 @@ def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
     matches: list[_Match] = []
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            heading = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=max(_DELIMITERS, key=heading.count))
             if not {"raw", "edit"} <= set(reader.fieldnames or ()):
                 raise DatasetError(f"{table}: columns {reader.fieldnames}; expected {','.join(_COLUMNS)}")
             rows = list(reader)
@@ -279,7 +284,9 @@ def _row_match(row: Mapping[str, str | None], root: Path) -> _Match | Problem:
     paths = []
     for column, folder in (("raw", INPUT), ("edit", OUTPUT)):
         name = (row.get(column) or "").strip()
-        found = [p for p in _inside(root, (f"{folder}/{name}", name)) if name and _is_file(p)]
+        spellings = [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]  # one looks like the other
+        places = [f"{folder}/{spelling}" for spelling in (name, *spellings)] + [name]
+        found = [p for p in _inside(root, places) if name and _is_file(p)]
         if not found and Path(os.path.normpath(name)).parts[:1] in {("..",), ("/",)}:
             return Problem(name, f"outside {root}; copy it into {folder}/")
         if not found:

@@ -51,7 +51,7 @@ def fine_tune(
     Raises:
         CheckpointError: the checkpoint cannot be used.
     """
-    from rl_editor.checkpoint import load_policy, save_policy
+    from rl_editor.checkpoint import load_policy
     from rl_editor.trainer import PPOTrainer
 
     policy = load_policy(checkpoint, device=config.training.device)
@@ -63,10 +63,10 @@ def fine_tune(
         styles=policy.styles,
         reference=reference,
         learned_reward=learned_reward,
-        save_dir=save_dir if resumable else None,
+        save_dir=save_dir,
+        resumable=resumable,
     )
     result: TrainingResult = trainer.train(config.ppo.total_timesteps)
-    save_policy(Path(save_dir) / BEST, result.policy)
     return result
 
 

@@ -67,7 +67,7 @@ from rl_editor.checkpoint import (
 )
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.devices import resolve_device, torch_threads
+from rl_editor.devices import autocast, resolve_device, torch_threads
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.gradients import Gradients, Losses
 from rl_editor.greedy import Greedy, GreedyEdits, GreedyPlay
@@ -101,7 +101,7 @@ _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO
 _SAMPLES_AT_A_TIME, _ON_A_GPU = 1 << 14, 1 << 17  # that the clone judges: their dot products take 8 KiB each
 _AGREEMENT = ("validation/balanced_accuracy", "validation/macro_recall")  # what plays, and every kind of decision
 _OUTPUT_SHARE = SUMMARY_NAMES.index("output_share")
-_GOES_ON = {"training": ("resume",)}
+_GOES_ON = {"training": ("resume", "device")}
 
 
 @dataclass
@@ -125,7 +125,8 @@ class PPOTrainer:
         styles: names of the editors, in the order of the agent's style inputs.
         learned_reward: a fitted ``RewardModel``, or any function of edit summaries.
         reference: statistics of finished music that the reward measures against.
-        save_dir: where ``best.pt`` and the training state go; None writes nothing.
+        save_dir: where ``best.pt`` goes; None writes nothing.
+        resumable: keep the training state there as well, from which ``training.resume`` goes on.
 
     Raises:
         DatasetError: no song to train on, or one of a style that the agent does not know.
@@ -142,6 +143,7 @@ class PPOTrainer:
         learned_reward: LearnedReward | None = None,
         reference: ReferenceStatistics | None = None,
         save_dir: str | Path | None = None,
+        resumable: bool = True,
     ) -> None:
         train = in_split(demonstrations, "train")
         if not train:
@@ -150,6 +152,7 @@ class PPOTrainer:
             config = replace(config, reward=replace(config.reward, learned_weight=0.0))
         self.config, self.styles, self.learned_reward = config, tuple(styles), learned_reward
         self.logger, self.save_dir = logger or TrainingLogger(), Path(save_dir) if save_dir else None
+        self.state_file = self.save_dir / STATE if self.save_dir and resumable else None
         self.device = resolve_device(config.training.device)
         known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
         given, chosen_by = (self._tasks(some) for some in (train, known or train))
@@ -187,7 +190,11 @@ class PPOTrainer:
         evenly = self.decisions_per_update % config.ppo.minibatches == 0
         alone = config.training.gradient_accumulation_steps == 1
         self.gradients = Gradients(
-            self.agent, self.songs.batch, self._losses, self._autocast, replayed=records and evenly and alone
+            self.agent,
+            self.songs.batch,
+            self._losses,
+            partial(autocast, self.device, config.training),
+            replayed=records and evenly and alone,
         )
 
     def _tasks(self, demonstrations: Sequence[Demonstration]) -> "_Tasks":
@@ -250,7 +257,7 @@ class PPOTrainer:
     @torch.no_grad()
     def _collect(self) -> Rollout:
         """Let every environment decide as often as the longest song has units; nothing is read back from the device."""
-        with self._autocast():  # one context: weights are converted once
+        with autocast(self.device, self.config.training):  # one context: weights are converted once
             embeddings = self.agent.encode(self.songs.batch)
             observation, steps = self.env.reset(), []
             for _ in range(self.horizon):
@@ -289,7 +296,7 @@ class PPOTrainer:
             here = (observation.track // FEW_TRACKS == first // FEW_TRACKS).nonzero()[:, 0]
             for chosen in torch.split(here, _ON_A_GPU if self.device.type == "cuda" else _SAMPLES_AT_A_TIME):
                 part = Observation(*(each[chosen] for each in observation))
-                with self._autocast():
+                with autocast(self.device, self.config.training):
                     logits = self.clone.logits(heard, part._replace(track=part.track - first))
                 says[chosen] = functional.log_softmax(logits.float(), dim=1)
         return says
@@ -330,7 +337,7 @@ class PPOTrainer:
         return Losses(loss, torch.stack([-gain, value, entropy, clone_kl, approx_kl, clipped]).detach())
 
     def _decide(self, embeddings: Embeddings, observation: Observation) -> "_Choice":
-        with self._autocast():
+        with autocast(self.device, self.config.training):
             decision = self.agent.decide(embeddings, observation)
         return _Choice(functional.log_softmax(decision.logits.float(), dim=1), decision.value)
 
@@ -353,10 +360,6 @@ class PPOTrainer:
         assert isinstance(agent, Agent)
         return agent.eval()
 
-    def _autocast(self) -> torch.autocast:
-        enabled = self.config.training.mixed_precision and self.device.type == "cuda"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
     def _choose(self, standing: Standing, update: int, metrics: dict[str, float]) -> None:
         """Keep the weights if they score best so far, agree with the editor about as well as the clone, and are not
         worse by the audited reward for being liked by the learned one."""
@@ -369,7 +372,7 @@ class PPOTrainer:
 
     def _keep(self, standing: Standing, total_timesteps: int) -> None:
         """Write the training state."""
-        if self.save_dir is None:
+        if self.state_file is None:
             return
         tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("average", self.average.state_dict())
         tensors |= with_prefix("best", standing.best_weights)
@@ -379,16 +382,16 @@ class PPOTrainer:
             "best_update": standing.best_update,
             "best_score": standing.best_score,
         }
-        save_state(self.save_dir / STATE, TrainingState(tensors | optimizer_tensors(self.optimizer), values))
+        save_state(self.state_file, TrainingState(tensors | optimizer_tensors(self.optimizer), values))
 
     def _restored(self, total_timesteps: int) -> Standing | None:
         """Where a killed run stood, if going on is asked for and there was one."""
-        if self.save_dir is None or not self.config.training.resume or not (self.save_dir / STATE).exists():
+        if self.state_file is None or not self.config.training.resume or not self.state_file.exists():
             return None
-        tensors, values = load_state(self.save_dir / STATE)
+        tensors, values = load_state(self.state_file)
         if values["fingerprint"] != f"{self.fingerprint}-{total_timesteps}":
             raise CheckpointError(
-                f"{self.save_dir / STATE}: was left by a run with other settings, data or clone; delete it, or set "
+                f"{self.state_file}: was left by a run with other settings, data or clone; delete it, or set "
                 "training.resume: false"
             )
         self.agent.load_state_dict(below_prefix("agent", tensors))

@@ -239,9 +239,10 @@ def test_pointing_is_a_dot_product_with_the_keys_of_ones_own_song(n_tracks: int)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what is missing")
-def test_cuda_without_a_gpu_warns_and_uses_the_cpu() -> None:
-    with pytest.warns(UserWarning, match="using the CPU"):
-        assert resolve_device("cuda") == torch.device("cpu")
+def test_cuda_without_a_gpu_is_said_once_and_uses_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        assert resolve_device("cuda", setting="said.once") == torch.device("cpu")
+    assert caplog.messages == ["said.once 'cuda': no GPU is to be had here; using the CPU"]
     assert resolve_device("auto") == torch.device("cpu")
     with pytest.raises(ConfigError, match="toaster"):
         resolve_device("toaster")

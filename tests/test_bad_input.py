@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,19 @@ class TestTable:
         (root / "pairs.csv").write_bytes(data)
         with pytest.raises(DatasetError, match=expected):
             find_library(root)
+
+    @pytest.mark.parametrize("delimiter", [";", "\t"])
+    def test_tables_of_other_countries_spreadsheets_are_read(self, root: Path, delimiter: str) -> None:
+        (root / "pairs.csv").write_text((self.HEADER + self.GOOD).replace(",", delimiter), encoding="utf-8")
+        assert [(p.pair_id, p.style) for p in find_library(root).pairs] == [("a", "x")]
+
+    @pytest.mark.parametrize(("on_disk", "listed"), [("NFC", "NFD"), ("NFD", "NFC")])
+    def test_accents_are_the_same_however_they_are_composed(self, root: Path, on_disk: str, listed: str) -> None:
+        name = "été_raw.wav"
+        touch(root, f"input/{unicodedata.normalize(on_disk, name)}")
+        line = f"{unicodedata.normalize(listed, name)},b_edit.wav,x\n"
+        (root / "pairs.csv").write_text(self.HEADER + self.GOOD + line, encoding="utf-8")
+        assert [p.raw.path.name for p in find_library(root).pairs][1] == unicodedata.normalize(on_disk, name)
 
     def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(self, root: Path) -> None:
         text = (self.HEADER + self.GOOD).replace("\n", "\r\n")

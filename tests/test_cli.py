@@ -112,6 +112,13 @@ class TestConsole:
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / held]
         assert (tmp_path / held).read_bytes() == b"mine"
 
+    def test_practice_pairs_come_of_songs_or_of_recordings(self, pair: Path, tmp_path: Path) -> None:
+        asked = ["--from", str(pair), "--songs", "3", "-o", str(tmp_path / "out")]
+        done = CliRunner().invoke(app, ["corpus", *asked])
+        assert "--songs 3 composes, --from" in str(done.exception)
+        done = CliRunner().invoke(app, ["corpus", "--from", str(tmp_path / "gone"), "-o", str(tmp_path / "out")])
+        assert "gone: there is no such folder; name a folder" in str(done.exception)
+
     def test_a_foreign_edit_exits_with_1(self, pair: Path) -> None:
         done = cli("align", str(pair / "raw.wav"), str(pair / "foreign.wav"))
         assert done.returncode == 1
@@ -160,6 +167,15 @@ class TestConsole:
     def test_info_of_a_recording(self, pair: Path) -> None:
         values = json.loads(cli("info", str(pair / "raw.wav"), "--json").stdout)
         assert (values["kind"], values["frames"], values["channels"]) == ("recording", 24 * RATE, 1)
+
+    def test_info_of_folders(self, pair: Path, tmp_path: Path) -> None:
+        done = CliRunner().invoke(app, ["info", str(pair), "--json"])
+        assert json.loads(done.stdout) == {"kind": "recordings", "recordings": 3}
+        (tmp_path / "input").mkdir()
+        shutil.copy(pair / "raw.wav", tmp_path / "input/a_raw.wav")
+        values = json.loads(CliRunner().invoke(app, ["info", str(tmp_path), "--json"]).stdout)
+        assert (values["kind"], values["pairs"]) == ("recordings", 0)
+        assert "a raw without its edit" in values["problems"][0]
 
     def test_cache_commands(self, tmp_path: Path) -> None:
         (tmp_path / "p.yaml").write_text(f"data:\n  cache_dir: {tmp_path}/cache\n", encoding="utf-8")

@@ -114,6 +114,13 @@ class TestLibrary:
         with pytest.raises(DatasetError, match=r"no recordings; put raw takes into input/"):
             find_library(touch(tmp_path, "input/.gitkeep", "input/readme.txt"))
 
+    @pytest.mark.parametrize(("made", "said"), [(False, "there is no such folder"), (True, "is a file")])
+    def test_what_is_no_folder_is_not_called_empty(self, tmp_path: Path, made: bool, said: str) -> None:
+        if made:
+            touch(tmp_path, "music")
+        with pytest.raises(ConfigError, match=f"music: {said}; name a folder"):
+            find_library(tmp_path / "music")
+
     def test_ids_are_safe_and_unique(self, tmp_path: Path) -> None:
         touch(tmp_path, "input/my song_raw.wav", "desired_output/my song_edit.wav")
         touch(tmp_path, "input/my_song_raw.wav", "desired_output/my_song_edit.wav")

@@ -3,6 +3,7 @@
 import librosa
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.features import librosa_frames
 from rl_editor import features
@@ -46,6 +47,33 @@ def test_frame_features_equal_librosa(monkeypatch, kept_bytes):
     error = np.abs(ours - theirs).max(axis=0) / theirs.std(axis=0)
     worst = dict(zip(FRAME_NAMES, error, strict=True))
     assert max(worst.values()) < 1e-4, worst
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 1 << 30])
+def test_tensors_give_the_same_frame_features(monkeypatch, kept_bytes):
+    """The formulas of another device, on the CPU: rolloffs fall one bin beside now and then, as float32 sums differ."""
+    monkeypatch.setattr(frames_module, "_KEPT_POWER_BYTES", kept_bytes)
+    ours = extract_frames(song(), Config()).values
+    other = frames_module.frame_values(torch.from_numpy(song()), AudioConfig()).numpy()
+    error = np.abs(other - ours)
+    rolloff = FRAME_NAMES.index("rolloff")
+    assert error[:, rolloff].max() <= RATE / 2048 + 1e-3
+    assert (error[:, rolloff] > 1.0).mean() < 0.02
+    error[:, rolloff] = 0.0
+    assert (error.max(axis=0) / ours.std(axis=0)).max() < 1e-4
+    grid = grid_of(*np.arange(0.0, 8.1, 0.5))
+    one, two = (
+        pool_beats(FrameFeatures(values, RATE, HOP, 8 * RATE), grid, mode="enhanced").values for values in (ours, other)
+    )
+    spread = one.std(axis=0)
+    assert (np.abs(one - two).max(axis=0)[spread > 0] / spread[spread > 0]).max() < 1e-3
+
+
+def test_an_unknown_device_is_named():
+    config = Config()
+    config.features.device = "cuda7"
+    with pytest.raises(ConfigError, match=r"features\.device 'cuda7'.*expected auto, cpu, cuda"):
+        extract_frames(song(1.0), config)
 
 
 def test_widths_are_the_documented_sums():

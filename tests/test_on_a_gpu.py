@@ -6,6 +6,8 @@ import torch
 from test_stems import noise, write_safetensors
 from test_trainer import fast, trainer_of
 
+from rl_editor.config import Config
+from rl_editor.features import FRAME_NAMES, extract_frames
 from rl_editor.stems import STEM_NAMES, separate
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -46,6 +48,18 @@ def test_training_gains_what_it_gains_on_a_cpu(mixed: bool) -> None:
     cpu, gpu = (curve[-3:].mean() - curve[0] for curve in curves)
     assert cpu > 0.02
     assert gpu > 0.5 * cpu
+
+
+def test_features_are_those_of_a_cpu() -> None:
+    mono = noise(9.0).data[:, 0]
+    config = Config()
+    on_cpu = extract_frames(mono, config).values
+    config.features.device = "cuda"
+    error = np.abs(extract_frames(mono, config).values - on_cpu) / on_cpu.std(axis=0)
+    rolloff = FRAME_NAMES.index("rolloff")  # a bin beside now and then
+    assert (error[:, rolloff] > 1e-3).mean() < 0.02
+    error[:, rolloff] = 0.0
+    assert error.max() < 1e-3
 
 
 def test_stems_are_those_of_a_cpu(tmp_path) -> None:

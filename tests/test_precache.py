@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile as sf
 import typer
 from tqdm import tqdm
 
+from rl_editor.analysis import analyse_track
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.data import find_library, load_demonstrations
@@ -59,6 +61,25 @@ def test_training_finds_all_of_it(folder: Path, config: Config, monkeypatch: pyt
     monkeypatch.setattr("rl_editor.analysis.extract_frames", never)
     monkeypatch.setattr("rl_editor.labelling.align", never)
     assert [d.pair_id for d in load_demonstrations(folder, config)] == ["a"]
+
+
+def test_beats_are_tracked_anew_in_the_spectrum_that_is_kept(
+    folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precache(find_library(folder), config)
+    (kept,) = Path(config.data.cache_dir).glob("mel/a_raw_*_mel.npz")
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("rl_editor.analysis.extract_frames", never)
+    monkeypatch.setattr("rl_editor.analysis.log_mel", never)
+    raw, before = folder / "input/a_raw.wav", kept.stat().st_size
+    tracked = analyse_track(raw, config).grid
+    config.beats.latency_s = 0.02
+    later = analyse_track(raw, config).grid
+    assert kept.stat().st_size == before
+    np.testing.assert_allclose(later.times_s[1:-1] - tracked.times_s[1:-1], 0.02, atol=1e-6)
 
 
 def test_the_second_run_computes_nothing_and_starts_no_process(

@@ -49,7 +49,7 @@ def make_example(seed: int, *, folder: Path, seconds: float = 50.0) -> Path | No
     heard = log_mel(_rougher(mono, rng), RATE_HZ)
     is_downbeat = np.abs(beats[:, None] - downbeats).min(axis=1) < 1e-3
     with replacing(path) as part:
-        np.savez(part, log_mel=heard.astype(np.float16), beats_s=beats, is_downbeat=is_downbeat)
+        np.savez(part, log_mel=heard, beats_s=beats, is_downbeat=is_downbeat)
     return path
 
 

@@ -329,7 +329,7 @@ def fractional_slice(samples: Float32[np.ndarray, " n"], start: float, length: i
     """``length`` samples from a fractional position, by turning the phase of a slice with 64 samples to spare."""
     whole = int(np.floor(start))
     spare = 64
-    sound = padded_span(samples, whole - spare, length + 2 * spare)
+    sound: np.ndarray = padded_span(samples, whole - spare, length + 2 * spare)
     if start == whole:
         return sound[spare : spare + length]
     spectrum = scipy.fft.rfft(sound) * _turn(len(sound), start - whole)

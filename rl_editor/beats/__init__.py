@@ -14,7 +14,7 @@ Sources: beside the modules'; Davies et al. 2009 for the tolerance of 70 ms that
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float16, Float32
 
 from rl_editor.beats.attacks import attack_offsets_s
 from rl_editor.beats.doctor import Alternative, alternatives, confidence_of
@@ -27,7 +27,7 @@ from rl_editor.beats.grids import (
     regular_grid,
     sounding_span_s,
 )
-from rl_editor.beats.network import Activations, activations
+from rl_editor.beats.network import Activations, activations, log_mel
 from rl_editor.beats.trackers import METRES, TRACKERS, chosen_tracker
 from rl_editor.config import BeatsConfig, Config
 from rl_editor.features import FrameFeatures, extract_frames
@@ -40,6 +40,7 @@ __all__ = [
     "alternatives",
     "apply_override",
     "chosen_tracker",
+    "log_mel",
     "regular_grid",
     "track_beats",
 ]
@@ -49,28 +50,39 @@ _STEADY_DB = 0.1  # onset strength that one frame in twenty must pass: tones and
 
 
 def track_beats(
-    mono: Float32[np.ndarray, " samples"], config: Config, *, track_id: str = "", frames: FrameFeatures | None = None
+    mono: Float32[np.ndarray, " samples"],
+    config: Config,
+    *,
+    track_id: str = "",
+    frames: FrameFeatures | None = None,
+    mel: Float16[np.ndarray, "frames bands"] | None = None,
 ) -> BeatGrid:
     """The beat grid of a signal at ``config.audio.sample_rate``, corrected by ``config.beats.overrides[track_id]``.
 
-    ``frames`` saves computing the frame features where they are known. Without a beat to be found the grid is
-    regular at ``config.beats.start_bpm`` and its confidence 0.
+    ``frames`` and ``mel`` (of ``log_mel``) save computing them where they are known. Without a beat to be found the
+    grid is regular at ``config.beats.start_bpm`` and its confidence 0.
 
     Raises:
         BeatTrackerError: the tracker that ``config.beats.tracker`` names cannot be had.
     """
     frames = extract_frames(mono, config) if frames is None else frames
-    grid = _tracked(mono, frames, config.beats) or regular_grid(frames.duration_s, config.beats)
+    mel = log_mel(mono, config.audio.sample_rate) if mel is None else mel
+    grid = _tracked(mono, frames, mel, config.beats) or regular_grid(frames.duration_s, config.beats)
     return apply_override(grid, config.beats.override_for(track_id))
 
 
-def _tracked(mono: Float32[np.ndarray, " samples"], frames: FrameFeatures, config: BeatsConfig) -> BeatGrid | None:
+def _tracked(
+    mono: Float32[np.ndarray, " samples"],
+    frames: FrameFeatures,
+    mel: Float16[np.ndarray, "frames bands"],
+    config: BeatsConfig,
+) -> BeatGrid | None:
     """None where there is no beat."""
     sound = sounding_span_s(frames)
     if sound is None or np.percentile(frames.column("onset"), 95.0) < _STEADY_DB:
         return None
     rate = frames.sample_rate
-    heard = activations(mono, rate)
+    heard = activations(mel)
     metres = (config.beats_per_bar,) if config.beats_per_bar else METRES
     found = TRACKERS[chosen_tracker(config.tracker)](mono, rate, heard, metres)
     if len(found.beats_s) < MIN_BEATS or heard.near(found.beats_s).beat.mean() < _HEARD:

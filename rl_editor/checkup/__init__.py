@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float16, Float32, Float64
 
-from rl_editor.beats import Activations, Alternative, activations, alternatives, chosen_tracker, track_beats
+from rl_editor.beats import Activations, Alternative, activations, alternatives, chosen_tracker, log_mel, track_beats
 from rl_editor.config import BeatOverride, BeatTracker, Config
-from rl_editor.features import extract_frames
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.utils import Samples, check_length, load_audio, load_mono, read_places, save_audio
 
@@ -31,8 +30,7 @@ class Checkup:
     override: BeatOverride
     alternatives: list[Alternative]  # of the corrected grid, likeliest first
     heard: Activations
-    mono: Float32[np.ndarray, " samples"]  # what was heard
-    sample_rate: int  # of it, Hz
+    mel: Float16[np.ndarray, "frames bands"]  # that it was heard in
 
     @property
     def beats_s(self) -> Float64[np.ndarray, " beats"]:
@@ -80,8 +78,8 @@ def check_up(path: Path, config: Config, *, track_id: str = "") -> Checkup:
     name, rate = track_id or path.stem, config.audio.sample_rate
     mono = load_mono(path, rate)
     check_length(path.name, duration_s=len(mono) / rate, min_duration_s=config.audio.min_duration_s)
-    grid = track_beats(mono, config, track_id=name, frames=extract_frames(mono, config))
-    heard = activations(mono, rate)
+    mel = log_mel(mono, rate)
+    grid, heard = track_beats(mono, config, track_id=name, mel=mel), activations(mel)
     return Checkup(
         name,
         chosen_tracker(config.beats.tracker),
@@ -89,8 +87,7 @@ def check_up(path: Path, config: Config, *, track_id: str = "") -> Checkup:
         config.beats.override_for(name),
         alternatives(heard, grid),
         heard,
-        mono,
-        rate,
+        mel,
     )
 
 

@@ -84,6 +84,8 @@ def _policies(named: Sequence[str]) -> "dict[str, Policy]":
     found: dict[str, Policy] = {}
     for given in named:
         name, _, path = given.rpartition("=")
+        if not path:
+            raise ConfigError(f"--checkpoint {given}: names no file; write NAME=FILE")
         name = name or Path(path).stem
         if name in found:
             raise ConfigError(f"--checkpoint {given}: another policy is named {name!r} too; write NAME={path}")

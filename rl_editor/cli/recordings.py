@@ -53,6 +53,8 @@ def corpus(
     from rl_editor.corpus import build_default_corpus, build_practice_pairs
 
     config = settings(params)
+    if source is not None and songs is not None:
+        raise ConfigError(f"--songs {songs} composes, --from {source} takes recordings; give one of them")
     _check_empty(output)
     if source is None:
         config.corpus.n_songs = songs or config.corpus.n_songs
@@ -96,7 +98,9 @@ def profile(
 
 
 def info(
-    path: Annotated[Path, typer.Argument(help="A recording, an edit list, a policy, or a folder of recordings.")],
+    path: Annotated[
+        Path, typer.Argument(help="A recording, an edit list, a policy, a folder of recordings, or a listening set.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Say what a file or folder is."""
@@ -106,7 +110,7 @@ def info(
 def describe(path: Path) -> dict[str, Any]:
     """What a file or folder is, in plain values."""
     if path.is_dir():
-        return _library(path)
+        return _folder(path)
     match path.suffix.lower():
         case ".json":
             found = EditList.load(path)
@@ -124,9 +128,17 @@ def describe(path: Path) -> dict[str, Any]:
             return {"kind": "recording", **asdict(audio_info(path))}
 
 
-def _library(path: Path) -> dict[str, Any]:
-    from rl_editor.library import find_library
+def _folder(path: Path) -> dict[str, Any]:
+    from rl_editor.judgements.sets import SET_FILE, ListeningSet
+    from rl_editor.library import find_library, has_recordings
+    from rl_editor.utils import AUDIO_SUFFIXES
 
+    if (path / SET_FILE).exists():
+        heard = ListeningSet.load(path)
+        return {"kind": "listening set", "pairs": len(heard.pairs), "to_rate": len(heard.whole)}
+    recordings = [file for file in visible(path) if file.suffix.lower() in AUDIO_SUFFIXES]
+    if recordings and not has_recordings(path):
+        return {"kind": "recordings", "recordings": len(recordings)}
     found = find_library(path)
     counts = {"pairs": len(found.pairs), "references": len(found.references), "styles": list(found.styles)}
     return {"kind": "recordings", **counts, "problems": [str(problem) for problem in found.problems]}

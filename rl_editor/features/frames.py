@@ -1,7 +1,9 @@
 """Features per frame from one STFT, in blocks; definitions and rounding as librosa's.
 
 Columns are written into one array of ``FRAME_NAMES``. What needs the whole signal (the decibel floor, the tuning) is
-gathered in a first pass over the spectrum (``_SpectralPass``) and becomes features after it.
+gathered in a first pass over the spectrum (``_SpectralPass``) and becomes features after it. Arrays (``Any``) are
+NumPy's on the CPU and tensors on another device (``features.device``); the array API that both have gives one set of
+formulas. What devices give differs as float32 sums in another order do: a rolloff now and then by one bin.
 """
 
 from collections.abc import Mapping
@@ -9,8 +11,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import array_api_compat
 import numpy as np
 import scipy.fft
+from array_api_compat import array_namespace
 from jaxtyping import Float32, Float64
 
 from rl_editor.config import AudioConfig, Config
@@ -27,11 +31,12 @@ from rl_editor.features.names import (
 )
 from rl_editor.features.values import FrameFeatures, StemFrames
 from rl_editor.utils import mel_filters, n_spectrum_frames, padded_span, power, stft_blocks, to_db
+from rl_editor.utils.spectra import beside, framed
 
 _ROLLOFF_SHARE = 0.85
 _FLATNESS_FLOOR = 1e-10
 _CONTRAST_MIN_HZ, _CONTRAST_QUANTILE = 200.0, 0.02
-_DELTA_WIDTH_FRAMES = 9
+_DELTA_REACH = 4  # frames to either side
 _PITCH_RANGE_HZ, _PITCH_THRESHOLD = (150.0, 4000.0), 0.1
 _TUNING_BINS = 101  # edges of hundredths of a semitone over [-0.5, 0.5]
 _TUNING_REFERENCE_HZ = 440.0 / 16.0  # A0 of librosa's hz_to_octs
@@ -41,18 +46,44 @@ _KEPT_POWER_BYTES = 128 << 20  # 5 minutes at the default rate
 
 
 def extract_frames(mono: Float32[np.ndarray, " samples"], config: Config) -> FrameFeatures:
-    """All frame features of a signal at ``config.audio.sample_rate``, from one STFT."""
-    audio = config.audio
-    values = np.zeros((n_spectrum_frames(len(mono), hop_length=audio.hop_length), len(FRAME_NAMES)), np.float32)
+    """All frame features of a signal at ``config.audio.sample_rate``, from one STFT, on ``config.features.device``.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    audio, values = config.audio, frame_values(_on_device(mono, config), config.audio)
+    return FrameFeatures(_on_cpu(values), audio.sample_rate, audio.hop_length, len(mono))
+
+
+def _on_device(mono: Float32[np.ndarray, " samples"], config: Config) -> Any:
+    if config.features.device == "cpu":
+        return mono
+    import torch  # seconds of importing, which the CPU does not need
+
+    from rl_editor.devices import resolve_device
+
+    device = resolve_device(config.features.device, setting="features.device")
+    return mono if device.type == "cpu" else torch.from_numpy(mono).to(device)
+
+
+def _on_cpu(values: Any) -> Any:
+    return values if isinstance(values, np.ndarray) else values.cpu().numpy()
+
+
+def frame_values(mono: Float32[Any, " samples"], audio: AudioConfig) -> Float32[Any, "frames 52"]:
+    """The columns of ``FRAME_NAMES``, where ``mono`` is."""
+    xp = array_namespace(mono)
+    n_frames = n_spectrum_frames(len(mono), hop_length=audio.hop_length)
+    values = xp.zeros((n_frames, len(FRAME_NAMES)), dtype=xp.float32, device=array_api_compat.device(mono))
     spectral = _spectral_pass(mono, audio, values)
     _level_pass(mono, audio, values)
     mel_db = to_db(spectral.mel)
     values[:, _at("onset")] = _onset_strength(mel_db, audio)
     values[:, _span(CONTRAST)] = to_db(spectral.peak) - to_db(spectral.valley)
-    values[:, _span(MFCC)] = scipy.fft.dct(mel_db, axis=1, type=2, norm="ortho")[:, :N_MFCC]
+    values[:, _span(MFCC)] = mel_db @ beside(mono, _cosines(audio.n_mels))
     values[:, _span(MFCC_DELTA)] = _local_slope(values[:, _span(MFCC)])
     values[:, _span(CHROMA)] = _normalised_chroma(mono, audio, spectral)
-    return FrameFeatures(values, audio.sample_rate, audio.hop_length, len(mono))
+    return values
 
 
 def stem_frames(stems: Mapping[str, Float32[np.ndarray, " samples"]], config: Config) -> StemFrames:
@@ -60,68 +91,70 @@ def stem_frames(stems: Mapping[str, Float32[np.ndarray, " samples"]], config: Co
     missing = [name for name in STEM_NAMES if name not in stems]
     if missing:
         raise StemError(f"stems: {', '.join(missing)} missing of {', '.join(STEM_NAMES)}; separate the recording again")
-    tracks = [_one_stem(stems[name], config.audio) for name in STEM_NAMES]
+    tracks = [_one_stem(_on_device(stems[name], config), config.audio) for name in STEM_NAMES]
     frames = min(len(level) for level, _ in tracks)
     return StemFrames(
-        np.stack([level[:frames] for level, _ in tracks], axis=1),
-        np.stack([centroid[:frames] for _, centroid in tracks], axis=1),
+        np.stack([_on_cpu(level)[:frames] for level, _ in tracks], axis=1),
+        np.stack([_on_cpu(centroid)[:frames] for _, centroid in tracks], axis=1),
     )
 
 
 class _SpectralPass(NamedTuple):
     """What the whole signal must be known for before it becomes features."""
 
-    mel: Float32[np.ndarray, "frames mels"]  # power
-    peak: Float64[np.ndarray, "frames 7"]
-    valley: Float64[np.ndarray, "frames 7"]
+    mel: Float32[Any, "frames mels"]  # power
+    peak: Float64[Any, "frames 7"]
+    valley: Float64[Any, "frames 7"]
     tuning: float  # semitone / 100 steps, in semitones
-    kept_power: list[np.ndarray]  # blocks of the power spectrum; empty where it is too large to keep
+    kept_power: list[Any]  # blocks of the power spectrum; empty where it is too large to keep
 
 
 def _spectral_pass(
-    mono: Float32[np.ndarray, " samples"], audio: AudioConfig, values: Float32[np.ndarray, "frames 52"]
+    mono: Float32[Any, " samples"], audio: AudioConfig, values: Float32[Any, "frames 52"]
 ) -> _SpectralPass:
-    n_frames = len(values)
-    mel = np.empty((n_frames, audio.n_mels), np.float32)
-    peak, valley = np.zeros((n_frames, N_CONTRAST)), np.zeros((n_frames, N_CONTRAST))
-    peaks, kept = [], []
+    xp, n_frames = array_namespace(mono), len(values)
+    filters: Any = mel_filters(audio.sample_rate, audio.n_fft, audio.n_mels)
+    if not isinstance(mono, np.ndarray):
+        filters = beside(mono, filters.toarray())
+    frequencies = beside(mono, _frequencies(audio.sample_rate, audio.n_fft))
     keep = n_frames * (audio.n_fft // 2 + 1) * 4 <= _KEPT_POWER_BYTES
-    filters, at = mel_filters(audio.sample_rate, audio.n_fft, audio.n_mels), 0
+    mels, extremes, peaks, kept, at = [], [], [], [], 0
     for spectrum in stft_blocks(mono, n_fft=audio.n_fft, hop_length=audio.hop_length):
-        rows = slice(at, at + len(spectrum))
         block = power(spectrum)
-        magnitude = np.sqrt(block)
-        mel[rows] = block @ filters
-        _shape_features(block, magnitude, _frequencies(audio.sample_rate, audio.n_fft), values[rows])
-        _contrast_bands(magnitude, audio, peak[rows], valley[rows])
+        magnitude = xp.sqrt(block)
+        mels.append(block @ filters)
+        _shape_features(block, magnitude, frequencies, values[at : at + len(block)])
+        extremes.append(_contrast_bands(magnitude, audio))
         peaks.append(_pitch_peaks(block, audio))
         if keep:
             kept.append(block)
-        at += len(spectrum)
-    return _SpectralPass(mel, peak, valley, _tuning(peaks, audio), kept)
+        at += len(block)
+    peak, valley = (xp.concat(parts) for parts in zip(*extremes, strict=True))
+    return _SpectralPass(xp.concat(mels), peak, valley, _tuning(peaks), kept)
 
 
 def _shape_features(
-    block: Float32[np.ndarray, "rows bins"],
-    magnitude: Float32[np.ndarray, "rows bins"],
-    frequencies: Float64[np.ndarray, " bins"],
-    out: Float32[np.ndarray, "rows 52"],
+    block: Float32[Any, "rows bins"],
+    magnitude: Float32[Any, "rows bins"],
+    frequencies: Float64[Any, " bins"],
+    out: Float32[Any, "rows 52"],
 ) -> None:
     """Centroid, bandwidth, rolloff and flatness of each row, into their columns.
 
     centroid = sum_k f_k S_k / sum_k S_k;  bandwidth^2 = sum_k S_k f_k^2 / sum_k S_k - centroid^2.
     """
-    moments = magnitude.astype(np.float64) @ np.stack([np.ones_like(frequencies), frequencies, frequencies**2], axis=1)
-    total = np.where(moments[:, 0] < _TINY, 1.0, moments[:, 0])
+    xp = array_namespace(block)
+    powers_of_f = xp.stack([xp.ones_like(frequencies), frequencies, frequencies**2], axis=1)
+    moments = xp.astype(magnitude, xp.float64) @ powers_of_f
+    total = xp.where(moments[:, 0] < _TINY, 1.0, moments[:, 0])
     centroid = moments[:, 1] / total
     out[:, _at("centroid")] = centroid
-    out[:, _at("bandwidth")] = np.sqrt(np.maximum(moments[:, 2] / total - centroid**2, 0.0))
-    cumulative = np.cumsum(magnitude, axis=1)
-    below = (cumulative < np.float32(_ROLLOFF_SHARE) * cumulative[:, -1:]).sum(axis=1)
-    out[:, _at("rolloff")] = frequencies[np.minimum(below, len(frequencies) - 1)]
-    floored = np.maximum(block, np.float32(_FLATNESS_FLOOR))
-    arithmetic = floored.mean(axis=1)
-    out[:, _at("flatness")] = np.exp(np.log(floored).mean(axis=1)) / arithmetic
+    out[:, _at("bandwidth")] = xp.sqrt(xp.clip(moments[:, 2] / total - centroid**2, min=0.0))
+    cumulative = xp.cumulative_sum(magnitude, axis=1)
+    below = xp.count_nonzero(cumulative < _ROLLOFF_SHARE * cumulative[:, -1:], axis=1)
+    out[:, _at("rolloff")] = frequencies[xp.clip(below, max=len(frequencies) - 1)]
+    floored = xp.clip(block, min=_FLATNESS_FLOOR)
+    out[:, _at("flatness")] = xp.exp(xp.mean(xp.log(floored), axis=1)) / xp.mean(floored, axis=1)
 
 
 class _Band(NamedTuple):
@@ -149,139 +182,153 @@ def _bands(sample_rate: int, n_fft: int) -> tuple[_Band, ...]:
 
 
 def _contrast_bands(
-    magnitude: Float32[np.ndarray, "rows bins"],
-    audio: AudioConfig,
-    peak: Float64[np.ndarray, "rows 7"],
-    valley: Float64[np.ndarray, "rows 7"],
-) -> None:
-    """Mean of the largest and of the smallest bins of each octave band."""
+    magnitude: Float32[Any, "rows bins"], audio: AudioConfig
+) -> tuple[Float64[Any, "rows 7"], Float64[Any, "rows 7"]]:
+    """Mean of the largest and of the smallest bins of each octave band; zero in bands beyond Nyquist."""
+    xp = array_namespace(magnitude)
+    sizes = {"dtype": xp.float64, "device": array_api_compat.device(magnitude)}
+    peak, valley = (xp.zeros((len(magnitude), N_CONTRAST), **sizes) for _ in range(2))
     for index, (start, end, n_extreme) in enumerate(_bands(audio.sample_rate, audio.n_fft)):
-        ordered = np.sort(magnitude[:, start:end], axis=1)  # vectorised: faster than np.partition for both ends
-        valley[:, index] = ordered[:, :n_extreme].mean(axis=1)
-        peak[:, index] = ordered[:, -n_extreme:].mean(axis=1)
+        ordered = xp.sort(magnitude[:, start:end], axis=1, stable=False)  # vectorised: np.partition is slower
+        valley[:, index] = xp.mean(ordered[:, :n_extreme], axis=1)
+        peak[:, index] = xp.mean(ordered[:, -n_extreme:], axis=1)
+    return peak, valley
 
 
 class _Peaks(NamedTuple):
-    frequency_hz: Float32[np.ndarray, " peaks"]
-    strength: Float32[np.ndarray, " peaks"]
+    frequency_hz: Float32[Any, " peaks"]
+    strength: Float32[Any, " peaks"]
 
 
-def _pitch_peaks(block: Float32[np.ndarray, "rows bins"], audio: AudioConfig) -> _Peaks:
+def _pitch_peaks(block: Float32[Any, "rows bins"], audio: AudioConfig) -> _Peaks:
     """Local maxima of the power spectrum over a tenth of the row's maximum, by parabolic interpolation.
 
     With a = P[k+1] + P[k-1] - 2 P[k] and b = (P[k+1] - P[k-1]) / 2, the maximum lies at k - b/a.
     """
-    low, high = np.searchsorted(_frequencies(audio.sample_rate, audio.n_fft), _PITCH_RANGE_HZ)
-    high = min(int(high), block.shape[1] - 1)
+    xp = array_namespace(block)
+    low, high = np.searchsorted(_frequencies(audio.sample_rate, audio.n_fft), _PITCH_RANGE_HZ).tolist()
+    high = min(high, block.shape[1] - 1)
     centre, left, right = block[:, low:high], block[:, low - 1 : high - 1], block[:, low + 1 : high + 1]
-    loud = centre > np.float32(_PITCH_THRESHOLD) * block.max(axis=1, keepdims=True)
-    row, bin_ = np.nonzero(loud & (centre > left) & (centre >= right))
+    loud = centre > _PITCH_THRESHOLD * xp.max(block, axis=1, keepdims=True)
+    row, bin_ = xp.nonzero(loud & (centre > left) & (centre >= right))
     p, p_left, p_right = centre[row, bin_], left[row, bin_], right[row, bin_]
     slope, curve = 0.5 * (p_right - p_left), p_right + p_left - 2.0 * p
-    shift = np.where(np.abs(slope) < np.abs(curve), -slope / np.where(curve == 0, np.float32(1.0), curve), 0.0)
-    frequency = (low + bin_ + shift) * (audio.sample_rate / audio.n_fft)
-    return _Peaks(frequency.astype(np.float32), (p + 0.5 * slope * shift).astype(np.float32))
+    shift = xp.where(xp.abs(slope) < xp.abs(curve), -slope / xp.where(curve == 0, 1.0, curve), 0.0)
+    frequency = (xp.astype(low + bin_, xp.float64) + shift) * (audio.sample_rate / audio.n_fft)
+    return _Peaks(xp.astype(frequency, xp.float32), p + 0.5 * slope * shift)
 
 
-def _tuning(blocks: list[_Peaks], audio: AudioConfig) -> float:
+def _tuning(blocks: list[_Peaks]) -> float:
     """Deviation from A 440 in semitones: the mode of the residuals of the stronger half of the spectral peaks."""
-    frequency = np.concatenate([block.frequency_hz for block in blocks])
-    strength = np.concatenate([block.strength for block in blocks])
-    chosen = frequency[strength >= np.median(strength)] if len(strength) else frequency
-    chosen = chosen[chosen > 0]
+    xp = array_namespace(blocks[0].strength)
+    frequency = xp.concat([block.frequency_hz for block in blocks])
+    strength = xp.concat([block.strength for block in blocks])
+    if len(strength) == 0:
+        return 0.0
+    ordered, n = xp.sort(strength, stable=False), len(strength)
+    median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    chosen = frequency[(strength >= median) & (frequency > 0)]
     if len(chosen) == 0:
         return 0.0
-    residual = np.mod(12.0 * np.log2(chosen.astype(np.float64) / _TUNING_REFERENCE_HZ), 1.0)
-    residual[residual >= 0.5] -= 1.0
-    counts, edges = np.histogram(residual, np.linspace(-0.5, 0.5, _TUNING_BINS))
-    return float(edges[np.argmax(counts)])
+    octaves = 12.0 * xp.log2(xp.astype(chosen, xp.float64) / _TUNING_REFERENCE_HZ)
+    residual = xp.sort(xp.remainder(octaves + 0.5, 1.0) - 0.5, stable=False)
+    edges = np.linspace(-0.5, 0.5, _TUNING_BINS)
+    counts = xp.diff(xp.searchsorted(residual, beside(residual, edges)))
+    return float(edges[int(xp.argmax(counts))])
 
 
 def _normalised_chroma(
-    mono: Float32[np.ndarray, " samples"], audio: AudioConfig, spectral: _SpectralPass
-) -> Float32[np.ndarray, "frames 12"]:
+    mono: Float32[Any, " samples"], audio: AudioConfig, spectral: _SpectralPass
+) -> Float32[Any, "frames 12"]:
     """Power gathered by pitch class; the largest of each frame is 1."""
     from librosa.filters import chroma as chroma_filters
 
-    filters = chroma_filters(sr=audio.sample_rate, n_fft=audio.n_fft, tuning=spectral.tuning).T
-    filters = np.ascontiguousarray(filters, dtype=np.float32)
+    xp, tuned = array_namespace(mono), chroma_filters(sr=audio.sample_rate, n_fft=audio.n_fft, tuning=spectral.tuning)
+    filters = beside(mono, np.ascontiguousarray(tuned.T, dtype=np.float32))
     blocks = spectral.kept_power or (
         power(spectrum) for spectrum in stft_blocks(mono, n_fft=audio.n_fft, hop_length=audio.hop_length)
     )
-    chroma = np.concatenate([block @ filters for block in blocks])
-    largest = chroma.max(axis=1, keepdims=True)
-    normalised: np.ndarray = chroma / np.where(largest < _TINY, np.float32(1.0), largest)
-    return normalised
+    chroma = xp.concat([block @ filters for block in blocks])
+    largest = xp.max(chroma, axis=1, keepdims=True)
+    return chroma / xp.where(largest < _TINY, 1.0, largest)
 
 
-def _level_pass(
-    mono: Float32[np.ndarray, " samples"], audio: AudioConfig, values: Float32[np.ndarray, "frames 52"]
-) -> None:
+def _level_pass(mono: Float32[Any, " samples"], audio: AudioConfig, values: Float32[Any, "frames 52"]) -> None:
     """RMS (zeros beyond the ends) and zero-crossing rate (edge values beyond the ends), in blocks of frames."""
-    hop, n_fft, step = audio.hop_length, audio.n_fft, 1024
+    xp, hop, n_fft, step = array_namespace(mono), audio.hop_length, audio.n_fft, 1024
     for first in range(0, len(values), step):
         out = values[first : first + step]
         start, length = first * hop - n_fft // 2, (len(out) - 1) * hop + n_fft
         piece = padded_span(mono, start, length)
-        framed = np.lib.stride_tricks.sliding_window_view(piece, n_fft)[::hop]
-        out[:, _at("rms")] = np.sqrt(np.einsum("tn,tn->t", framed, framed) / n_fft)
+        frames = framed(piece, n_fft=n_fft, hop_length=hop)
+        out[:, _at("rms")] = xp.sqrt(xp.vecdot(frames, frames) / n_fft)
         out[:, _at("zcr")] = _zero_crossing_rate(_edge_padded(mono, start, piece), n_fft=n_fft, hop_length=hop)
 
 
-def _edge_padded(
-    mono: Float32[np.ndarray, " samples"], start: int, piece: Float32[np.ndarray, " span"]
-) -> Float32[np.ndarray, " span"]:
+def _edge_padded(mono: Float32[Any, " samples"], start: int, piece: Float32[Any, " span"]) -> Float32[Any, " span"]:
     if len(mono):
         piece[: max(-start, 0)] = mono[0]
         piece[max(min(len(mono) - start, len(piece)), 0) :] = mono[-1]
     return piece
 
 
-def _zero_crossing_rate(
-    piece: Float32[np.ndarray, " span"], *, n_fft: int, hop_length: int
-) -> Float64[np.ndarray, " rows"]:
+def _zero_crossing_rate(piece: Float32[Any, " span"], *, n_fft: int, hop_length: int) -> Float64[Any, " rows"]:
     """Changes of sign inside each frame over its length; the frame's first sample is no crossing."""
-    negative = piece < -_ZERO_CROSSING_DEAD_ZONE
-    passed = np.concatenate([[0], np.cumsum(negative[1:] != negative[:-1])])  # crossings up to and at each sample
-    starts = np.arange(0, len(piece) - n_fft + 1, hop_length)
-    rate: np.ndarray = (passed[starts + n_fft - 1] - passed[starts]) / n_fft
-    return rate
+    xp, negative = array_namespace(piece), piece < -_ZERO_CROSSING_DEAD_ZONE
+    passed = xp.cumulative_sum(xp.astype(negative[1:] != negative[:-1], xp.int64), include_initial=True)
+    return xp.astype(passed[n_fft - 1 :: hop_length] - passed[: -n_fft + 1 : hop_length], xp.float64) / n_fft
 
 
-def _onset_strength(mel_db: Float32[np.ndarray, "frames mels"], audio: AudioConfig) -> Float32[np.ndarray, " frames"]:
+def _onset_strength(mel_db: Float32[Any, "frames mels"], audio: AudioConfig) -> Float32[Any, " frames"]:
     """Mean rise of the bands since the frame before, delayed by librosa's centring: 1 + n_fft / (2 hop) zeros."""
-    delay = 1 + audio.n_fft // (2 * audio.hop_length)
-    strength = np.zeros(len(mel_db), np.float32)
-    rise = np.maximum(mel_db[1:] - mel_db[:-1], 0.0)
-    strength[delay:] = rise[: max(len(mel_db) - delay, 0)].mean(axis=1)
+    xp, delay = array_namespace(mel_db), 1 + audio.n_fft // (2 * audio.hop_length)
+    strength = xp.zeros_like(mel_db[:, 0])
+    rise = xp.clip(mel_db[1:] - mel_db[:-1], min=0.0)
+    strength[delay:] = xp.mean(rise[: max(len(mel_db) - delay, 0)], axis=1)
     return strength
 
 
-def _local_slope(values: Float32[np.ndarray, "frames columns"]) -> Float32[np.ndarray, "frames columns"]:
-    """Slope of a line fitted over 9 frames (Savitzky-Golay); shorter signals are continued at their ends."""
-    from scipy.signal import savgol_filter  # half a second of importing, which cached features do not need
+@lru_cache(maxsize=8)
+def _cosines(n_mels: int) -> Any:
+    """The orthonormal DCT-II as a matrix, float32 [mels, N_MFCC]."""
+    transformed: np.ndarray = scipy.fft.dct(np.eye(n_mels), axis=1, type=2, norm="ortho")
+    return np.ascontiguousarray(transformed[:, :N_MFCC], dtype=np.float32)
 
-    mode = "interp" if len(values) >= _DELTA_WIDTH_FRAMES else "nearest"
-    slope: np.ndarray = savgol_filter(values, _DELTA_WIDTH_FRAMES, deriv=1, axis=0, polyorder=1, mode=mode)
-    return slope.astype(np.float32)
+
+def _local_slope(values: Float32[Any, "frames columns"]) -> Float32[Any, "frames columns"]:
+    """Slope of a line fitted over 9 frames (Savitzky-Golay); at the ends that of the first and of the last line.
+
+    Signals shorter than that are continued at their ends.
+    """
+    xp, reach = array_namespace(values), _DELTA_REACH
+
+    def between(inner: Any, ends: Any) -> Any:
+        return xp.concat([xp.repeat(ends[:1], reach, axis=0), inner, xp.repeat(ends[-1:], reach, axis=0)])
+
+    short = len(values) <= 2 * reach
+    spread = between(values, values) if short else values
+    n = len(spread) - 2 * reach
+    rises = (k * (spread[reach + k : reach + k + n] - spread[reach - k : reach - k + n]) for k in range(1, reach + 1))
+    slope = sum(rises) / (2 * sum(k * k for k in range(1, reach + 1)))
+    return slope if short else between(slope, slope)
 
 
 def _one_stem(
-    mono: Float32[np.ndarray, " samples"], audio: AudioConfig
-) -> tuple[Float32[np.ndarray, " frames"], Float32[np.ndarray, " frames"]]:
+    mono: Float32[Any, " samples"], audio: AudioConfig
+) -> tuple[Float32[Any, " frames"], Float32[Any, " frames"]]:
     """Mean square and centroid in Hz of each frame."""
     from scipy.signal import get_window
 
-    levels, centroids = [], []
-    frequencies = _frequencies(audio.sample_rate, audio.n_fft)
+    xp, levels, centroids = array_namespace(mono), [], []
+    frequencies = beside(mono, _frequencies(audio.sample_rate, audio.n_fft))
     window_power = float((get_window("hann", audio.n_fft) ** 2).sum()) * audio.n_fft / 2.0
     for spectrum in stft_blocks(mono, n_fft=audio.n_fft, hop_length=audio.hop_length):
         block = power(spectrum)
-        magnitude = np.sqrt(block).astype(np.float64)
-        total = magnitude.sum(axis=1)
-        centroids.append(magnitude @ frequencies / np.where(total < _TINY, 1.0, total))
-        levels.append(block.sum(axis=1, dtype=np.float64) / window_power)  # Parseval, one-sided
-    return np.concatenate(levels).astype(np.float32), np.concatenate(centroids).astype(np.float32)
+        magnitude = xp.astype(xp.sqrt(block), xp.float64)
+        total = xp.sum(magnitude, axis=1)
+        centroids.append(magnitude @ frequencies / xp.where(total < _TINY, 1.0, total))
+        levels.append(xp.sum(block, axis=1, dtype=xp.float64) / window_power)  # Parseval, one-sided
+    return xp.astype(xp.concat(levels), xp.float32), xp.astype(xp.concat(centroids), xp.float32)
 
 
 @lru_cache(maxsize=8)

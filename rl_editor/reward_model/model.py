@@ -193,7 +193,9 @@ class RewardModel:
             CheckpointError: no reward model over these features.
         """
         try:
-            if values["format"] != FORMAT or values["features"] != list(FEATURES):
+            if not isinstance(values, dict) or values.get("format") != FORMAT:
+                raise ValueError(f"another format than {FORMAT}")
+            if values["features"] != list(FEATURES):
                 raise ValueError(f"features {values['features']}")
             model = cls(**values["settings"])
             scale = {name: np.array(value) for name, value in values["scale"].items()}

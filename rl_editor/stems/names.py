@@ -1,4 +1,7 @@
 """What stems are called."""
 
-STEM_NAMES = ("drums", "bass", "vocals", "other")
+from rl_editor.features.names import STEM_NAMES
+
+__all__ = ["HPSS", "STEM_NAMES"]
+
 HPSS = "hpss"  # the name of the model that is none

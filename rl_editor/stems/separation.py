@@ -15,7 +15,7 @@ from rl_editor.stems.hpss import separated_by_hpss
 from rl_editor.stems.names import HPSS, STEM_NAMES
 from rl_editor.stems.weights import Weights, find_weights, load_model
 from rl_editor.utils import Samples
-from rl_editor.utils.streams import Block, at_rate, of_length
+from rl_editor.utils.streams import Block, Counted, at_rate, of_length
 from rl_editor.versions import READING, code_digest
 
 if TYPE_CHECKING:
@@ -138,19 +138,12 @@ class _Measured(NamedTuple):
 
 
 def _measured(blocks: Iterable[Block], rate: int, target_rate: int) -> _Measured:
-    channels, frames, given, total, squares = 0, 0, 0, 0.0, 0.0
-
-    def counted() -> Iterator[Block]:
-        nonlocal channels, frames
-        for block in blocks:
-            frames, channels = frames + len(block), block.shape[1]
-            yield block
-
-    for block in at_rate(counted(), rate, target_rate):
+    passing, given, total, squares = Counted(blocks), 0, 0.0, 0.0
+    for block in at_rate(passing, rate, target_rate):
         mono = block.mean(axis=1, dtype=np.float64)
         given, total, squares = given + len(mono), total + float(mono.sum()), squares + float(mono @ mono)
     mean = total / max(given, 1)
-    return _Measured(channels, frames, given, mean, max(squares / max(given, 1) - mean**2, 0.0) ** 0.5)
+    return _Measured(passing.channels, passing.frames, given, mean, max(squares / max(given, 1) - mean**2, 0.0) ** 0.5)
 
 
 def _separated_pair(

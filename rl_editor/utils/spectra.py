@@ -1,21 +1,25 @@
 """One STFT for all, and mel spectrograms.
 
 Conventions: spectra have shape ``[frames, bins]``; frame t is centred on sample ``t * hop_length`` with zeros beyond
-the ends, as in librosa's ``center=True``. Source: librosa 0.11 ``stft``, ``melspectrogram`` and ``power_to_db``, whose
-numbers these equal.
+the ends, as in librosa's ``center=True``. Arrays (``Any``) are NumPy's, or tensors where the work is to be done on
+their device: what takes and gives them is written in the array API that both have. Source: librosa 0.11 ``stft``,
+``melspectrogram`` and ``power_to_db``, whose numbers these equal.
 """
 
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import array_api_compat
 import numpy as np
 import scipy.fft
+from array_api_compat import array_namespace
 from jaxtyping import Complex, Float, Float32
 
 from rl_editor.config import AudioConfig
 
 SPECTRUM_BLOCK_FRAMES = 256  # STFT frames at a time: 2 MiB of complex64 at n_fft 2048
+DEVICE_BLOCK_FRAMES = 4096  # the same on a device that is not the CPU
 POWER_FLOOR = 1e-10  # librosa's amin: -100 dB
 DYNAMIC_RANGE_DB = 80.0  # librosa's top_db
 
@@ -26,8 +30,8 @@ def n_spectrum_frames(n_samples: int, *, hop_length: int) -> int:
 
 
 def stft_blocks(
-    mono: Float32[np.ndarray, " samples"], *, n_fft: int, hop_length: int
-) -> Iterator[Complex[np.ndarray, "frames bins"]]:
+    mono: Float32[Any, " samples"], *, n_fft: int, hop_length: int
+) -> Iterator[Complex[Any, "frames bins"]]:
     """The Hann STFT in blocks of frames, ``SPECTRUM_BLOCK_FRAMES`` each but the last.
 
     X[t, k] = sum_n w[n] y[t*hop + n - n_fft/2] exp(-2 pi i k n / n_fft), computed in float64 and stored as
@@ -35,28 +39,46 @@ def stft_blocks(
     """
     from scipy.signal import get_window  # half a second of importing, which cached features do not need
 
-    window = get_window("hann", n_fft, fftbins=True)
+    xp, step = array_namespace(mono), SPECTRUM_BLOCK_FRAMES if isinstance(mono, np.ndarray) else DEVICE_BLOCK_FRAMES
+    window = beside(mono, get_window("hann", n_fft, fftbins=True))
     n_frames = n_spectrum_frames(len(mono), hop_length=hop_length)
-    for first in range(0, n_frames, SPECTRUM_BLOCK_FRAMES):
-        count = min(SPECTRUM_BLOCK_FRAMES, n_frames - first)
+    for first in range(0, n_frames, step):
+        count = min(step, n_frames - first)
         piece = padded_span(mono, first * hop_length - n_fft // 2, (count - 1) * hop_length + n_fft)
-        framed = np.lib.stride_tricks.sliding_window_view(piece, n_fft)[::hop_length]
-        yield scipy.fft.rfft(framed * window, axis=1, overwrite_x=True).astype(np.complex64)
+        yield xp.astype(_rfft(framed(piece, n_fft=n_fft, hop_length=hop_length) * window), xp.complex64)
 
 
-def padded_span(mono: Float32[np.ndarray, " samples"], start: int, length: int) -> Float32[np.ndarray, " span"]:
+def beside(mono: Any, values: np.ndarray) -> Any:
+    """``values`` where ``mono`` is."""
+    return array_namespace(mono).asarray(values, device=array_api_compat.device(mono))
+
+
+def framed(span: Float[Any, " samples"], *, n_fft: int, hop_length: int) -> Float[Any, "frames {n_fft}"]:
+    """Every ``n_fft`` samples that start at a multiple of ``hop_length``, as a view."""
+    if isinstance(span, np.ndarray):
+        return np.lib.stride_tricks.sliding_window_view(span, n_fft)[::hop_length]
+    return span.unfold(0, n_fft, hop_length)
+
+
+def _rfft(windowed: Float[Any, "frames samples"]) -> Complex[Any, "frames bins"]:
+    if isinstance(windowed, np.ndarray):
+        return scipy.fft.rfft(windowed, axis=1, overwrite_x=True)  # twice as fast as NumPy's
+    return array_namespace(windowed).fft.rfft(windowed)
+
+
+def padded_span(mono: Float32[Any, " samples"], start: int, length: int) -> Float32[Any, " span"]:
     """``length`` samples from ``start`` (which may be negative), zero outside the signal."""
-    span = np.zeros(length, np.float32)
+    xp = array_namespace(mono)
+    span = xp.zeros(length, dtype=xp.float32, device=array_api_compat.device(mono))
     low, high = max(start, 0), min(start + length, len(mono))
     if high > low:
         span[low - start : high - start] = mono[low:high]
     return span
 
 
-def power(spectrum: Complex[np.ndarray, "frames bins"]) -> Float32[np.ndarray, "frames bins"]:
+def power(spectrum: Complex[Any, "frames bins"]) -> Float32[Any, "frames bins"]:
     """|X|^2."""
-    result: np.ndarray = np.square(spectrum.real) + np.square(spectrum.imag)
-    return result
+    return spectrum.real * spectrum.real + spectrum.imag * spectrum.imag
 
 
 @lru_cache(maxsize=8)
@@ -76,11 +98,12 @@ def mel_spectrogram(mono: Float32[np.ndarray, " samples"], config: AudioConfig) 
     for spectrum in stft_blocks(mono, n_fft=config.n_fft, hop_length=config.hop_length):
         mel[at : at + len(spectrum)] = power(spectrum) @ filters
         at += len(spectrum)
-    return to_db(mel).T
+    decibels: np.ndarray = to_db(mel)
+    return decibels.T
 
 
-def to_db(power_values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+def to_db(power_values: Float[Any, "*shape"]) -> Float[Any, "*shape"]:
     """10 log10(max(S, 1e-10)), floored at 80 dB below the maximum of the whole array."""
-    db: np.ndarray = 10.0 * np.log10(np.maximum(power_values, POWER_FLOOR))
-    floored: np.ndarray = np.maximum(db, db.max(initial=-100.0) - DYNAMIC_RANGE_DB).astype(power_values.dtype)
-    return floored
+    xp = array_namespace(power_values)
+    db = 10.0 * xp.log10(xp.clip(power_values, min=POWER_FLOOR))
+    return xp.maximum(db, xp.max(db) - DYNAMIC_RANGE_DB) if array_api_compat.size(db) else db

@@ -33,22 +33,28 @@ def at_rate(blocks: Iterable[Block], rate: int, target_rate: int) -> Iterator[Bl
     yield stream.resample_chunk(first[:0], last=True)
 
 
-def gathered(blocks: Iterable[Block], rate: int, target_rate: int) -> Block:
-    """All of a stream at another rate: ceil(frames * target_rate / rate) frames."""
-    buffer, frames, channels = bytearray(), 0, 1
+class Counted:
+    """A stream that knows what has passed."""
 
-    def counted() -> Iterator[Block]:
-        nonlocal frames, channels
-        for block in blocks:
-            frames, channels = frames + len(block), block.shape[1]
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._blocks = blocks
+        self.frames, self.channels = 0, 1
+
+    def __iter__(self) -> Iterator[Block]:
+        for block in self._blocks:
+            self.frames, self.channels = self.frames + len(block), block.shape[1]
             yield block
 
-    for part in at_rate(counted(), rate, target_rate):
+
+def gathered(blocks: Iterable[Block], rate: int, target_rate: int) -> Block:
+    """All of a stream at another rate: ceil(frames * target_rate / rate) frames."""
+    buffer, passing = bytearray(), Counted(blocks)
+    for part in at_rate(passing, rate, target_rate):
         buffer += part.tobytes()
-    size = 4 * channels * ceil(frames * target_rate / rate)
+    size = 4 * passing.channels * ceil(passing.frames * target_rate / rate)
     del buffer[size:]
     buffer += bytes(size - len(buffer))
-    return np.frombuffer(buffer, np.float32).reshape(-1, channels)
+    return np.frombuffer(buffer, np.float32).reshape(-1, passing.channels)
 
 
 def of_length(blocks: Iterable[Block], frames: int) -> Iterator[Block]:
