@@ -3,6 +3,7 @@
 No audio is rendered: labels are read out of the editor's own edit list, as ``align`` recovers it.
 """
 
+import hashlib
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
@@ -79,7 +80,8 @@ def split_names(songs: Sequence[Song], *, seed: int, held_out: float, n_train: i
 def _composed(index: int, *, config: Config) -> Song:
     song = compose_song(index, config=config.corpus)
     samples = song.mix
-    source = SourceInfo(song.name, f"{index:064x}", samples.sample_rate, 2, len(samples.data))
+    content = hashlib.sha256(samples.data.tobytes()).hexdigest()  # the same names are composed from every seed
+    source = SourceInfo(song.name, content, samples.sample_rate, 2, len(samples.data))
     mono = to_mono(samples, config.audio.sample_rate)
     return Song(song.name, analyse(lambda: mono, source, config, track_id=song.name, view="composed"))
 

@@ -15,7 +15,7 @@ from rl_editor.library import has_recordings
 from stages.layout import CORPUS, INDEX, fresh_folder
 from stages.params import PARAMS, load_params
 
-SECTIONS = ("audio", "corpus", "data", "render")
+SECTIONS = ("audio", "corpus", "features", "data", "render")
 
 
 def main(params: Path = PARAMS) -> None:

@@ -24,7 +24,7 @@ from rl_editor.state import (
     decision_vectors,
 )
 from rl_editor.state.hearing import heard, novelty, rank, section_bounds
-from rl_editor.state.spans import share_below
+from rl_editor.state.spans import _likeness, _Sound, share_below
 from rl_editor.state.structure import structure
 
 
@@ -138,6 +138,15 @@ def test_share_below_by_hand():
     # of 1 + 3 + 2 seconds: nothing is below the first's half second, the others in turn; equal values share a place
     assert share_below(np.array([1.0, 3.0, 2.0]), np.array([1.0, 3.0, 2.0])) == pytest.approx([0.5 / 6, 4.5 / 6, 2 / 6])
     assert share_below(np.array([5.0, 5.0, 1.0]), np.array([1.0, 1.0, 2.0])) == pytest.approx([0.75, 0.75, 0.25])
+
+
+def test_spans_are_compared_beat_by_beat():
+    """Two bars of equal means are not alike when their beats come in another order."""
+    beats = np.eye(4)[[0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2, 3]]
+    alike = _likeness(_Sound(beats, np.array([0, 4, 8, 12])), np.array([0, 1, 2]))
+    np.testing.assert_allclose(alike, [[1, 0, 1], [0, 1, 0], [1, 0, 1]])
+    of_two_bars = _likeness(_Sound(beats, np.array([0, 4, 8, 12])), np.array([0, 0, 1]))
+    np.testing.assert_allclose(of_two_bars, [[1, 1], [1, 1]])  # over the shorter one
 
 
 def test_equal_sections_are_alike_and_others_are_not():

@@ -8,7 +8,7 @@ stand side by side, since nobody says which one an editor uses.
 Conventions: U units, S spans that tile them, 0-based. Strength is ``level + onset / 2 + centroid / 2``, in standard
 scores of the song's units: how loud, busy and bright. A rank is the share of the song's seconds in weaker spans, half
 of the span's own added: what plays when the strongest spans are kept up to a share r of the song is rank > 1 - r.
-Likeness is the mean cosine of timbre and harmony, unit by unit from the starts of both spans.
+Likeness is the mean cosine of timbre and harmony, beat by beat from the starts of both spans.
 
 Sources: Foote 2000 (sections start where the texture changes most); Cooper & Foote 2002, "Automatic music summarization
 via similarity analysis" (spans compared with the whole song). Blocks from the first unit and from the first whole one
@@ -63,6 +63,13 @@ _OCTAVES = 5.0  # 32 units
 _LEAST_CHANGE = 0.25  # of the largest change of texture in the song, from which a section starts
 
 
+class _Sound(NamedTuple):
+    """What is heard beat by beat, and which beats the units have."""
+
+    beats: Float[np.ndarray, "beats columns"]  # of length 1
+    bounds: Int[np.ndarray, " cuts"]
+
+
 class _Force(NamedTuple):
     """How loud, busy and bright each unit is, in standard scores."""
 
@@ -88,7 +95,7 @@ def span_columns(
         block: units in a block, and in the shortest section.
     """
     force = _force(features, units)
-    sound = unit_rows(_pooled(heard, units))
+    sound = _Sound(unit_rows(heard), units.beat_bounds)
     seconds, unit = np.diff(units.times_s), np.arange(units.n_units)
     lead_in = int(np.argmin(units.partial))  # 0 where every unit is partial
     section = sections(features, units, block=block)
@@ -102,7 +109,7 @@ def span_columns(
 
 def _of_spans(
     force: _Force,
-    sound: Float[np.ndarray, "units columns"],
+    sound: _Sound,
     member: Int[np.ndarray, " units"],
     seconds: Float[np.ndarray, " units"],
 ) -> Float[np.ndarray, "units span_columns"]:
@@ -158,9 +165,7 @@ def share_below(values: Float[np.ndarray, " n"], weight: Float[np.ndarray, " n"]
     return np.asarray(((np.cumsum(each) - each / 2.0) / each.sum())[at])
 
 
-def _places(
-    sound: Float[np.ndarray, "units columns"], member: Int[np.ndarray, " units"]
-) -> Float[np.ndarray, "units place_columns"]:
+def _places(sound: _Sound, member: Int[np.ndarray, " units"]) -> Float[np.ndarray, "units place_columns"]:
     """``_PLACE_NAMES``."""
     n_spans, length = int(member[-1]) + 1, np.bincount(member)
     before = np.arange(len(member)) - (np.cumsum(length) - length)[member]
@@ -184,21 +189,19 @@ def _places(
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
-def _likeness(
-    sound: Float[np.ndarray, "units columns"], member: Int[np.ndarray, " units"]
-) -> Float[np.ndarray, "spans spans"]:
-    """Mean cosine of any two spans, unit by unit from their starts over the shorter one; negative counts as 0.
+def _likeness(sound: _Sound, member: Int[np.ndarray, " units"]) -> Float[np.ndarray, "spans spans"]:
+    """Mean cosine of any two spans, beat by beat from their starts over the shorter one; negative counts as 0.
 
     Span by span, so memory is O(S * longest span): sections and blocks are few.
     """
-    starts = np.searchsorted(member, np.arange(int(member[-1]) + 1))
-    length = np.bincount(member)
+    first = np.searchsorted(member, np.arange(int(member[-1]) + 2))
+    starts, length = sound.bounds[first[:-1]], np.diff(sound.bounds[first])
     alike = np.zeros((len(starts), len(starts)))
     for span, (start, n) in enumerate(zip(starts, length, strict=True)):
         step = np.arange(n)
-        other = np.minimum(starts[:, None] + step, len(sound) - 1)
+        other = np.minimum(starts[:, None] + step, len(sound.beats) - 1)
         both = step < np.minimum(length, n)[:, None]
-        cosine = np.einsum("snc,nc->sn", sound[other], sound[start : start + n])
+        cosine = np.einsum("snc,nc->sn", sound.beats[other], sound.beats[start : start + n])
         alike[span] = (cosine * both).sum(axis=1) / both.sum(axis=1)
     return np.maximum(alike, 0.0)
 
