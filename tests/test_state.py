@@ -24,7 +24,7 @@ from rl_editor.state import (
     decision_vectors,
 )
 from rl_editor.state.hearing import heard, novelty, rank, section_bounds
-from rl_editor.state.spans import _likeness, _Sound, share_below
+from rl_editor.state.spans import Sound, share_below, span_likeness
 from rl_editor.state.structure import structure
 
 
@@ -143,9 +143,9 @@ def test_share_below_by_hand():
 def test_spans_are_compared_beat_by_beat():
     """Two bars of equal means are not alike when their beats come in another order."""
     beats = np.eye(4)[[0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2, 3]]
-    alike = _likeness(_Sound(beats, np.array([0, 4, 8, 12])), np.array([0, 1, 2]))
+    alike = span_likeness(Sound(beats, np.array([0, 4, 8, 12])), np.array([0, 1, 2]))
     np.testing.assert_allclose(alike, [[1, 0, 1], [0, 1, 0], [1, 0, 1]])
-    of_two_bars = _likeness(_Sound(beats, np.array([0, 4, 8, 12])), np.array([0, 0, 1]))
+    of_two_bars = span_likeness(Sound(beats, np.array([0, 4, 8, 12])), np.array([0, 0, 1]))
     np.testing.assert_allclose(of_two_bars, [[1, 1], [1, 1]])  # over the shorter one
 
 

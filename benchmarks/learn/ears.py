@@ -21,6 +21,7 @@ from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.state import STRUCTURE_NAMES
 from rl_editor.state.hearing import heard, unit_rows
+from rl_editor.state.spans import Sound, span_likeness
 from rl_editor.state.structure import sections, structure
 
 _STRENGTH = STRUCTURE_NAMES.index("strength")
@@ -31,17 +32,17 @@ class PolicyHeard(Heard):
     """A hearing with the policy's sections and likeness.
 
     Attributes:
-        sound: timbre and harmony per bar, of length 1.
+        sound: timbre and harmony per beat.
         section: the section of every bar.
     """
 
-    sound: Float[np.ndarray, "units columns"]
+    sound: Sound
     section: Int[np.ndarray, " units"]
 
     @cached_property
     def likeness(self) -> Float[np.ndarray, "units units"]:
-        """Cosine of any two bars."""
-        return np.asarray(self.sound @ self.sound.T)
+        """Of any two bars, beat by beat."""
+        return span_likeness(self.sound, np.arange(self.n_units))
 
     @cached_property
     def sections(self) -> tuple[Span, ...]:
@@ -55,7 +56,6 @@ def listen_as_policy(grid: BeatGrid, features: BeatFeatures) -> PolicyHeard:
     """Hear a recording bar by bar, as a policy does."""
     own, units = listen(grid, features), grid.units(UNIT_BEATS)
     strength = structure(features, grid, units).columns[:, _STRENGTH]
-    summed = np.add.reduceat(heard(features), units.beat_bounds[:-1], axis=0)
     return PolicyHeard(
         units,
         own.level_db,
@@ -63,7 +63,7 @@ def listen_as_policy(grid: BeatGrid, features: BeatFeatures) -> PolicyHeard:
         own.texture,
         own.harmony,
         own.partial,
-        unit_rows(summed),
+        Sound(unit_rows(heard(features)), units.beat_bounds),
         sections(features, units),
     )
 

@@ -63,7 +63,7 @@ _OCTAVES = 5.0  # 32 units
 _LEAST_CHANGE = 0.25  # of the largest change of texture in the song, from which a section starts
 
 
-class _Sound(NamedTuple):
+class Sound(NamedTuple):
     """What is heard beat by beat, and which beats the units have."""
 
     beats: Float[np.ndarray, "beats columns"]  # of length 1
@@ -95,7 +95,7 @@ def span_columns(
         block: units in a block, and in the shortest section.
     """
     force = _force(features, units)
-    sound = _Sound(unit_rows(heard), units.beat_bounds)
+    sound = Sound(unit_rows(heard), units.beat_bounds)
     seconds, unit = np.diff(units.times_s), np.arange(units.n_units)
     lead_in = int(np.argmin(units.partial))  # 0 where every unit is partial
     section = sections(features, units, block=block)
@@ -109,7 +109,7 @@ def span_columns(
 
 def _of_spans(
     force: _Force,
-    sound: _Sound,
+    sound: Sound,
     member: Int[np.ndarray, " units"],
     seconds: Float[np.ndarray, " units"],
 ) -> Float[np.ndarray, "units span_columns"]:
@@ -165,11 +165,11 @@ def share_below(values: Float[np.ndarray, " n"], weight: Float[np.ndarray, " n"]
     return np.asarray(((np.cumsum(each) - each / 2.0) / each.sum())[at])
 
 
-def _places(sound: _Sound, member: Int[np.ndarray, " units"]) -> Float[np.ndarray, "units place_columns"]:
+def _places(sound: Sound, member: Int[np.ndarray, " units"]) -> Float[np.ndarray, "units place_columns"]:
     """``_PLACE_NAMES``."""
     n_spans, length = int(member[-1]) + 1, np.bincount(member)
     before = np.arange(len(member)) - (np.cumsum(length) - length)[member]
-    alike = _likeness(sound, member)
+    alike = span_likeness(sound, member)
     earlier = np.tril(alike, -1).max(axis=1)
     later = np.triu(alike, 1).max(axis=1)
     weight = length.astype(np.float64)
@@ -189,7 +189,7 @@ def _places(sound: _Sound, member: Int[np.ndarray, " units"]) -> Float[np.ndarra
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
-def _likeness(sound: _Sound, member: Int[np.ndarray, " units"]) -> Float[np.ndarray, "spans spans"]:
+def span_likeness(sound: Sound, member: Int[np.ndarray, " units"]) -> Float[np.ndarray, "spans spans"]:
     """Mean cosine of any two spans, beat by beat from their starts over the shorter one; negative counts as 0.
 
     Span by span, so memory is O(S * longest span): sections and blocks are few.
