@@ -10,12 +10,12 @@ between peer and ours, so that whatever else the machine does falls on both.
 
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import numpy as np
 import typer
@@ -58,6 +58,19 @@ def interleaved(peer: Callable[[], T], ours: Callable[[], T], *, rounds: int) ->
     return results[0][1:], results[1][1:]
 
 
+class Timed(Protocol):
+    """A result that knows how long it took."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the work alone."""
+
+
+def median_s(results: Sequence[Timed]) -> float:
+    """The median turn."""
+    return statistics.median(result.seconds for result in results)
+
+
 # ---------------------------------------------------------------- alignment
 
 RAW_S, EDIT_S = 300.0, 180.0
@@ -81,8 +94,8 @@ def align_row(rounds: int) -> Row:
     return Row(
         f"align a {peer.edit_s:.0f} s edit to a {material.duration_s:.0f} s raw, cuts only, exact copy",
         "chroma CQT + librosa DTW",
-        statistics.median(s.seconds for s in peers),
-        statistics.median(s.seconds for s in mine),
+        median_s(peers),
+        median_s(mine),
         f"right within 250 ms {_share(peer, 250)} against {_share(ours, 250)}, "
         f"within 10 ms {_share(peer, 10)} against {_share(ours, 10)}",
     )
@@ -117,9 +130,9 @@ def features_row(rounds: int, *, suffix: str = "") -> Row:
     return Row(
         f"109 features per beat of {minutes:.1f} minutes, from {suffix or 'samples'}",
         "librosa, a call per feature,",
-        statistics.median(f.seconds for f in peers),
-        statistics.median(f.seconds for f in mine),
-        f"{statistics.median(f.seconds for f in mine) / minutes:.3f} s per minute{against}",
+        median_s(peers),
+        median_s(mine),
+        f"{median_s(mine) / minutes:.3f} s per minute{against}",
     )
 
 
@@ -133,8 +146,8 @@ def features_on(rounds: int, device: str) -> str:
     return Row(
         f"109 features per beat of {minutes:.1f} minutes, from samples, on {device}",
         "ours on the CPU",
-        statistics.median(f.seconds for f in peers),
-        statistics.median(f.seconds for f in mine),
+        median_s(peers),
+        median_s(mine),
         f"within {worst:.1e} of a standard deviation",
     ).text()
 
@@ -149,7 +162,7 @@ def augment_row(rounds: int, *, effect: str) -> Row:
 
     draw, minutes = DRAWS[effect], len(mono()) / RATE / 60.0
     peers, mine = interleaved(partial(by_librosa, draw), partial(by_ours, draw), rounds=rounds)
-    peer_s, our_s = (statistics.median(changed.seconds for changed in given) for given in (peers, mine))
+    peer_s, our_s = median_s(peers), median_s(mine)
     off = [pitch_error_cents(draw, given[-1]) for given in (peers, mine)]
     expected = len(mono()) / draw.stretch_rate
     return Row(
@@ -180,7 +193,7 @@ def stems_row(rounds: int, *, device: str = "cpu", precision: Precision = "float
         rounds=rounds,
     )
     minutes = SECONDS[place.type] / 60.0
-    peer_s, our_s = (statistics.median(s.seconds for s in given) for given in (peers, mine))
+    peer_s, our_s = median_s(peers), median_s(mine)
     expected = peers[-1].stems
     worst, loudest = float((mine[-1].stems - expected).abs().max()), float(expected.abs().max())
     return Row(
