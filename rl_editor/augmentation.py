@@ -11,7 +11,6 @@ and pitch together cost one pass.
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.signal
 import soxr
 from jaxtyping import Float32, Float64
 
@@ -104,17 +103,21 @@ def _equalised(
     mono: Float32[np.ndarray, " samples"], sample_rate: int, gains_db: tuple[float, ...]
 ) -> Float32[np.ndarray, " samples"]:
     """One linear-phase filter through the bands' gains, applied in overlapping blocks."""
+    from scipy.signal import oaconvolve  # half a second of importing, which only training needs
+
     impulse = _eq_impulse(sample_rate, gains_db)
-    filtered: np.ndarray = scipy.signal.oaconvolve(mono, impulse.astype(np.float32), mode="full")
+    filtered: np.ndarray = oaconvolve(mono, impulse.astype(np.float32), mode="full")
     start = len(impulse) // 2
     return filtered[start : start + len(mono)].astype(np.float32)
 
 
 def _eq_impulse(sample_rate: int, gains_db: tuple[float, ...]) -> Float64[np.ndarray, " taps"]:
+    from scipy.signal import get_window
+
     frequencies = np.fft.rfftfreq(_EQ_TAPS, 1.0 / sample_rate)
     octaves = np.log2(np.maximum(frequencies, 1.0))
     gain = 10.0 ** (np.interp(octaves, np.log2(EQ_BANDS_HZ), gains_db) / 20.0)
-    window = scipy.signal.get_window("hann", _EQ_TAPS, fftbins=False)
+    window = get_window("hann", _EQ_TAPS, fftbins=False)
     impulse: np.ndarray = np.fft.fftshift(np.fft.irfft(gain, _EQ_TAPS)) * window
     return impulse
 

@@ -26,11 +26,12 @@ from rl_editor.config import Config, FeaturesConfig
 from rl_editor.editors import EDITORS, TrackView, master
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, run_tracks
-from rl_editor.files import replacing, require_folder, visible, write_json, write_text
+from rl_editor.files import replacing, require_folder, write_json, write_text
 from rl_editor.grid import BeatGrid
-from rl_editor.utils import AUDIO_SUFFIXES, Samples, load_audio, save_audio, source_info, to_mono
+from rl_editor.library import INPUT, OUTPUT, PAIRS, audio_files, safe_name
+from rl_editor.utils import Samples, load_audio, save_audio, source_info, to_mono
 
-INPUT, OUTPUT, TRUTH, PAIRS = "input", "desired_output", "truth", "pairs.csv"
+TRUTH = "truth"
 SUBTYPE = "PCM_16"
 SONGS_WITH_STEMS = 2
 
@@ -85,7 +86,7 @@ def build_practice_pairs(folder: str | Path, editor: str, out_dir: str | Path, c
     """
     _check_editor(editor)
     require_folder(Path(folder))
-    paths = [path for path in visible(Path(folder)) if path.suffix.lower() in AUDIO_SUFFIXES]
+    paths = audio_files(folder)
     build = partial(_build_practice_pair, editor=editor, out_dir=str(out_dir), config=config)
     names = Counter(_practice_name(path).casefold() for path in paths)
     twice = [path for path in paths if names[_practice_name(path).casefold()] > 1]
@@ -179,8 +180,6 @@ def _build_practice_pair(item: str, *, editor: str, out_dir: str, config: Config
 
 def _practice_name(path: Path) -> str:
     """What the outputs of a recording are called."""
-    from rl_editor.library import safe_name
-
     return safe_name(path.stem.removesuffix("_raw"))
 
 

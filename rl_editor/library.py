@@ -97,13 +97,14 @@ class _Entry(NamedTuple):
     key: str
 
 
+def audio_files(folder: str | Path) -> list[Path]:
+    """What is named like a recording in a folder, hidden files aside, in order of names; none in what is no folder."""
+    return [path for path in visible(Path(folder)) if path.suffix.lower() in AUDIO_SUFFIXES]
+
+
 def has_recordings(root: str | Path) -> bool:
     """Whether the folder's ``input``, ``desired_output`` or ``reference`` holds any audio file."""
-    return any(
-        path.suffix.lower() in AUDIO_SUFFIXES
-        for folder in _FOLDERS.values()
-        for path in _visible_files(Path(root) / folder)
-    )
+    return any(path.is_file() for folder in _FOLDERS.values() for path in audio_files(Path(root) / folder))
 
 
 def find_library(root: str | Path) -> Library:
@@ -194,25 +195,15 @@ def _placed(songs: Mapping[str, str], config: DataConfig) -> dict[str, Split]:
     return placed
 
 
-def _visible_files(folder: Path) -> list[Path]:
-    return [path for path in visible(folder) if path.is_file()]
-
-
-def _no_files(folder: Path) -> list[Path]:
-    """What is named like a recording and is none."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if path.suffix.lower() in AUDIO_SUFFIXES and not path.is_file())
-
-
 def _entries(root: Path, role: Role, problems: list[Problem]) -> list[_Entry]:
     """The audio files of a role's folder whose names fit it."""
     mark, entries = _MARKS[role], []
-    problems.extend(
-        Problem(_shown(path), "a folder or a broken link, no file") for path in _no_files(root / _FOLDERS[role])
-    )
-    for path in _visible_files(root / _FOLDERS[role]):
-        stem = _fold(path.stem)
-        if path.suffix.lower() not in AUDIO_SUFFIXES:
+    for path in visible(root / _FOLDERS[role]):
+        stem, known = _fold(path.stem), path.suffix.lower() in AUDIO_SUFFIXES
+        if not path.is_file():
+            if known:
+                problems.append(Problem(_shown(path), "a folder or a broken link, no file"))
+        elif not known:
             problems.append(Problem(_shown(path), f"{path.suffix or 'no suffix'!s} is no audio format known here"))
         elif not stem.endswith(mark) and not (root / PAIRS).is_file():
             problems.append(Problem(_shown(path), f"the name does not end in {mark}; rename it {path.stem}{mark}"))

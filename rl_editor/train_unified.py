@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rl_editor.reward import LearnedReward
     from rl_editor.state import ReferenceStatistics
 
-BEST = "best.pt"
 TIMESTEPS = Config().ppo.total_timesteps
 
 
@@ -66,8 +65,7 @@ def fine_tune(
         save_dir=save_dir,
         resumable=resumable,
     )
-    result: TrainingResult = trainer.train(config.ppo.total_timesteps)
-    return result
+    return trainer.train(config.ppo.total_timesteps)
 
 
 def main(
@@ -85,6 +83,7 @@ def main(
     from rl_editor.logging_utils import create_logger
     from rl_editor.reward_model import RewardModel
     from rl_editor.state import ReferenceStatistics
+    from rl_editor.trainer import BEST
 
     learned = RewardModel.load(reward_model) if reward_model else None
     config = load_policy(checkpoint).config

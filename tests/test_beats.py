@@ -4,7 +4,7 @@ import mir_eval
 import numpy as np
 import pytest
 
-from rl_editor.beats import apply_override, regular_grid, track_beats
+from rl_editor.beats import apply_override, attacks, regular_grid, track_beats
 from rl_editor.config import BeatOverride, BeatsConfig, Config
 from rl_editor.grid import PARTIAL, BeatGrid
 
@@ -82,6 +82,14 @@ def test_latency_is_added():
     plain = track_beats(signal, Config())
     later = track_beats(signal, Config(beats=BeatsConfig(latency_s=0.01)))
     np.testing.assert_allclose(whole_beats(later)[1:20] - whole_beats(plain)[1:20], 0.01, atol=1e-9)
+
+
+def test_attacks_are_found_in_pieces_as_in_one(monkeypatch):
+    signal, truth = drums(120)
+    whole = attacks.attack_offsets_s(signal, truth + 0.02, sample_rate=RATE)
+    assert abs(np.median(whole) + 0.02) < 0.01
+    monkeypatch.setattr(attacks, "_ATTACK_BLOCKS", 50)
+    assert np.array_equal(attacks.attack_offsets_s(signal, truth + 0.02, sample_rate=RATE), whole)
 
 
 def test_the_grid_tiles_the_file_with_partial_ends():

@@ -8,6 +8,7 @@ import torch
 from benchmarks.beats.recordings import find_recordings, read_annotation, read_recording
 from benchmarks.beats.scores import bias_ms, scored
 from benchmarks.beats.trackers import TRACKERS
+from rl_editor.beats import network
 from rl_editor.beats.decoding import decoded
 from rl_editor.beats.network import (
     FRAME_RATE_HZ,
@@ -95,10 +96,17 @@ def test_silence_is_heard_as_finite() -> None:
     assert (heard.downbeat <= heard.beat).all()
 
 
+def test_pieces_of_the_front_end_are_heard_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    mel = log_mel(np.random.default_rng(1).normal(0.0, 0.1, RATE_HZ * 9).astype(np.float32), RATE_HZ)
+    whole = activations(mel)
+    monkeypatch.setattr(network, "_FRONT_FRAMES", 64)
+    np.testing.assert_allclose(activations(mel), whole, atol=1e-5)
+
+
 def test_gradients_reach_every_weight() -> None:
-    network = BeatNetwork()
-    network(torch.randn(2, 200, N_BANDS)).sum().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+    fresh = BeatNetwork()
+    fresh(torch.randn(2, 200, N_BANDS)).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in fresh.parameters())
 
 
 def test_the_trained_network_hears_a_song_that_it_was_not_trained_on() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 _ATTACK_HOP_SAMPLES = 128  # 5.8 ms at the default rate
+_ATTACK_BLOCKS = 8192  # at a time
 _ATTACK_REACH_S = 0.07
 _ATTACK_BEATS = 6.0  # deviation of the Gaussian over neighbouring beats
 _ATTACK_COMPRESSION = 10.0  # log1p of this times energy over its mean
@@ -31,10 +32,13 @@ def attack_offsets_s(
 
 def _energy_rise(mono: Float32[np.ndarray, " samples"]) -> Float64[np.ndarray, " blocks"]:
     """Rise of log energy from block to block, of the signal and of its difference (which stresses the highs)."""
-    total = 0.0
-    for signal in (mono, np.diff(mono, prepend=np.float32(0.0))):
-        blocks = signal[: len(signal) // _ATTACK_HOP_SAMPLES * _ATTACK_HOP_SAMPLES].reshape(-1, _ATTACK_HOP_SAMPLES)
-        energy = np.einsum("bn,bn->b", blocks, blocks).astype(np.float64)
-        level = np.log1p(_ATTACK_COMPRESSION * energy / max(float(energy.mean()), 1e-12))
-        total = total + np.maximum(np.diff(level, prepend=level[:1]), 0.0)
-    return np.asarray(total)
+    energy = np.zeros((2, len(mono) // _ATTACK_HOP_SAMPLES))
+    for first in range(0, energy.shape[1], _ATTACK_BLOCKS):  # in pieces: an hour is large
+        start = first * _ATTACK_HOP_SAMPLES
+        signal = mono[start : start + _ATTACK_BLOCKS * _ATTACK_HOP_SAMPLES]
+        rising = np.diff(signal, prepend=mono[start - 1] if start else np.float32(0.0))
+        for row, values in zip(energy, (signal, rising), strict=True):
+            blocks = values[: len(values) // _ATTACK_HOP_SAMPLES * _ATTACK_HOP_SAMPLES].reshape(-1, _ATTACK_HOP_SAMPLES)
+            row[first : first + len(blocks)] = np.einsum("bn,bn->b", blocks, blocks)
+    level = np.log1p(_ATTACK_COMPRESSION * energy / np.maximum(energy.mean(1, keepdims=True), 1e-12))
+    return np.asarray(np.maximum(np.diff(level, prepend=level[:, :1]), 0.0).sum(0))

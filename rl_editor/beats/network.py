@@ -29,6 +29,8 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 _CHANNELS = 24
 _DILATIONS = tuple(2**k for k in range(10))  # the last reaches 20 s
 _COMPRESSION = 30.0  # log1p of this times magnitude over its mean
+_FRONT_REACH = 2  # frames to either side that the front end hears
+_FRONT_FRAMES = 4096  # and how many it takes at a time: it holds 6 kB of each
 
 
 class Activations(NamedTuple):
@@ -60,11 +62,17 @@ class BeatNetwork(nn.Module):
 
     def forward(self, log_mel: Float[Tensor, "batch frames bands"]) -> Float[Tensor, "batch frames 2"]:
         """Logits of beat and downbeat per frame."""
-        hidden = self.front(log_mel.transpose(1, 2)[:, None]).squeeze(2)
+        hidden = torch.cat([self._fronted(log_mel, at) for at in range(0, log_mel.shape[1], _FRONT_FRAMES)], dim=2)
         for layer in self.layers:
             hidden = layer(hidden)
         logits: Tensor = self.out(nn.functional.elu(hidden).transpose(1, 2))
         return logits
+
+    def _fronted(self, log_mel: Float[Tensor, "batch frames bands"], at: int) -> Float[Tensor, "batch channels piece"]:
+        """The front end's output from frame ``at`` on, as if it had heard all frames at once."""
+        first, last = max(at - _FRONT_REACH, 0), at + _FRONT_FRAMES + _FRONT_REACH
+        heard: Tensor = self.front(log_mel[:, first:last].transpose(1, 2)[:, None]).squeeze(2)
+        return heard[:, :, at - first : at - first + _FRONT_FRAMES]
 
 
 class _Dilated(nn.Module):
@@ -78,7 +86,7 @@ class _Dilated(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, hidden: Float[Tensor, "batch channels frames"]) -> Float[Tensor, "batch channels frames"]:
-        heard = self.dropout(nn.functional.elu(torch.cat([self.near(hidden), self.far(hidden)], dim=1)))
+        heard = self.dropout(nn.functional.elu(torch.cat([self.near(hidden), self.far(hidden)], dim=1), inplace=True))
         mixed: Tensor = hidden + self.mix(heard)
         return mixed
 

@@ -130,13 +130,12 @@ def describe(path: Path) -> dict[str, Any]:
 
 def _folder(path: Path) -> dict[str, Any]:
     from rl_editor.judgements.sets import SET_FILE, ListeningSet
-    from rl_editor.library import find_library, has_recordings
-    from rl_editor.utils import AUDIO_SUFFIXES
+    from rl_editor.library import audio_files, find_library, has_recordings
 
     if (path / SET_FILE).exists():
         heard = ListeningSet.load(path)
         return {"kind": "listening set", "pairs": len(heard.pairs), "to_rate": len(heard.whole)}
-    recordings = [file for file in visible(path) if file.suffix.lower() in AUDIO_SUFFIXES]
+    recordings = audio_files(path)
     if recordings and not has_recordings(path):
         return {"kind": "recordings", "recordings": len(recordings)}
     found = find_library(path)

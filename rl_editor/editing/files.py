@@ -10,8 +10,9 @@ from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
-from rl_editor.files import check_folder, check_writable, visible, write_text
+from rl_editor.files import check_folder, check_writable, write_text
 from rl_editor.infer import analysis_settings, check_audible
+from rl_editor.library import audio_files
 from rl_editor.render import check_format, held_in_memory, render_file
 from rl_editor.state import AudioState
 from rl_editor.utils import AUDIO_SUFFIXES, WHOLE_BLOCKS
@@ -135,7 +136,7 @@ def recordings_in(folder: Path) -> list[Path]:
     Raises:
         ConfigError: there are none.
     """
-    found = [path for path in visible(folder) if path.suffix.lower() in AUDIO_SUFFIXES]
+    found = audio_files(folder)
     if not found:
         raise ConfigError(f"{folder}: holds no recordings; known extensions: {', '.join(sorted(AUDIO_SUFFIXES))}")
     return found

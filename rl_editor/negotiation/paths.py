@@ -25,7 +25,8 @@ MISSED, MISSED_ASKED, MISSED_EXACT = 0.03, 1.0, 3.0  # per beat of length: the e
 EDGE = 12.0  # starting or ending elsewhere than the edit: an intro and an outro are rarely given up ..
 EDGE_BEAT = 0.3  # .. but for the last beats where a length is asked to the sample, each at this
 _BINS_PER_BEAT = 4
-_MOST_BINS = 6000  # of length, counted in 16 bits; on recordings of an hour a bin is most of a beat
+_MOST_BINS = 6000  # of length, counted in 16 bits ..
+_MOST_CELLS = 18_000_000  # .. of all places, 14 bytes each; on recordings of an hour a bin is a beat or two
 _MOST_STEPS = 400_000_000  # of the innermost loop: some seconds
 
 
@@ -58,7 +59,8 @@ class Way(NamedTuple):
 
 def cheapest(ways: Ways, terms: Terms, *, goal_s: float, per_s: float, longest_s: float) -> Way | None:
     """The way of least cost, missing ``goal_s`` counted at ``per_s``; None where there is none."""
-    bin_s = max(float(np.median(terms.length_s)) / _BINS_PER_BEAT, longest_s / _MOST_BINS)
+    n_places = len(terms.length_s)
+    bin_s = max(float(np.median(terms.length_s)) / _BINS_PER_BEAT, longest_s / _most_bins(n_places))
     n_bins = int(np.ceil(longest_s / bin_s)) + 2
     best, length_s, from_place, from_bin = _tables(*ways, *terms, bin_s, n_bins)
     cost, place, column = np.inf, -1, -1
@@ -79,8 +81,12 @@ def cheapest(ways: Ways, terms: Terms, *, goal_s: float, per_s: float, longest_s
 
 def fitting(n_ways: int, n_places: int, longest_s: float, beat_s: float) -> int:
     """How many ways from each place can be tried in reasonable time; all of them where that is more."""
-    bins = min(longest_s / beat_s * _BINS_PER_BEAT, _MOST_BINS)
+    bins = min(longest_s / beat_s * _BINS_PER_BEAT, _most_bins(n_places))
     return max(int(_MOST_STEPS / max(bins * n_places, 1.0)), 16) if n_ways * bins > _MOST_STEPS else n_ways
+
+
+def _most_bins(n_places: int) -> int:
+    return max(min(_MOST_BINS, _MOST_CELLS // max(n_places, 1)), 2)
 
 
 @no_type_check  # compiled, not wrapped by the checkers of tests

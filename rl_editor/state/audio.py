@@ -68,7 +68,7 @@ class AudioState:
         Raises:
             AudioFileError: the file cannot be read or holds too little.
         """
-        from rl_editor.data import analyse_track  # the only door to files; heavy, hence here
+        from rl_editor.analysis import analyse_track  # the only door to files; heavy, hence here
 
         analysis = analyse_track(Path(path), config, recording=recording)
         return cls(analysis.grid, analysis.features, analysis.source, style)

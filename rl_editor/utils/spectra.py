@@ -105,5 +105,6 @@ def mel_spectrogram(mono: Float32[np.ndarray, " samples"], config: AudioConfig) 
 def to_db(power_values: Float[Any, "*shape"]) -> Float[Any, "*shape"]:
     """10 log10(max(S, 1e-10)), floored at 80 dB below the maximum of the whole array."""
     xp = array_namespace(power_values)
-    db = 10.0 * xp.log10(xp.clip(power_values, min=POWER_FLOOR))
+    db = xp.log10(xp.clip(power_values, min=POWER_FLOOR))
+    db *= 10.0  # in place: an hour's spectra are large
     return xp.maximum(db, xp.max(db) - DYNAMIC_RANGE_DB) if array_api_compat.size(db) else db
