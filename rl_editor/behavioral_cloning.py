@@ -6,16 +6,19 @@ Cross-entropy on the demonstrated decisions, weighted by the confidence of the l
 inverse frequency of the kind (to the power ``bc.class_balance``; editors mostly continue). Illegal actions are masked,
 label smoothing is spread over the legal kinds. A minibatch is whole songs, each encoded once. Every demonstration is
 learned with its target duration or, in half of the draws, without. From the second epoch on the learner itself takes
-up to ``bc.own_decisions`` of the decisions that lead to what it sees (DAgger, ``rl_editor.lessons``). The epoch whose
-own edits of the validation songs agree best with the editor's (balanced accuracy and mean recall of every kind of
-decision, averaged over the latest epochs) is kept; training stops when it lies ``bc.patience_epochs`` back.
+up to ``bc.own_decisions`` of the decisions that lead to what it sees (DAgger, ``rl_editor.lessons``). What edits is
+the network with weights averaged over the latest epochs (``bc.weight_average``; Polyak & Juditsky 1992). The epoch
+whose own edits of the validation songs agree best with the editor's (balanced accuracy and mean recall of every kind
+of decision, averaged over the latest epochs) is kept; training stops when it lies ``bc.patience_epochs`` back.
 
 The chance of an epoch is drawn from the seed and the epoch's number alone, so a run that was killed goes on to the same
 result (``training.resume``).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -24,6 +27,7 @@ import typer
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 from rl_editor.actions import ActionSpace
 from rl_editor.agent import Agent, Jitter, kind_log_probs, sample, seeded
@@ -43,7 +47,7 @@ from rl_editor.command import read_settings, run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import autocast, resolve_device, torch_threads
-from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.errors import CheckpointError, DatasetError, TrainingError
 from rl_editor.greedy import GreedyPlay, agreement
 from rl_editor.lessons import (
     N_VARIANTS,
@@ -106,6 +110,7 @@ def train_bc(
 
     Raises:
         DatasetError: no song to learn from.
+        TrainingError: the loss is no number any more.
         CheckpointError: ``training.resume``, and the training state belongs to other settings or data.
     """
     with torch_threads(config.training.threads):
@@ -135,6 +140,7 @@ class _Cloning:
         songs = self.train_set.songs
         self.agent.fit_normalisation(songs.batch)
         self.agent.usual_lengths.fit(songs.target_ratio, songs.batch.reward.duration_s, songs.style)
+        self.average = AveragedModel(self.agent, avg_fn=partial(_averaged, most=config.bc.weight_average))
         self.optimizer = torch.optim.AdamW(
             self.agent.parameters(), lr=config.bc.learning_rate, weight_decay=config.bc.weight_decay
         )
@@ -154,6 +160,13 @@ class _Cloning:
             self._note(epoch, metrics)
             self._keep()
         return self._result()
+
+    @property
+    def averaged(self) -> Agent:
+        """The agent with averaged weights."""
+        agent = self.average.module
+        assert isinstance(agent, Agent)
+        return agent
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training songs; returns the numbers of the epoch."""
@@ -177,8 +190,12 @@ class _Cloning:
                 torch.nn.utils.clip_grad_norm_(self.agent.parameters(), MAX_GRADIENT_NORM)
                 self.optimizer.step()
         self.agent.eval()
+        mean_loss = float(torch.stack(losses).mean())
+        if not math.isfinite(mean_loss):
+            raise TrainingError(f"cloning: epoch {epoch}: the loss is {mean_loss}; lower bc.learning_rate")
+        self.average.update_parameters(self.agent)
         scores = agreement(torch.cat(predicted), torch.cat(actual), self.kinds)
-        return _named("train", scores | {"loss": float(torch.stack(losses).mean())})
+        return _named("train", scores | {"loss": mean_loss})
 
     @torch.no_grad()
     def _own_lessons(self, generator: torch.Generator) -> Lessons:
@@ -216,17 +233,17 @@ class _Cloning:
         songs, lessons = self.validation_set
         losses = []
         for chosen in torch.split(torch.arange(len(songs), device=self.device), self.config.bc.batch_tracks):
-            embeddings = self.agent.encode_tracks(songs.batch, chosen)
+            embeddings = self.averaged.encode_tracks(songs.batch, chosen)
             for variant in range(N_VARIANTS):
                 lesson = lessons.of(torch.full_like(chosen, variant), chosen)
-                losses.append(self._losses(self.agent.logits(embeddings, lesson.observation), lesson, smoothing=0.0))
+                losses.append(self._losses(self.averaged.logits(embeddings, lesson.observation), lesson, smoothing=0.0))
         total, weight = (torch.stack(part).sum() for part in zip(*losses, strict=True))
         return _named("validation", self._agreement(songs) | {"loss": float(total / weight.clamp(min=1e-6))})
 
     def _agreement(self, songs: Songs) -> dict[str, float]:
         """How the policy's own edits agree with the editor's, on average with and without a target duration."""
         play = GreedyPlay(songs, self.config)
-        shown, hidden = (greedy.agreed for greedy in play.judged(play.edits(self.agent)))
+        shown, hidden = (greedy.agreed for greedy in play.judged(play.edits(self.averaged)))
         return {name: (shown[name] + hidden[name]) / 2.0 for name in shown}
 
     def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> Losses:
@@ -253,14 +270,15 @@ class _Cloning:
         recent = [_score(earlier) for earlier in progress.history[-SMOOTHED_EPOCHS:]]
         if (score := sum(recent) / len(recent)) > progress.best_score:
             progress.best_epoch, progress.best_score = epoch, score
-            progress.best_weights = {name: t.detach().clone() for name, t in self.agent.state_dict().items()}
+            progress.best_weights = {name: t.detach().clone() for name, t in self.averaged.state_dict().items()}
 
     def _keep(self) -> None:
         """Write the training state."""
         if self.save_dir is None:
             return
         progress = self.progress
-        tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("best", progress.best_weights)
+        tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("average", self.average.state_dict())
+        tensors |= with_prefix("best", progress.best_weights)
         values = {
             "fingerprint": self.fingerprint,
             "history": progress.history,
@@ -280,6 +298,7 @@ class _Cloning:
                 "training.resume: false"
             )
         self.agent.load_state_dict(below_prefix("agent", tensors))
+        self.average.load_state_dict(below_prefix("average", tensors))
         restore_optimizer(self.optimizer, tensors)
         best = {name: tensor.to(self.device) for name, tensor in below_prefix("best", tensors).items()}
         self.progress = Progress(values["history"], values["best_epoch"], values["best_score"], best)
@@ -287,14 +306,14 @@ class _Cloning:
     def _result(self) -> TrainingResult:
         """The best policy; the files."""
         progress = self.progress
-        last = {name: tensor.clone() for name, tensor in self.agent.state_dict().items()}
         self._saved(LAST, progress.history[-1])
-        self.agent.load_state_dict(progress.best_weights or last)
+        if progress.best_weights:
+            self.averaged.load_state_dict(progress.best_weights)
         policy = self._saved(BEST, progress.history[progress.best_epoch])
         return TrainingResult(policy, tuple(progress.history), progress.best_epoch)
 
     def _saved(self, name: str, metrics: Mapping[str, float]) -> Policy:
-        policy = Policy(self.agent, self.config, self.styles, metrics)
+        policy = Policy(self.averaged, self.config, self.styles, metrics)
         if self.save_dir is not None:
             save_policy(self.save_dir / name, policy)
         return policy
@@ -325,6 +344,12 @@ def cloning_loss(
     legal = torch.cat([mask[:, :first_reorder], mask[:, first_reorder:].any(1, keepdim=True)], dim=1)
     kinds = torch.where(legal, kind_log_probs(log_probs, first_reorder), 0.0)
     return (1.0 - smoothing) * loss - smoothing * kinds.sum(1) / legal.sum(1)
+
+
+def _averaged(kept: Tensor, new: Tensor, n_averaged: Tensor | int, *, most: float) -> Tensor:
+    """A mean of all weights so far, until ``most`` of it is kept."""
+    n = int(n_averaged)
+    return torch.lerp(new, kept, min(most, n / (n + 1)))
 
 
 def _score(metrics: Mapping[str, float]) -> float:

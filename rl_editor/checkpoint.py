@@ -223,6 +223,8 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise CheckpointError(f"{path}: not a file of this project ({_first_line(error)}); train it again") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: not a file of this project (its description is no object); train it again")
     if values.get("format") != kind or values.get("version") != VERSION:
         found = f"{values.get('format')} version {values.get('version')}"
         raise CheckpointError(f"{path}: holds {found}, expected {kind} version {VERSION}")

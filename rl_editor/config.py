@@ -212,6 +212,12 @@ class AgentConfig:
     path_dropout: Probability = 0.7  # share of decisions learned without seeing the decisions before
     habit_dropout: Probability = 0.5  # the same for habits, which see the latest one alone
 
+    @model_validator(mode="after")
+    def _check_heads(self) -> "AgentConfig":
+        if self.d_model % self.n_heads:
+            raise ValueError(f"d_model {self.d_model}: a multiple of n_heads, {self.n_heads}, is needed")
+        return self
+
 
 @dataclass(config=_STRICT)
 class TrainingConfig:
@@ -237,6 +243,7 @@ class BCConfig:
     patience_epochs: Count = 20
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     class_balance: Probability = 0.75  # exponent on inverse class frequency
+    weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8  # kept of the averaged weights per epoch
     own_decisions: Probability = 1.0  # most that the learner decides itself while it collects lessons; 0 replays only
     feature_noise: NonNegative = 0.5  # standard deviations, on normalised features, training only
 

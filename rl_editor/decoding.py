@@ -42,7 +42,7 @@ from rl_editor.agent import Agent, Embeddings, sample
 from rl_editor.checkpoint import Objective, Policy
 from rl_editor.config import Config
 from rl_editor.devices import torch_threads
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, check_length_asked
 from rl_editor.environment import BatchedEditingEnv
 from rl_editor.environment.batched import Scores
 from rl_editor.reward.terms import BEST_SCORE, combined
@@ -80,7 +80,12 @@ class Attempt(NamedTuple):
 
 
 def asked_length(seconds: float) -> Goal:
-    """A length that a listener asks for."""
+    """A length that a listener asks for.
+
+    Raises:
+        EditListError: it is no length.
+    """
+    check_length_asked(seconds)
     return Goal(seconds, LENGTH_SPREAD * seconds, asked=True)
 
 

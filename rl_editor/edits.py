@@ -8,9 +8,11 @@ beyond it. ``source_start_frame`` None is material that is not in the source. Th
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,18 +28,28 @@ _NUMBERS: Mapping[str, tuple[float, float]] = {
     "pitch_semitones": (-60.0, 60.0),
     "confidence": (0.0, 1.0),
 }
+_REGION_ACTIONS = ("LOOP", "REORDER")
+SHORTEST_S = 0.01  # that an edit can be asked to be
 DIP_MS = 3.0  # each way, where neither side of a join has more to play: short, yet no click
 
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """The recording that an edit list cuts."""
+    """The recording that an edit list cuts.
+
+    Raises:
+        EditListError: rate, channels or frames is no whole number, or too small.
+    """
 
     name: str
     sha256: str
     sample_rate: int  # Hz
     channels: int
     frames: int
+
+    def __post_init__(self) -> None:
+        for name, least in {"sample_rate": 1, "channels": 1, "frames": 0}.items():
+            _check_whole(f"source: {name}", getattr(self, name), least)
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Region:
-    """A block of beats that was looped or moved; ``beat_index`` and ``n_beats`` in units of the edit's beats."""
+    """A block of beats that was looped or moved; ``beat_index`` and ``n_beats`` in units of the edit's beats.
+
+    Raises:
+        EditListError: another action, or a count that is none.
+    """
 
     action: str  # LOOP or REORDER
     beat_index: int
@@ -84,13 +100,21 @@ class Region:
     n_times: int = 1
     target_position: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.action not in _REGION_ACTIONS:
+            raise EditListError(f"region: action {self.action!r}, {' or '.join(_REGION_ACTIONS)} is needed")
+        for name, least in {"beat_index": 0, "n_beats": 1, "n_times": 1}.items():
+            _check_whole(f"region: {name}", getattr(self, name), least)
+        if self.target_position is not None:
+            _check_whole("region: target_position", self.target_position, 0)
+
 
 @dataclass(frozen=True)
 class EditList:
     """Segments in output order over one source.
 
     Raises:
-        EditListError: a segment is empty, leaves the source, or names a region that there is not.
+        EditListError: a segment is empty, leaves the source, or names no region of the edit; or a unit has no beat.
     """
 
     source: SourceInfo
@@ -101,6 +125,7 @@ class EditList:
     actions: tuple[str, ...] = ()  # one per unit, or empty
 
     def __post_init__(self) -> None:
+        _check_whole("unit_beats", self.unit_beats, 1)
         for index, segment in enumerate(self.segments):
             end = segment.source_end_frame
             if segment.frames <= 0:
@@ -185,8 +210,8 @@ class EditList:
             return cls(
                 source=source,
                 segments=tuple(_segment_from_dict(s, source.sample_rate) for s in value["segments"]),
-                beat_times_s=tuple(float(t) for t in beats.get("times_s", ())),
-                unit_beats=int(beats.get("unit_beats", 1)),
+                beat_times_s=_rising(beats.get("times_s", ())),
+                unit_beats=beats.get("unit_beats", 1),
                 regions=tuple(Region(**r) for r in value.get("regions", ())),
                 actions=tuple(str(a) for a in value.get("actions", ())),
             )
@@ -290,6 +315,28 @@ def _frames_before(segment: Segment) -> int:
 def _frames_after(segment: Segment, source_frames: int) -> int:
     end = segment.source_end_frame
     return segment.frames if end is None else int((source_frames - end) / segment.speed)
+
+
+def check_length_asked(seconds: float) -> None:
+    """Refuse what no edit can be as long as.
+
+    Raises:
+        EditListError: it is no number, or not from ``SHORTEST_S`` up.
+    """
+    if not SHORTEST_S <= seconds < math.inf:  # NaN is nowhere
+        raise EditListError(f"length asked for: {seconds!r} s, a finite length of at least {SHORTEST_S:g} s is needed")
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise EditListError(f"{name} {value!r}, a whole number of at least {least} is needed")
+
+
+def _rising(times_s: Sequence[float]) -> tuple[float, ...]:
+    times = tuple(float(t) for t in times_s)
+    if not all(math.isfinite(t) for t in times) or any(b < a for a, b in pairwise(times)):
+        raise ValueError("beats: times_s that are finite and rise are needed")
+    return times
 
 
 def _segment_from_dict(value: Mapping[str, Any], sample_rate: int) -> Segment:

@@ -15,6 +15,7 @@ Impossible states are ``assert``; they never raise from this tree.
     ├── BeatTrackerError     a beat tracker whose package or weights are missing
     ├── StemError            stem separation that cannot run
     │   └── MissingWeightsError  the separation model's weights are not to be had
+    ├── TrainingError        training whose numbers ran away
     ├── CheckpointError      a policy file that is missing, foreign or of another shape
     └── TrackingError        the experiment tracker or model registry refuses
 """
@@ -70,6 +71,10 @@ class PairRejectedError(AlignmentError):
 
 class DatasetError(RlEditorError):
     """A folder of recordings gives nothing to learn from."""
+
+
+class TrainingError(RlEditorError):
+    """Training has left the numbers: a loss or gradient is none."""
 
 
 class BeatTrackerError(RlEditorError):

@@ -274,15 +274,19 @@ def _confidence(edit: EditList, units: UnitGrid, actions: Sequence[int]) -> Floa
     """Of a playing unit: its segments' confidence times how clearly it is in or out; of a cut one: the edit's mean."""
     rate, bounds = edit.source.sample_rate, units.times_s
     length = np.diff(bounds)
-    covered, sure = np.zeros(units.n_units), np.zeros(units.n_units)
-    for s in edit.segments:
+
+    def shares(s: Segment) -> Float[np.ndarray, " units"]:
         if s.source_start_frame is None or s.source_end_frame is None:
-            continue
-        overlap = np.minimum(bounds[1:], s.source_end_frame / rate) - np.maximum(
-            bounds[:-1], s.source_start_frame / rate
+            return np.zeros(units.n_units)
+        start_s, end_s = s.source_start_frame / rate, s.source_end_frame / rate
+        share: np.ndarray = (
+            np.clip(np.minimum(bounds[1:], end_s) - np.maximum(bounds[:-1], start_s), 0.0, None) / length
         )
-        share = np.clip(overlap, 0.0, None) / length
-        covered, sure = np.maximum(covered, np.minimum(share, 1.0)), np.maximum(sure, s.confidence * (share > 0))
+        return share
+
+    covered = np.max([shares(s) for s in edit.merged().segments], axis=0, initial=0.0)
+    overlaps = np.array([shares(s) for s in edit.segments]).reshape(-1, units.n_units)
+    sure = [s.confidence for s in edit.segments] @ overlaps / np.maximum(overlaps.sum(0), 1e-9)
     mean = sum(s.frames * s.confidence for s in edit.segments) / max(edit.frames, 1)
     plays = np.array([a != CUT for a in actions])
     clear = np.where(plays, covered, 1.0 - covered)

@@ -31,6 +31,7 @@ from rl_editor.state import AudioState, Observation, ReferenceStatistics, StateR
 KINDS = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.EXTEND, ActionType.REORDER)
 N_VARIANTS = 2
 _SEEDS_PER_RUN = 1_000_003  # a prime above any number of epochs: epochs of neighbouring seeds do not share draws
+_GENERATOR_SEEDS = 2**63  # that torch takes
 _SCHEDULING = ("executor", "tracking")  # sections that change no result
 
 
@@ -284,7 +285,7 @@ def class_weights(
 
 def seed_of(seed: int, step: int) -> int:
     """The seed of one epoch or update: chance depends on it alone, so a resumed run draws what it would have drawn."""
-    return seed * _SEEDS_PER_RUN + step
+    return (seed * _SEEDS_PER_RUN + step) % _GENERATOR_SEEDS
 
 
 def run_fingerprint(
@@ -297,8 +298,10 @@ def run_fingerprint(
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for d in demonstrations:
         digest.update(f"{d.pair_id}\0{d.split}\0{d.style}\0{d.labels.coverage!r}".encode())
-        for array in (d.labels.actions, d.labels.confidence, d.features.values, d.grid.times_s):
-            digest.update(array.tobytes())
+        digest.update(d.edit.to_json().encode())
+        grid = (value for _, value in sorted(d.grid.to_arrays().items()))
+        for array in (d.labels.actions, d.labels.confidence, d.features.values, *grid):
+            digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
     return digest.hexdigest()
 
 

@@ -36,6 +36,7 @@ The chance of an update is drawn from the seed and its number alone: a run that 
 
 import copy
 import hashlib
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -68,7 +69,7 @@ from rl_editor.checkpoint import (
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import autocast, resolve_device, torch_threads
-from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from rl_editor.gradients import Gradients, Losses
 from rl_editor.greedy import Greedy, GreedyEdits, GreedyPlay
 from rl_editor.lessons import (
@@ -129,6 +130,7 @@ class PPOTrainer:
         resumable: keep the training state there as well, from which ``training.resume`` goes on.
 
     Raises:
+        ConfigError: the agent was made with other observations, features or actions than ``config`` has.
         DatasetError: no song to train on, or one of a style that the agent does not know.
     """
 
@@ -148,6 +150,7 @@ class PPOTrainer:
         train = in_split(demonstrations, "train")
         if not train:
             raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+        _check_alike(config, agent.config)
         if not config.ppo.learned_reward:
             config = replace(config, reward=replace(config.reward, learned_weight=0.0))
         self.config, self.styles, self.learned_reward = config, tuple(styles), learned_reward
@@ -221,10 +224,14 @@ class PPOTrainer:
         """Take ``total_timesteps`` decisions (``ppo.total_timesteps`` by default), rounded up to whole updates.
 
         Raises:
+            ConfigError: fewer than one decision.
+            TrainingError: a gradient is no number any more.
             CheckpointError: ``training.resume``, and the training state belongs to another run.
         """
+        if total_timesteps is not None and total_timesteps < 1:
+            raise ConfigError(f"total_timesteps {total_timesteps}: at least one decision is needed")
         with torch_threads(self.config.training.threads):
-            return self._train(total_timesteps or self.config.ppo.total_timesteps)
+            return self._train(self.config.ppo.total_timesteps if total_timesteps is None else total_timesteps)
 
     def _train(self, total_timesteps: int) -> TrainingResult:
         n_updates = -(-total_timesteps // self.decisions_per_update)
@@ -313,7 +320,9 @@ class PPOTrainer:
                 losses.append(self.gradients(batches[start : start + accumulate]))
                 if float(losses[-1][:, LOSSES.index("approx_kl")].mean()) > _KL_MARGIN * ppo.target_kl:
                     return _loss_metrics(losses, epochs_done)
-                torch.nn.utils.clip_grad_norm_(self.agent.parameters(), ppo.max_grad_norm)
+                norm = torch.nn.utils.clip_grad_norm_(self.agent.parameters(), ppo.max_grad_norm)
+                if not math.isfinite(float(norm)):
+                    raise TrainingError(f"PPO: the gradient's norm is {float(norm)}; lower ppo.learning_rate")
                 self.optimizer.step()
             epochs_done += 1
         return _loss_metrics(losses, epochs_done)
@@ -465,6 +474,18 @@ def _watched(audited: Float[Tensor, " n"], learned: Float[Tensor, " n"]) -> dict
 
 def _taken(log_probs: Float[Tensor, "n actions"], action: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     return log_probs.gather(1, action[:, None])[:, 0]
+
+
+def _check_alike(config: Config, own: Config) -> None:
+    """What observations and actions mean has to be as the agent learned it."""
+    named = {
+        "state": (config.state, own.state),
+        "action_space": (config.action_space, own.action_space),
+        "features.feature_mode": (config.features.feature_mode, own.features.feature_mode),
+    }
+    for name, (asked, known) in named.items():
+        if asked != known:
+            raise ConfigError(f"{name} {asked}: the policy was made with {known}; train from one made with these")
 
 
 def _digest(agent: Agent) -> str:

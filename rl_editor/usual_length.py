@@ -38,7 +38,9 @@ class UsualLengths(nn.Module):
         """Learn from pairs: length of the edit over the recording's, length of the recording, and whose edit it is."""
         logs = torch.stack([ratio.log(), (ratio * duration_s).log()], dim=1).double()
         for number in sorted(set(style.tolist())):
-            own = logs[style == number]
+            own = logs[(style == number) & logs.isfinite().all(1)]  # of an edit that plays nothing there is no length
+            if not len(own):
+                continue
             n, mean = len(own), own.mean(0)
             variance = (((own - mean) ** 2).sum(0) + _DOUBT_PAIRS * _DOUBT**2) / (n - 1 + _DOUBT_PAIRS) * (1 + 1 / n)
             self.table[number] = torch.stack([mean, variance.sqrt()], dim=1).to(self.table.dtype)

@@ -1,6 +1,6 @@
 """corpus: the default corpus, made only when ``data.raw_dir`` holds no recordings.
 
-Reads params ``audio``, ``corpus``, ``data`` and ``render``; writes ``data/corpus``, which holds only an index when
+Reads params ``audio``, ``corpus``, ``data``, ``features`` and ``render``; writes ``data/corpus``, which holds only an index when
 there are recordings.
 """
 

@@ -41,8 +41,11 @@ def read_reference() -> ReferenceStatistics | None:
 
 
 def digest_of(demonstrations: Iterable[Demonstration], reference: ReferenceStatistics | None = None) -> str:
-    """A name for a set of demonstrations: what was heard, what was learned or judged, and beside what music."""
-    parts = sorted(f"{d.source.sha256} {d.pair_id} {d.style} {d.split}" for d in demonstrations)
+    """A name for a set of demonstrations: what was heard and how edited, and beside what music."""
+    parts = sorted(
+        f"{d.source.sha256} {d.pair_id} {d.style} {d.split} {d.labels.actions.tolist()} {d.edit.to_json()}"
+        for d in demonstrations
+    )
     parts += [str(reference)] if reference else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

@@ -8,7 +8,7 @@
     data/preferences/ <set>.json, what listeners said; committed, written by no stage
     models/  metrics/  plots/  reports/
 
-Every stage folder holds ``problems.json``: what was left out, and why.
+Where a stage works track by track, its folder holds ``problems.json``: what was left out, and why.
 """
 
 import shutil

@@ -274,7 +274,7 @@ def test_actions_outside_and_steps_after_the_end_are_refused():
     env.step(KEEP)
     with pytest.raises(EditListError, match="after the end"):
         env.step(KEEP)
-    with pytest.raises(EditListError, match="target_duration_s -1"):
+    with pytest.raises(EditListError, match="length asked for: -1"):
         env.reset(options={"target_duration_s": -1.0})
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32
 
 from rl_editor.actions import ActionSpace
 from rl_editor.config import Config
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, check_length_asked
 from rl_editor.environment.batched import BatchedEditingEnv
 from rl_editor.errors import EditListError
 from rl_editor.reward import LearnedReward, RewardCalculator
@@ -69,8 +69,8 @@ class AudioEditingEnv(gymnasium.Env[Float32[np.ndarray, " size"], SupportsIndex]
         """Begin the recording anew."""
         super().reset(seed=seed)
         self._target_s = (options or {}).get("target_duration_s", self.target_duration_s)
-        if self._target_s is not None and not self._target_s > 0:
-            raise EditListError(f"target_duration_s {self._target_s}: a length above 0 s is needed; None asks for none")
+        if self._target_s is not None:
+            check_length_asked(self._target_s)
         ratio = np.nan if self._target_s is None else self._target_s / float(self._core.batch.reward.duration_s[0])
         observation = self._core.reset(torch.zeros(1, dtype=torch.long), torch.tensor([ratio], dtype=torch.float32))
         self._history = EditHistory(self.audio_state, self.config)

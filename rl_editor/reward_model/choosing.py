@@ -27,11 +27,14 @@ PRIOR = 1.0  # ridge on standardised differences
 def most_telling(
     first: Float[np.ndarray, "pairs summary"], second: Float[np.ndarray, "pairs summary"], n: int
 ) -> list[int]:
-    """Numbers of the n pairs that together would tell most, before anything is known; the most telling first."""
+    """Numbers of the n pairs that together would tell most, before anything is known; the most telling first.
+
+    All of them where there are fewer.
+    """
     x = _standardised(feature_differences(first, second))
     chosen: list[int] = []
     precision = PRIOR * np.eye(x.shape[1])
-    while len(chosen) < n:
+    while len(chosen) < min(n, len(x)):
         gains = _gains(x, np.linalg.inv(precision), np.full(len(x), 0.25))
         gains[chosen] = -np.inf
         chosen.append(int(gains.argmax()))

@@ -202,7 +202,8 @@ class RewardModel:
             habits = {name: Habit(**habit) for name, habit in values["habits"].items()}
             taste, members = np.array(values["taste"]), np.array(values["members"])
             model._fitted = _Fitted(taste, members, _Scale(**scale), habits)
-        except (ValueError, KeyError, TypeError) as error:
+            _check_shapes(model._fitted)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"no reward model ({error}); write one with RewardModel.save") from None
         return model
 
@@ -244,6 +245,13 @@ class _Fitted(NamedTuple):
     members: Float[np.ndarray, "members features"]  # on resampled ones
     scale: _Scale
     habits: dict[str, Habit]
+
+
+def _check_shapes(fitted: _Fitted) -> None:
+    n, (mean, deviation, slope, length, longer) = len(FEATURES), fitted.scale
+    vectors = [part.shape for part in (fitted.taste, mean, deviation, slope)]
+    if vectors != [(n,)] * 4 or fitted.members.shape[1:] != (n,) or length.shape or longer.shape:
+        raise ValueError(f"weights of other shapes than those of {n} features")
 
 
 def _require(n_judgements: int, least: int) -> None:
