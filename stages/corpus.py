@@ -1,7 +1,7 @@
 """corpus: the default corpus, made only when ``data.raw_dir`` holds no recordings.
 
-Reads params ``audio``, ``corpus``, ``data``, ``features`` and ``render``; writes ``data/corpus``, which holds only an index when
-there are recordings.
+Reads params ``audio``, ``corpus``, ``data``, ``features`` and ``render``; writes ``data/corpus``, which holds only an
+index when there are recordings.
 """
 
 from pathlib import Path

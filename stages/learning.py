@@ -30,7 +30,10 @@ def write_metrics(stage: str, metrics: Mapping[str, float]) -> Path:
 
 
 def write_curve(stage: str, history: Sequence[Mapping[str, float]], *, shown: Sequence[str]) -> Path:
-    """Write ``plots/<stage>.csv``, a row per epoch or update (of PPO, 0 is the clone), and ``plots/<stage>.png`` of what is shown."""
+    """Write ``plots/<stage>.csv``, a row per epoch or update, and ``plots/<stage>.png`` of what is shown.
+
+    Of PPO, row 0 is the clone.
+    """
     table = pd.DataFrame([{"step": number, **row} for number, row in enumerate(history)])
     _draw(table, [name for name in shown if name in table], PLOTS / f"{stage}.png")
     return write_table(stage, table)

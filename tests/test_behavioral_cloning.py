@@ -12,7 +12,7 @@ from rl_editor.actions import ActionSpace, ReorderAction
 from rl_editor.behavioral_cloning import BEST, LAST, STATE, cloning_loss, main, train_bc
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
-from rl_editor.errors import CheckpointError, ConfigError, DatasetError
+from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from rl_editor.greedy import agreement
 from rl_editor.lessons import (
     Student,
@@ -90,6 +90,23 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     for name in (BEST, LAST):
         left, right = load_policy(tmp_path / "whole" / name), load_policy(tmp_path / "killed" / name)
         assert left.metrics == right.metrics
+
+
+def test_what_is_kept_are_averaged_weights(tmp_path: Path) -> None:
+    def last(epochs: int, average: float) -> dict[str, torch.Tensor]:
+        weights_of(fast(epochs, bc={"weight_average": average}), tmp_path)
+        return dict(load_policy(tmp_path / LAST).agent.state_dict())
+
+    first, second, averaged = last(1, 0.0), last(2, 0.0), last(2, 0.8)
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    for name in first:
+        torch.testing.assert_close(averaged[name], (first[name] + second[name]) / 2, equal_nan=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loss_that_is_none_is_said() -> None:
+    with pytest.raises(TrainingError, match=r"lower bc\.learning_rate"):
+        weights_of(fast(3, bc={"learning_rate": 1e30}))
 
 
 def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
