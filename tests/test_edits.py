@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_editor.edits import EditList, Region, Segment, SourceInfo, joins, keep_all
+from rl_editor.edits import EditList, Region, Segment, SourceInfo, check_length_asked, joins, keep_all
 from rl_editor.errors import EditListError
 
 SOURCE = SourceInfo("song_raw.wav", "ab" * 32, sample_rate=1000, channels=2, frames=10_000)
@@ -70,6 +70,33 @@ def test_impossible_segments_are_refused(segment: Segment) -> None:
 def test_numbers_beyond_all_music_are_refused(name: str, value: float) -> None:
     with pytest.raises(EditListError, match=f"{name} .* is needed"):
         Segment(0, 5, **{name: value})
+
+
+@pytest.mark.parametrize("change", [{"sample_rate": 0}, {"channels": True}, {"frames": -1}])
+def test_a_source_that_is_none_is_refused(change: dict) -> None:
+    with pytest.raises(EditListError, match=f"source: {next(iter(change))} .* whole number"):
+        replace(SOURCE, **change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"beats": {"times_s": [0.0, 2.0, 1.0], "unit_beats": 1}},
+        {"beats": {"times_s": [0.0, float("nan")], "unit_beats": 1}},
+        {"beats": {"times_s": [], "unit_beats": 0}},
+        {"regions": [{"action": "FOO", "beat_index": 0, "n_beats": 1}]},
+        {"regions": [{"action": "LOOP", "beat_index": "x", "n_beats": 1}]},
+    ],
+)
+def test_beats_and_regions_that_are_none_are_refused(change: dict) -> None:
+    with pytest.raises(EditListError):
+        EditList.from_dict(keep_all(SOURCE).to_dict() | change)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -5.0, 1e-300, float("nan"), float("inf")])
+def test_lengths_that_are_none_are_refused(seconds: float) -> None:
+    with pytest.raises(EditListError, match="length asked for"):
+        check_length_asked(seconds)
 
 
 def test_segments_are_not_merged_where_rounding_would_play_another_frame() -> None:

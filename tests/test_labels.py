@@ -108,6 +108,11 @@ def test_confidence_follows_the_segments() -> None:
     assert found.confidence[20] == pytest.approx(0.7)  # cut: the edit's mean
 
 
+def test_a_seam_within_a_unit_costs_no_confidence() -> None:
+    seamed = EditList(SOURCE, (Segment(0, 5250), Segment(5250, SOURCE.frames - 5250)))
+    assert labels(seamed).confidence.tolist() == [1.0] * N_BEATS
+
+
 def random_actions(rng: np.random.Generator, weights: list[float]) -> list[int]:
     keep, cut, loop, extend, move = weights
     ledger = ActionLedger(N_BEATS, SPACE)

@@ -1,5 +1,6 @@
 """The learned reward against simulated listeners whose taste is known."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,7 +127,9 @@ def test_saved_and_loaded_it_scores_the_same(tmp_path: Path) -> None:
     edits = torch.as_tensor(held_out(5))
     assert torch.equal(RewardModel.load(tmp_path / "model.json")(edits), model(edits))
     (tmp_path / "other.json").write_text("{}")
-    for name in ("other.json", "missing.json"):
+    for name, damage in {"scale.json": {"scale": []}, "short.json": {"taste": [1.0]}}.items():
+        (tmp_path / name).write_text(json.dumps(model.to_dict() | damage))
+    for name in ("other.json", "missing.json", "scale.json", "short.json"):
         with pytest.raises(CheckpointError, match="no reward model"):
             RewardModel.load(tmp_path / name)
 
@@ -380,6 +383,7 @@ class TestChoosing:
         first[0, TRANSITION], first[1, TRANSITION] = 0.1, 5.0  # a small and a large difference of one kind
         first[2, SUMMARY_NAMES.index("joins")] = 2.0  # and one of another
         assert sorted(most_telling(first, second, 2)) == [1, 2]
+        assert sorted(most_telling(first, second, 5)) == [0, 1, 2]
 
     def test_it_does_not_ask_again_what_it_knows(self) -> None:
         found = random_set(2, 40)

@@ -9,7 +9,7 @@ from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, TrainingResult, load_policy, save_policy
 from rl_editor.config import Config
-from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from rl_editor.evaluation.comparison import state_of
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics, RewardCalculator
@@ -233,3 +233,14 @@ def test_what_cannot_be_trained_on_is_said() -> None:
         PPOTrainer(config, Agent(config), [], styles=STYLES)
     with pytest.raises(DatasetError, match="not one of bob"):
         PPOTrainer(config, Agent(config), [toy_demonstration(0, config)], styles=("bob",))
+    with pytest.raises(ConfigError, match="at least one decision"):
+        trainer_of(config).train(0)
+    wider = fast(state={**config.to_dict()["state"], "context_units": config.state.context_units + 1})
+    with pytest.raises(ConfigError, match=r"state .*made with"):
+        PPOTrainer(wider, Agent(config), toy_demonstrations(config), styles=STYLES)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_gradient_that_is_none_is_said() -> None:
+    with pytest.raises(TrainingError, match=r"lower ppo\.learning_rate"):
+        trained(fast(ppo={"learning_rate": 1e30, "target_kl": 1e30}), 3)
