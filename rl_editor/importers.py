@@ -79,7 +79,10 @@ def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
         played = played or [list(track) for track in tracks[:1]]
     except (otio.exceptions.OTIOError, AttributeError, OSError, ValueError) as fault:
         raise EditListError(f"not a readable OpenTimelineIO timeline ({fault})") from None
-    found = [_otio_track(items, source) for items in played]
+    try:
+        found = [_otio_track(items, source) for items in played]
+    except (otio.exceptions.OTIOError, AttributeError, TypeError, ValueError, KeyError) as fault:
+        raise EditListError(f"a timeline with what no edit list can say ({_first_line(fault)}); flatten it") from None
     if any(segments != found[0] for segments in found[1:]):
         raise EditListError(
             f"{len(found)} tracks hold different clips, an edit list has one; put all clips on "
@@ -117,6 +120,10 @@ def _otio_fade_ms(transition: Any) -> float:
 def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
     import opentimelineio as otio
 
+    if not isinstance(item, otio.schema.Clip | otio.schema.Gap):
+        raise EditListError(f"{item.name!r} is a {type(item).__name__}, clips and gaps are needed; flatten it")
+    if not item.enabled:
+        raise EditListError(f"{item.name!r} is switched off, which no edit list can say; remove it, or switch it on")
     span, rate = item.trimmed_range(), source.sample_rate
     frames = round(span.duration.to_seconds() * rate)
     if isinstance(item, otio.schema.Gap):
@@ -138,6 +145,10 @@ def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
         pitch_semitones=float(own.get("pitch_semitones", 0.0)),
         confidence=float(own.get("confidence", 1.0)),
     )
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
 
 
 def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:

@@ -1,8 +1,10 @@
 """What other programs give back plays the same: exports are read again, and edited ones as their user meant them."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +108,33 @@ def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
     )
     otio.adapters.write_to_file(timeline, str(path))
     assert (read(path).segments[0].source_start_frame, read(path).segments[0].frames) == (RATE, 2 * RATE)
+
+
+def test_what_no_edit_list_can_say_is_refused(tmp_path: Path) -> None:
+    import opentimelineio as otio
+
+    def changed(change: Callable[[Any], None]) -> EditList:
+        path = tmp_path / "edit.otio"
+        export_edit(EDIT, path, "otio")
+        timeline = otio.adapters.read_from_file(str(path))
+        change(timeline.tracks[0])
+        otio.adapters.write_to_file(timeline, str(path))
+        return read(path)
+
+    def off(track: Any) -> None:
+        next(item for item in track if isinstance(item, otio.schema.Clip)).enabled = False
+
+    def loud(track: Any) -> None:
+        next(item for item in track if isinstance(item, otio.schema.Clip)).metadata["rl_editor"] = {"gain_db": "loud"}
+
+    for change, said in (
+        (lambda track: track.append(otio.schema.Stack(name="compound")), "'compound' is a Stack"),
+        (lambda track: track.append(otio.schema.Clip("offline")), "No available_range"),
+        (off, "switched off"),
+        (loud, "could not convert"),
+    ):
+        with pytest.raises(EditListError, match=said):
+            changed(change)
 
 
 def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path) -> None:

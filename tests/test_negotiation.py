@@ -263,6 +263,27 @@ class TestExact:
         assert round(moved * RATE_HZ) == missing
         assert "to the sample" in exact_line(found)
 
+    def test_the_end_plays_nothing_of_what_must_not_play(self, state: AudioState) -> None:
+        edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
+        end_s = float(state.grid.times_s[96])
+        on = to_length(edit, recording, edit.frames + 9000, allow_stretch=False)
+        assert on.edit.segments[-1].source_end_frame == edit.frames + 9000
+        drop = [TimeSpan(end_s, end_s + 20.0)]
+        off = to_length(edit, recording, edit.frames + 9000, allow_stretch=False, drop=drop).edit
+        assert off.frames == edit.frames + 9000
+        assert off.segments[0] == edit.segments[0]
+        assert off.segments[1].source_start_frame is None
+
+    def test_the_end_cuts_nothing_of_what_has_to_play(self, state: AudioState) -> None:
+        edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
+        end_s = float(state.grid.times_s[96])
+        with pytest.raises(EditListError, match="contradict each other"):
+            to_length(edit, recording, edit.frames - 9000, allow_stretch=False, keep=[TimeSpan(0.0, end_s)])
+        keep = [TimeSpan(0.0, end_s - 1.0)]
+        assert to_length(edit, recording, edit.frames - 9000, allow_stretch=False, keep=keep).edit.frames == (
+            edit.frames - 9000
+        )
+
     def test_stretched(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 96), (160, 352))
         recording = self.recording(state.grid.duration_s)

@@ -66,7 +66,14 @@ def propose(
         if demands.exact:
             assert demands.duration_s is not None
             frames = round(demands.duration_s * state.recording.sample_rate)
-            exact: ExactLength = to_length(settled, recording, frames, allow_stretch=request.allow_stretch)
+            exact: ExactLength = to_length(
+                settled,
+                recording,
+                frames,
+                allow_stretch=request.allow_stretch,
+                keep=demands.keep,
+                drop=demands.drop,
+            )
             settled, notes = exact.edit, [*notes, exact_line(exact)]
         elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
             notes.append(missed)

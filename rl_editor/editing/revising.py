@@ -69,7 +69,9 @@ def revise_list(
     if demands.exact:
         assert demands.duration_s is not None
         frames = round(demands.duration_s * edit.source.sample_rate)
-        exact = to_length(changed, recording, frames, allow_stretch=allow_stretch, only=new)
+        exact = to_length(
+            changed, recording, frames, allow_stretch=allow_stretch, only=new, keep=demands.keep, drop=demands.drop
+        )
         changed, notes = exact.edit, [exact_line(exact)]
         found = replace(found, missed_s=0.0)
     notes += anchor_lines(changed, demands.anchors)

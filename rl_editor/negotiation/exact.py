@@ -6,10 +6,11 @@ it is reported:
     stretch   where it is allowed: everything plays up to ``MOST_STRETCH`` faster or slower, pitch with it
     silence   the recording's own silence at the end of the output is lengthened, up to ``MOST_TAIL_S``, or shortened
     joins     right sides start up to ``MOST_NUDGE_MS`` earlier or later, alike at all joins that may move
-    tail      the end fades out earlier, or goes on into what follows in the source, or into silence
+    tail      the end fades out earlier, or goes on into what follows in the source, or into silence; never out of
+              what has to play, nor into what must not
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
-from rl_editor.negotiation.demands import spoken
+from rl_editor.negotiation.demands import TimeSpan, spoken
 from rl_editor.render.sources import open_source
 from rl_editor.utils import Samples
 
@@ -47,6 +48,8 @@ def to_length(
     *,
     allow_stretch: bool,
     only: Collection[int] | None = None,
+    keep: Sequence[TimeSpan] = (),
+    drop: Sequence[TimeSpan] = (),
 ) -> ExactLength:
     """The edit, ``frames`` long.
 
@@ -56,6 +59,8 @@ def to_length(
         frames: of output.
         allow_stretch: play everything a little faster or slower instead of touching ends and joins.
         only: numbers of the joins that may move, from 1 in output order; all by default.
+        keep: what of the recording has to play to its end.
+        drop: what of it must not play.
 
     Raises:
         EditListError: it is further off than the end may give.
@@ -74,7 +79,8 @@ def to_length(
             f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for a length near "
             "that" + ("" if allow_stretch else f", or allow a stretch of up to {MOST_STRETCH:.0%}")
         )
-    return ExactLength(_with_tail(edit, tail), silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
+    edit = _with_tail(edit, tail, keep, drop)
+    return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
 
 
 def _stretched(edit: EditList, frames: int) -> EditList:
@@ -144,13 +150,20 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
     return replace(edit, segments=tuple(segments)), done
 
 
-def _with_tail(edit: EditList, missing: int) -> EditList:
+def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], drop: Sequence[TimeSpan]) -> EditList:
     """The end earlier, faded; or later, into what follows in the source, else into silence."""
     if not missing:
         return edit
     last, rate = edit.segments[-1], edit.source.sample_rate
     end = last.source_end_frame
-    room = 0 if end is None else edit.source.frames - end
+    room = 0 if end is None else min([edit.source.frames, *_starts_after(end, drop, rate)]) - end
+    for span in keep:
+        if end is not None and missing < 0 and span.start_s * rate < end and end + missing < span.end_s * rate:
+            length = spoken((edit.frames + missing) / rate)
+            raise EditListError(
+                f"{edit.source.name}: keep {span} and {length} to the sample contradict each other: the end would come "
+                f"{-missing / rate:.2f} s too early; ask for more length, or keep less"
+            )
     if 0 < missing <= room:
         return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames + missing)))
     quiet = missing if missing > 0 else round(_FADE_MS * rate / 2000)
@@ -159,3 +172,8 @@ def _with_tail(edit: EditList, missing: int) -> EditList:
         raise EditListError(f"{edit.source.name}: its last passage is too short to be shortened; ask for more length")
     ending = Segment(None, quiet, crossfade_in_ms=_FADE_MS)
     return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=kept), ending))
+
+
+def _starts_after(frame: int, spans: Sequence[TimeSpan], rate: int) -> list[int]:
+    """Where spans that reach beyond a frame start, at it or later."""
+    return [max(round(span.start_s * rate), frame) for span in spans if span.end_s * rate > frame]

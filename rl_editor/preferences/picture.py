@@ -10,6 +10,7 @@ from rl_editor.preferences.words import FEATURES_SAID
 
 _INK, _SOFT, _SOUND, _FAULT, _THIRD, _FOURTH = "#33383f", "#9aa0a6", "#22577a", "#c1121f", "#b7791f", "#2d8659"
 _COLOURS = {"order": _SOUND, "length": _FAULT, "loudness": _THIRD, "played_first": _FOURTH}
+_MOST_LOG_ODDS = 5.0  # of error or effect that is drawn to scale
 _MOST_LISTENERS, _MOST_WAYS = 20, 16
 
 
@@ -46,14 +47,17 @@ def _listeners(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
 
 
 def _habits(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
-    """Order, length, loudness, what sounded first."""
+    """Order, length, loudness, what sounded first; an arrow is a habit without exception."""
     axes.set_title("Habits, in log odds (filled: sure)", loc="left", fontsize=10.5, color=_INK)
     offsets = dict(zip(HABITS, (-0.27, -0.09, 0.09, 0.27), strict=True))
     for row, each in enumerate(listeners):
         for name, effect in each.habits.items():
-            if not np.isfinite(effect.error) or effect.error > 5.0:
-                continue
             at, colour = row + offsets[name], _COLOURS[name]
+            if not np.isfinite(effect.error) or effect.error > _MOST_LOG_ODDS:
+                if effect.sure:  # every answer went one way: there is no telling how far out it lies
+                    beyond = ">" if effect.weight > 0 else "<"
+                    axes.plot(np.sign(effect.weight) * _MOST_LOG_ODDS, at, beyond, color=colour, ms=7)
+                continue
             reach = SURE * effect.error
             axes.plot([effect.weight - reach, effect.weight + reach], [at, at], color=colour, lw=1.6)
             axes.plot(effect.weight, at, "o", color=colour, ms=6, mfc=colour if effect.sure else "white")

@@ -144,4 +144,6 @@ def _below(share: Share, least: float) -> str:
     """A hint where a share is low and there are answers enough to say so."""
     if share.n < FEW or share.value >= least:
         return ""
+    if share.interval[1] < 0.5:
+        return "  ! less than chance would give"
     return "  ! little more than chance" if share.interval[0] <= 0.5 else "  ! low"
