@@ -116,7 +116,15 @@ def _named_rows(axes: Axes, names: list[str]) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=8.5, ncols=4, loc="lower left", bbox_to_anchor=(0.0, 1.06))
+    axes.legend(
+        frameon=False,
+        fontsize=8.5,
+        ncols=4,
+        loc="lower left",
+        bbox_to_anchor=(-0.12, 1.06),
+        columnspacing=1.0,
+        handlelength=1.4,
+    )
 
 
 def _nothing(axes: Axes, said: str) -> None:
