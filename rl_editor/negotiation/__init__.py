@@ -41,6 +41,7 @@ _LONG_PLACES = 2000
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
 _LONG_BEATS = 1.5  # a first beat from so many on is a lead-in
 _VETO_BEATS = 2  # a vetoed join does not come back this near to where it was, on both sides
+TOGETHER = "together"  # the price of all demands
 
 
 class NewJoin(NamedTuple):
@@ -62,7 +63,8 @@ class Revised:
         n_joins_kept: joins of the old edit that are still there, to the sample.
         dropped_s: source spans that no longer play.
         added_s: source spans that did not play before.
-        price: of each demand, by its name: cost with it less cost without it (``paths``).
+        price: of each demand, by its name: cost with it less cost without it (``paths``), the others in place; and of
+            several ``TOGETHER``, which demands that ask for the same do not hide from each other.
         missed_s: length reached less length asked for; 0 without a wish.
     """
 
@@ -124,6 +126,8 @@ def revise(
         without = table.solve(rest)
         if without is not None:
             price[name] = round(max(way.cost - without.cost, 0.0), 4)
+    if len(price) > 1 and (unasked := table.solve(Demands())) is not None:
+        price[TOGETHER] = round(max(way.cost - unasked.cost, 0.0), 4)
     return table.revised(way, demands, price)
 
 
