@@ -211,12 +211,20 @@ class TestHostile:
             ("pairs.1.pair_id", "s0_0", "pair 's0_0' occurs twice"),
             ("pairs.0.a.edit", 5, "pairs[0].a.edit: 5, an edit list is needed"),
             ("pairs.0.a.edit.segments", [], "pairs[0].a.edit: 0 frames, at least one"),
-            ("pairs.0.a.edit.source.sample_rate", 0, "source: sample_rate 0, a whole number of at least 1 is needed"),
-            ("pairs.0.a.edit.source.sample_rate", 10**8, "sample_rate 100000000, 1 to 10000000 Hz is needed"),
+            (
+                "pairs.0.a.edit.source.sample_rate",
+                0,
+                "pairs[0].a.edit: source: sample_rate 0, a whole number of at least 1 is needed",
+            ),
+            (
+                "pairs.0.a.edit.source.sample_rate",
+                10**8,
+                "pairs[0].a.edit: sample_rate 100000000, 1 to 10000000 Hz is needed",
+            ),
             (
                 "pairs.0.a.edit.source.sample_rate",
                 True,
-                "source: sample_rate True, a whole number of at least 1 is needed",
+                "pairs[0].a.edit: source: sample_rate True, a whole number of at least 1 is needed",
             ),
             ("pairs.0.a.edit.source.name", [1], "pairs[0].a.edit"),
             ("seed", 1.5, "seed 1.5 should be a valid integer"),

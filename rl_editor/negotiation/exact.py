@@ -63,7 +63,7 @@ def to_length(
         drop: what of it must not play.
 
     Raises:
-        EditListError: it is further off than the end may give.
+        EditListError: it is further off than the end may give, or would cut into what has to play.
     """
     rate = edit.source.sample_rate
     if allow_stretch and abs(edit.frames / frames - 1.0) <= MOST_STRETCH:
