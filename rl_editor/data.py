@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from rl_editor.actions import ActionSpace
+from rl_editor.alignment import recover_files
 from rl_editor.analysis import Mono, analyse_track
 from rl_editor.augmentation import AugmentationDraw, augment_grid, augment_mono, draw_augmentation
 from rl_editor.cache import get_cache
@@ -28,7 +29,7 @@ from rl_editor.errors import DatasetError, said
 from rl_editor.executor import run_tracks
 from rl_editor.features import BeatFeatures, extract_frames, pool_beats
 from rl_editor.grid import BeatGrid
-from rl_editor.labelling import MonoPair, aligned
+from rl_editor.labelling import aligned
 from rl_editor.labels import EditLabels, encode
 from rl_editor.library import (
     Library,
@@ -79,11 +80,11 @@ def align_pair(pair: Pair, config: Config) -> EditList:
     Raises:
         PairRejectedError: the edit is not explained by the raw.
     """
-    shelf, rate = get_cache(config), config.audio.sample_rate
+    shelf = get_cache(config)
     source = source_info(pair.raw.path, sha256=shelf.hash_file(pair.raw.path))
     return aligned(
         pair.pair_id,
-        lambda: MonoPair(load_mono(pair.raw.path, rate), load_mono(pair.edit.path, rate)),
+        lambda: recover_files(pair.raw.path, pair.edit.path, config, source=source).edit,
         config,
         source=source,
         edit_sha256=shelf.hash_file(pair.edit.path),

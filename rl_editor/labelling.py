@@ -9,12 +9,9 @@ corrected grid gives new labels without a new alignment.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
 
-from rl_editor.alignment import align
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.edits import EditList, SourceInfo
@@ -24,31 +21,24 @@ from rl_editor.versions import READING, code_digest
 _EDIT, _REJECTED = "edit", "rejected"  # what an entry holds
 
 
-class MonoPair(NamedTuple):
-    """The mono analysis views of a raw recording and its edit."""
-
-    raw: Float32[np.ndarray, " raw_samples"]
-    edit: Float32[np.ndarray, " edit_samples"]
-
-
 def aligned(
     pair_id: str,
-    load: Callable[[], MonoPair],
+    explain: Callable[[], EditList],
     config: Config,
     *,
     source: SourceInfo,
     edit_sha256: str,
     view: str = "file",
 ) -> EditList:
-    """The edit list of a pair; ``load`` is called only when it is not in the cache.
+    """The edit list of a pair; ``explain`` is called only when it is not in the cache.
 
     Args:
         pair_id: names the cache entry.
-        load: gives the mono views at ``audio.sample_rate``.
+        explain: aligns the pair.
         config: reads ``audio`` and ``alignment``.
         source: the raw recording.
         edit_sha256: content hash of the edit.
-        view: names how ``load`` gets its samples; views that differ in their last bits do not share entries.
+        view: names how ``explain`` gets its samples; views that differ in their last bits do not share entries.
 
     Raises:
         PairRejectedError: the edit is not explained by the raw.
@@ -59,13 +49,12 @@ def aligned(
         "view": view,
         "alignment": asdict(config.alignment),
         "rate": config.audio.sample_rate,
-        "code": code_digest("alignment", *READING),
+        "code": code_digest("alignment", "channels", *READING),
     }
 
     def compute() -> Mapping[str, np.ndarray]:
-        raw, edit = load()
         try:
-            name, text = _EDIT, align(raw, edit, config, source=source).to_json()
+            name, text = _EDIT, explain().to_json()
         except PairRejectedError as error:
             name, text = _REJECTED, str(error)
         return {name: np.frombuffer(text.encode(), np.uint8)}

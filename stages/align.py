@@ -13,17 +13,19 @@ from statistics import fmean, median
 from typing import Any, NamedTuple
 
 from rl_editor.actions import ActionSpace
+from rl_editor.alignment import MonoPair, recover_either
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.demonstrations import load_analysis, save_labels
+from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
 from rl_editor.executor import Outcome, run_tracks
 from rl_editor.files import write_json, write_text
-from rl_editor.labelling import MonoPair, aligned
+from rl_editor.labelling import aligned
 from rl_editor.labels import encode
 from rl_editor.library import Problem
 from stages.layout import FEATURES, LABELS, METRICS, PROBLEMS, fresh_folder, report_problems
-from stages.manifest import VIEW, Manifest, PairEntry, load_manifest, read_view
+from stages.manifest import VIEW, Manifest, PairEntry, Track, load_manifest, read_turned, read_view
 from stages.params import PARAMS, load_params
 
 SECTIONS = ("action_space", "alignment", "audio")
@@ -61,7 +63,7 @@ def label_entry(pair: PairEntry, *, manifest: Manifest, config: Config, folder: 
     analysis = load_analysis(features)
     edit = aligned(
         pair.pair_id,
-        lambda: MonoPair(read_view(raw), read_view(edit_track)),
+        lambda: _explained(raw, edit_track, config),
         config,
         source=raw.source,
         edit_sha256=edit_track.source.sha256,
@@ -71,6 +73,20 @@ def label_entry(pair: PairEntry, *, manifest: Manifest, config: Config, folder: 
     write_text(folder / f"{pair.pair_id}.json", edit.to_json())
     save_labels(folder / f"{pair.pair_id}.npz", labels)
     return Explained(median(s.confidence for s in edit.segments), labels.coverage)
+
+
+def _explained(raw: Track, edit: Track, config: Config) -> EditList:
+    """The edit list of two decoded recordings, of which one may have a channel turned over."""
+    plain = MonoPair(read_view(raw), read_view(edit))
+
+    def turned(_: bool) -> MonoPair | None:
+        views = read_turned(raw), read_turned(edit)
+        if (views[0] is None) == (views[1] is None):
+            return None
+        return MonoPair(*(own if view is None else view for own, view in zip(plain, views, strict=True)))
+
+    frames = round(edit.source.frames / edit.source.sample_rate * raw.source.sample_rate)
+    return recover_either(plain, turned, config, source=raw.source, output_frames=frames).edit
 
 
 def summary(outcomes: Sequence[Outcome[PairEntry, Explained]]) -> dict[str, Any]:

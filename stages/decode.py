@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_editor.cache import get_cache
+from rl_editor.channels import channel_product, load_turned
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
@@ -18,10 +19,11 @@ from rl_editor.library import Library, Pair, Problem, Recording, assign_splits, 
 from rl_editor.utils import check_length, load_mono, source_info
 from rl_editor.versions import code_digest
 from stages.layout import DECODED, fresh_folder, report_problems
-from stages.manifest import Manifest, PairEntry, Track, library_root, write_view
+from stages.manifest import Manifest, PairEntry, Track, library_root, view_file, write_view
 from stages.params import PARAMS, load_params
 
 SECTIONS = ("audio", "data")
+_VIEWS = _PLAIN, _TURNED = ("mono", "turned")
 
 
 def main(params: Path = PARAMS, *, strict: bool = False) -> None:
@@ -43,23 +45,35 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
 
 
 def decode_recording(recording: Recording, *, root: Path, config: Config, folder: Path) -> Track:
-    """Write the mono view of a recording as ``<track>.flac``.
+    """Write the mono view of a recording as ``<track>.flac``, and where its left and right go against each other the
+    view with one channel turned over as ``<track>.turned.flac``.
 
     Raises:
         AudioFileError: the recording cannot be read, or is too short.
     """
-    shelf, path, rate = get_cache(config), recording.path, config.audio.sample_rate
+    shelf, path, rate, name = get_cache(config), recording.path, config.audio.sample_rate, recording.track_id
     source = source_info(path, sha256=shelf.hash_file(path))
     check_length(path.name, duration_s=source.frames / source.sample_rate, min_duration_s=config.audio.min_duration_s)
 
     def make(entry: Path) -> None:
-        np.save(entry / "scale.npy", write_view(entry / "mono.flac", load_mono(path, rate), rate))
+        views = {_PLAIN: load_mono(path, rate)}
+        if channel_product(path) < 0 and (turned := load_turned(path, rate)) is not None:
+            views[_TURNED] = turned
+        for view, mono in views.items():
+            np.save(entry / f"{view}.npy", write_view(entry / f"{view}.flac", mono, rate))
 
-    key = {"what": "view", "sha256": source.sha256, "rate": rate, "code": code_digest("utils")}
-    with shelf.folder("metadata", recording.track_id, key, make) as entry:
-        shutil.copyfile(entry / "mono.flac", folder / f"{recording.track_id}.flac")
-        scale = float(np.load(entry / "scale.npy"))
-    return Track(recording.track_id, path.relative_to(root).as_posix(), recording.role, source, scale)
+    key = {
+        "what": "views",
+        "sha256": source.sha256,
+        "rate": rate,
+        "code": code_digest("utils", "channels"),
+    }
+    with shelf.folder("metadata", name, key, make) as entry:
+        scales = {view: float(np.load(entry / f"{view}.npy")) for view in _VIEWS if (entry / f"{view}.npy").exists()}
+        for view in scales:
+            shutil.copyfile(entry / f"{view}.flac", folder / view_file(name, turned=view == _TURNED))
+    relative = path.relative_to(root).as_posix()
+    return Track(name, relative, recording.role, source, scales[_PLAIN], scales.get(_TURNED))
 
 
 def make_manifest(library: Library, tracks: dict[str, Track], config: Config, problems: list[Problem]) -> Manifest:

@@ -1,7 +1,9 @@
 """The manifest of decoded recordings: what every later stage knows about tracks and pairs.
 
 Conventions: paths are relative to the library's folder; hashes are of the original files; ``scale`` is what the stored
-samples are multiplied with to get the original level (more than 1 for float files whose peaks pass 1.0).
+samples are multiplied with to get the original level (more than 1 for float files whose peaks pass 1.0). A recording
+whose left and right go against each other has a second view, with one channel turned over: of a pair in which one
+does, the one that fits may be the turned one (``rl_editor.channels``).
 """
 
 import json
@@ -31,6 +33,7 @@ class Track:
     role: Role
     source: SourceInfo
     scale: float
+    turned_scale: float | None = None  # of the view with one channel turned over, where there is one
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,23 @@ def write_view(path: Path, mono: Float32[np.ndarray, " samples"], sample_rate: i
     return scale
 
 
+def view_file(track_id: str, *, turned: bool = False) -> str:
+    """What a view is called."""
+    return f"{track_id}.turned.flac" if turned else f"{track_id}.flac"
+
+
 def read_view(track: Track, folder: Path = DECODED) -> Float32[np.ndarray, " samples"]:
     """The mono signal of a track."""
-    stored = load_audio(folder / f"{track.track_id}.flac").data[:, 0]
-    return stored * np.float32(track.scale)
+    return _read(folder / view_file(track.track_id), track.scale)
+
+
+def read_turned(track: Track, folder: Path = DECODED) -> Float32[np.ndarray, " samples"] | None:
+    """The mono signal of a track with one channel turned over; None where left and right go together."""
+    if track.turned_scale is None:
+        return None
+    return _read(folder / view_file(track.track_id, turned=True), track.turned_scale)
+
+
+def _read(path: Path, scale: float) -> Float32[np.ndarray, " samples"]:
+    stored = load_audio(path).data[:, 0]
+    return stored * np.float32(scale)

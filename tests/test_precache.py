@@ -59,7 +59,7 @@ def test_training_finds_all_of_it(folder: Path, config: Config, monkeypatch: pyt
         raise AssertionError("computed again")
 
     monkeypatch.setattr("rl_editor.analysis.extract_frames", never)
-    monkeypatch.setattr("rl_editor.labelling.align", never)
+    monkeypatch.setattr("rl_editor.data.recover_files", never)
     assert [d.pair_id for d in load_demonstrations(folder, config)] == ["a"]
 
 
@@ -101,7 +101,7 @@ def test_a_pair_that_was_rejected_is_not_aligned_again(
     library = find_library(folder)
     first = precache(library, config)
     assert first.n_pairs == 0
-    monkeypatch.setattr("rl_editor.labelling.align", lambda *_, **__: pytest.fail("aligned again"))
+    monkeypatch.setattr("rl_editor.data.recover_files", lambda *_, **__: pytest.fail("aligned again"))
     again = precache(library, config)
     assert again == first
     assert "% of the edit is found" in next(str(p) for p in again.problems if p.name == "a")

@@ -12,8 +12,9 @@ import yaml
 from opinion_sets import random_set
 
 from benchmarks.preferences.listeners import Listener, session
-from rl_editor.data import load_references
+from rl_editor.data import align_pair, find_library, load_references
 from rl_editor.demonstrations import load_analysis
+from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
 from rl_editor.library import Problem
 from rl_editor.reward import ReferenceStatistics
@@ -62,6 +63,26 @@ def run_to_labels() -> None:
     separate.main()
     features.main()
     align.main()
+
+
+@pytest.mark.parametrize("side", ["input", "desired_output"])
+def test_a_channel_turned_over_is_explained(project: Path, side: str) -> None:
+    """In the raw or in the edit, to the same edit list as in either alone."""
+    middle, beside = song(0, 16.0), song(1, 16.0)
+    raw = np.stack([middle + 0.4 * beside, middle - 0.4 * beside], axis=1)
+    edit = np.concatenate([raw[: 6 * RATE], raw[10 * RATE :]])
+    for folder, name, data in (("input", "s0_raw", raw), ("desired_output", "s0_edit", edit)):
+        sf.write(project / f"data/raw/{folder}/{name}.wav", data * (np.array([-1, 1]) if folder == side else 1), RATE)
+    run_to_labels()
+    manifest = load_manifest()
+    turned = [track.role for track in manifest.tracks if track.turned_scale is not None]
+    assert turned == ["raw" if side == "input" else "edit"]
+    found = EditList.load(layout.LABELS / "s0.json")
+    spans = [(s.source_start_frame, s.frames) for s in found.segments]
+    np.testing.assert_allclose(spans, [(0, 6 * RATE), (10 * RATE, 6 * RATE)], atol=0.002 * RATE)
+    pair = next(pair for pair in find_library(project / "data/raw").pairs if pair.pair_id == "s0")
+    by_files = align_pair(pair, load_all())
+    assert [(s.source_start_frame, s.frames) for s in by_files.segments] == spans
 
 
 class TestRewardModel:
@@ -150,10 +171,9 @@ class TestPipeline:
             return counted
 
         import rl_editor.analysis
-        import rl_editor.labelling
 
         monkeypatch.setattr(rl_editor.analysis, "extract_frames", counting("frames", rl_editor.analysis.extract_frames))
-        monkeypatch.setattr(rl_editor.labelling, "align", counting("align", rl_editor.labelling.align))
+        monkeypatch.setattr(align, "recover_either", counting("align", align.recover_either))
         run_to_labels()
         assert calls == {"frames": 1, "align": 1}
 

@@ -20,12 +20,12 @@ from functools import partial
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy.signal
 from jaxtyping import Bool, Float32
 
-from rl_editor.alignment.channels import load_turned, looks_turned
 from rl_editor.alignment.confidence import Belief, Evidence, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Join, find_join
@@ -45,12 +45,16 @@ from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_me
 from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.views import SAME_PITCH, SHORTEST_RUN_FRAMES, Search, tape_semitones, tape_view
 from rl_editor.alignment.viterbi import Stacked, best_runs, stacked
+from rl_editor.channels import load_turned, looks_turned
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AlignmentError, PairRejectedError
 from rl_editor.utils import audio_info, load_mono, source_info
 
-__all__ = ["Alignment", "AlignmentSummary", "align", "align_files", "recover", "recover_files", "summarise"]
+__all__ = [
+    "Alignment", "AlignmentSummary", "MonoPair", "align", "align_files", "recover", "recover_either", "recover_files",
+    "summarise",
+]  # fmt: skip
 
 SILENT_PEAK = 1e-4  # -80 dBFS
 DC_SHARE = 1e-7  # of the power: -70 dB
@@ -104,46 +108,71 @@ def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> 
     return recover_files(raw_path, edit_path, config).edit
 
 
-def recover_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> Alignment:
-    """``align_files`` with what was done to the whole edit."""
+class MonoPair(NamedTuple):
+    """The mono analysis views of a raw recording and its edit, at ``audio.sample_rate``."""
+
+    raw: Float32[np.ndarray, " raw_samples"]
+    edit: Float32[np.ndarray, " edit_samples"]
+
+
+def recover_files(
+    raw_path: str | Path, edit_path: str | Path, config: Config, *, source: SourceInfo | None = None
+) -> Alignment:
+    """``align_files`` with what was done to the whole edit; ``source`` is the raw recording where that is known."""
     rate = config.audio.sample_rate
     heard = audio_info(edit_path)
     with ThreadPoolExecutor(2) as pool:  # decoding, resampling and hashing leave the interpreter's lock
         loading = pool.submit(load_mono, raw_path, rate), pool.submit(load_mono, edit_path, rate)
-        source = source_info(raw_path)
-        raw, edit = (future.result() for future in loading)
-    work = partial(
-        recover, raw, config=config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
-    )
+        source = source or source_info(raw_path)
+        plain = MonoPair(*(future.result() for future in loading))
+
+    def turned(by_hints: bool) -> MonoPair | None:
+        other = None if by_hints and not looks_turned(edit_path, raw_path) else load_turned(edit_path, rate)
+        return None if other is None else MonoPair(plain.raw, other)
+
     try:
-        return _better_turned(work, edit, edit_path, raw_path, rate)
+        return recover_either(
+            plain, turned, config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
+        )
     except AlignmentError as error:
         raise type(error)(f"{Path(edit_path).name} from {Path(raw_path).name}: {error}") from None
 
 
-def _better_turned(
-    work: Callable[[Float32[np.ndarray, " samples"]], Alignment],
-    edit: Float32[np.ndarray, " samples"],
-    path: str | Path,
-    raw_path: str | Path,
-    rate: int,
+def recover_either(
+    plain: MonoPair,
+    turned: Callable[[bool], MonoPair | None],
+    config: Config,
+    *,
+    source: SourceInfo,
+    output_frames: int | None = None,
 ) -> Alignment:
-    """What comes of the edit, or of it with one channel turned over where that is what the raw's samples follow."""
+    """What comes of a pair, or of it with one channel turned over where that is what the raw's samples follow.
+
+    Args:
+        plain: the pair.
+        turned: gives it with one channel of one side turned over; None where there is none, or where it is asked for
+            hints (True) and left and right give none.
+        config: as of ``align``.
+        source: the raw recording.
+        output_frames: the edit's exact length, if known.
+
+    Raises:
+        PairRejectedError, AlignmentError: as ``align``.
+    """
+    work = partial(recover, config=config, source=source, output_frames=output_frames)
     found, refusal = None, None
     try:
-        found = work(edit)
+        found = work(*plain)
     except PairRejectedError as error:
         refusal = error
-    if found is not None and (
-        found.agreement > CLOSELY_AGREED or (found.agreement > AGREED and not looks_turned(path, raw_path))
-    ):
+    if found is not None and found.agreement > CLOSELY_AGREED:
         return found
-    turned = load_turned(path, rate)
-    if turned is not None and np.abs(turned).max() > SILENT_PEAK:
+    other = turned(found is not None and found.agreement > AGREED)
+    if other is not None and all(np.abs(mono).max() > SILENT_PEAK for mono in other):
         with suppress(PairRejectedError):
-            other = work(turned)
-            if found is None or other.agreement > found.agreement:
-                return other
+            again = work(*other)
+            if found is None or again.agreement > found.agreement:
+                return again
     if found is None:
         assert refusal is not None
         raise refusal

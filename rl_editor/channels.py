@@ -25,14 +25,15 @@ def load_turned(path: str | Path, sample_rate: int) -> Float32[np.ndarray, " sam
 def looks_turned(path: str | Path, raw_path: str | Path) -> bool:
     """Whether left and right, over the first minute, go together in one of the two files and against each other in
     the other; a hint alone, since other passages of a song may be mixed otherwise."""
-    return _cross(path) * _cross(raw_path) < 0
+    return channel_product(path) * channel_product(raw_path) < 0
 
 
-def _cross(path: str | Path) -> float:
-    """The inner product of left and right; 0 where there are not two channels."""
-    cross = 0.0
+def channel_product(path: str | Path) -> float:
+    """The inner product of left and right over the first minute, below 0 where they go against each other; 0 where
+    there are not two channels."""
+    product = 0.0
     for k, block in enumerate(read_blocks(path)):
         if block.channels != 2 or k * BLOCK_FRAMES > HEARD_S * block.sample_rate:
             break
-        cross += float(block.data[:, 0] @ block.data[:, 1])
-    return cross
+        product += float(block.data[:, 0] @ block.data[:, 1])
+    return product

@@ -6,7 +6,7 @@ import soundfile as sf
 from test_alignment import RATE, assert_spans, cut, song
 
 from rl_editor.alignment import align_files
-from rl_editor.alignment.channels import load_turned, looks_turned
+from rl_editor.channels import load_turned, looks_turned
 from rl_editor.config import Config
 
 
