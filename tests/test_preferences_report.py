@@ -183,11 +183,21 @@ def test_what_counts_by_hand() -> None:
     # Ratings 5, 6 and 6 of one song: two comparisons that differ, each 1 / (3 - 1).
     ratings = tuple(Rating(f"r{n}", "Ann", heard.edit_id, (5, 6, 6)[n]) for n, heard in enumerate(found.whole))
     given = reported(Preferences(found, answers, ratings))
-    assert given.counting == Counting(60, n_pairs=3, n_anchors=2, n_unsure=1, n_by_ratings=1.0)
+    assert given.counting == Counting(60, n_pairs=3, n_anchors=2, n_unsure=1, n_contrary=0, n_by_ratings=1.0)
     assert given.counting.n == given.learned.n_judgements == 4.0
     line = "toward reward_model.min_judgements (60) count 3 of 6 judgements, and ratings for 1 more: "
     assert line + "2 of anchors and 1 'can't tell' do not" in screen(given)
     assert given.n_missing["to learn a reward"] == 56
+
+
+def test_who_prefers_broken_sides_counts_for_nothing() -> None:
+    found = random_set(1, 5, n_anchors=5)
+    answers = [answer(found, n, "a", "second") for n in range(len(found.pairs))]
+    given = reported(Preferences(found, tuple(answers)))
+    assert given.counting == Counting(60, n_pairs=0, n_anchors=5, n_unsure=0, n_contrary=5, n_by_ratings=0.0)
+    assert given.counting.n == given.learned.n_judgements == 0
+    assert "5 of anchors, 5 of who prefers the broken side of anchors and 0 'can't tell' do not" in screen(given)
+    assert "who chose the good side of 0 of 5 anchors" in given.learned.reason
 
 
 def test_the_same_answers_twice_are_refused() -> None:

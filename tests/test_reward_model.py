@@ -21,7 +21,7 @@ from rl_editor.reward_model.chance import chance_without_taste
 from rl_editor.reward_model.choosing import ActiveChooser, most_telling
 from rl_editor.reward_model.learning import Learned, learn, load_learned
 from rl_editor.reward_model.model import folds_of
-from rl_editor.reward_model.opinions import columns_of, opinions, rated
+from rl_editor.reward_model.opinions import columns_of, contrary, opinions, rated
 from rl_editor.reward_model.opinions import judged as judged_pairs
 from rl_editor.reward_model.trials import held_out_trial
 
@@ -346,6 +346,40 @@ class TestOpinions:
         assert np.array_equal(told[0].first, first.b.summary)
         assert np.array_equal(told[0].second, first.a.summary)
         assert {p.group for p in told} == {"song 0"}
+
+    def test_who_prefers_broken_sides_is_left_out(self) -> None:
+        found = random_set(1, 5, n_anchors=5)
+        pairs = [found.pairs[0], *(pair for pair in found.pairs if pair.kind == "anchor")]
+
+        def answers(listener: str, good: int, n: int) -> list[Judgement]:
+            asked = [Presentation(f"{listener}{i}", listener, p.pair_id, "a", False) for i, p in enumerate(pairs)]
+            choices = ["first", *["first"] * good, *["second"] * (n - good), *["same"] * (5 - n)]
+            return [Judgement(a, c) for a, c in zip(asked, choices, strict=True)]  # type: ignore[arg-type]
+
+        given = Preferences(found, tuple(answers("Ann", 1, 5) + answers("Bo", 0, 5) + answers("Cy", 0, 4)))
+        assert contrary([given]) == {"Bo": (0, 5)}  # 1 in 32 by tossing a coin; Ann's 6 in 32, Cy's 1 in 16
+        assert [p.listener for p in opinions([given])] == ["Ann", "Cy"]
+
+    def test_exchanged_buttons_do_not_weaken_a_taste(self) -> None:
+        found = random_set()
+        given = session(
+            found, [Listener(name, {"joins": -2.0}) for name in ("Ann", "Bo")], 240, np.random.default_rng(0)
+        )
+        other = {"first": "second", "second": "first"}
+        turned = [
+            replace(j, choice=other.get(j.choice, j.choice)) if j.presentation.listener == "Bo" else j  # type: ignore[arg-type]
+            for j in given.judgements
+        ]
+        alone = replace(given, judgements=tuple(j for j in given.judgements if j.presentation.listener == "Ann"))
+        both, ann = (
+            learn([each], RewardModelConfig(), np.random.default_rng(0))
+            for each in (replace(given, judgements=tuple(turned)), alone)
+        )
+        assert both.model is not None
+        assert ann.model is not None
+        assert both.model.weights == ann.model.weights
+        assert "left out are the answers of Bo, who chose the good side of " in both.reason
+        assert both.n_judgements == ann.n_judgements
 
     def test_ratings_of_one_song_by_one_listener_are_compared(self) -> None:
         edits = [heard(song, f"{song}{i}", np.full(len(SUMMARY_NAMES), 0.5)) for song in "xy" for i in range(3)]

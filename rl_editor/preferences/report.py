@@ -27,7 +27,7 @@ from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.learning import Learned, learn
 from rl_editor.reward_model.model import Preference, feature_differences
-from rl_editor.reward_model.opinions import judged, rated
+from rl_editor.reward_model.opinions import contrary, judged, rated
 
 HABITS = (*bradley_terry.HABITS, "played_first")
 """Those that the reward is fitted beside, and what sounded first."""
@@ -140,6 +140,7 @@ class Counting(NamedTuple):
     n_pairs: int  # judgements of pairs that count
     n_anchors: int  # judgements of anchors, which do not
     n_unsure: int  # "can't tell" of pairs, which do not
+    n_contrary: int  # of pairs, by listeners who prefer the broken side of anchors, which do not
     n_by_ratings: float  # what comparisons of ratings count for
 
     @property
@@ -215,17 +216,27 @@ def report(
     learned = learn(collected, config, generator)
     compared = [(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]
     ways = _ways(compared)
-    by_ratings = float(sum(preference.weight for each in collected for preference in rated(each)))
-    counting = _counting(asked, by_ratings, config)
+    counting = _counting(collected, asked, config)
     return PreferencesReport(
         len(asked), counting, listeners, ways, learned, _missing(learned, ways, config, n_compared=len(compared))
     )
 
 
-def _counting(asked: Sequence[tuple[Pair, Judgement]], by_ratings: float, config: RewardModelConfig) -> Counting:
-    kinds = Counter(pair.kind if pair.kind == "anchor" else j.choice for pair, j in asked)
-    n_pairs = len(asked) - kinds["anchor"] - kinds["unsure"]
-    return Counting(config.min_judgements, n_pairs, kinds["anchor"], kinds["unsure"], by_ratings)
+def _counting(
+    collected: Sequence[Preferences], asked: Sequence[tuple[Pair, Judgement]], config: RewardModelConfig
+) -> Counting:
+    left_out = contrary(collected)
+
+    def kind(pair: Pair, judgement: Judgement) -> str:
+        if pair.kind == "anchor" or judgement.choice == "unsure":
+            return "anchor" if pair.kind == "anchor" else "unsure"
+        return "contrary" if judgement.presentation.listener in left_out else "pair"
+
+    kinds = Counter(kind(pair, j) for pair, j in asked)
+    ratings = [p.weight for each in collected for p in rated(each) if p.listener not in left_out]
+    return Counting(
+        config.min_judgements, kinds["pair"], kinds["anchor"], kinds["unsure"], kinds["contrary"], float(sum(ratings))
+    )
 
 
 def _asked(collected: Preferences) -> list[tuple[Pair, Judgement]]:

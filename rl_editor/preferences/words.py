@@ -105,9 +105,10 @@ def counting_line(found: PreferencesReport) -> str:
     """What counts toward the judgements that a reward needs, and what does not."""
     each = found.counting
     rated = f", and ratings for {each.n_by_ratings:g} more" if each.n_by_ratings else ""
+    contrary = f", {each.n_contrary} of who prefers the broken side of anchors" if each.n_contrary else ""
     return (
         f"toward reward_model.min_judgements ({each.n_needed}) count {each.n_pairs} of {found.n_judgements} judgements"
-        f"{rated}: {each.n_anchors} of anchors and {each.n_unsure} 'can't tell' do not"
+        f"{rated}: {each.n_anchors} of anchors{contrary} and {each.n_unsure} 'can't tell' do not"
     )
 
 

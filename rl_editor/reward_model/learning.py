@@ -15,8 +15,8 @@ from rl_editor.config import RewardModelConfig
 from rl_editor.errors import CheckpointError
 from rl_editor.files import write_json
 from rl_editor.judgements.sets import Preferences
-from rl_editor.reward_model.model import RewardModel
-from rl_editor.reward_model.opinions import opinions
+from rl_editor.reward_model.model import Preference, RewardModel
+from rl_editor.reward_model.opinions import contrary, opinions
 from rl_editor.reward_model.trials import Trial, held_out_trial
 
 Status = Literal["none", "too few", "no taste", "learned"]
@@ -73,22 +73,23 @@ def learn(collected: Sequence[Preferences], config: RewardModelConfig, generator
     """
     found = opinions(collected)
     total = float(sum(p.weight for p in found))
-    if not found:
+    left_out = _left_out(collected)
+    if not found and not left_out:
         return Learned("none", "no judgements were collected", 0.0)
     if total < config.min_judgements:
         needed = f"{total:g} judgements, at least {config.min_judgements} are needed (reward_model.min_judgements)"
-        return Learned("too few", f"{needed}; judge more pairs", total)
+        return Learned("too few", f"{needed}; judge more pairs{left_out}", total)
     trial = held_out_trial(found, generator)
     if trial is None:
-        return Learned("too few", f"{total:g} judgements are too few to hold some out; judge more pairs", total)
+        return Learned("too few", f"{_undecided(found)}; judge more pairs{left_out}", total)
     said = f"predicts {_share(trial.accuracy)} ({_share(trial.low)} to {_share(trial.high)}) of held-out judgements"
     if not trial.beats_chance:
         doubt = f"as answers without a taste would in {_share(trial.by_chance)} of cases"
-        return Learned("no taste", f"{said}, {doubt}: no reward is learned", total, trial=trial)
+        return Learned("no taste", f"{said}, {doubt}: no reward is learned{left_out}", total, trial=trial)
     model = RewardModel(n_members=config.n_members, doubt=config.doubt)
     model.fit(found, generator)
     model.calibrate(float(np.clip(trial.slope, LEAST_SLOPE, MOST_SLOPE)))
-    return Learned("learned", said, total, model, trial)
+    return Learned("learned", said + left_out, total, model, trial)
 
 
 def load_learned(folder: str | Path) -> RewardModel | None:
@@ -101,6 +102,18 @@ def load_learned(folder: str | Path) -> RewardModel | None:
         raise CheckpointError(f"{folder}: no {STATUS_FILE}; run the stage reward_model")
     path = Path(folder) / MODEL_FILE
     return RewardModel.load(path) if path.is_file() else None
+
+
+def _left_out(collected: Sequence[Preferences]) -> str:
+    """Whose answers do not count, in words."""
+    said = [f"{name}, who chose the good side of {a.good} of {a.n} anchors" for name, a in contrary(collected).items()]
+    return f"; left out are the answers of {', and '.join(said)}" if said else ""
+
+
+def _undecided(found: Sequence[Preference]) -> str:
+    """Why no answers can be held out, in words."""
+    n_decided = sum(p.ordered and p.first_preferred is not None for p in found)
+    return f"{n_decided} of {len(found)} comparisons are answers for one side of a pair, too few to hold some out"
 
 
 def _share(value: float) -> str:

@@ -1,8 +1,9 @@
 """Judgements and ratings as comparisons of summaries.
 
-A judgement of a pair counts once, a tie as half a win for each; "can't tell" says nothing, and anchors only tell of the
-listener. Ratings by one listener of edits of one song become comparisons of every two that differ; each counts
-1 / (ratings - 1), so that n ratings weigh about as much as n / 2 judgements.
+A judgement of a pair counts once, a tie as half a win for each; "can't tell" says nothing. Anchors only tell of the
+listener: who chooses their good side so rarely that a coin would in ``CONTRARY`` of cases has the buttons the wrong way
+round or listens for something else, and is left out. Ratings by one listener of edits of one song become comparisons
+of every two that differ; each counts 1 / (ratings - 1), so that n ratings weigh about as much as n / 2 judgements.
 
 What is held out or resampled only as a whole (``Preference.group``) is a song; of fewer than ``FEW_SONGS``, a pair of
 edits, whoever judged it and however often. What is learned then holds for other pairs of these songs.
@@ -11,6 +12,8 @@ edits, whoever judged it and however often. What is learned then holds for other
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from math import comb
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -22,18 +25,52 @@ from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model.model import Preference
 
 FEW_SONGS = 8  # below, songs are too few to tell a taste from a coin
+CONTRARY = 0.05  # chance of so few good sides of anchors, or fewer, by tossing a coin
+
+
+class Anchored(NamedTuple):
+    """How a listener decided between the sides of anchors."""
+
+    good: int  # answers for the good side
+    n: int  # for either side
+
+    @property
+    def contrary(self) -> bool:
+        """Whether the broken side was chosen more often than a coin would."""
+        return sum(comb(self.n, k) for k in range(self.good + 1)) <= CONTRARY * 2.0**self.n
 
 
 def opinions(collected: Iterable[Preferences]) -> list[Preference]:
-    """Every comparison that the answers hold, judgements before ratings within each set.
+    """Every comparison that answers hold, but for contrary listeners', judgements before ratings within each set.
 
     Raises:
         DatasetError: a set knows less of its edits than the reward model needs.
     """
-    found = []
+    found: list[Preference] = []
+    collected = list(collected)
     for each in collected:
         found += judged(each) + rated(each)
+    left_out = contrary(collected)
+    found = [p for p in found if p.listener not in left_out]
     return found if len({p.group for p in found}) >= FEW_SONGS else [p._replace(group=_pair(p)) for p in found]
+
+
+def contrary(collected: Iterable[Preferences]) -> dict[str, Anchored]:
+    """Listeners who prefer the broken side of anchors, by name, sorted."""
+    found = {name: Anchored(sum(chosen), len(chosen)) for name, chosen in sorted(_anchors(collected).items())}
+    return {name: anchored for name, anchored in found.items() if anchored.contrary}
+
+
+def _anchors(collected: Iterable[Preferences]) -> dict[str, list[bool]]:
+    """Of every listener, for each decided anchor whether its good side was chosen."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    for each in collected:
+        anchors = {pair.pair_id for pair in each.listening_set.pairs if pair.kind == "anchor"}
+        for judgement in each.judgements:
+            asked = judgement.presentation
+            if asked.pair_id in anchors and judgement.preferred is not None:
+                found[asked.listener].append(judgement.preferred == "a")
+    return found
 
 
 def _pair(preference: Preference) -> str:
