@@ -8,16 +8,17 @@ hardly vary and miss the duration. Of these attempts the best is taken:
     log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
 
 with what the policy itself finds likely, leaning nowhere. A clone knows no reward. A policy that PPO trained brings
-along its reward and the clone that it started from (``Objective``): both of them attempt, and the reward counts with
-``ppo.reward_nats``; a choice among many draws comes nearer to what training is after (best-of-n: Stiennon et al. 2020,
-"Learning to summarize from human feedback"). Its terms count up to what the editor's own edits score
-(``Objective.enough``): who moves passages accepts joins, and an edit that scores far beyond an editor's is not theirs.
+along its reward and the clone that it started from (``Objective``): both of them attempt, P is the geometric mean of
+what both find likely, and the reward counts with ``ppo.reward_nats``; a choice among many draws comes nearer to what
+training is after (best-of-n: Stiennon et al. 2020, "Learning to summarize from human feedback"). Its terms count up to
+what the editor's own edits score (``Objective.enough``): who moves passages accepts joins, and an edit that scores far
+beyond an editor's is not theirs.
 
-What listeners are known to prefer counts without end; where it takes part, P is the clone's. What gains most reward
-without straying from a clone is the clone's distribution times exp(nats * reward) (Korbak et al. 2022, "RL with KL
-penalties is better viewed as Bayesian inference"). The policy was drawn towards the listeners already, so that by its
-own likelihood they would count twice; by the clone's, an edit differs from the clone's where that is worth it, and else
-is the clone's. Without listeners P is the policy's: trained on remixes it knows the editor as well as the clone does.
+What listeners are known to prefer counts without end, with ``ppo.listener_nats``; where it takes part, P is the
+clone's. What gains most reward without straying from a clone is the clone's distribution times exp(nats * reward)
+(Korbak et al. 2022, "RL with KL penalties is better viewed as Bayesian inference"). The policy was drawn towards the
+listeners already, so that by its own likelihood they would count twice; by the clone's, an edit differs from the
+clone's where that is worth it, and else is the clone's.
 
 Attempts within half a unit of the duration come before all others, and the spread is ``LENGTH_SPREAD``. So which
 passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in whole units,
@@ -58,6 +59,7 @@ TEMPERATURES = (0.5, 1.0)  # of the draws: near the likeliest decisions, and as 
 FREE_DRAWS = 64  # at each temperature, without a length
 FOR_LISTENERS = 4  # times as many draws where a learned reward takes part: a clone seldom draws what they prefer
 LENGTH_SPREAD = 0.01  # standard deviation of a length that counts as the one asked for, relative
+_OWN = 0  # who the policy itself is, of those who attempt
 _COLD = 1e-3  # a temperature that is none
 
 
@@ -115,12 +117,11 @@ class _Mind(NamedTuple):
         return self.agent.logits(self.heard, observation, forgets=forgets)
 
 
-def _agents(policy: Policy) -> list[Agent]:
-    """Who attempts edits; the last one says what is likely."""
+def _agents(policy: Policy) -> tuple[list[Agent], list[float]]:
+    """Who attempts edits, the policy first, and how much what each finds likely counts."""
     if policy.objective is None or policy.objective.clone is None:
-        return [policy.agent]
-    clone = policy.objective.clone
-    return [policy.agent, clone] if policy.objective.learned else [clone, policy.agent]
+        return [policy.agent], [1.0]
+    return [policy.agent, policy.objective.clone], [0.0, 1.0] if policy.objective.learned else [0.5, 0.5]
 
 
 class Desk:
@@ -148,10 +149,10 @@ class Desk:
         self.device = policy.agent.device
         representation = StateRepresentation(policy.config, reference=self.objective.reference)
         self.batch = representation.batch([state]).to(self.device)
-        agents = _agents(policy)
+        agents, shares = _agents(policy)
         with torch.no_grad(), torch_threads(policy.config.training.threads):
             self.minds = [_Mind(agent, agent.encode(self.batch)) for agent in agents]
-        self._own = agents.index(policy.agent)
+        self._shares = torch.tensor(shares, device=self.device)
         self.space = ActionSpace(policy.config.action_space)
         units = state.grid.units(policy.config.action_space.unit_beats)
         self.lengths_s = np.diff(units.times_s)
@@ -160,7 +161,7 @@ class Desk:
 
     def once(self, temperature: float) -> list[Attempt]:
         """One attempt by the policy alone, drawn at a temperature above 0."""
-        return self._attempts([_Way(self._own, temperature=temperature)])
+        return self._attempts([_Way(_OWN, temperature=temperature)])
 
     def at_will(self) -> list[Attempt]:
         """Attempts that lean nowhere, the best first."""
@@ -214,16 +215,16 @@ class Desk:
         heat, draws = temperature.clamp(min=_COLD)[:, None], any(way.temperature for way in ways)
         forgets = alone if any(way.listening for way in ways) else None
         log_prob = torch.zeros(len(ways), device=device)
-        n_units, n_first = int(self.batch.n_units[0]), sum(way.agent < len(self.minds) - 1 for way in ways)
+        n_units, here = int(self.batch.n_units[0]), torch.arange(len(ways), device=device)
         with torch.no_grad(), torch_threads(config.training.threads):
             observation = env.reset(torch.zeros_like(agent), torch.full_like(log_prob, told), hidden=alone)
             for unit in range(n_units):
-                says, likely = self._logits(unit, observation, forgets, n_first=n_first)
-                leant = says + lean
+                says = self._logits(unit, observation, forgets)
+                leant = says[agent, here] + lean
                 action = leant.argmax(1)
                 if draws:
                     action = torch.where(temperature > 0, sample((leant / heat).log_softmax(1), self.generator), action)
-                log_prob += likely.log_softmax(1).gather(1, action[:, None])[:, 0]
+                log_prob += self._shares @ says.log_softmax(2)[:, here, action]
                 observation = env.decide(action)
             rewards = self._worth(env.scores())
         found = []
@@ -235,20 +236,11 @@ class Desk:
         return found
 
     def _logits(
-        self, unit: int, observation: Observation, forgets: Bool[Tensor, " envs"] | None, *, n_first: int
-    ) -> tuple[Float[Tensor, "envs actions"], Float[Tensor, "envs actions"]]:
-        """What the agents that decide think of every decision, and how likely the last agent finds it.
-
-        The first ``n_first`` rows are decided by the first of two agents.
-        """
-        likely = says = self.minds[-1].logits(observation, forgets)
-        if n_first:
-            seen = Observation(*(part[:n_first] for part in observation))
-            first = self.minds[0].logits(seen, None if forgets is None else forgets[:n_first])
-            says = torch.cat([first, likely[n_first:]])
-        if self.barred is not None:
-            says, likely = (logits.masked_fill(self.barred[unit], -torch.inf) for logits in (says, likely))
-        return says, likely
+        self, unit: int, observation: Observation, forgets: Bool[Tensor, " envs"] | None
+    ) -> Float[Tensor, "agents envs actions"]:
+        """What every agent thinks of every decision."""
+        says = torch.stack([mind.logits(observation, forgets) for mind in self.minds])
+        return says if self.barred is None else says.masked_fill(self.barred[unit], -torch.inf)
 
     def _environment(self, n_envs: int) -> BatchedEditingEnv:
         return BatchedEditingEnv(

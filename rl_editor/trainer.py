@@ -422,7 +422,8 @@ class PPOTrainer:
         learned = self.learned_reward if self.config.reward.learned_weight else None
         if not isinstance(learned, RewardModel | None):
             return None
-        return Objective(self.config.ppo.reward_nats, self.enough, self.songs.reference, learned, self.clone)
+        nats = self.config.ppo.reward_nats if learned is None else self.config.ppo.listener_nats
+        return Objective(nats, self.enough, self.songs.reference, learned, self.clone)
 
 
 def _usual_scores(songs: Songs, config: Config) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 import torch
 
-from rl_editor.actions import CUT, KEEP
+from rl_editor.actions import CUT, KEEP, Limits
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
@@ -205,11 +205,32 @@ class TestEditRecording:
         alone = edited(Objective(0.0))
         assert cloned != alone
         if asked_s is None:  # else one may find what the other would have liked better
-            assert edited(Objective(0.0, clone=policy.agent)) == alone  # what is likely the policy says ..
-            assert edited(Objective(0.0, learned=Indifferent(), clone=policy.agent)) == cloned  # .. the clone here
+            assert edited(Objective(0.0, learned=Indifferent(), clone=policy.agent)) == cloned  # what is likely it says
         for learned in (None, Indifferent()):
             chosen = edited(Objective(1e4, learned=learned, clone=policy.agent))
             assert reward(chosen) > max(reward(cloned), reward(alone))
+
+    def test_beside_its_clone_a_policy_is_half_believed(self, policy: Policy, state: AudioState) -> None:
+        other = copy.deepcopy(policy.agent)
+        torch.nn.init.normal_(other.policy.kinds.weight, generator=torch.Generator().manual_seed(5))
+        n_units = len(state.grid.units(policy.config.action_space.unit_beats).times_s) - 1
+        decided = np.arange(n_units) >= 2  # two units to decide on, so that all attempt the same
+        limits = Limits(decided, np.zeros(n_units, bool), loops=False, moves=False)
+
+        def likely(agent: Agent, clone: Agent | None) -> dict[tuple[int, ...], float]:
+            objective = Objective(0.0, clone=clone)
+            generator = torch.Generator().manual_seed(0)
+            desk = Desk(
+                replace(policy, agent=agent, objective=objective), state, goal=None, limits=limits, generator=generator
+            )
+            return {attempt.actions: attempt.log_prob for attempt in desk.at_will()}
+
+        one, two, both = likely(other, None), likely(policy.agent, None), likely(other, policy.agent)
+        known = one.keys() & two.keys() & both.keys()
+        assert len(known) >= 3
+        assert max(abs(one[actions] - two[actions]) for actions in known) > 0.1
+        for actions in known:
+            assert both[actions] == pytest.approx(0.5 * (one[actions] + two[actions]), abs=1e-4)
 
     def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
         with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):
