@@ -230,6 +230,16 @@ class TestEdit:
             edited(song, config, tmp_path, demands=Demands(drop=(TimeSpan(500.0, 501.0),)))
         assert not list(tmp_path.iterdir())
 
+    def test_passages_that_meet_within_a_beat_are_no_contradiction(
+        self, song: Path, config: Config, tmp_path: Path
+    ) -> None:
+        meet = Demands(duration_s=30.0, exact=True, keep=(TimeSpan(10.0, 20.0),), drop=(TimeSpan(20.0, 30.0),))
+        times = edited(song, config, tmp_path, demands=meet)
+        assert times.duration_s == 30.0
+        rate = times.source.sample_rate
+        assert (played(times)[round(10.3 * rate) : round(19.7 * rate)] == 1).all()  # but for the beats at its ends
+        assert not played(times)[round(20.3 * rate) : round(29.7 * rate)].any()
+
     @pytest.mark.parametrize(
         ("output", "listed", "said"),
         [

@@ -180,6 +180,29 @@ class TestRevise:
         with pytest.raises(EditListError, match=r"anchor 0:20=2:00"):
             asked(edit, state, anchors=(Anchor(20.0, 120.0),))
 
+    @pytest.mark.parametrize(("keep_to", "drop_from", "plays_it"), [(0.7, 0.7, True), (0.3, 0.3, False)])
+    @pytest.mark.parametrize("by", [0.0, 0.15, -0.05])
+    def test_a_beat_in_which_passages_meet_belongs_to_the_one_that_covers_most_of_it(
+        self, state: AudioState, keep_to: float, drop_from: float, plays_it: bool, by: float
+    ) -> None:
+        """They meet, leave a gap, or overlap by a twentieth of a beat."""
+        times, edit = state.grid.times_s, of_beats(state, (0, 352))
+        beat_s = float(times[101] - times[100])
+        keep = TimeSpan(float(times[92]), float(times[100]) + keep_to * beat_s)
+        drop = TimeSpan(float(times[100]) + (drop_from + by) * beat_s, float(times[120]))
+        found = asked(edit, state, keep=(keep,), drop=(drop,)).edit
+        assert plays(found, float(times[100]) + 0.5 * beat_s) == plays_it
+        assert plays(found, float(times[99]) + 0.5 * beat_s)
+        assert not plays(found, float(times[101]) + 0.5 * beat_s)
+
+    def test_a_passage_that_gets_no_beat_of_those_it_meets_in_is_refused(self, state: AudioState) -> None:
+        times, edit = state.grid.times_s, of_beats(state, (0, 352))
+        beat_s = float(times[101] - times[100])
+        keep = TimeSpan(float(times[100]), float(times[100]) + 0.3 * beat_s)
+        drop = TimeSpan(keep.end_s, float(times[120]))
+        with pytest.raises(EditListError, match=rf"take back keep {keep}$"):
+            asked(edit, state, keep=(keep,), drop=(drop,))
+
     def test_two_times_for_one_beat_and_two_moments_for_one_time_are_refused(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 352))
         with pytest.raises(EditListError, match=r"anchor 0:50=0:20 and anchor 0:50=0:30 contradict .* 10\.00 s apart"):

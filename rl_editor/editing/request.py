@@ -10,6 +10,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Demands, TimeSpan
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import MOST_STRETCH, MOST_TAIL_S
+from rl_editor.negotiation.wanted import ROUNDING, contradiction
 from rl_editor.state import AudioState
 
 _PAST_S = 0.05  # a passage may end this far beyond the recording without a word
@@ -78,12 +79,9 @@ def check_spans(demands: Demands, state: AudioState, *, kept_by: str = "--keep")
     for anchor in demands.anchors:
         if anchor.source_s >= length_s:
             raise EditListError(f"{name}: --anchor {anchor}: the recording ends at {spoken(length_s)}")
-    for kept in demands.keep:
-        for dropped in demands.drop:
-            if min(kept.end_s, dropped.end_s) > max(kept.start_s, dropped.start_s):
-                raise EditListError(
-                    f"{name}: {kept_by} {kept} and --drop {dropped} contradict each other; take back one"
-                )
+    if (pair := contradiction(demands, state.grid)) is not None:
+        kept, dropped = pair
+        raise EditListError(f"{name}: {kept_by} {kept} and --drop {dropped} contradict each other; take back one")
     check_left(state, demands, units_over(demands.drop, state, 1))
 
 
@@ -108,9 +106,9 @@ def check_left(state: AudioState, demands: Demands, dropped: Bool[np.ndarray, " 
 
 
 def units_over(spans: tuple[TimeSpan, ...], state: AudioState, unit_beats: int) -> Bool[np.ndarray, " units"]:
-    """Units of which a span covers more than a tenth of a beat."""
+    """Units of which a span covers more than rounding."""
     times = state.grid.units(unit_beats).times_s
-    slack = 0.1 * state.grid.beat_s
+    slack = ROUNDING * state.grid.beat_s
     inside = np.zeros(len(times) - 1, bool)
     for span in spans:
         inside |= np.minimum(times[1:], span.end_s) - np.maximum(times[:-1], span.start_s) > slack

@@ -6,6 +6,7 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
 
     demands    what may be asked, and reading it
     score      an edit written out beat by beat, with all that it leaves out
+    wanted     what demands come to, beat by beat
     sound      how alike the two sides of any join sound
     paths      the cheapest way through it
     placing    which beat a join lies on
@@ -19,7 +20,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float32, Int
 
 from rl_editor.baselines import JoinCosts
 from rl_editor.config import Config
@@ -28,8 +29,9 @@ from rl_editor.errors import EditListError
 from rl_editor.negotiation import paths
 from rl_editor.negotiation.demands import Anchor, Demands, TimeSpan, spoken
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
-from rl_editor.negotiation.score import Cut, bar_places, span_places, written_out
+from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.sound import BeatSound
+from rl_editor.negotiation.wanted import Wanted, wanted
 from rl_editor.state import AudioState
 from rl_editor.state.tables import frame_bounds
 
@@ -235,68 +237,18 @@ class _Table:
         """The cheapest way; None where there is none."""
         goal_s = self.played_s if demands.duration_s is None else demands.duration_s
         asked = demands.duration_s is not None
-        must, may = self._wanted(demands)
-        if (must & ~may).any():
+        asks = wanted(self.score, self.grid, demands, self.edit.source.name)
+        if (asks.must & ~asks.may).any():
             return None
         longest_s = max(goal_s, self.edit.duration_s) + 4 * self.grid.beats_per_bar * self.typical_s
-        ways = self._ways(demands, must, may, longest_s)
-        terms = self._terms(demands, must, may)
+        ways = self._ways(demands, asks, longest_s)
+        terms = self._terms(demands, asks)
         per_beat = paths.MISSED_EXACT if demands.exact else paths.MISSED_ASKED if asked else paths.MISSED
         return cheapest(ways, terms, goal_s=goal_s, per_s=per_beat / self.typical_s, longest_s=longest_s)
 
-    def _wanted(self, demands: Demands) -> tuple[Bool[np.ndarray, " places"], Bool[np.ndarray, " places"]]:
-        """Places that must play, and places that may."""
-        score = self.score
-        must, may = np.zeros(score.n_places, bool), np.ones(score.n_places, bool)
-        for span in demands.drop:
-            may &= ~span_places(score, self.grid, *span)
-        for span in demands.keep:
-            must |= self._once(span_places(score, self.grid, *span), str(span))
-        for anchor in demands.anchors:
-            must[self._anchored(anchor)] = True
-        return must, may
-
-    def _once(self, inside: Bool[np.ndarray, " places"], name: str) -> Bool[np.ndarray, " places"]:
-        """One unbroken run of the places inside: the one of which most plays already."""
-        at = np.flatnonzero(inside)
-        if len(at) == 0:
-            raise EditListError(
-                f"{self.edit.source.name}: {name} lies outside the recording, or where the edit does not pass; it has "
-                f"{spoken(self.grid.duration_s)}"
-            )
-        beats = self.score.beat[at]
-        runs = np.split(at, np.flatnonzero((np.diff(at) != 1) | (np.diff(beats) != 1)) + 1)
-        whole = max(len(run) for run in runs)
-        chosen = max((run for run in runs if len(run) == whole), key=lambda run: int(self.score.played[run].sum()))
-        if whole < len(np.unique(beats)):
-            raise EditListError(
-                f"{self.edit.source.name}: {name} does not play in one piece in this edit, which loops or moves parts "
-                "of it; name a shorter passage"
-            )
-        found = np.zeros(len(inside), bool)
-        found[chosen] = True
-        return found
-
-    def _anchored(self, anchor: Anchor) -> int:
-        """The place of an anchor's moment: of those that play, if there are any, the one heard nearest to its time."""
-        if anchor.source_s >= self.grid.duration_s:
-            raise EditListError(
-                f"{self.edit.source.name}: anchor {anchor}: the recording ends at {spoken(self.grid.duration_s)}"
-            )
-        beat = int(np.searchsorted(self.grid.times_s, anchor.source_s, "right")) - 1
-        at = np.flatnonzero(self.score.beat == beat)
-        if len(at) == 0:
-            raise EditListError(f"{self.edit.source.name}: anchor {anchor}: the edit does not pass there")
-        playing = at[self.score.played[at]]
-        chosen = playing if len(playing) else at
-        heard_s = np.cumsum(np.where(self.score.played, self.beat_s[self.score.beat], 0.0))
-        return int(chosen[np.argmin(np.abs(heard_s[chosen] - anchor.output_s))])
-
-    def _ways(
-        self, demands: Demands, must: Bool[np.ndarray, " places"], may: Bool[np.ndarray, " places"], longest_s: float
-    ) -> Ways:
-        score = self.score
-        last = blocked(must)
+    def _ways(self, demands: Demands, asks: Wanted, longest_s: float) -> Ways:
+        score, may = self.score, asks.may
+        last = blocked(asks.must)
         skipped = np.concatenate([[0], np.cumsum(score.played)])
         vetoed = [list(score.joins)[number - 1] for number in demands.vetoes]
         stays = np.array([join not in vetoed for join in score.joins], bool)
@@ -335,7 +287,7 @@ class _Table:
         ]
         return np.array(pairs, int).reshape(-1, 2)
 
-    def _terms(self, demands: Demands, must: Bool[np.ndarray, " places"], may: Bool[np.ndarray, " places"]) -> Terms:
+    def _terms(self, demands: Demands, asks: Wanted) -> Terms:
         score, n_places = self.score, self.score.n_places
         played = np.concatenate([[0], np.cumsum(score.played)])
         playing = np.flatnonzero(score.played)
@@ -346,43 +298,16 @@ class _Table:
         end = paths.DROPPED * (played[-1] - played[1:]) + np.where(
             place == playing[-1], 0.0, np.minimum(short, paths.EDGE)
         )
-        required = np.flatnonzero(must)
+        required = np.flatnonzero(asks.must)
         if len(required):
             start[required[0] + 1 :] = np.inf
             end[: required[-1]] = np.inf
-        start[~may], end[~may] = np.inf, np.inf
-        earliest, latest = self._windows(demands)
+        start[~asks.may], end[~asks.may] = np.inf, np.inf
         length = self.beat_s[score.beat].copy()
         rate = self.edit.source.sample_rate
         length[playing[0]] += float(self.grid.times_s[score.beat[playing[0]]]) - score.start_frame / rate
         length[playing[-1]] += score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
-        return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, earliest, latest)
-
-    def _windows(self, demands: Demands) -> tuple[Float[np.ndarray, " places"], Float[np.ndarray, " places"]]:
-        """When each place may start to play: half a beat to either side of what its anchors say, all of them."""
-        earliest, latest = np.zeros(self.score.n_places), np.full(self.score.n_places, np.inf)
-        places = [self._anchored(anchor) for anchor in demands.anchors]
-        for k, (anchor, at) in enumerate(zip(demands.anchors, places, strict=True)):
-            for other, there in zip(demands.anchors[:k], places[:k], strict=True):
-                self._check_together(other, anchor, one_beat=at == there)
-            due_s = anchor.output_s - (anchor.source_s - float(self.grid.times_s[self.score.beat[at]]))
-            earliest[at] = max(earliest[at], due_s - 0.5 * self.typical_s)
-            latest[at] = min(latest[at], due_s + 0.5 * self.typical_s)
-        return earliest, latest
-
-    def _check_together(self, first: Anchor, second: Anchor, *, one_beat: bool) -> None:
-        """Refuse one moment at two times, and two moments at one time."""
-        apart_s = abs((first.output_s - first.source_s) - (second.output_s - second.source_s))
-        if one_beat and apart_s > self.typical_s:
-            why = f"both name one beat, which plays at one time; the two are {apart_s:.2f} s apart"
-        elif not one_beat and first.output_s == second.output_s:
-            why = f"name two moments for one time, {spoken(first.output_s)}"
-        else:
-            return
-        raise EditListError(
-            f"{self.edit.source.name}: anchor {first} and anchor {second} contradict each other: they {why}; "
-            "take back one"
-        )
+        return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, asks.earliest_s, asks.latest_s)
 
     def why_not(self, demands: Demands) -> str:
         """Which demand stands in the way."""

@@ -134,15 +134,6 @@ def _runs(edit: EditList, segments: Sequence[Segment], grid: BeatGrid) -> list[_
     return runs
 
 
-def span_places(score: Score, grid: BeatGrid, start_s: float, end_s: float) -> Bool[np.ndarray, " places"]:
-    """Places whose beat overlaps a span of the source by more than a tenth of the beat."""
-    starts, ends = grid.times_s[:-1], grid.times_s[1:]
-    overlap = np.minimum(ends, end_s) - np.maximum(starts, start_s)
-    inside = overlap > 0.1 * (ends - starts)
-    found: np.ndarray = inside[score.beat]
-    return found
-
-
 def bar_places(score: Score, grid: BeatGrid) -> Int[np.ndarray, " places"]:
     """Number in the bar of every place, -1 where the beat is not whole."""
     position: np.ndarray = grid.bar_position[score.beat]
