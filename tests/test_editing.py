@@ -33,6 +33,7 @@ from rl_editor.editing import (
 from rl_editor.edits import EditList, Segment, keep_all
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
+from rl_editor.negotiation.demands import spoken
 from rl_editor.utils import (
     BLOCK_FRAMES,
     AudioInfo,
@@ -365,8 +366,6 @@ class TestRevise:
 
     def test_what_is_refused(self, song: Path, config: Config, tmp_path: Path) -> None:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
-        with pytest.raises(ConfigError, match="nothing is asked"):
-            revise_list(edit, Demands(), None, config)
         with pytest.raises(EditListError, match="no join 9"):
             revise_list(edit, Demands(vetoes=(9,)), None, config)
         with pytest.raises(ConfigError, match="needs --source"):
@@ -448,6 +447,35 @@ class TestCommands:
         code, out = run("revise", edits, "--veto-join", 1, "-o", edits)
         assert (code, edits.read_bytes()) == (1, before)
         assert "would overwrite" in out
+
+    def test_revisions_hold_what_was_asked_before(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        first, second, third = (tmp_path / f"{name}.json" for name in ("first", "second", "third"))
+        asked = ("--method", "dp", "--target-duration", "0:40", "--drop", "0:12-0:14", "--edit-list", first)
+        run("edit", song, "-o", tmp_path / "e.ogg", *asked)
+        leave, land = (np.array(side) for side in cuts(EditList.load(first))[0])
+        code, out = run("revise", first, "--source", song, "--veto-join", 1, "-o", second, "--json")
+        assert code == 0, out
+        assert "held from before: drop 0:12-0:14, duration 0:40" in json.loads(out)["notes"][-1]
+        code, out = run("revise", second, "--source", song, "--pin", "0:20-0:24", "-o", third, "--json")
+        assert code == 0, out
+        rate = source_info(song).sample_rate
+        vetoed = f"no join {spoken(leave / rate)} to {spoken(land / rate)}"
+        assert vetoed in json.loads(out)["notes"][-1]
+        edit = EditList.load(third)
+        assert not played(edit)[round(12.3 * rate) : round(13.7 * rate)].any()
+        assert all(abs(a - leave) > 0.8 * rate or abs(b - land) > 0.8 * rate for a, b in cuts(edit))
+        assert edit.duration_s == pytest.approx(40.0, abs=1.5)
+        code, out = run("revise", third, "--source", song, "--drop", "0:21-0:22", "-o", tmp_path / "x.json")
+        assert code
+        assert "--forget 'keep 0:20-0:24' releases that" in out
+        forget = ("--forget", "keep 0:20-0:24")
+        code, out = run("revise", third, "--source", song, "--drop", "0:21-0:22", *forget, "-o", tmp_path / "x.json")
+        assert code == 0, out
+        code, out = run("revise", third, "--source", song, "-o", tmp_path / "x.json")
+        assert "nothing is asked" in out
+        code, out = run("revise", third, "--source", song, "--forget", "all", "-o", tmp_path / "x.json")
+        assert code == 0, out
+        assert (tmp_path / "x.json").read_text(encoding="utf-8") == edit.to_json()
 
     def test_a_folder_may_take_edits_and_edit_lists(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         (tmp_path / "in").mkdir()

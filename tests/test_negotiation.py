@@ -1,6 +1,9 @@
 """What is asked is met, the rest stays where it was, and what cannot be met is said."""
 
+import json
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +13,12 @@ from hypothesis import strategies as st
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation import Anchor, BeatSound, Demands, Revised, TimeSpan, revise
+from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, revise
 from rl_editor.negotiation.demands import read_anchor, read_seconds, read_span, spoken
 from rl_editor.negotiation.exact import MOST_STRETCH, to_length
 from rl_editor.negotiation.paths import blocked
 from rl_editor.negotiation.placing import place_joins
+from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
 from rl_editor.negotiation.score import written_out
 from rl_editor.negotiation.words import exact_line, screen
 from rl_editor.state import AudioState
@@ -57,6 +61,12 @@ def heard_at(edit: EditList, source_s: float) -> float:
 
 def asked(edit: EditList, state: AudioState, **demands: object) -> Revised:
     return revise(edit, state, Demands(**demands), Config())  # type: ignore[arg-type]
+
+
+def joins_near(found: Revised, leave: int, land: int, state: AudioState) -> bool:
+    """Whether a new join lies within two beats of one, on both sides."""
+    beats = [[int(np.argmin(np.abs(state.grid.times_s - t))) for t in (j.leave_s, j.land_s)] for j in found.new_joins]
+    return any(abs(a - leave) <= 2 and abs(b - land) <= 2 for a, b in beats)
 
 
 class TestRevise:
@@ -122,6 +132,24 @@ class TestRevise:
         assert found.n_joins_kept == 1
         assert abs(found.edit.duration_s - edit.duration_s) < 4.0
         assert found.price["veto join 1"] > 0.0
+
+    def test_a_join_that_was_vetoed_once_does_not_come_back(self, state: AudioState) -> None:
+        """What the second revision asks can only be met by the join that the first took out."""
+        edit, times = of_beats(state, (0, 96), (160, 352)), state.grid.times_s
+        vetoed = Demands(vetoes=(1,))
+        first = revise(edit, state, vetoed, Config()).edit
+        between = Demands(
+            keep=(TimeSpan(float(times[80]), float(times[94])), TimeSpan(float(times[162]), float(times[180]))),
+            drop=(TimeSpan(float(times[96]), float(times[160])),),
+        )
+        assert joins_near(revise(first, state, between, Config()), 96, 160, state)
+        with pytest.raises(EditListError, match=r"no join 0:48.* to 1:20"):
+            revise(first, state, joined(lasting(vetoed, edit), between), Config())
+
+    def test_a_length_that_the_edit_has_keeps_its_ending(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 320))
+        faded = EditList(state.recording, (*edit.segments, Segment(None, 700, crossfade_in_ms=60.0)))
+        assert asked(faded, state, duration_s=faded.duration_s).edit.segments == faded.segments
 
     def test_a_pin_plays_in_one_piece(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 64), (192, 352))
@@ -379,6 +407,8 @@ class TestPlacing:
         assert placed.frames == edit.frames
         moved = (placed.segments[0].source_end_frame or 0) - (edit.segments[0].source_end_frame or 0)
         assert round(moved / rate / 0.5) == 2
+        barred = place_joins(edit, sound, barred=[Jump(float(times[66]), float(times[162]))])
+        assert barred.segments[0].source_end_frame != placed.segments[0].source_end_frame
         frozen = place_joins(edit, sound, frozen=[TimeSpan(30.0, 36.0)])
         assert (frozen.segments[0].source_end_frame or 0) <= (edit.segments[0].source_end_frame or 0)
 
@@ -406,6 +436,55 @@ def repeated(edit: EditList) -> int:
         times[segment.source_start_frame] += 1
         times[segment.source_end_frame] -= 1
     return int(np.maximum(np.cumsum(times) - 1, 0).sum())
+
+
+class TestRecord:
+    HELD = Demands(
+        90.0,
+        keep=(TimeSpan(40.0, 55.0),),
+        drop=(TimeSpan(1.0, 2.5),),
+        anchors=(Anchor(65.0, 45.0),),
+        barred=(Jump(30.5, 10.25),),
+    )
+
+    def test_demands_come_back_and_the_edit_is_the_same(self, state: AudioState, tmp_path: Path) -> None:
+        edit, path = of_beats(state, (0, 96), (160, 352)), tmp_path / "e.json"
+        path.write_text(recorded_json(edit, replace(self.HELD, exact=True, vetoes=(1,))), encoding="utf-8")
+        assert recorded(path) == self.HELD  # numbers of joins are this edit's, and to the sample is asked anew
+        assert EditList.load(path) == edit
+
+    def test_an_edit_list_without_a_record_holds_nothing(self, state: AudioState, tmp_path: Path) -> None:
+        edit, path = of_beats(state, (0, 96), (160, 352)), tmp_path / "e.json"
+        assert recorded_json(edit, Demands()) == edit.to_json()
+        path.write_text(edit.to_json(), encoding="utf-8")
+        assert recorded(path) == Demands()
+
+    @pytest.mark.parametrize(
+        "broken", [[], {"keep": [[1.0]]}, {"keep": 3}, {"drop": [["a", 2]]}, {"duration_s": "x"}, {"barred": [[-1, 2]]}]
+    )
+    def test_a_broken_record_is_named(self, state: AudioState, tmp_path: Path, broken: object) -> None:
+        path = tmp_path / "e.json"
+        path.write_text(json.dumps(of_beats(state, (0, 352)).to_dict() | {"demands": broken}), encoding="utf-8")
+        with pytest.raises(EditListError, match=r"e\.json: demands: .* delete 'demands'"):
+            recorded(path)
+
+    def test_a_vetoed_join_is_known_by_what_it_joins(self, state: AudioState) -> None:
+        edit, times = of_beats(state, (0, 96), (160, 352)), state.grid.times_s
+        found = lasting(Demands(vetoes=(1,), barred=self.HELD.barred), edit)
+        assert found.vetoes == ()
+        assert found.barred[0] == self.HELD.barred[0]
+        assert found.barred[1] == pytest.approx((times[96], times[160]), abs=1e-4)
+
+    def test_the_last_length_is_held_and_what_is_forgotten_is_not(self) -> None:
+        assert joined(self.HELD, Demands()).duration_s == 90.0
+        assert joined(self.HELD, Demands(80.0, keep=(TimeSpan(0.0, 1.0),))) == replace(
+            self.HELD, duration_s=80.0, keep=(TimeSpan(40.0, 55.0), TimeSpan(0.0, 1.0))
+        )
+        names = [name for name, _ in self.HELD.each()]
+        assert forgotten(self.HELD, names) == forgotten(self.HELD, ["all"]) == Demands()
+        assert forgotten(self.HELD, ["no join 0:30.5 to 0:10.25"]) == replace(self.HELD, barred=())
+        with pytest.raises(ConfigError, match=r"'pin': not held; give one of 'keep 0:40-0:55'"):
+            forgotten(self.HELD, ["pin"])
 
 
 class TestReading:

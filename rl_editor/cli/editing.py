@@ -1,6 +1,7 @@
 """``edit`` and ``revise``: a recording edited as asked, and an edit changed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ from rl_editor.cli.options import (
 from rl_editor.command import EXIT_CHECK_FAILED, refuse_overwriting
 from rl_editor.config import EditMethod
 from rl_editor.edits import EditList
-from rl_editor.errors import ConfigError
+from rl_editor.errors import ConfigError, EditListError
 from rl_editor.files import write_text
 
 if TYPE_CHECKING:
@@ -112,18 +113,33 @@ def revise(
     target_duration: TargetDuration = None,
     exact: Annotated[bool, typer.Option("--exact", help="Meet the length to the sample; needs --source.")] = False,
     allow_stretch: AllowStretch = False,
+    forget: Annotated[
+        list[str] | None, typer.Option(help="Hold this earlier demand no longer, by its name; or all.", metavar="NAME")
+    ] = None,
     params: Params = None,
     as_json: Json = False,
 ) -> None:
-    """Change an edit as little as what is asked demands, and say what each demand costs."""
+    """Change an edit as little as what is asked demands, and say what each demand costs. Earlier demands are held."""
     from rl_editor.editing import revise_list
-    from rl_editor.negotiation.words import screen
+    from rl_editor.negotiation import Demands
+    from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
+    from rl_editor.negotiation.words import held_line, screen
 
     check_written({"-o": output}, edits, source, params)
     found = EditList.load(edits)
     demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
-    changed, notes = revise_list(found, demands, source, settings(params), allow_stretch=allow_stretch)
-    write_text(output, changed.edit.to_json())
+    if demands == Demands() and not forget:
+        raise ConfigError("nothing is asked; give --veto-join, --pin, --drop, --anchor, --target-duration or --forget")
+    held = forgotten(recorded(edits), forget or ())
+    if demands.duration_s is not None:
+        held = replace(held, duration_s=None)
+    asked = joined(held, demands)
+    try:
+        changed, notes = revise_list(found, asked, source, settings(params), allow_stretch=allow_stretch)
+    except EditListError as fault:
+        raise EditListError("; ".join(filter(None, (str(fault), held_line(held, named_in=str(fault)))))) from None
+    write_text(output, recorded_json(changed.edit, lasting(asked, found)))
+    notes += filter(None, [held_line(held)])
     facts = changed.to_dict() | {"file": str(output), "notes": notes}
     show(facts, "\n".join([screen(found, changed), *notes]), as_json=as_json)
 

@@ -13,6 +13,7 @@ from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
 from rl_editor.files import check_folder, check_writable, write_text
 from rl_editor.infer import analysis_settings, check_audible
 from rl_editor.library import audio_files
+from rl_editor.negotiation.record import recorded_json
 from rl_editor.render import check_format, held_in_memory, render_file
 from rl_editor.state import AudioState
 from rl_editor.utils import AUDIO_SUFFIXES, WHOLE_BLOCKS
@@ -54,7 +55,7 @@ def edit_as_asked(
         request: what is asked.
         policy: needed by the method ``policy``.
         config: as in ``infer.edit_file``.
-        edit_list: write the edit lists here as well.
+        edit_list: write the edit lists here as well, with what is asked.
         read: further files that the caller reads, and that must not be overwritten: a policy, settings.
 
     Raises:
@@ -83,7 +84,7 @@ def edit_as_asked(
         target = numbered(output, number)
         render_file(proposal.edit, source, target, settings, recording=recording)
         if edit_list is not None:
-            write_text(numbered(edit_list, number), proposal.edit.to_json())
+            write_text(numbered(edit_list, number), recorded_json(proposal.edit, request.demands))
         written.append(Written(proposal.edit, target, proposal.notes))
     if len(written) < request.candidates:
         fewer = f"{len(written)} of {request.candidates} candidates: further drafts were too like these; ask for others"

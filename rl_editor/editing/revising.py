@@ -17,6 +17,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Demands, Revised, described, revise
 from rl_editor.negotiation.exact import to_length
 from rl_editor.negotiation.placing import place_joins
+from rl_editor.negotiation.record import lasting
 from rl_editor.negotiation.words import anchor_lines, exact_line
 from rl_editor.render import check_recording, held_in_memory, settle_joins
 from rl_editor.state import AudioState
@@ -41,8 +42,6 @@ def revise_list(
         ConfigError: the cache does not know the recording, or an exact length is asked for without it.
         EditListError: as ``negotiation.revise``; or a join that there is not is vetoed, or the source is another file.
     """
-    if demands == Demands():
-        raise ConfigError("nothing is asked; give --veto-join, --pin, --drop, --anchor or --target-duration")
     if demands.exact and (source is None or demands.duration_s is None):
         raise ConfigError("--exact: needs --source and --target-duration as well")
     check_stretch(demands, allowed=allow_stretch)
@@ -64,7 +63,8 @@ def revise_list(
     sound = beat_sound(recording, state)
     found = revise(edit, state, demands, config, sound=sound)
     new = [join.number for join in found.new_joins]
-    placed = place_joins(found.edit, sound, frozen=frozen_spans(demands, state), only=new)
+    barred = lasting(demands, edit).barred
+    placed = place_joins(found.edit, sound, frozen=frozen_spans(demands, state), only=new, barred=barred)
     changed, notes = settle_joins(placed, recording, config, only=new), []
     if demands.exact:
         assert demands.duration_s is not None

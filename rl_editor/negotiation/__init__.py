@@ -11,6 +11,7 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
     paths      the cheapest way through it
     placing    which beat a join lies on
     exact      the last fraction of a beat, to the sample
+    record     what an edit list was asked, for later revisions
     words      what was done, and what each demand cost
 """
 
@@ -27,22 +28,22 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
 from rl_editor.negotiation import paths
-from rl_editor.negotiation.demands import Anchor, Demands, TimeSpan, spoken
+from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
+from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds
 from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.sound import BeatSound
 from rl_editor.negotiation.wanted import Wanted, wanted
 from rl_editor.state import AudioState
 from rl_editor.state.tables import frame_bounds
 
-__all__ = ["Anchor", "BeatSound", "Demands", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
+__all__ = ["Anchor", "BeatSound", "Demands", "Jump", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
 
 SOUND = 0.62  # weight of a join's sound in its cost c, beside the features of its beats
 SHORTEST_S = 0.02  # as far as settling may move a join: spans up to it are not worth a word
 _LONG_PLACES = 2000
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
 _LONG_BEATS = 1.5  # a first beat from so many on is a lead-in
-_VETO_BEATS = 2  # a vetoed join does not come back this near to where it was, on both sides
 TOGETHER = "together"  # the price of all demands
 
 
@@ -235,7 +236,8 @@ class _Table:
 
     def solve(self, demands: Demands) -> Way | None:
         """The cheapest way; None where there is none."""
-        goal_s = self.played_s if demands.duration_s is None else demands.duration_s
+        has = self.has_length(demands)  # silence at the end is part of it
+        goal_s = self.played_s if demands.duration_s is None or has else demands.duration_s
         asked = demands.duration_s is not None
         asks = wanted(self.score, self.grid, demands, self.edit.source.name)
         if (asks.must & ~asks.may).any():
@@ -246,18 +248,26 @@ class _Table:
         per_beat = paths.MISSED_EXACT if demands.exact else paths.MISSED_ASKED if asked else paths.MISSED
         return cheapest(ways, terms, goal_s=goal_s, per_s=per_beat / self.typical_s, longest_s=longest_s)
 
+    def has_length(self, demands: Demands) -> bool:
+        """Whether the edit has the length asked for already, to the sample, and need not have it again to it."""
+        if demands.duration_s is None or demands.exact:
+            return False
+        return self.edit.frames == round(demands.duration_s * self.edit.source.sample_rate)
+
     def _ways(self, demands: Demands, asks: Wanted, longest_s: float) -> Ways:
         score, may = self.score, asks.may
         last = blocked(asks.must)
         skipped = np.concatenate([[0], np.cumsum(score.played)])
         vetoed = [list(score.joins)[number - 1] for number in demands.vetoes]
+        bars = [(score.beat[a] + 1, score.beat[b]) for a, b in vetoed]
+        bars += [nearest_bounds(self.grid.times_s, jump) for jump in demands.barred]
         stays = np.array([join not in vetoed for join in score.joins], bool)
         old, straight = self.old[stays], self.straight
         leave, land, join = self.leave, self.land, self.join
         allowed = np.ones(len(leave), bool)
-        for a, b in vetoed:
-            near = np.abs(score.beat[leave] - score.beat[a]) <= _VETO_BEATS
-            allowed &= ~(near & (np.abs(score.beat[land] - score.beat[b]) <= _VETO_BEATS))
+        for p, q in bars:
+            near = np.abs(score.beat[leave] + 1 - p) <= VETO_BEATS
+            allowed &= ~(near & (np.abs(score.beat[land] - q) <= VETO_BEATS))
         most = fitting(len(leave), score.n_places, longest_s, self.typical_s)
         if most * score.n_places < len(leave):
             order = np.lexsort((join, leave))
@@ -349,7 +359,7 @@ class _Table:
         same_end = way.places[-1] == playing[-1]
         end = score.end_frame if same_end else int(bounds[score.beat[way.places[-1]] + 1])
         segments.append(Segment(start, end - start, crossfade_in_ms=fade))
-        if same_end and demands.duration_s is None:
+        if same_end and (demands.duration_s is None or self.has_length(demands)):
             segments += score.ending
         edit = replace(self.edit.undecided(), segments=tuple(segments))
         plays = np.zeros(score.n_places, bool)

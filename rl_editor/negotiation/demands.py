@@ -36,6 +36,16 @@ class Anchor(NamedTuple):
         return f"{spoken(self.source_s)}={spoken(self.output_s)}"
 
 
+class Jump(NamedTuple):
+    """A join by what it joins: the moments of the source where the output leaves and where it lands."""
+
+    leave_s: float
+    land_s: float
+
+    def __str__(self) -> str:
+        return f"{spoken(self.leave_s)} to {spoken(self.land_s)}"
+
+
 @dataclass(frozen=True)
 class Demands:
     """All that is asked; nothing by default. What is asked twice counts once.
@@ -47,6 +57,7 @@ class Demands:
         drop: what must not play.
         anchors: what has to play when.
         vetoes: joins of the edit at hand that must go, from 1.
+        barred: joins that edits before had, and that must not come back.
     """
 
     duration_s: float | None = None
@@ -55,9 +66,10 @@ class Demands:
     drop: tuple[TimeSpan, ...] = ()
     anchors: tuple[Anchor, ...] = ()
     vetoes: tuple[int, ...] = ()
+    barred: tuple[Jump, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("keep", "drop", "anchors", "vetoes"):
+        for name in ("keep", "drop", "anchors", "vetoes", "barred"):
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
 
     def each(self) -> list[tuple[str, "Demands"]]:
@@ -68,6 +80,8 @@ class Demands:
             found.append((f"anchor {anchor}", replace(self, anchors=_without(self.anchors, k))))
         for k, join in enumerate(self.vetoes):
             found.append((f"veto join {join}", replace(self, vetoes=_without(self.vetoes, k))))
+        for k, jump in enumerate(self.barred):
+            found.append((f"no join {jump}", replace(self, barred=_without(self.barred, k))))
         if self.duration_s is not None:
             found.append((f"duration {spoken(self.duration_s)}", replace(self, duration_s=None, exact=False)))
         return found

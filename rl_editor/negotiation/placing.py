@@ -15,16 +15,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from rl_editor.edits import EditList, Segment
-from rl_editor.negotiation.demands import TimeSpan
+from rl_editor.negotiation.demands import Jump, TimeSpan
 from rl_editor.negotiation.sound import BeatSound
 
 REACH_BEATS = 8
 UNLIKE, APART_S, PER_BEAT = 11.0, 0.010, 0.05  # what a = 1 costs, what costs 1, and a beat's cost
 _ON_BEAT_S = 0.06  # a join farther from a beat stays where it is
 _LEAST_BEATS = 2  # that every passage keeps
+VETO_BEATS = 2  # a vetoed join does not come back this near to where it was, on both sides
 
 
 def place_joins(
@@ -33,6 +34,7 @@ def place_joins(
     *,
     frozen: Sequence[TimeSpan] = (),
     only: Sequence[int] | None = None,
+    barred: Sequence[Jump] = (),
 ) -> EditList:
     """The same edit with every join on the best beat near it; its length stays to the sample.
 
@@ -41,6 +43,7 @@ def place_joins(
         sound: of the recording that it cuts, at its beats.
         frozen: spans of the source of which nothing changes sides.
         only: numbers of the joins to move, from 1 in output order; all by default.
+        barred: joins that none becomes.
     """
     merged = edit.merged()
     if len(merged.segments) < 2 or len(sound.bounds_s) < 3:
@@ -49,7 +52,7 @@ def place_joins(
     segments = list(merged.segments)
     for k in range(1, len(segments)):
         if only is None or k in only:
-            shift = _best_shift(segments, k, sound, frozen, rate)
+            shift = _best_shift(segments, k, sound, frozen, barred, rate)
             segments[k - 1] = replace(segments[k - 1], frames=segments[k - 1].frames + shift)
             start = segments[k].source_start_frame
             if shift and start is not None:
@@ -57,8 +60,19 @@ def place_joins(
     return replace(merged, segments=tuple(segments))
 
 
+def nearest_bounds(times_s: Float[np.ndarray, " bounds"], jump: Jump) -> tuple[int, int]:
+    """The boundaries nearest to where a join leaves and lands."""
+    leave, land = (int(np.argmin(np.abs(times_s - at_s))) for at_s in jump)
+    return leave, land
+
+
 def _best_shift(
-    segments: Sequence[Segment], number: int, sound: BeatSound, frozen: Sequence[TimeSpan], rate: int
+    segments: Sequence[Segment],
+    number: int,
+    sound: BeatSound,
+    frozen: Sequence[TimeSpan],
+    barred: Sequence[Jump],
+    rate: int,
 ) -> int:
     """How many frames later a join lies; 0 where it cannot be moved."""
     left, right = segments[number - 1], segments[number]
@@ -72,6 +86,7 @@ def _best_shift(
         return 0
     spans = np.array([(s.source_start_frame or 0, s.source_end_frame or 0) for s in segments])
     least = _LEAST_BEATS * int(np.median(np.diff(beats)))
+    bars = [nearest_bounds(sound.bounds_s, jump) for jump in barred]
     best, best_cost = 0, np.inf
     for k in sorted(range(-REACH_BEATS, REACH_BEATS + 1), key=abs):
         if not (0 < i + k < len(beats) - 1 and 0 < j + k < len(beats) - 1):
@@ -81,7 +96,9 @@ def _best_shift(
         room = left.frames + shift >= min(least, left.frames) and right.frames - shift >= min(least, right.frames)
         if not room or start + shift < 0 or end + shift > beats[-1] or _touches(end, start, shift, frozen, rate):
             continue
-        if _repeats_more(spans, number, shift):
+        if _repeats_more(spans, number, shift) or any(
+            max(abs(i + k - p), abs(j + k - q)) <= VETO_BEATS for p, q in bars
+        ):
             continue
         unlike = float(sound.unlikeness(np.array([i + k]), np.array([j + k]))[0])
         cost = UNLIKE * unlike + abs(apart) / (APART_S * rate) + PER_BEAT * abs(k)

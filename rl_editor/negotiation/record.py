@@ -1,0 +1,101 @@
+"""The demands that an edit meets, written into its edit list, so that later revisions hold them.
+
+Conventions: as in ``demands``. The edit list's JSON has them beside the edit, under ``demands``; what reads edit lists
+for what they play passes over it, and an edit list without it holds nothing.
+
+    "demands": {"keep": [[40.0, 55.0]], "drop": [], "anchors": [[65.0, 45.0]], "barred": [[30.52, 62.5]],
+                "duration_s": 90.0}
+"""
+
+import json
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rl_editor import edits
+from rl_editor.edits import EditList
+from rl_editor.errors import ConfigError, EditListError
+from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan
+
+_KEY = "demands"
+_OF_ONE_REVISION = ("vetoes", "exact")
+ALL = "all"  # to be forgotten
+
+
+def lasting(demands: Demands, edit: EditList) -> Demands:
+    """The same demands on any edit: the joins of ``edit`` that are vetoed by their numbers, by what they join."""
+    sides, rate = edits.joins(edit), edit.source.sample_rate
+    jumps = []
+    for number in demands.vetoes:
+        left, right = sides[number - 1]
+        assert left.source_end_frame is not None
+        assert right.source_start_frame is not None
+        jumps.append(Jump(left.source_end_frame / rate, right.source_start_frame / rate))
+    return replace(demands, vetoes=(), barred=(*demands.barred, *jumps))
+
+
+def joined(held: Demands, asked: Demands) -> Demands:
+    """What is asked now beside what was asked before, the last length among it; to the sample only if asked now."""
+    return replace(
+        asked,
+        duration_s=held.duration_s if asked.duration_s is None else asked.duration_s,
+        keep=(*held.keep, *asked.keep),
+        drop=(*held.drop, *asked.drop),
+        anchors=(*held.anchors, *asked.anchors),
+        barred=(*held.barred, *asked.barred),
+    )
+
+
+def forgotten(held: Demands, names: Iterable[str]) -> Demands:
+    """What is held without the demands of these names, or without any.
+
+    Raises:
+        ConfigError: none is held by that name.
+    """
+    for name in names:
+        rest = dict(held.each()) | {ALL: Demands()}
+        if name not in rest:
+            known = ", ".join(repr(each) for each in rest)
+            raise ConfigError(f"--forget {name!r}: not held; give one of {known}")
+        held = rest[name]
+    return held
+
+
+def recorded_json(edit: EditList, demands: Demands) -> str:
+    """The edit list as text with the demands that it meets, the same bytes every time."""
+    if demands == Demands():
+        return edit.to_json()
+    record = {name: value for name, value in asdict(demands).items() if name not in _OF_ONE_REVISION}
+    return json.dumps(edit.to_dict() | {_KEY: record}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def recorded(path: Path) -> Demands:
+    """The demands that an edit list file records; none where it has no record.
+
+    Raises:
+        EditListError: the record is broken.
+    """
+    found = json.loads(path.read_text(encoding="utf-8-sig")).get(_KEY, {})
+    try:
+        duration_s = found.get("duration_s")
+        return Demands(
+            None if duration_s is None else _seconds([duration_s], 1)[0],
+            keep=tuple(TimeSpan(*_seconds(pair, 2)) for pair in found.get("keep", ())),
+            drop=tuple(TimeSpan(*_seconds(pair, 2)) for pair in found.get("drop", ())),
+            anchors=tuple(Anchor(*_seconds(pair, 2)) for pair in found.get("anchors", ())),
+            barred=tuple(Jump(*_seconds(pair, 2)) for pair in found.get("barred", ())),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise EditListError(
+            f"{path}: {_KEY}: {error}; lists of pairs of seconds are needed, or nothing: delete {_KEY!r}"
+        ) from None
+
+
+def _seconds(values: Collection[Any], n: int) -> list[float]:
+    """So many finite numbers."""
+    found = [float(value) for value in values]
+    if len(found) != n or not all(math.isfinite(value) and value >= 0.0 for value in found):
+        raise ValueError(f"{values!r}, {n} finite numbers from 0 up are needed")
+    return found
