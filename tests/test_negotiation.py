@@ -14,8 +14,8 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, revise
-from rl_editor.negotiation.demands import read_anchor, read_seconds, read_span, spoken
-from rl_editor.negotiation.exact import MOST_STRETCH, to_length
+from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, read_seconds, read_span, spoken
+from rl_editor.negotiation.exact import to_length
 from rl_editor.negotiation.paths import blocked
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
@@ -230,6 +230,32 @@ class TestRevise:
         drop = TimeSpan(keep.end_s, float(times[120]))
         with pytest.raises(EditListError, match=rf"take back keep {keep}$"):
             asked(edit, state, keep=(keep,), drop=(drop,))
+
+    def test_passages_and_moments_beyond_the_length_are_named_with_a_length_that_holds_them(
+        self, state: AudioState
+    ) -> None:
+        edit = of_beats(state, (0, 352))
+        keep = (TimeSpan(10.0, 30.0), TimeSpan(25.0, 40.0), TimeSpan(60.0, 70.0))  # 30 s and 10 s
+        named = r"keep 0:10-0:30 and keep 0:25-0:40 and keep 1:00-1:10 last 0:40 together, longer than the 0:35 asked"
+        with pytest.raises(EditListError, match=rf"{named} for; ask for 0:4") as refused:
+            asked(edit, state, keep=keep, duration_s=35.0)
+        longer_s = read_seconds(str(refused.value).rsplit("ask for ", 1)[1])
+        assert asked(edit, state, keep=keep, duration_s=longer_s, exact=True).missed_s == pytest.approx(0.0, abs=1.0)
+        with pytest.raises(EditListError, match=r"anchor 2:00=0:40 would be heard after the end of the 0:30 asked for"):
+            asked(edit, state, anchors=(Anchor(120.0, 40.0),), duration_s=30.0)
+        just_as_long = asked(edit, state, keep=keep[:1], duration_s=20.0, exact=True)
+        assert just_as_long.missed_s == pytest.approx(0.0, abs=1.1)  # two beats that it meets in part
+
+    def test_what_a_refusal_says_to_take_back_is_enough(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 352))
+        demands = Demands(
+            keep=(TimeSpan(20.0, 30.0),), anchors=(Anchor(20.0, 120.0), Anchor(100.0, 170.0), Anchor(40.0, 30.0))
+        )
+        with pytest.raises(EditListError, match=r"no edit meets all of these: keep 0:20-0:30, .*; take back ") as said:
+            revise(edit, state, demands, Config())
+        named = str(said.value).rsplit("take back ", 1)[1].split(" and ")
+        assert named == ["anchor 0:20=2:00", "anchor 1:40=2:50"]
+        assert revise(edit, state, demands.without(named), Config()).edit.segments
 
     def test_two_times_for_one_beat_and_two_moments_for_one_time_are_refused(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 352))

@@ -8,8 +8,8 @@ from jaxtyping import Bool
 from rl_editor.config import EditMethod
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Demands, TimeSpan
-from rl_editor.negotiation.demands import spoken
-from rl_editor.negotiation.exact import MOST_STRETCH, MOST_TAIL_S
+from rl_editor.negotiation.demands import MOST_STRETCH, spoken
+from rl_editor.negotiation.exact import MOST_TAIL_S
 from rl_editor.negotiation.wanted import ROUNDING, contradiction
 from rl_editor.state import AudioState
 

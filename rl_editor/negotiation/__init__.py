@@ -28,12 +28,12 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
 from rl_editor.negotiation import paths
-from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken
+from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken, spoken_up
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
 from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds
 from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.sound import BeatSound
-from rl_editor.negotiation.wanted import Wanted, wanted
+from rl_editor.negotiation.wanted import Wanted, beyond_length, wanted
 from rl_editor.state import AudioState
 from rl_editor.state.tables import frame_bounds
 
@@ -124,6 +124,8 @@ def revise(
     way = table.solve(demands)
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
+    if fault := beyond_length(demands, state.grid):
+        raise EditListError(f"{edit.source.name}: {fault}; ask for {spoken_up(table.nearest_s(demands))}")
     price = {}
     for name, rest in demands.each() if priced else ():
         without = table.solve(rest)
@@ -319,18 +321,31 @@ class _Table:
         length[playing[-1]] += score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
         return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, asks.earliest_s, asks.latest_s)
 
+    def nearest_s(self, demands: Demands) -> float:
+        """The length of the edit that comes nearest to the one asked for, at whatever else that costs."""
+        insisting = replace(demands, exact=True)
+        way = self.solve(insisting)
+        assert way is not None  # a length is priced, not required
+        return self.revised(way, insisting, {}).edit.duration_s
+
     def why_not(self, demands: Demands) -> str:
         """Which demand stands in the way."""
+        names = [name for name, _ in demands.each()]
+        asked = ", ".join(names)
         alone = [name for name, rest in demands.each() if self.solve(rest) is not None]
-        asked = ", ".join(name for name, _ in demands.each())
-        if alone and len(demands.each()) > 1:
-            return f"{' and '.join(alone)} cannot be met beside the rest ({asked}); take back one of them"
+        if alone and len(names) > 1:
+            return f"{' and '.join(alone)} cannot be met beside the rest ({asked}); take back {' or '.join(alone)}"
+        taken = names
+        for name in names:
+            fewer = [other for other in taken if other != name]
+            if self.solve(demands.without(fewer)) is not None:  # it is not in the way
+                taken = fewer
         first_s = float(self.grid.times_s[1])
         if first_s > _LONG_BEATS * self.typical_s and any(a.source_s < first_s for a in demands.anchors):
             asked += (
                 f" (what comes before the first beat, at {spoken(round(first_s, 3))}, plays as a whole or not at all)"
             )
-        return f"no edit meets all of these: {asked}; take some back"
+        return f"no edit meets all of these: {asked}; take back {' and '.join(taken)}"
 
     def revised(self, way: Way, demands: Demands, price: dict[str, float]) -> Revised:
         """The way as an edit list."""

@@ -4,7 +4,9 @@ Conventions: times in seconds; spans and the first time of an anchor are in the 
 the output, joins are counted from 1 in output order.
 """
 
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -13,6 +15,7 @@ from rl_editor.errors import ConfigError
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
 MAX_SECONDS = 86_400.0
+MOST_STRETCH = 0.02  # for an exact length; less than a third of a semitone
 _T = TypeVar("_T")
 
 
@@ -86,6 +89,13 @@ class Demands:
             found.append((f"duration {spoken(self.duration_s)}", replace(self, duration_s=None, exact=False)))
         return found
 
+    def without(self, names: Iterable[str]) -> "Demands":
+        """The same without the demands of these names, as ``each`` has them."""
+        rest = self
+        for name in names:
+            rest = dict(rest.each())[name]
+        return rest
+
 
 def _without(values: tuple[_T, ...], index: int) -> tuple[_T, ...]:
     return values[:index] + values[index + 1 :]
@@ -94,6 +104,11 @@ def _without(values: tuple[_T, ...], index: int) -> tuple[_T, ...]:
 def spoken(seconds: float) -> str:
     """Seconds as ``read_seconds`` reads them, to the millisecond."""
     return clock(seconds, digits=None)
+
+
+def spoken_up(seconds: float) -> str:
+    """Seconds as ``spoken``, never less: as a length to ask for instead."""
+    return spoken(math.ceil(seconds * 1000 - 1e-6) / 1000)
 
 
 def read_seconds(text: str, *, least: float = 0.0) -> float:

@@ -18,11 +18,10 @@ import numpy as np
 
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
-from rl_editor.negotiation.demands import TimeSpan, spoken
+from rl_editor.negotiation.demands import MOST_STRETCH, TimeSpan, spoken, spoken_up
 from rl_editor.render.sources import open_source
 from rl_editor.utils import Samples
 
-MOST_STRETCH = 0.02  # less than a third of a semitone
 MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
 MOST_TAIL_S = 1.5
 _FADE_MS = 60.0
@@ -66,7 +65,8 @@ def to_length(
         EditListError: it is further off than the end may give, or would cut into what has to play.
     """
     rate = edit.source.sample_rate
-    if allow_stretch and abs(edit.frames / frames - 1.0) <= MOST_STRETCH:
+    in_reach = abs(edit.frames / frames - 1.0) <= MOST_STRETCH
+    if allow_stretch and in_reach:
         stretched = _stretched(edit, frames)
         return ExactLength(stretched, stretch=frames / edit.frames - 1.0)
     missing = frames - edit.frames
@@ -76,8 +76,8 @@ def to_length(
     if abs(tail) > MOST_TAIL_S * rate:
         raise EditListError(
             f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the edit negotiated for it is "
-            f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for a length near "
-            "that" + ("" if allow_stretch else f", or allow a stretch of up to {MOST_STRETCH:.0%}")
+            f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for "
+            f"{spoken_up((frames - missing) / rate)}" + (", or give --allow-stretch" if in_reach else "")
         )
     edit = _with_tail(edit, tail, keep, drop)
     return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
@@ -162,14 +162,15 @@ def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], drop: Seq
             length = spoken((edit.frames + missing) / rate)
             raise EditListError(
                 f"{edit.source.name}: keep {span} and {length} to the sample contradict each other: the end would come "
-                f"{-missing / rate:.2f} s too early; ask for more length, or keep less"
+                f"{-missing / rate:.2f} s too early; ask for {spoken_up(edit.frames / rate)}"
             )
     if 0 < missing <= room:
         return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames + missing)))
     quiet = missing if missing > 0 else round(_FADE_MS * rate / 2000)
     kept = last.frames + missing - quiet
     if kept <= 0:
-        raise EditListError(f"{edit.source.name}: its last passage is too short to be shortened; ask for more length")
+        length = spoken_up(edit.frames / rate)
+        raise EditListError(f"{edit.source.name}: its last passage is too short to be shortened; ask for {length}")
     ending = Segment(None, quiet, crossfade_in_ms=_FADE_MS)
     return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=kept), ending))
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from rl_editor.errors import EditListError
 from rl_editor.grid import BeatGrid
-from rl_editor.negotiation.demands import Anchor, Demands, TimeSpan, spoken
+from rl_editor.negotiation.demands import MOST_STRETCH, Anchor, Demands, TimeSpan, spoken
 from rl_editor.negotiation.score import Score
 
 ROUNDING = 0.1  # of a beat
@@ -57,6 +57,26 @@ def wanted(score: Score, grid: BeatGrid, demands: Demands, name: str) -> Wanted:
         earliest_s[at] = max(earliest_s[at], due_s - 0.5 * grid.beat_s)
         latest_s[at] = min(latest_s[at], due_s + 0.5 * grid.beat_s)
     return Wanted(must, may, earliest_s, latest_s)
+
+
+def beyond_length(demands: Demands, grid: BeatGrid) -> str:
+    """Why no edit of the length asked for can hold what else is asked, in words; empty where that is not plain."""
+    if demands.duration_s is None:
+        return ""
+    most_s = demands.duration_s * (1.0 + MOST_STRETCH if demands.exact else 1.0)
+    most_s = max(most_s, demands.duration_s + 0.5 * grid.beat_s)
+    kept_s, end_s = 0.0, 0.0
+    for span in sorted(demands.keep):
+        last_s = min(span.end_s, grid.duration_s)
+        kept_s += max(last_s - max(span.start_s, end_s), 0.0)
+        end_s = max(end_s, last_s)
+    asked = f"the {spoken(demands.duration_s)} asked for"
+    if kept_s > most_s:
+        together = " together" if len(demands.keep) > 1 else ""
+        named = " and ".join(f"keep {span}" for span in demands.keep)
+        return f"{named} last{'' if together else 's'} {spoken(round(kept_s, 3))}{together}, longer than {asked}"
+    late = [f"anchor {anchor}" for anchor in demands.anchors if anchor.output_s > most_s]
+    return f"{' and '.join(late)} would be heard after the end of {asked}" if late else ""
 
 
 def contradiction(demands: Demands, grid: BeatGrid) -> tuple[TimeSpan, TimeSpan] | None:
