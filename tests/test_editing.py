@@ -33,7 +33,7 @@ from rl_editor.editing import (
 from rl_editor.edits import EditList, Segment, keep_all
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
-from rl_editor.negotiation.demands import spoken
+from rl_editor.negotiation.demands import read_seconds, spoken
 from rl_editor.utils import (
     BLOCK_FRAMES,
     AudioInfo,
@@ -142,6 +142,44 @@ class TestEdit:
         assert edit.duration_s > 1.3 * length_s
         with pytest.raises(EditListError, match="longer than it"):
             edited(song, config, tmp_path, demands=Demands(duration_s=1.4 * length_s), loops=False)
+
+    @pytest.mark.parametrize("seconds", [3.2, 5.0])
+    @pytest.mark.parametrize("times", [0.5, 0.9, 1.5, 2.0, 4.0])
+    @pytest.mark.parametrize("kept", [0.0, 1.0])
+    def test_a_few_bars_have_edits_of_any_length_and_remedies_that_work(
+        self, song: Path, config: Config, tmp_path: Path, seconds: float, times: float, kept: float
+    ) -> None:
+        """What a refusal says to ask for instead is asked for, and made."""
+        whole = load_audio(song)
+        short = tmp_path / "short.wav"
+        save_audio(short, Samples(whole.data[: round(seconds * whole.sample_rate)], whole.sample_rate))
+        keep = (TimeSpan(0.0, kept * seconds),) if kept else ()
+
+        def made(demands: Demands, *, loops: bool) -> tuple[EditList, Demands]:
+            try:
+                return edited(short, config, tmp_path, demands=demands, loops=loops), demands
+            except EditListError as fault:
+                remedy = str(fault)
+            if remedy.endswith("leave out --no-loop"):
+                assert not loops  # nor is it said again
+                return made(demands, loops=True)
+            longer = replace(demands, duration_s=read_seconds(remedy.rsplit("ask for ", 1)[1]))
+            return edited(short, config, tmp_path, demands=longer, loops=loops), longer
+
+        for exact, loops in itertools.product((False, True), (False, True)):
+            edit, demands = made(Demands(times * seconds, exact=exact, keep=keep), loops=loops)
+            assert demands.duration_s is not None
+            assert edit.duration_s == pytest.approx(demands.duration_s, abs=1e-4 if exact else 1.3)  # half a bar
+            assert times < 1.0 or edit.duration_s > seconds
+
+    def test_what_must_not_play_is_no_part_of_the_length(self, song: Path, config: Config, tmp_path: Path) -> None:
+        """More is asked than the rest has, though less than the recording: the rest repeats, or that is refused."""
+        length_s = sf.info(song).duration
+        demands = Demands(0.8 * length_s, drop=(TimeSpan(0.4 * length_s, 0.9 * length_s),))
+        edit = edited(song, config, tmp_path, demands=demands)
+        assert edit.duration_s == pytest.approx(0.8 * length_s, abs=1.3)
+        with pytest.raises(EditListError, match=r"is longer than what is left of it .*; leave out --no-loop"):
+            edited(song, config, tmp_path, demands=demands, loops=False)
 
     def test_a_policy_under_limits(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         demands = Demands(keep=(TimeSpan(20.0, 24.0),), drop=(TimeSpan(40.0, 44.0),))

@@ -5,6 +5,7 @@ it cannot see to by itself (a moment anchored, a length it misses, an exact leng
 beat by beat.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from rl_editor.actions import Limits
 from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config
-from rl_editor.editing.request import Request, check_left, check_length, check_spans, past_end, units_over
+from rl_editor.editing.request import Request, check_left, check_length, check_spans, left_s, past_end, units_over
 from rl_editor.edits import EditList
 from rl_editor.errors import CheckpointError, ConfigError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
@@ -131,11 +132,20 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
 
 
 def _by_dp(state: AudioState, request: Request, config: Config) -> EditList:
-    """The whole recording, to be negotiated down; or, where more is asked than it has, the DP that repeats."""
-    asked_s = request.demands.duration_s
-    if asked_s is not None and asked_s > state.grid.duration_s:
-        return retarget_dp(state, config, duration_s=asked_s)
-    return edits.keep_all(state.recording)
+    """The whole recording, to be negotiated down; or, where more is asked than may play, the DP that repeats."""
+    asked_s, whole = request.demands.duration_s, edits.keep_all(state.recording)
+    has_s, may_play_s = state.grid.duration_s, left_s(request.demands, state)
+    if asked_s is None or asked_s <= may_play_s or not request.loops:
+        return whole
+    bar_s = state.grid.beats_per_bar * state.grid.beat_s
+    in_bars_s = max(may_play_s - bar_s * len(request.demands.drop), min(bar_s, may_play_s))
+    goal_s = asked_s * has_s / in_bars_s  # what must not play is taken out again, up to a bar more with each passage
+    repeated = retarget_dp(state, config, duration_s=goal_s)
+    if repeated.duration_s >= goal_s - 0.5 * bar_s:
+        return repeated
+    again = replace(whole.segments[0], crossfade_in_ms=config.action_space.default_crossfade_ms)
+    n_times = math.ceil(goal_s / has_s)  # of a few bars the DP has no loop that is long enough
+    return replace(whole, segments=(*whole.segments, *(again,) * (n_times - 1)))
 
 
 def _negotiated(

@@ -10,7 +10,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Demands, TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH, spoken
 from rl_editor.negotiation.exact import MOST_TAIL_S
-from rl_editor.negotiation.wanted import ROUNDING, contradiction
+from rl_editor.negotiation.wanted import ROUNDING, contradiction, covered_s
 from rl_editor.state import AudioState
 
 _PAST_S = 0.05  # a passage may end this far beyond the recording without a word
@@ -86,16 +86,22 @@ def check_spans(demands: Demands, state: AudioState, *, kept_by: str = "--keep")
 
 
 def check_length(request: Request, state: AudioState) -> None:
-    """Refuse a length beyond the recording's where nothing may be repeated; an exact one may end in a little more."""
-    asked_s, has_s = request.demands.duration_s, state.grid.duration_s
+    """Refuse a length beyond what may play where nothing may be repeated; an exact one may end in a little more."""
+    asked_s, has_s = request.demands.duration_s, left_s(request.demands, state)
     reach_s = has_s + (MOST_TAIL_S if request.demands.exact else 0.0)
     if request.allow_stretch:
         reach_s = max(reach_s, has_s * (1.0 + MOST_STRETCH))
     if asked_s is not None and asked_s > reach_s and not request.loops:
+        what = "what is left of it" if request.demands.drop else "it"
         raise EditListError(
-            f"{state.recording.name}: {spoken(asked_s)} is longer than it ({spoken(has_s)}), and nothing may be "
+            f"{state.recording.name}: {spoken(asked_s)} is longer than {what} ({spoken(has_s)}), and nothing may be "
             "repeated; leave out --no-loop"
         )
+
+
+def left_s(demands: Demands, state: AudioState) -> float:
+    """How much of the recording may play."""
+    return state.grid.duration_s - covered_s(demands.drop, state.grid)
 
 
 def check_left(state: AudioState, demands: Demands, dropped: Bool[np.ndarray, " units"]) -> None:

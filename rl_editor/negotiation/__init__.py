@@ -126,6 +126,10 @@ def revise(
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
     if fault := beyond_length(demands, state.grid):
         raise EditListError(f"{edit.source.name}: {fault}; ask for {spoken_up(table.nearest_s(demands))}")
+    if table.misses(way, demands):
+        demands = replace(demands, exact=True)
+        way = table.solve(demands)
+        assert way is not None  # a length is priced, not required
     price = {}
     for name, rest in demands.each() if priced else ():
         without = table.solve(rest)
@@ -320,6 +324,13 @@ class _Table:
         length[playing[0]] += float(self.grid.times_s[score.beat[playing[0]]]) - score.start_frame / rate
         length[playing[-1]] += score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
         return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, asks.earliest_s, asks.latest_s)
+
+    def misses(self, way: Way, demands: Demands) -> bool:
+        """Whether a length is missed by more than half a bar, as anybody would hear."""
+        if demands.duration_s is None or demands.exact:
+            return False
+        off_s = self.revised(way, demands, {}).missed_s
+        return abs(off_s) > 0.5 * self.grid.beats_per_bar * self.typical_s
 
     def nearest_s(self, demands: Demands) -> float:
         """The length of the edit that comes nearest to the one asked for, at whatever else that costs."""

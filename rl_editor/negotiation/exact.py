@@ -157,8 +157,10 @@ def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], drop: Seq
     last, rate = edit.segments[-1], edit.source.sample_rate
     end = last.source_end_frame
     room = 0 if end is None else min([edit.source.frames, *_starts_after(end, drop, rate)]) - end
-    for span in keep:
-        if end is not None and missing < 0 and span.start_s * rate < end and end + missing < span.end_s * rate:
+    for span in keep if end is not None and missing < 0 else ():
+        assert end is not None
+        cut = span.start_s * rate < end and end + missing < span.end_s * rate
+        if cut and not any(_plays(segment, span, rate) for segment in edit.segments[:-1]):
             length = spoken((edit.frames + missing) / rate)
             raise EditListError(
                 f"{edit.source.name}: keep {span} and {length} to the sample contradict each other: the end would come "
@@ -173,6 +175,12 @@ def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], drop: Seq
         raise EditListError(f"{edit.source.name}: its last passage is too short to be shortened; ask for {length}")
     ending = Segment(None, quiet, crossfade_in_ms=_FADE_MS)
     return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=kept), ending))
+
+
+def _plays(segment: Segment, span: TimeSpan, rate: int) -> bool:
+    """Whether a segment plays all of a span."""
+    start, end = segment.source_start_frame, segment.source_end_frame
+    return start is not None and end is not None and start <= span.start_s * rate and end >= span.end_s * rate
 
 
 def _starts_after(frame: int, spans: Sequence[TimeSpan], rate: int) -> list[int]:

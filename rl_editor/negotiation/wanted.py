@@ -65,11 +65,7 @@ def beyond_length(demands: Demands, grid: BeatGrid) -> str:
         return ""
     most_s = demands.duration_s * (1.0 + MOST_STRETCH if demands.exact else 1.0)
     most_s = max(most_s, demands.duration_s + 0.5 * grid.beat_s)
-    kept_s, end_s = 0.0, 0.0
-    for span in sorted(demands.keep):
-        last_s = min(span.end_s, grid.duration_s)
-        kept_s += max(last_s - max(span.start_s, end_s), 0.0)
-        end_s = max(end_s, last_s)
+    kept_s = covered_s(demands.keep, grid)
     asked = f"the {spoken(demands.duration_s)} asked for"
     if kept_s > most_s:
         together = " together" if len(demands.keep) > 1 else ""
@@ -77,6 +73,16 @@ def beyond_length(demands: Demands, grid: BeatGrid) -> str:
         return f"{named} last{'' if together else 's'} {spoken(round(kept_s, 3))}{together}, longer than {asked}"
     late = [f"anchor {anchor}" for anchor in demands.anchors if anchor.output_s > most_s]
     return f"{' and '.join(late)} would be heard after the end of {asked}" if late else ""
+
+
+def covered_s(spans: Iterable[TimeSpan], grid: BeatGrid) -> float:
+    """How much of the recording the spans cover, together."""
+    found_s, end_s = 0.0, 0.0
+    for span in sorted(spans):
+        last_s = min(span.end_s, grid.duration_s)
+        found_s += max(last_s - max(span.start_s, end_s), 0.0)
+        end_s = max(end_s, last_s)
+    return found_s
 
 
 def contradiction(demands: Demands, grid: BeatGrid) -> tuple[TimeSpan, TimeSpan] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rl_editor.edits import EditList
 from rl_editor.negotiation import Revised
 from rl_editor.negotiation.demands import Anchor, Demands, TimeSpan, spoken
-from rl_editor.negotiation.exact import ExactLength
+from rl_editor.negotiation.exact import MOST_TAIL_S, ExactLength
 
 MOST_NAMED = 6
 NEAR_S = 0.05  # a length this near is met
@@ -48,10 +48,10 @@ def missed_line(missed_s: float) -> str:
     """How far a length is off and why; empty where nobody would mind."""
     if abs(missed_s) <= NEAR_S:
         return ""
-    return (
-        f"off the length asked for by {missed_s:+.2f} s: nearer would need a worse join, or more than may play; "
-        "--exact insists"
-    )
+    why = f"off the length asked for by {missed_s:+.2f} s: nearer would need a worse join, or other than may play"
+    if abs(missed_s) > MOST_TAIL_S:
+        return why
+    return f"{why}; --exact insists, where it need not cut into what has to play"
 
 
 def anchor_lines(edit: EditList, anchors: Sequence[Anchor]) -> list[str]:
