@@ -396,6 +396,18 @@ class TestRevise:
             assert said <= np.count_nonzero(np.sign(change) == sign) <= said + longest_left_out
             assert all((np.sign(change[round(a * rate) : round(b * rate)]) == sign).all() for a, b in spans)
 
+    @pytest.mark.parametrize(
+        "demands",
+        [Demands(vetoes=(1,)), Demands(keep=(TimeSpan(20.0, 30.0),)), Demands(drop=(TimeSpan(3.0, 5.0),))],
+    )
+    def test_settling_a_new_join_leaves_the_end_where_it_was(
+        self, song: Path, config: Config, tmp_path: Path, demands: Demands
+    ) -> None:
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        found, _ = revise_list(edit, demands, song, config)
+        assert found.new_joins
+        assert found.edit.segments[-1].source_end_frame == edit.segments[-1].source_end_frame
+
     def test_exact_and_again(self, song: Path, config: Config, tmp_path: Path) -> None:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0, exact=True))
         found, _ = revise_list(edit, Demands(duration_s=36.0, exact=True), song, config)

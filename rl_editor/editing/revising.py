@@ -66,9 +66,11 @@ def revise_list(
     barred = lasting(demands, edit).barred
     placed = place_joins(found.edit, sound, frozen=frozen_spans(demands, state), only=new, barred=barred)
     changed, notes = settle_joins(placed, recording, config, only=new), []
+    frames = None if demands.duration_s is None else round(demands.duration_s * edit.source.sample_rate)
+    if not demands.exact and changed.frames != frames:
+        changed = _ending_as(placed, changed)
     if demands.exact:
-        assert demands.duration_s is not None
-        frames = round(demands.duration_s * edit.source.sample_rate)
+        assert frames is not None
         exact = to_length(
             changed, recording, frames, allow_stretch=allow_stretch, only=new, keep=demands.keep, drop=demands.drop
         )
@@ -77,6 +79,14 @@ def revise_list(
     notes += anchor_lines(changed, demands.anchors)
     found = described(edit, found, changed, state, config, sound)
     return found, [*past_end(demands, state, kept_by="pin"), *notes]
+
+
+def _ending_as(before: EditList, settled: EditList) -> EditList:
+    """The edit with the end where it was: settling moves it a little, to keep a length that nobody asked for."""
+    last, was = settled.segments[-1], before.merged().segments[-1]
+    end, start = was.source_end_frame, last.source_start_frame
+    frames = was.frames if end is None or start is None else end - start
+    return replace(settled, segments=(*settled.segments[:-1], replace(last, frames=frames)))
 
 
 def _known_state(edit: EditList, config: Config) -> AudioState:
