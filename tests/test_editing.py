@@ -27,6 +27,7 @@ from rl_editor.editing import (
     edit_folder,
     files,
     numbered,
+    proposing,
     recordings_in,
     revise_list,
 )
@@ -191,6 +192,26 @@ class TestEdit:
         assert all(b <= c + 1e-9 for (_, b), (c, _) in itertools.pairwise(spans))
         assert any(a <= 20.05 and b >= 23.95 for a, b in spans)
         assert not any(a < 43.9 and b > 40.1 for a, b in spans)
+
+    def test_where_no_draft_of_the_policy_meets_a_length_the_whole_recording_is_the_draft(
+        self, policy: Policy, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        info = source_info(song)
+        unfit = EditList(info, (Segment(0, info.frames // 2, speed=1.1),))  # as recordings cannot be negotiated
+        monkeypatch.setattr(proposing, "_by_policy", lambda *_: [unfit])
+        made = edit_as_asked(song, tmp_path / "o.wav", Request(Demands(duration_s=35.0, exact=True)), policy=policy)
+        assert [each.edit.duration_s for each in made] == [35.0]
+        assert "negotiated from the whole recording" in made[0].notes[-1]
+        with pytest.raises(EditListError, match="changes speed"):  # without a length there is nothing to insist on
+            edit_as_asked(song, tmp_path / "o.wav", Request(), policy=policy)
+
+    def test_a_policy_keeps_a_passage_in_the_units_of_one_to_drop(
+        self, policy: Policy, song: Path, tmp_path: Path
+    ) -> None:
+        length_s = sf.info(song).duration
+        demands = Demands(keep=(TimeSpan(20.0, 21.2),), drop=(TimeSpan(0.0, 20.0), TimeSpan(21.2, length_s)))
+        edit = edit_as_asked(song, tmp_path / "o.wav", Request(demands), policy=policy)[0].edit
+        assert edit.duration_s == pytest.approx(1.2, abs=0.6)  # a beat
 
     def test_candidates_differ_and_are_numbered(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         request = Request(Demands(duration_s=35.0), candidates=3, seed=1)

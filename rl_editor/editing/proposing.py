@@ -18,7 +18,7 @@ from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config
 from rl_editor.editing.request import Request, check_left, check_length, check_spans, left_s, past_end, units_over
 from rl_editor.edits import EditList
-from rl_editor.errors import CheckpointError, ConfigError
+from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.negotiation import BeatSound, Demands, TimeSpan, revise
 from rl_editor.negotiation.exact import ExactLength, to_length
@@ -45,7 +45,11 @@ class Proposal(NamedTuple):
 def propose(
     recording: Samples | Path, state: AudioState, request: Request, policy: "Policy | None", config: Config
 ) -> Iterator[Proposal]:
-    """Edits of a recording, in memory or a file, that meet a request; the best first."""
+    """Edits of a recording, in memory or a file, that meet a request; the best first.
+
+    Drafts of the policy that cannot be negotiated to a length that is asked are passed over; where all are, the whole
+    recording is the draft, and that is said.
+    """
     demands = request.demands
     check_spans(demands, state)
     check_length(request, state)
@@ -57,31 +61,57 @@ def propose(
         drafts = _by_policy(policy, state, request)
     sound = beat_sound(recording, state)
     found: list[EditList] = []
+    refused: EditListError | None = None
     for draft in drafts:
         if len(found) == request.candidates:
             break
-        edit, notes = _negotiated(draft, state, sound, request, config)
-        if state.grid.confidence < SURE:
-            notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
-        settled = settle_joins(place_joins(edit, sound, frozen=frozen_spans(demands, state)), recording, config)
-        if demands.exact:
-            assert demands.duration_s is not None
-            frames = round(demands.duration_s * state.recording.sample_rate)
-            exact: ExactLength = to_length(
-                settled,
-                recording,
-                frames,
-                allow_stretch=request.allow_stretch,
-                keep=demands.keep,
-                drop=demands.drop,
-            )
-            settled, notes = exact.edit, [*notes, exact_line(exact)]
-        elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
-            notes.append(missed)
-        notes += anchor_lines(settled, demands.anchors)
-        if all(shared(settled, other) < 1.0 - ALIKE for other in found):
-            found.append(settled)
-            yield Proposal(settled, (*past_end(demands, state), *notes))
+        try:
+            proposal = _proposal(draft, recording, state, sound, request, config)
+        except EditListError as fault:
+            refused = fault
+            continue
+        if all(shared(proposal.edit, other) < 1.0 - ALIKE for other in found):
+            found.append(proposal.edit)
+            yield proposal
+    if found or refused is None:
+        return
+    if request.method == "dp" or demands.duration_s is None:
+        raise refused
+    proposal = _proposal(_by_dp(state, request, config), recording, state, sound, request, config)
+    note = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
+    yield proposal._replace(notes=(*proposal.notes, note))
+
+
+def _proposal(
+    draft: EditList,
+    recording: Samples | Path,
+    state: AudioState,
+    sound: BeatSound,
+    request: Request,
+    config: Config,
+) -> Proposal:
+    """The draft, negotiated, its joins placed and settled, its length met."""
+    demands = request.demands
+    edit, notes = _negotiated(draft, state, sound, request, config)
+    if state.grid.confidence < SURE:
+        notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
+    settled = settle_joins(place_joins(edit, sound, frozen=frozen_spans(demands, state)), recording, config)
+    if demands.exact:
+        assert demands.duration_s is not None
+        frames = round(demands.duration_s * state.recording.sample_rate)
+        exact: ExactLength = to_length(
+            settled,
+            recording,
+            frames,
+            allow_stretch=request.allow_stretch,
+            keep=demands.keep,
+            drop=demands.drop,
+        )
+        settled, notes = exact.edit, [*notes, exact_line(exact)]
+    elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
+        notes.append(missed)
+    notes += anchor_lines(settled, demands.anchors)
+    return Proposal(settled, (*past_end(demands, state), *notes))
 
 
 def beat_sound(recording: Samples | Path, state: AudioState) -> BeatSound:
@@ -106,9 +136,10 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     demands = request.demands
     unit_beats = policy.config.action_space.unit_beats
     dropped = units_over(demands.drop, state, unit_beats)
-    check_left(state, demands, dropped)
+    kept = units_over(demands.keep, state, unit_beats)
+    check_left(state, demands, dropped & ~kept)
     limits = Limits(
-        units_over(demands.keep, state, unit_beats),
+        kept,
         dropped,
         loops=request.loops,
         moves=request.moves,
