@@ -104,7 +104,7 @@ def revise(
     priced: bool = True,
     repeats: bool = True,
 ) -> Revised:
-    """The edit nearest to ``edit`` that meets ``demands``.
+    """The edit nearest to ``edit`` that meets ``demands``; a length within half a bar, where there is such an edit.
 
     Args:
         edit: what plays.
@@ -125,11 +125,10 @@ def revise(
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
     if fault := beyond_length(demands, state.grid):
-        raise EditListError(f"{edit.source.name}: {fault}; ask for {spoken_up(table.nearest_s(demands))}")
+        nearest_s = table.revised(table.insisting(demands), demands, {}).edit.duration_s
+        raise EditListError(f"{edit.source.name}: {fault}; ask for {spoken_up(nearest_s)}")
     if table.misses(way, demands):
-        demands = replace(demands, exact=True)
-        way = table.solve(demands)
-        assert way is not None  # a length is priced, not required
+        way, demands = table.insisting(demands), replace(demands, exact=True)
     price = {}
     for name, rest in demands.each() if priced else ():
         without = table.solve(rest)
@@ -332,12 +331,11 @@ class _Table:
         off_s = self.revised(way, demands, {}).missed_s
         return abs(off_s) > 0.5 * self.grid.beats_per_bar * self.typical_s
 
-    def nearest_s(self, demands: Demands) -> float:
-        """The length of the edit that comes nearest to the one asked for, at whatever else that costs."""
-        insisting = replace(demands, exact=True)
-        way = self.solve(insisting)
+    def insisting(self, demands: Demands) -> Way:
+        """The way that comes nearest to the length asked for, at whatever else that costs; there is one anyhow."""
+        way = self.solve(replace(demands, exact=True))
         assert way is not None  # a length is priced, not required
-        return self.revised(way, insisting, {}).edit.duration_s
+        return way
 
     def why_not(self, demands: Demands) -> str:
         """Which demand stands in the way."""
