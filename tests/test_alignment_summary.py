@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rl_editor.alignment.folding import folded, gaps, plays_of, staying, straights_of, union
+from rl_editor.alignment.folding import folded, plays_of, staying, straights_of
 from rl_editor.alignment.summary import Action, AlignmentSummary, Cut, Foreign, Loop, Move, summarise, weighted_median
 from rl_editor.edits import EditList, Segment, SourceInfo
 
@@ -178,10 +178,6 @@ class TestFolding:
         ]  # fmt: skip
         assert [(x.start, x.end, x.n_times, x.at) for x in loops] == [(20000, 30000, 2, 30000)]
         assert staying(runs) == {1, 2}
-
-    def test_spans(self) -> None:
-        assert union([(5, 7), (0, 2), (1, 4), (7, 8)]) == [(0, 4), (5, 8)]
-        assert gaps([(1, 4), (5, 8)], 8) == [(0, 1), (4, 5)]
 
     def test_weighted_median(self) -> None:
         assert weighted_median([0.1, 0.9, 0.5], [1, 5, 1]) == 0.9

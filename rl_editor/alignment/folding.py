@@ -8,7 +8,6 @@ Conventions: source and output frames at the source's rate, half-open, in output
     the chain   the runs of rising source positions that weigh most: the least material must have been moved
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -187,20 +186,3 @@ def staying(runs: list[Run]) -> set[int]:
 def _rises(left: Run, right: Run) -> bool:
     shorter = min(left.end - left.start, right.end - right.start)
     return right.start > left.start and 2 * (left.end - right.start) < shorter
-
-
-def union(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """What spans cover, without overlaps, in order."""
-    covered: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if covered and start <= covered[-1][1]:
-            covered[-1] = covered[-1][0], max(covered[-1][1], end)
-        else:
-            covered.append((start, end))
-    return covered
-
-
-def gaps(covered: list[tuple[int, int]], frames: int) -> list[tuple[int, int]]:
-    """What of ``frames`` is not covered."""
-    edges = [0, *(edge for span in covered for edge in span), frames]
-    return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]

@@ -19,13 +19,12 @@ from rl_editor.alignment.folding import (
     Play,
     Run,
     folded,
-    gaps,
     plays_of,
     staying,
     straights_of,
-    union,
 )
 from rl_editor.edits import EditList, Segment
+from rl_editor.intervals import gaps, total, union
 
 
 class Action(StrEnum):
@@ -162,7 +161,7 @@ def summarise(edit: EditList, *, gain_db: float = 0.0, polarity_flipped: bool = 
     unplayed = gaps(covered, edit.source.frames)
     gains = [play.segment.gain_db for play in plays if play.segment.confidence > 0] or [0.0]
     sure = [play.segment.confidence for play in plays]
-    unexplained = sum(b - a for a, b in foreign)
+    unexplained = total(foreign)
     return AlignmentSummary(
         source_s=edit.source.frames / rate,
         duration_s=edit.duration_s,
@@ -172,8 +171,8 @@ def summarise(edit: EditList, *, gain_db: float = 0.0, polarity_flipped: bool = 
         polarity_flipped=polarity_flipped,
         median_confidence=weighted_median(sure, [play.segment.frames for play in plays]),
         lowest_confidence=min(sure, default=0.0),
-        cut_s=sum(b - a for a, b in unplayed) / rate,
-        repeated_s=(sum(play.end - play.start for play in plays) - sum(b - a for a, b in covered)) / rate,
+        cut_s=total(unplayed) / rate,
+        repeated_s=(sum(play.end - play.start for play in plays) - total(covered)) / rate,
         unexplained_s=unexplained / rate,
         loudest_db=max(gains),
         softest_db=min(gains),

@@ -9,7 +9,7 @@ The same edit gives the same bytes.
 Sources: hues after Okabe and Ito (2008), which the colour-blind tell apart; they differ in lightness as well.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import ceil
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from rl_editor.alignment.folding import SLIP_S
 from rl_editor.alignment.summary import Action, AlignmentSummary, Passage
 from rl_editor.archaeology.words import headline, shortened
 from rl_editor.clock import clock
+from rl_editor.intervals import union
 from rl_editor.publishing import save_png
 from rl_editor.utils import audio_info, read_blocks
 
@@ -141,7 +142,9 @@ def _draw_raw(axes: Axes, found: AlignmentSummary, peaks: np.ndarray) -> None:
         axes.axvspan(cut.source_start_s, cut.source_end_s, color=_CUT, lw=0)
     times, heights = _wave(peaks, found.source_s)
     axes.fill_between(times, -heights, heights, color=_PALE, lw=0)
-    for low, high in _spans((p.source_start_s, p.source_end_s) for p in found.passages if p.source_start_s is not None):
+    sources = ((p.source_start_s, p.source_end_s) for p in found.passages)
+    known = ((low, high) for low, high in sources if low is not None and high is not None)
+    for low, high in union(known, slack=SLIP_S):
         axes.fill_between(times, -heights, heights, where=_inside(times, low, high), color=_INK, lw=0)
     _label_loops(axes, found)
 
@@ -250,14 +253,3 @@ def _wave(peaks: np.ndarray, duration_s: float) -> tuple[np.ndarray, np.ndarray]
 def _inside(times: np.ndarray, low: float, high: float) -> np.ndarray:
     inside: np.ndarray = (times >= low) & (times <= high)
     return inside
-
-
-def _spans(pairs: Iterable[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
-    """What pairs of seconds cover, without overlaps and slips."""
-    spans: list[tuple[float, float]] = []
-    for low, high in sorted((a, b) for a, b in pairs if a is not None and b is not None):
-        if spans and low <= spans[-1][1] + SLIP_S:
-            spans[-1] = spans[-1][0], max(spans[-1][1], high)
-        else:
-            spans.append((low, high))
-    return spans

@@ -34,6 +34,7 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.edits import EditList
 from rl_editor.grid import UnitGrid
+from rl_editor.intervals import union
 from rl_editor.labels import encode
 from rl_editor.reward import ReferenceStatistics, RewardCalculator
 from rl_editor.state import AudioState
@@ -179,7 +180,7 @@ class TrackJudge:
 def units_played(edit: EditList, units: UnitGrid) -> Bool[np.ndarray, " units"]:
     """Which units play at least once, by ``PLAYS_SHARE``."""
     covered = np.zeros(units.n_units)
-    for start_s, end_s in _covered(edit):
+    for start_s, end_s in union((float(a), float(b)) for a, b in _runs(edit)):
         covered += np.clip(np.minimum(units.times_s[1:], end_s) - np.maximum(units.times_s[:-1], start_s), 0.0, None)
     played: np.ndarray = covered >= PLAYS_SHARE * np.diff(units.times_s)
     return played
@@ -257,17 +258,6 @@ def _runs(edit: EditList) -> Float[np.ndarray, "runs 2"]:
     rate = edit.source.sample_rate
     spans = [(s.source_start_frame, s.source_end_frame or 0) for s in edit.merged().segments]
     return np.array([(a / rate, b / rate) for a, b in spans if a is not None], dtype=np.float64).reshape(-1, 2)
-
-
-def _covered(edit: EditList) -> list[tuple[float, float]]:
-    """Source stretches that play at least once, without overlap."""
-    covered: list[tuple[float, float]] = []
-    for start_s, end_s in sorted((float(a), float(b)) for a, b in _runs(edit)):
-        if covered and start_s <= covered[-1][1]:
-            covered[-1] = (covered[-1][0], max(covered[-1][1], end_s))
-        else:
-            covered.append((start_s, end_s))
-    return covered
 
 
 def _n_matched(near: Bool[np.ndarray, "mine theirs"]) -> int:

@@ -18,6 +18,7 @@ from rl_editor.actions import ActionSpace
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, joins
 from rl_editor.errors import EditListError
+from rl_editor.intervals import total, union
 from rl_editor.reward.running import RunningEdits
 from rl_editor.reward.terms import (
     FAULT_NAMES,
@@ -229,22 +230,13 @@ def _totals(edit: EditList, table: BeatTable, faults: Float[Tensor, "joins fault
         played += np.clip(np.minimum(table.frames[1:], end) - np.maximum(table.frames[:-1], start), 0, None)
     sums = (
         edit.frames / rate,
-        (sum(end - start for start, end in spans) - _union(spans)) / rate,
+        (total(spans) - total(union(spans))) / rate,
         float(played @ table.energy_rank) / rate,
         0.0,
         float(bool(spans) and edit.segments[0].source_start_frame == spans[0][0] < table.frames[1]),
         float(bool(spans) and edit.segments[-1].source_end_frame == spans[-1][1] > table.frames[-2]),
     )
     return Totals(faults.double().sum(dim=0)[None], *(torch.tensor([value], dtype=torch.float64) for value in sums))
-
-
-def _union(spans: list[tuple[int, int]]) -> int:
-    """Frames covered at least once."""
-    covered, reached = 0, 0
-    for start, end in sorted(spans):
-        covered += max(end - max(start, reached), 0)
-        reached = max(reached, end)
-    return covered
 
 
 def _rating(value: float) -> float:

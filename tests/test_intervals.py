@@ -1,0 +1,24 @@
+"""Stretches of a line."""
+
+from rl_editor.intervals import gaps, total, union
+
+
+def test_what_overlaps_or_touches_becomes_one() -> None:
+    assert union([(5, 7), (0, 2), (1, 4), (7, 8)]) == [(0, 4), (5, 8)]
+    assert union([(0, 9), (2, 3)]) == [(0, 9)]  # one within another
+    assert union([]) == []
+
+
+def test_small_gaps_may_count_as_covered() -> None:
+    assert union([(0.0, 1.0), (1.25, 2.0), (2.5, 3.0)], slack=0.25) == [(0.0, 2.0), (2.5, 3.0)]
+
+
+def test_lengths() -> None:
+    assert total([(5, 7), (0, 2), (1, 4)]) == 2 + 2 + 3
+    assert total(union([(5, 7), (0, 2), (1, 4)])) == 2 + 4
+    assert total(union([])) == 0
+
+
+def test_what_is_left() -> None:
+    assert gaps([(1, 4), (5, 8)], 8) == [(0, 1), (4, 5)]
+    assert gaps([], 8) == [(0, 8)]
