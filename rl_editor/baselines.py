@@ -38,7 +38,7 @@ from rl_editor.reward import ReferenceStatistics, RewardCalculator
 from rl_editor.reward.terms import FAULT_NAMES, join_faults
 from rl_editor.state import AudioState, EditHistory
 from rl_editor.state.hearing import level_db
-from rl_editor.state.tables import frame_bounds, reward_tables
+from rl_editor.state.tables import reward_tables
 
 MIN_LOOP_BEATS = 8  # radiotool's shortest loop
 DENSE_UNITS = 512  # above this many units only the CANDIDATES cheapest ways to each boundary are tried
@@ -190,8 +190,8 @@ def retarget_path(state: AudioState, config: Config, *, duration_s: float) -> li
 def edit_of_path(path: Sequence[int], state: AudioState, config: Config) -> EditList:
     """The edit list that plays these units in this order."""
     unit_beats = config.action_space.unit_beats
-    units, source = state.grid.units(unit_beats), state.recording
-    bounds = frame_bounds(units.times_s, source.sample_rate, source.frames)
+    source = state.recording
+    bounds = source.frame_bounds(state.grid.units(unit_beats).times_s)
     fade_ms = config.action_space.default_crossfade_ms
     segments = [Segment(int(bounds[u]), int(bounds[u + 1] - bounds[u])) for u in path if bounds[u + 1] > bounds[u]]
     merged = EditList(source, tuple(segments), tuple(float(t) for t in state.grid.times_s), unit_beats).merged()

@@ -16,6 +16,9 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Float, Int64
+
 from rl_editor.errors import EditListError
 
 FORMAT = "rl-editor/edit-list"
@@ -50,6 +53,12 @@ class SourceInfo:
     def __post_init__(self) -> None:
         for name, least in {"sample_rate": 1, "channels": 1, "frames": 0}.items():
             _check_whole(f"source: {name}", getattr(self, name), least)
+
+    def frame_bounds(self, times_s: Float[np.ndarray, " bounds"]) -> Int64[np.ndarray, " bounds"]:
+        """Boundaries that tile the recording (of beats, of units) in frames; the last is its end, none lies beyond."""
+        bounds = np.minimum(np.round(times_s * self.sample_rate).astype(np.int64), self.frames)
+        bounds[-1] = self.frames
+        return bounds
 
 
 @dataclass(frozen=True)

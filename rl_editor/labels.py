@@ -71,8 +71,7 @@ def decode(
     if len(actions) != units.n_units:
         raise EditListError(f"{len(actions)} actions for {units.n_units} units; one per unit is needed")
     numbers = replay([int(a) for a in actions], units.n_units, space).actions
-    bounds = np.minimum(np.round(units.times_s * source.sample_rate).astype(int), source.frames)
-    bounds[-1] = source.frames
+    bounds = source.frame_bounds(units.times_s)
     regions = _regions_in_beats(numbers, units, space)
     named = {region.beat_index: i for i, region in enumerate(regions)}
     segments: list[Segment] = []

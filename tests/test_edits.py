@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rl_editor.edits import EditList, Region, Segment, SourceInfo, check_length_asked, joins, keep_all
@@ -33,6 +34,12 @@ def test_seconds_alone_are_enough_to_read() -> None:
     value = keep_all(SOURCE).to_dict()
     value["segments"] = [{"output_start": 0.0, "source_start": 1.25, "duration": 2.0}]
     assert EditList.from_dict(value).segments == (Segment(1250, 2000),)
+
+
+def test_boundaries_in_frames_end_where_the_recording_does() -> None:
+    # 1.2346 s is 1234.6 frames of 1000 a second; a beat heard past the end lies at it, and a grid cut short reaches it
+    assert SOURCE.frame_bounds(np.array([0.0, 1.2346, 10.002, 10.003])).tolist() == [0, 1235, 10_000, 10_000]
+    assert SOURCE.frame_bounds(np.array([0.0, 5.0, 9.9])).tolist() == [0, 5000, 10_000]
 
 
 def test_speed_stretches_the_source_span() -> None:

@@ -83,7 +83,7 @@ def _broken(
     rng: np.random.Generator,
     crossfade_ms: float,
 ) -> EditList:
-    bounds = np.minimum(np.round(grid.times_s * good.source.sample_rate).astype(np.int64), good.source.frames)
+    bounds = good.source.frame_bounds(grid.times_s)
     segments: list[Segment] = []
     at = 0
     for passage in passages:

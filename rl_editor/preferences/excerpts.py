@@ -65,8 +65,7 @@ class _Window(NamedTuple):
 
 def written_out(edit: EditList, grid: BeatGrid) -> Row:
     """An edit as a row of beats; material from elsewhere and sped-up passages count by where they lie."""
-    rate = edit.source.sample_rate
-    bounds = np.round(grid.times_s * rate).astype(np.int64)
+    bounds = edit.source.frame_bounds(grid.times_s)
     middles = (bounds[:-1] + bounds[1:]) // 2
     beats, starts = [], []
     for at, segment in zip(edit.output_start_frames(), edit.segments, strict=True):

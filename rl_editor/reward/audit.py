@@ -151,9 +151,8 @@ def _cut_all(case: AuditCase) -> list[EditList]:
 
 
 def _loop_all(case: AuditCase) -> list[EditList]:
-    grid, source = case.state.grid, case.edit.source
-    bounds = np.round(grid.units(4).times_s * source.sample_rate).astype(int)
-    bounds[-1] = source.frames
+    source = case.edit.source
+    bounds = source.frame_bounds(case.state.grid.units(4).times_s)
     bars = [Segment(int(a), int(b - a)) for a, b in pairwise(bounds) if b > a]
     return [
         EditList(source, tuple(bar for bar in bars for _ in range(times)), beat_times_s=case.edit.beat_times_s)
@@ -205,8 +204,7 @@ def _with_joins_moved(
 def _bars_of(segment: Segment, state: AudioState, rng: np.random.Generator) -> Segment:
     """One to four bars inside a segment; the whole of it where it holds no bar."""
     start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
-    rate = state.recording.sample_rate
-    lines = np.round(state.grid.times_s[:-1][state.grid.bar_position == 0] * rate).astype(int)
+    lines = state.recording.frame_bounds(state.grid.times_s)[:-1][state.grid.bar_position == 0]
     inside = lines[(lines >= start) & (lines <= end)]
     if len(inside) < 2:
         return segment

@@ -3,7 +3,7 @@
 Conventions: T tracks; P boundaries 0..P-1 (between beats, or between decision units: a subset of them), zero where
 padded; boundary p is where unit p starts and unit p - 1 ends. A join leaves the source at one boundary and comes back
 at another; what *would have* played is what starts at the boundary it leaves. Positions are sample frames of the
-source, rounded as ``labels.decode`` rounds them. Never an N x N table: memory is O(N * columns).
+source (``SourceInfo.frame_bounds``). Never an N x N table: memory is O(N * columns).
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from rl_editor.demonstrations import Analysis
+from rl_editor.edits import SourceInfo
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.state.audio import AudioState
 from rl_editor.state.hearing import heard, level_db, novelty, rank
@@ -121,16 +122,13 @@ def beat_table(state: AudioState, reference: ReferenceStatistics | None = None) 
     scalars = np.stack([before, after, _log2_interval(grid), phase, bar, strength], axis=1)
     descriptors = ahead / (natural * np.sqrt(ahead.shape[1]))
     points = np.concatenate([scalars, descriptors], axis=1)
-    recording = state.recording
-    frames = frame_bounds(grid.times_s, recording.sample_rate, recording.frames)
-    return BeatTable(points, frames, rank(level), step_db, recording.sample_rate)
+    frames = state.recording.frame_bounds(grid.times_s)
+    return BeatTable(points, frames, rank(level), step_db, state.recording.sample_rate)
 
 
 def frame_bounds(times_s: Float[np.ndarray, " bounds"], sample_rate: int, frames: int) -> Int64[np.ndarray, " bounds"]:
-    """Boundaries in source frames, as ``labels.decode`` rounds them."""
-    bounds = np.minimum(np.round(times_s * sample_rate).astype(np.int64), frames)
-    bounds[-1] = frames
-    return bounds
+    """``SourceInfo.frame_bounds`` where there is a rate and a length alone."""
+    return SourceInfo("", "", sample_rate, 1, frames).frame_bounds(times_s)
 
 
 def reward_tables(
