@@ -5,6 +5,7 @@ import pytest
 from world_tracks import good_edits, track
 
 from rl_editor.config import Config
+from rl_editor.edits import EditList, Segment
 from rl_editor.reward import RewardCalculator
 from rl_editor.reward.audit import MIN_SHARE, SPOILERS, TRIVIAL, AuditCase, AuditReport, Comparison, audit
 
@@ -79,3 +80,20 @@ def test_spoilers_spoil_what_they_say(kind):
     else:
         replayed = 1.0 - good.duration_s / worse.duration_s
         assert replayed >= 0.15 + 0.15 - 1e-6
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
+def test_what_plays_faster_or_slower_is_looped_by_whole_bars_of_the_source(speed):
+    state = track(0)
+    source, start, end = state.recording, *state.recording.frame_bounds(state.grid.times_s)[[1, 160]].tolist()
+    played = Segment(start, int((end - start) / speed), speed=speed)
+    worse = SPOILERS["over_looped"](AuditCase(state, EditList(source, (played,))), 0.15, np.random.default_rng(1))
+    assert worse is not None
+    downbeats = source.frame_bounds(state.grid.times_s)[:-1][state.grid.bar_position == 0]
+    looped = [s for s in worse.segments if worse.segments.count(s) > 1]
+    assert len(looped) > 1
+    assert looped[0].source_start_frame in downbeats
+    assert np.abs(downbeats - looped[0].source_end_frame).min() <= speed  # within a frame of output
+    assert worse.segments[0].source_start_frame == start  # what plays around the loop is what played there
+    assert abs(worse.segments[0].source_end_frame - looped[0].source_start_frame) <= speed
+    assert abs(worse.segments[-1].source_end_frame - played.source_end_frame) <= speed

@@ -196,8 +196,7 @@ def _with_joins_moved(
         high = 0 if index == len(segments) - 1 else round(leave_by_s() * rate)
         start, end = max(start + low, 0), min(end + high, edit.source.frames)
         if end - start > 1:
-            frames = max(round((end - start) / segment.speed) - (segment.speed != 1.0), 1)
-            segments[index] = replace(segment, source_start_frame=start, frames=frames)
+            segments[index] = _stretch(segment, start, end) or segment
     return replace(plain, segments=tuple(segments))
 
 
@@ -210,13 +209,21 @@ def _bars_of(segment: Segment, state: AudioState, rng: np.random.Generator) -> S
         return segment
     first = int(rng.integers(len(inside) - 1))
     last = min(first + int(rng.choice((1, 2, 4))), len(inside) - 1)
-    return replace(segment, source_start_frame=int(inside[first]), frames=int(inside[last] - inside[first]))
+    return _stretch(segment, int(inside[first]), int(inside[last])) or segment
 
 
 def _around(segment: Segment, block: Segment) -> tuple[list[Segment], list[Segment]]:
     """What of the segment plays before and after the block."""
     start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
     first, last = block.source_start_frame or 0, block.source_end_frame or 0
-    before = [replace(segment, frames=first - start)] if first > start else []
-    after = [replace(segment, source_start_frame=last, frames=end - last)] if end > last else []
-    return before, after
+    before, after = _stretch(segment, start, first), _stretch(segment, last, end)
+    return [before] if before else [], [after] if after else []
+
+
+def _stretch(segment: Segment, start: int, end: int) -> Segment | None:
+    """Source frames ``start`` to ``end`` as the segment plays them, in whole frames of output; None where that is none.
+
+    ``speed`` source frames pass per output frame: rounded down, nothing beyond ``end`` plays.
+    """
+    frames = int((end - start) / segment.speed)
+    return replace(segment, source_start_frame=start, frames=frames) if frames > 0 else None
