@@ -117,3 +117,8 @@ class UnitGrid(NamedTuple):
     def n_units(self) -> int:
         """Number of units."""
         return len(self.partial)
+
+    def means(self, values: Float[np.ndarray, "beats columns"]) -> Float[np.ndarray, "units columns"]:
+        """Mean over the beats of every unit, each beat counting alike."""
+        sums: np.ndarray = np.add.reduceat(values.astype(np.float64), self.beat_bounds[:-1], axis=0)
+        return sums / np.diff(self.beat_bounds)[:, None]

@@ -25,6 +25,13 @@ def test_units_of_a_beat_are_the_beats() -> None:
     assert units.partial.tolist() == [True, False, False, False, True]
 
 
+def test_means_over_the_beats_of_units() -> None:
+    # lead-in | bar 0 1 2 3 | tail: the beats 1 2 3 6 have the mean 3
+    units = grid([-1, 0, 1, 2, 3, -1]).units(4)
+    values = np.array([[9, 0], [1, 1], [2, 1], [3, 0], [6, 0], [4, 0]], np.float32)
+    assert units.means(values).tolist() == [[9.0, 0.0], [3.0, 0.5], [4.0, 0.0]]
+
+
 def test_bars_of_three() -> None:
     assert grid([0, 1, 2] * 4, beats_per_bar=3).units(4).beat_bounds.tolist() == [0, 3, 6, 9, 12]
     assert grid([0, 1, 2] * 4, beats_per_bar=3).units(8).beat_bounds.tolist() == [0, 6, 12]

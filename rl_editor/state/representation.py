@@ -279,9 +279,7 @@ def _map_columns(names: Sequence[str]) -> _MapColumns:
 
 
 def _rows(state: AudioState, unit_beats: int, heard: Structure) -> Float[np.ndarray, "units columns"]:
-    bounds = state.grid.units(unit_beats).beat_bounds
-    sums = np.add.reduceat(state.features.values.astype(np.float64), bounds[:-1], axis=0)
-    means = within_track(sums / np.diff(bounds)[:, None])
+    means = within_track(state.grid.units(unit_beats).means(state.features.values))
     return np.concatenate([means, heard.columns, np.ones((len(means), 1))], axis=1)
 
 

@@ -119,7 +119,7 @@ def _of_spans(
 
 def _force(features: BeatFeatures, units: UnitGrid) -> _Force:
     columns = np.column_stack([level_db(features), features.column("onset"), features.column("centroid")])
-    level, onset, centroid = within_track(_pooled(columns, units)).T
+    level, onset, centroid = within_track(units.means(columns)).T
     return _Force(level, onset, centroid)
 
 
@@ -128,7 +128,7 @@ def _texture(features: BeatFeatures, units: UnitGrid) -> Float[np.ndarray, "unit
     names = [name for name in _CEPSTRUM if name in features.names]
     columns = [level_db(features), *(features.column(name) for name in ("onset", "centroid", *names))]
     weights = (*_FORCE_WEIGHTS, *([_CEPSTRUM_WEIGHT] * len(names)))
-    return np.asarray(robust_scores(_pooled(np.column_stack(columns), units)) * np.array(weights))
+    return np.asarray(robust_scores(units.means(np.column_stack(columns))) * np.array(weights))
 
 
 def sections(features: BeatFeatures, units: UnitGrid, *, block: int) -> Int[np.ndarray, " units"]:
@@ -204,9 +204,3 @@ def span_likeness(sound: Sound, member: Int[np.ndarray, " units"]) -> Float[np.n
         cosine = np.einsum("snc,nc->sn", sound.beats[other], sound.beats[start : start + n])
         alike[span] = (cosine * both).sum(axis=1) / both.sum(axis=1)
     return np.maximum(alike, 0.0)
-
-
-def _pooled(values: Float[np.ndarray, "beats columns"], units: UnitGrid) -> Float[np.ndarray, "units columns"]:
-    """Mean over the beats of every unit."""
-    sums: np.ndarray = np.add.reduceat(values.astype(np.float64), units.beat_bounds[:-1], axis=0)
-    return sums / np.diff(units.beat_bounds)[:, None]
