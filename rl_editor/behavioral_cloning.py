@@ -17,8 +17,6 @@ result (``training.resume``).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -27,27 +25,16 @@ import typer
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
 from rl_editor.actions import ActionSpace
 from rl_editor.agent import Agent, Jitter, kind_log_probs, sample, seeded
-from rl_editor.checkpoint import (
-    Policy,
-    TrainingResult,
-    TrainingState,
-    below_prefix,
-    load_state,
-    optimizer_tensors,
-    restore_optimizer,
-    save_policy,
-    save_state,
-    with_prefix,
-)
+from rl_editor.averaging import AveragedAgent, mean_until
+from rl_editor.checkpoint import Policy, TrainingResult, save_policy
 from rl_editor.command import read_settings, run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import autocast, resolve_device, torch_threads
-from rl_editor.errors import CheckpointError, DatasetError, TrainingError
+from rl_editor.errors import DatasetError, TrainingError
 from rl_editor.greedy import GreedyPlay, agreement
 from rl_editor.lessons import (
     N_VARIANTS,
@@ -64,6 +51,7 @@ from rl_editor.lessons import (
     style_order,
 )
 from rl_editor.logging_utils import TrainingLogger
+from rl_editor.resuming import Learner, Standing, restored_standing, save_standing
 from rl_editor.state import Observation
 
 BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
@@ -85,16 +73,6 @@ class Losses(NamedTuple):
 
     total: Float[Tensor, ""]
     weight: Float[Tensor, ""]
-
-
-@dataclass
-class Progress:
-    """Where training stands; all of it is in the training state."""
-
-    history: list[Mapping[str, float]] = field(default_factory=list)
-    best_epoch: int = -1
-    best_score: float = float("-inf")
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 def train_bc(
@@ -131,6 +109,7 @@ class _Cloning:
         if not train:
             raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
         self.config, self.logger, self.save_dir = config, logger, Path(save_dir) if save_dir else None
+        self.state_file = self.save_dir / STATE if self.save_dir else None
         self.styles = style_order(train, config)
         self.device = resolve_device(config.training.device)
         self.train_set = self._school(train)
@@ -140,19 +119,20 @@ class _Cloning:
         songs = self.train_set.songs
         self.agent.fit_normalisation(songs.batch)
         self.agent.usual_lengths.fit(songs.target_ratio, songs.batch.reward.duration_s, songs.style)
-        self.average = AveragedModel(self.agent, avg_fn=partial(_averaged, most=config.bc.weight_average))
+        self.average = AveragedAgent(self.agent, mean_until(config.bc.weight_average))
         self.optimizer = torch.optim.AdamW(
             self.agent.parameters(), lr=config.bc.learning_rate, weight_decay=config.bc.weight_decay
         )
+        self.learner = Learner(self.agent, self.average, self.optimizer)
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
         self.class_weight = class_weights(self.train_set.lessons, self.kinds, balance=config.bc.class_balance)
-        self.progress = Progress()
+        self.standing = Standing()
         self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON)
 
     def run(self) -> TrainingResult:
         """All epochs, and the files."""
         self._restore()
-        for epoch in range(len(self.progress.history), self.config.bc.epochs):
+        for epoch in range(len(self.standing.history), self.config.bc.epochs):
             if self._is_stale(epoch):
                 break
             metrics = self._epoch(epoch) | self._validate()
@@ -160,13 +140,6 @@ class _Cloning:
             self._note(epoch, metrics)
             self._keep()
         return self._result()
-
-    @property
-    def averaged(self) -> Agent:
-        """The agent with averaged weights."""
-        agent = self.average.module
-        assert isinstance(agent, Agent)
-        return agent
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training songs; returns the numbers of the epoch."""
@@ -233,17 +206,19 @@ class _Cloning:
         songs, lessons = self.validation_set
         losses = []
         for chosen in torch.split(torch.arange(len(songs), device=self.device), self.config.bc.batch_tracks):
-            embeddings = self.averaged.encode_tracks(songs.batch, chosen)
+            embeddings = self.average.agent.encode_tracks(songs.batch, chosen)
             for variant in range(N_VARIANTS):
                 lesson = lessons.of(torch.full_like(chosen, variant), chosen)
-                losses.append(self._losses(self.averaged.logits(embeddings, lesson.observation), lesson, smoothing=0.0))
+                losses.append(
+                    self._losses(self.average.agent.logits(embeddings, lesson.observation), lesson, smoothing=0.0)
+                )
         total, weight = (torch.stack(part).sum() for part in zip(*losses, strict=True))
         return _named("validation", self._agreement(songs) | {"loss": float(total / weight.clamp(min=1e-6))})
 
     def _agreement(self, songs: Songs) -> dict[str, float]:
         """How the policy's own edits agree with the editor's, on average with and without a target duration."""
         play = GreedyPlay(songs, self.config)
-        shown, hidden = (greedy.agreed for greedy in play.judged(play.edits(self.averaged)))
+        shown, hidden = (greedy.agreed for greedy in play.judged(play.edits(self.average.agent)))
         return {name: (shown[name] + hidden[name]) / 2.0 for name in shown}
 
     def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> Losses:
@@ -262,58 +237,35 @@ class _Cloning:
         return School(songs, lessons_of(songs, self.config))
 
     def _is_stale(self, epoch: int) -> bool:
-        return epoch - self.progress.best_epoch > self.config.bc.patience_epochs
+        return epoch - self.standing.best_step > self.config.bc.patience_epochs
 
     def _note(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        progress = self.progress
-        progress.history.append(metrics)
-        recent = [_score(earlier) for earlier in progress.history[-SMOOTHED_EPOCHS:]]
-        if (score := sum(recent) / len(recent)) > progress.best_score:
-            progress.best_epoch, progress.best_score = epoch, score
-            progress.best_weights = {name: t.detach().clone() for name, t in self.averaged.state_dict().items()}
+        self.standing.history.append(metrics)
+        recent = [_score(earlier) for earlier in self.standing.history[-SMOOTHED_EPOCHS:]]
+        if (score := sum(recent) / len(recent)) > self.standing.best_score:
+            self.standing.choose(epoch, score, self.average.agent)
 
     def _keep(self) -> None:
         """Write the training state."""
-        if self.save_dir is None:
-            return
-        progress = self.progress
-        tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("average", self.average.state_dict())
-        tensors |= with_prefix("best", progress.best_weights)
-        values = {
-            "fingerprint": self.fingerprint,
-            "history": progress.history,
-            "best_epoch": progress.best_epoch,
-            "best_score": progress.best_score,
-        }
-        save_state(self.save_dir / STATE, TrainingState(tensors | optimizer_tensors(self.optimizer), values))
+        if self.state_file is not None:
+            save_standing(self.state_file, self.standing, self.learner, fingerprint=self.fingerprint)
 
     def _restore(self) -> None:
         """Go on from the training state, if that is asked for and there is one."""
-        if self.save_dir is None or not self.config.training.resume or not (self.save_dir / STATE).exists():
-            return
-        tensors, values = load_state(self.save_dir / STATE)
-        if values["fingerprint"] != self.fingerprint:
-            raise CheckpointError(
-                f"{self.save_dir / STATE}: was left by a run with other settings or data; delete it, or set "
-                "training.resume: false"
-            )
-        self.agent.load_state_dict(below_prefix("agent", tensors))
-        self.average.load_state_dict(below_prefix("average", tensors))
-        restore_optimizer(self.optimizer, tensors)
-        best = {name: tensor.to(self.device) for name, tensor in below_prefix("best", tensors).items()}
-        self.progress = Progress(values["history"], values["best_epoch"], values["best_score"], best)
+        if self.state_file is not None and self.config.training.resume and self.state_file.exists():
+            self.standing = restored_standing(self.state_file, self.learner, fingerprint=self.fingerprint)
 
     def _result(self) -> TrainingResult:
         """The best policy; the files."""
-        progress = self.progress
-        self._saved(LAST, progress.history[-1])
-        if progress.best_weights:
-            self.averaged.load_state_dict(progress.best_weights)
-        policy = self._saved(BEST, progress.history[progress.best_epoch])
-        return TrainingResult(policy, tuple(progress.history), progress.best_epoch)
+        standing = self.standing
+        self._saved(LAST, standing.history[-1])
+        if standing.best_weights:
+            self.average.agent.load_state_dict(standing.best_weights)
+        policy = self._saved(BEST, standing.history[standing.best_step])
+        return TrainingResult(policy, tuple(standing.history), standing.best_step)
 
     def _saved(self, name: str, metrics: Mapping[str, float]) -> Policy:
-        policy = Policy(self.averaged, self.config, self.styles, metrics)
+        policy = Policy(self.average.agent, self.config, self.styles, metrics)
         if self.save_dir is not None:
             save_policy(self.save_dir / name, policy)
         return policy
@@ -344,12 +296,6 @@ def cloning_loss(
     legal = torch.cat([mask[:, :first_reorder], mask[:, first_reorder:].any(1, keepdim=True)], dim=1)
     kinds = torch.where(legal, kind_log_probs(log_probs, first_reorder), 0.0)
     return (1.0 - smoothing) * loss - smoothing * kinds.sum(1) / legal.sum(1)
-
-
-def _averaged(kept: Tensor, new: Tensor, n_averaged: Tensor | int, *, most: float) -> Tensor:
-    """A mean of all weights so far, until ``most`` of it is kept."""
-    n = int(n_averaged)
-    return torch.lerp(new, kept, min(most, n / (n + 1)))
 
 
 def _score(metrics: Mapping[str, float]) -> float:

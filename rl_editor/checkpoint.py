@@ -27,7 +27,7 @@ from rl_editor.state import ReferenceStatistics
 METADATA_KEY = "rl_editor"
 _CLONE = "clone"  # before the names of its weights
 POLICY_FORMAT, STATE_FORMAT = "rl-editor/policy", "rl-editor/training-state"
-VERSION = 1
+_VERSIONS = {POLICY_FORMAT: 1, STATE_FORMAT: 2}
 _NO_RESULT = ("executor", "tracking")  # sections that change no weight
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # torch's zip archive, a bare pickle
 _HEADER_AT = 8  # safetensors: the length of the header, whose lowest byte may be 0x80 as well, then its JSON object
@@ -200,7 +200,7 @@ def below_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def _write(path: str | Path, tensors: Mapping[str, Tensor], kind: str, values: Mapping[str, Any]) -> None:
-    text = json.dumps({"format": kind, "version": VERSION, **values}, sort_keys=True, allow_nan=False)
+    text = json.dumps({"format": kind, "version": _VERSIONS[kind], **values}, sort_keys=True, allow_nan=False)
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(tensors.items())}
     with replacing(path) as temporary:
         temporary.write_bytes(save(plain, metadata={METADATA_KEY: text}))
@@ -225,9 +225,9 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any
         raise CheckpointError(f"{path}: not a file of this project ({_first_line(error)}); train it again") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: not a file of this project (its description is no object); train it again")
-    if values.get("format") != kind or values.get("version") != VERSION:
+    if values.get("format") != kind or values.get("version") != _VERSIONS[kind]:
         found = f"{values.get('format')} version {values.get('version')}"
-        raise CheckpointError(f"{path}: holds {found}, expected {kind} version {VERSION}")
+        raise CheckpointError(f"{path}: holds {found}, expected {kind} version {_VERSIONS[kind]}; train it again")
     return tensors, values
 
 

@@ -39,7 +39,7 @@ import hashlib
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -49,27 +49,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rl_editor.actions import ActionSpace
 from rl_editor.agent import FEW_TRACKS, Agent, Embeddings, kind_entropy, sample
-from rl_editor.checkpoint import (
-    Objective,
-    Policy,
-    TrainingResult,
-    TrainingState,
-    below_prefix,
-    load_state,
-    optimizer_tensors,
-    restore_optimizer,
-    save_policy,
-    save_state,
-    with_prefix,
-)
+from rl_editor.averaging import AveragedAgent, exponential
+from rl_editor.checkpoint import Objective, Policy, TrainingResult, save_policy
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import autocast, resolve_device, torch_threads
-from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
+from rl_editor.errors import ConfigError, DatasetError, TrainingError
 from rl_editor.gradients import Gradients, Losses
 from rl_editor.greedy import Greedy, GreedyEdits, GreedyPlay
 from rl_editor.lessons import (
@@ -87,6 +75,7 @@ from rl_editor.lessons import (
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.remixes import remix
 from rl_editor.replaying import Replayed
+from rl_editor.resuming import Learner, Standing, restored_standing, save_standing
 from rl_editor.returns import clipped_objective, generalized_advantages, normalised, weighted_divergence
 from rl_editor.reward import SUMMARY_DIM, SUMMARY_NAMES, TERM_NAMES, LearnedReward
 from rl_editor.reward.terms import BEST_SCORE
@@ -103,16 +92,6 @@ _SAMPLES_AT_A_TIME, _ON_A_GPU = 1 << 14, 1 << 17  # that the clone judges: their
 _AGREEMENT = ("validation/balanced_accuracy", "validation/macro_recall")  # what plays, and every kind of decision
 _OUTPUT_SHARE = SUMMARY_NAMES.index("output_share")
 _GOES_ON = {"training": ("resume", "device")}
-
-
-@dataclass
-class Standing:
-    """Where training stands; all of it is in the training state. Entry 0 of the history is before training."""
-
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_update: int = 0
-    best_score: float = float("-inf")
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 class PPOTrainer:
@@ -168,8 +147,7 @@ class PPOTrainer:
         self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
         self.agent.policy.begin_refining()
         self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
-        averaging = get_ema_multi_avg_fn(config.ppo.weight_average)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.agent, multi_avg_fn=averaging)
+        self.average = AveragedAgent(self.agent, exponential(config.ppo.weight_average))
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
         demonstrated = songs(given.songs)
         self.kind_weight = class_weights(demonstrated, self.kinds, balance=config.ppo.kl_balance)
@@ -361,13 +339,7 @@ class PPOTrainer:
         return {f"validation/{name}": value for name, value in metrics.items()}
 
     def _validated(self) -> GreedyEdits:
-        return self.validation.edits(self._judged())
-
-    def _judged(self) -> Agent:
-        """The agent with averaged weights."""
-        agent = self.average.module
-        assert isinstance(agent, Agent)
-        return agent.eval()
+        return self.validation.edits(self.average.agent)
 
     def _choose(self, standing: Standing, update: int, metrics: dict[str, float]) -> None:
         """Keep the weights if they score best so far, agree with the editor about as well as the clone, and are not
@@ -376,46 +348,32 @@ class PPOTrainer:
         agrees = not any(metrics[name] < before[name] - ppo.agreement_loss for name in _AGREEMENT)
         audited = [numbers.get("validation/audited", 0.0) for numbers in (before, metrics)]
         if score > standing.best_score and agrees and audited[1] >= audited[0] - ppo.audit_loss:
-            standing.best_update, standing.best_score = update, score
-            standing.best_weights = {name: t.detach().clone() for name, t in self._judged().state_dict().items()}
+            standing.choose(update, score, self.average.agent)
 
     def _keep(self, standing: Standing, total_timesteps: int) -> None:
         """Write the training state."""
-        if self.state_file is None:
-            return
-        tensors = with_prefix("agent", self.agent.state_dict()) | with_prefix("average", self.average.state_dict())
-        tensors |= with_prefix("best", standing.best_weights)
-        values = {
-            "fingerprint": f"{self.fingerprint}-{total_timesteps}",
-            "history": standing.history,
-            "best_update": standing.best_update,
-            "best_score": standing.best_score,
-        }
-        save_state(self.state_file, TrainingState(tensors | optimizer_tensors(self.optimizer), values))
+        if self.state_file is not None:
+            fingerprint = f"{self.fingerprint}-{total_timesteps}"
+            save_standing(self.state_file, standing, self._learner, fingerprint=fingerprint)
 
     def _restored(self, total_timesteps: int) -> Standing | None:
         """Where a killed run stood, if going on is asked for and there was one."""
         if self.state_file is None or not self.config.training.resume or not self.state_file.exists():
             return None
-        tensors, values = load_state(self.state_file)
-        if values["fingerprint"] != f"{self.fingerprint}-{total_timesteps}":
-            raise CheckpointError(
-                f"{self.state_file}: was left by a run with other settings, data or clone; delete it, or set "
-                "training.resume: false"
-            )
-        self.agent.load_state_dict(below_prefix("agent", tensors))
-        self.average.load_state_dict(below_prefix("average", tensors))
-        restore_optimizer(self.optimizer, tensors)
-        best = {name: tensor.to(self.device) for name, tensor in below_prefix("best", tensors).items()}
-        return Standing(values["history"], values["best_update"], values["best_score"], best)
+        fingerprint = f"{self.fingerprint}-{total_timesteps}"
+        return restored_standing(self.state_file, self._learner, fingerprint=fingerprint)
+
+    @property
+    def _learner(self) -> Learner:
+        return Learner(self.agent, self.average, self.optimizer)
 
     def _result(self, standing: Standing) -> TrainingResult:
         self.agent.load_state_dict(standing.best_weights)
-        metrics = standing.history[standing.best_update]
+        metrics = standing.history[standing.best_step]
         policy = Policy(self.agent, self.config, self.styles, metrics, self._objective())
         if self.save_dir is not None:
             save_policy(self.save_dir / BEST, policy)
-        return TrainingResult(policy, tuple(standing.history), standing.best_update)
+        return TrainingResult(policy, tuple(standing.history), standing.best_step)
 
     def _objective(self) -> Objective | None:
         """What was maximised; None where a learned reward took part that cannot be kept with the policy."""
