@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rl_editor.agent import Agent
 from rl_editor.config import Config
-from rl_editor.errors import CheckpointError, ConfigError
+from rl_editor.errors import CheckpointError, ConfigError, first_lines
 from rl_editor.files import replacing
 from rl_editor.reward_model import RewardModel
 from rl_editor.state import ReferenceStatistics
@@ -143,7 +143,7 @@ def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
         return Policy(agent, config, tuple(values["styles"]), values["metrics"], objective)
     except (RuntimeError, ConfigError, CheckpointError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path}: does not fit this version's networks ({_first_line(error)}); train it again"
+            f"{path}: does not fit this version's networks ({first_lines(error, 2)}); train it again"
         ) from None
 
 
@@ -222,15 +222,10 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any
             values = json.loads((opened.metadata() or {})[METADATA_KEY])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: not a file of this project ({_first_line(error)}); train it again") from None
+        raise CheckpointError(f"{path}: not a file of this project ({first_lines(error, 2)}); train it again") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: not a file of this project (its description is no object); train it again")
     if values.get("format") != kind or values.get("version") != _VERSIONS[kind]:
         found = f"{values.get('format')} version {values.get('version')}"
         raise CheckpointError(f"{path}: holds {found}, expected {kind} version {_VERSIONS[kind]}; train it again")
     return tensors, values
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return " ".join(line.strip() for line in lines[:2])

@@ -40,6 +40,12 @@ def said(error: RlEditorError | OSError) -> str:
     return f"{f'{name}: ' if name else ''}{error.strerror.lower()}; {remedy}"
 
 
+def first_lines(error: BaseException, n_lines: int = 1) -> str:
+    """What somebody else's error says first, on one line; its type where it says nothing."""
+    lines = str(error).strip().splitlines()[:n_lines] or [type(error).__name__]
+    return " ".join(line.strip() for line in lines)
+
+
 def stops_all(error: RlEditorError | OSError) -> bool:
     """Whether the disk is at fault, not the recording at hand: the next one would fail the same way."""
     return isinstance(error, OutputError) or (isinstance(error, OSError) and error.errno in _NO_ROOM)

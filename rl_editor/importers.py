@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rl_editor.edits import EditList, Segment, SourceInfo
-from rl_editor.errors import EditListError
+from rl_editor.errors import EditListError, first_lines
 
 SUFFIXES = (".json", ".otio", ".txt", ".csv")
 _Row: TypeAlias = Mapping[str, str]
@@ -82,7 +82,7 @@ def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
     try:
         found = [_otio_track(items, source) for items in played]
     except (otio.exceptions.OTIOError, AttributeError, TypeError, ValueError, KeyError) as fault:
-        raise EditListError(f"a timeline with what no edit list can say ({_first_line(fault)}); flatten it") from None
+        raise EditListError(f"a timeline with what no edit list can say ({first_lines(fault)}); flatten it") from None
     if any(segments != found[0] for segments in found[1:]):
         raise EditListError(
             f"{len(found)} tracks hold different clips, an edit list has one; put all clips on "
@@ -145,10 +145,6 @@ def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
         pitch_semitones=float(own.get("pitch_semitones", 0.0)),
         confidence=float(own.get("confidence", 1.0)),
     )
-
-
-def _first_line(fault: Exception) -> str:
-    return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
 
 
 def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:

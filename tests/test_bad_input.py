@@ -21,7 +21,15 @@ from rl_editor.config import Config
 from rl_editor.corpus import build_practice_pairs
 from rl_editor.data import load_library
 from rl_editor.edits import EditList, keep_all
-from rl_editor.errors import AudioFileError, ConfigError, DatasetError, EditListError, RlEditorError, said
+from rl_editor.errors import (
+    AudioFileError,
+    ConfigError,
+    DatasetError,
+    EditListError,
+    RlEditorError,
+    first_lines,
+    said,
+)
 from rl_editor.library import find_library
 from rl_editor.utils import LOUDEST, load_audio, source_info
 from stages import align, decode, features, layout, separate
@@ -171,6 +179,11 @@ class TestFolders:
     def test_the_loudest_that_is_read(self, tmp_path: Path) -> None:
         sf.write(tmp_path / "a.wav", np.array([0.0, LOUDEST, -LOUDEST]), RATE, subtype="FLOAT")
         assert load_audio(tmp_path / "a.wav").data.max() == LOUDEST
+
+    def test_of_the_errors_of_others_the_first_lines(self) -> None:
+        error = ValueError("\n shapes differ:\n\t[2] and [3]\nand more")
+        assert (first_lines(error), first_lines(error, 2)) == ("shapes differ:", "shapes differ: [2] and [3]")
+        assert first_lines(KeyError()) == "KeyError"
 
     def test_system_errors_are_said_in_our_words(self) -> None:
         assert said(IsADirectoryError(21, "Is a directory", ".tmp", None, "out")).startswith("out: is a directory; ")

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from rl_editor.config import StemsConfig
-from rl_editor.errors import MissingWeightsError, StemError
+from rl_editor.errors import MissingWeightsError, StemError, first_lines
 from rl_editor.files import file_sha256
 
 _CLASSES = frozenset({"demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.HTDemucs"})
@@ -153,8 +153,7 @@ def _hub(name: str) -> Fetch:
         try:
             return Path(hf_hub_download(repository, file))
         except (OSError, HfHubHTTPError, HFValidationError) as error:
-            reason = str(error).strip().splitlines()
-            raise _missing(name, f"hub {repository}: {reason[0] if reason else type(error).__name__}") from error
+            raise _missing(name, f"hub {repository}: {first_lines(error)}") from error
 
     return fetch
 
