@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from rl_editor.agent import Agent
-from rl_editor.config import Config
+from rl_editor.config import NO_RESULT_SECTIONS, Config
 from rl_editor.errors import CheckpointError, ConfigError, first_lines
 from rl_editor.files import replacing
 from rl_editor.reward_model import RewardModel
@@ -28,7 +28,6 @@ METADATA_KEY = "rl_editor"
 _CLONE = "clone"  # before the names of its weights
 POLICY_FORMAT, STATE_FORMAT = "rl-editor/policy", "rl-editor/training-state"
 _VERSIONS = {POLICY_FORMAT: 1, STATE_FORMAT: 2}
-_NO_RESULT = ("executor", "tracking")  # sections that change no weight
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # torch's zip archive, a bare pickle
 _HEADER_AT = 8  # safetensors: the length of the header, whose lowest byte may be 0x80 as well, then its JSON object
 
@@ -115,7 +114,7 @@ class TrainingState(NamedTuple):
 
 def save_policy(path: str | Path, policy: Policy) -> None:
     """Write a policy, whole or not at all."""
-    settings = {name: section for name, section in policy.config.to_dict().items() if name not in _NO_RESULT}
+    settings = {name: section for name, section in policy.config.to_dict().items() if name not in NO_RESULT_SECTIONS}
     settings["training"] = settings["training"] | {"resume": False}
     values: dict[str, Any] = {"config": settings, "styles": list(policy.styles), "metrics": dict(policy.metrics)}
     tensors = dict(policy.agent.state_dict())

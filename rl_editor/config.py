@@ -33,6 +33,8 @@ Precision = Literal["float32", "bfloat16"]
 FeatureMode = Literal["basic", "enhanced", "full"]
 Split = Literal["train", "validation", "test"]
 
+NO_RESULT_SECTIONS = ("executor", "tracking")  # scheduling and tracking change no result
+
 _T = TypeVar("_T")
 
 
@@ -186,6 +188,10 @@ class RewardConfig:
     learned_weight: NonNegative = 1.0
     duration_tolerance: Positive = 0.1  # relative length error at which the duration term reaches 1/e
     phrase_bars: Count = 4
+
+    def loop_limit(self, style: str) -> float:
+        """The share of an edit in this style that may be heard again."""
+        return self.loop_ratio_by_style.get(style, self.max_loop_ratio)
 
 
 @dataclass(config=_STRICT)

@@ -32,7 +32,7 @@ _NUMBERS: Mapping[str, tuple[float, float]] = {
     "confidence": (0.0, 1.0),
 }
 _REGION_ACTIONS = ("LOOP", "REORDER")
-SHORTEST_S = 0.01  # that an edit can be asked to be
+SHORTEST_EDIT_S = 0.01  # that an edit can be asked to be
 DIP_MS = 3.0  # each way, where neither side of a join has more to play: short, yet no click
 
 
@@ -330,10 +330,12 @@ def check_length_asked(seconds: float) -> None:
     """Refuse what no edit can be as long as.
 
     Raises:
-        EditListError: it is no number, or not from ``SHORTEST_S`` up.
+        EditListError: it is no number, or not from ``SHORTEST_EDIT_S`` up.
     """
-    if not SHORTEST_S <= seconds < math.inf:  # NaN is nowhere
-        raise EditListError(f"length asked for: {seconds!r} s, a finite length of at least {SHORTEST_S:g} s is needed")
+    if not SHORTEST_EDIT_S <= seconds < math.inf:  # NaN is nowhere
+        raise EditListError(
+            f"length asked for: {seconds!r} s, a finite length of at least {SHORTEST_EDIT_S:g} s is needed"
+        )
 
 
 def _check_whole(name: str, value: object, least: int) -> None:

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rl_editor.actions import KEEP, ActionSpace, ActionType, ReorderAction
-from rl_editor.config import Config
+from rl_editor.config import NO_RESULT_SECTIONS, Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.environment import BatchedEditingEnv
 from rl_editor.errors import ConfigError, DatasetError
@@ -28,11 +28,10 @@ from rl_editor.labels import EditLabels
 from rl_editor.reward import LearnedReward
 from rl_editor.state import AudioState, Observation, ReferenceStatistics, StateRepresentation, TrackBatch
 
-KINDS = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.EXTEND, ActionType.REORDER)
+KINDS = tuple(ActionType)
 N_VARIANTS = 2
 _SEEDS_PER_RUN = 1_000_003  # a prime above any number of epochs: epochs of neighbouring seeds do not share draws
 _GENERATOR_SEEDS = 2**63  # that torch takes
-_SCHEDULING = ("executor", "tracking")  # sections that change no result
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,7 +291,7 @@ def run_fingerprint(
     demonstrations: Sequence[Demonstration], config: Config, *, ignore: Mapping[str, Sequence[str]]
 ) -> str:
     """A hash of the settings and data that decide a run's result; a training state goes on only where it agrees."""
-    settings = {name: section for name, section in config.to_dict().items() if name not in _SCHEDULING}
+    settings = {name: section for name, section in config.to_dict().items() if name not in NO_RESULT_SECTIONS}
     for section, keys in ignore.items():
         settings[section] = {key: value for key, value in settings[section].items() if key not in keys}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rl_editor.command import read_settings
-from rl_editor.config import Config, DataConfig, section_types
+from rl_editor.config import NO_RESULT_SECTIONS, Config, DataConfig, section_types
 from rl_editor.errors import ConfigError
 
 PARAMS = Path("params.yaml")
-FREE_SECTIONS = ("executor", "tracking")
 FREE_DATA_KEYS = ("cache_dir", "use_cache", "num_workers")
 
 _SECTIONS = tuple(section_types())
@@ -29,7 +28,7 @@ class DeclaredConfig(Config):
         if name not in _SECTIONS:
             return super().__getattribute__(name)
         declared = self.__dict__.get("_declared", _SECTIONS)
-        if name in declared or name in FREE_SECTIONS:
+        if name in declared or name in NO_RESULT_SECTIONS:
             return super().__getattribute__(name)
         if name == "data":
             data = super().__getattribute__(name)

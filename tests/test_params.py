@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from rl_editor.command import read_settings
-from rl_editor.config import Config, section_types
+from rl_editor.config import NO_RESULT_SECTIONS, Config, section_types
 from rl_editor.errors import ConfigError
 from stages.closure import STAGES, code_dependencies
-from stages.params import FREE_DATA_KEYS, FREE_SECTIONS, load_all, load_params
+from stages.params import FREE_DATA_KEYS, load_all, load_params
 
 ROOT = Path(__file__).parent.parent
 PARAMS = ROOT / "params.yaml"
@@ -95,7 +95,7 @@ class TestPipelineFile:
         data_keys = [f"data.{key}" for key in Config().to_dict()["data"] if key not in FREE_DATA_KEYS]
         expected = [key for name in declared(stage) for key in (data_keys if name == "data" else [name])]
         assert pipeline[stage]["params"] == expected
-        assert set(declared(stage)) <= set(section_types()) - set(FREE_SECTIONS)
+        assert set(declared(stage)) <= set(section_types()) - set(NO_RESULT_SECTIONS)
 
     def test_every_input_is_some_stages_output_or_in_git(self, pipeline: dict[str, Any]) -> None:
         outputs = {name for stage in pipeline.values() for name in output_names(stage)}

@@ -252,6 +252,5 @@ class _Score(NamedTuple):
 
 
 def _loop_limits(config: Config, style_names: Sequence[str]) -> Float[Tensor, " styles"]:
-    reward = config.reward
     names = [*style_names, *[""] * (config.state.n_styles - len(style_names))]
-    return torch.tensor([reward.loop_ratio_by_style.get(name, reward.max_loop_ratio) for name in names])
+    return torch.tensor([config.reward.loop_limit(name) for name in names])

@@ -82,7 +82,7 @@ def audit(
         good = _total(calculator, case, case.edit)
         for kind, spoil in SPOILERS.items():
             for _ in range(draws):
-                worse = spoil(case, calculator.loop_limit(case.style), rng)
+                worse = spoil(case, calculator.config.reward.loop_limit(case.style), rng)
                 if worse is not None:
                     comparisons.append(Comparison(kind, number, good, _total(calculator, case, worse)))
         if case.target_duration_s is not None:

@@ -141,10 +141,6 @@ class RewardCalculator:
         )
         return estimate(running.totals(), asked, tolerance=self.config.reward.duration_tolerance)
 
-    def loop_limit(self, style: str) -> float:
-        """Share of the output that this style may replay."""
-        return self.config.reward.loop_ratio_by_style.get(style, self.config.reward.max_loop_ratio)
-
     def _table(self, state: AudioState) -> BeatTable:
         if state not in self._tables:
             self._tables[state] = beat_table(state, self.reference)
@@ -154,7 +150,7 @@ class RewardCalculator:
         _check_source(edit, state)
         table = self._table(state)
         totals = _totals(edit, table, self._faults(edit, table, state))
-        asked = self._brief(state, table, target_s, self.loop_limit(style))
+        asked = self._brief(state, table, target_s, self.config.reward.loop_limit(style))
         return estimate(totals, asked, tolerance=self.config.reward.duration_tolerance)
 
     def _brief(self, state: AudioState, table: BeatTable, target_s: float | None, loop_limit: float) -> Brief:

@@ -233,7 +233,7 @@ class StateRepresentation:
 
 def decision_vectors(space: ActionSpace) -> Float[Tensor, "actions decision"]:
     """One row of DECISION_NAMES per action number: what a decision looks like in the history."""
-    kinds = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.EXTEND, ActionType.REORDER)
+    kinds = tuple(ActionType)
     table = torch.zeros(space.n_discrete_actions, DECISION_DIM)
     for number in range(space.n_discrete_actions):
         kind = space.type_of(number)
