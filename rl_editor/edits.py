@@ -52,7 +52,7 @@ class SourceInfo:
 
     def __post_init__(self) -> None:
         for name, least in {"sample_rate": 1, "channels": 1, "frames": 0}.items():
-            _check_whole(f"source: {name}", getattr(self, name), least)
+            check_whole(f"source: {name}", getattr(self, name), least)
 
     def frame_bounds(self, times_s: Float[np.ndarray, " bounds"]) -> Int64[np.ndarray, " bounds"]:
         """Boundaries that tile the recording (of beats, of units) in frames; the last is its end, none lies beyond."""
@@ -113,9 +113,9 @@ class Region:
         if self.action not in _REGION_ACTIONS:
             raise EditListError(f"region: action {self.action!r}, {' or '.join(_REGION_ACTIONS)} is needed")
         for name, least in {"beat_index": 0, "n_beats": 1, "n_times": 1}.items():
-            _check_whole(f"region: {name}", getattr(self, name), least)
+            check_whole(f"region: {name}", getattr(self, name), least)
         if self.target_position is not None:
-            _check_whole("region: target_position", self.target_position, 0)
+            check_whole("region: target_position", self.target_position, 0)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class EditList:
     actions: tuple[str, ...] = ()  # one per unit, or empty
 
     def __post_init__(self) -> None:
-        _check_whole("unit_beats", self.unit_beats, 1)
+        check_whole("unit_beats", self.unit_beats, 1)
         for index, segment in enumerate(self.segments):
             end = segment.source_end_frame
             if segment.frames <= 0:
@@ -338,7 +338,12 @@ def check_length_asked(seconds: float) -> None:
         )
 
 
-def _check_whole(name: str, value: object, least: int) -> None:
+def check_whole(name: str, value: object, least: int) -> None:
+    """Refuse what is no whole number from ``least`` up.
+
+    Raises:
+        EditListError: it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise EditListError(f"{name} {value!r}, a whole number of at least {least} is needed")
 

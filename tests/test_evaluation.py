@@ -198,6 +198,20 @@ def test_an_edit_scores_against_its_demonstration_by_hand() -> None:
     assert everything["cut_f1"] == 0.0
 
 
+def test_edits_that_play_nothing_have_numbers_where_these_are_defined() -> None:
+    own = demonstration(0)
+    nothing = EditList(own.source, ())
+    numbers = Evaluator(CONFIG).judge(own).score(nothing, target_duration_s=own.edit.duration_s)
+    assert (numbers["duration_error"], numbers["balanced_accuracy"], numbers["run_f1"]) == (1.0, 0.5, 0.0)
+    assert "joins_per_minute" not in numbers  # of no minutes
+    against_nothing = Evaluator(CONFIG).judge(replace(own, edit=nothing))
+    numbers = against_nothing.score(own.edit, scale=GapScale(0.0, 1.0))
+    assert "duration_error" not in numbers  # relative to 0 s
+    assert "optimality_gap" not in numbers
+    assert "balanced_accuracy" not in numbers  # one class
+    assert numbers["run_f1"] == 0.0
+
+
 def test_loops_and_moves_are_found_unit_by_unit() -> None:
     own = demonstration(0)
     units = own.grid.units(4)

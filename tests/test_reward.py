@@ -10,8 +10,11 @@ from world_tracks import RATE_HZ, track
 
 from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace
 from rl_editor.config import Config
-from rl_editor.edits import EditList, Segment, keep_all
+from rl_editor.demonstrations import Analysis
+from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
 from rl_editor.errors import EditListError
+from rl_editor.features import BeatFeatures
+from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode
 from rl_editor.reward import SUMMARY_NAMES, ReferenceStatistics, RewardCalculator
 from rl_editor.reward.terms import FAULT_BARS, GAIN, Offsets, combined, join_faults
@@ -242,6 +245,25 @@ def test_references_take_the_place_of_the_songs_own_statistics():
     assert strict_cost == pytest.approx(4 * x2 / (1 + 4 * x2), rel=1e-4)
     tall = RewardCalculator(Config(), reference=statistics).score(keep_all(state.recording), state)
     assert tall.duration < 1.0  # 48 s, where finished music lasts 32 s
+
+
+def test_references_without_a_second_beat_say_nothing():
+    def analysis(state: AudioState) -> Analysis:
+        assert state.source is not None
+        return Analysis(state.source, state.grid, state.features)
+
+    whole = track(form="ab")
+    one_beat = AudioState(
+        BeatGrid(np.array([0.0, 1.0]), np.array([-1])),
+        BeatFeatures(whole.features.values[:1], whole.features.names),
+        SourceInfo("drone.wav", "", RATE_HZ, 1, RATE_HZ),
+    )
+    assert ReferenceStatistics.of_analyses([analysis(one_beat)]) is None
+    assert ReferenceStatistics.of_analyses([]) is None
+    both = ReferenceStatistics.of_analyses([analysis(one_beat), analysis(whole)])
+    alone = ReferenceStatistics.from_tracks([whole])
+    assert both is not None
+    assert both.continuation_distance == alone.continuation_distance
 
 
 def test_cut_all_by_actions_is_empty():

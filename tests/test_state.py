@@ -269,5 +269,19 @@ def test_features_of_another_grid_are_refused():
         AudioState(state.grid, track(form="a").features, state.source)
 
 
+@pytest.mark.parametrize("style", [-1, True])
+def test_a_style_that_is_no_number_is_refused(style):
+    state = track(form="a")
+    with pytest.raises(EditListError, match=r"track_0\.wav: style .* a whole number of at least 0"):
+        replace(state, style=style)
+
+
+def test_a_style_beyond_those_told_apart_is_refused():
+    config = Config()
+    assert StateRepresentation(config).batch([track(form="a", style=7)]).n_tracks == 1
+    with pytest.raises(EditListError, match=r"style 8, numbers from 0 to 7 .* raise state\.n_styles"):
+        StateRepresentation(config).batch([track(form="a", style=8)])
+
+
 def test_names_of_the_mode_are_those_of_the_track():
     assert track(mode="full").features.names == FEATURE_NAMES["full"]

@@ -155,7 +155,7 @@ class TrackJudge:
             "cut_f1": cut_f1(edit, own, tolerance_s=tolerance_s),
             "loop_f1": self._region_f1(kinds, ActionType.LOOP),
             "reorder_f1": self._region_f1(kinds, ActionType.REORDER),
-            "duration_error": abs(edit.duration_s / own.duration_s - 1.0),
+            "duration_error": duration_error(edit, own),
         }
 
     def _quality(self, edit: EditList, target_duration_s: float | None, scale: GapScale | None) -> dict[str, float]:
@@ -163,7 +163,7 @@ class TrackJudge:
             edit, self.state, target_duration_s=target_duration_s, style=self.demonstration.style
         )
         cost = self.costs.of_edit(edit)
-        comparable = abs(edit.duration_s / self.demonstration.edit.duration_s - 1.0) <= SAME_LENGTH
+        comparable = duration_error(edit, self.demonstration.edit) <= SAME_LENGTH
         return {f"reward_{term}": float(getattr(reward, term)) for term in _REWARD_TERMS} | {
             "mean_join_cost": cost.inner / cost.n_joins if cost.n_joins else np.nan,
             "joins_per_minute": 60.0 * cost.n_joins / edit.duration_s if edit.frames else np.nan,
@@ -184,6 +184,11 @@ def units_played(edit: EditList, units: UnitGrid) -> Bool[np.ndarray, " units"]:
         covered += np.clip(np.minimum(units.times_s[1:], end_s) - np.maximum(units.times_s[:-1], start_s), 0.0, None)
     played: np.ndarray = covered >= PLAYS_SHARE * np.diff(units.times_s)
     return played
+
+
+def duration_error(edit: EditList, own: EditList) -> float:
+    """|length / the editor's - 1|; NaN where the editor lets nothing play."""
+    return abs(edit.duration_s / own.duration_s - 1.0) if own.frames else np.nan
 
 
 def balanced_accuracy(

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from rl_editor.actions import CUT, ActionLedger, ActionSpace, ActionType
 from rl_editor.config import Config
-from rl_editor.edits import EditList, SourceInfo
+from rl_editor.edits import EditList, SourceInfo, check_whole
 from rl_editor.errors import EditListError
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
@@ -36,7 +36,7 @@ class AudioState:
         style: number of the editor to follow, below ``config.state.n_styles``.
 
     Raises:
-        EditListError: not one row of features per beat.
+        EditListError: not one row of features per beat, or a style that is no number.
     """
 
     grid: BeatGrid
@@ -50,6 +50,7 @@ class AudioState:
                 f"{self.recording.name}: {self.features.n_beats} rows of features for {self.grid.n_beats} beats; "
                 "one row per beat is needed: were they computed on another grid?"
             )
+        check_whole(f"{self.recording.name}: style", self.style, 0)
 
     @property
     def recording(self) -> SourceInfo:

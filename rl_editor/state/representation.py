@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rl_editor.actions import ActionSpace, ActionType
 from rl_editor.config import Config
+from rl_editor.errors import EditListError
 from rl_editor.features import estimate_key, feature_dim
 from rl_editor.state.audio import AudioState
 from rl_editor.state.hearing import level_db, within_track
@@ -176,7 +177,17 @@ class StateRepresentation:
         return self.layout.size
 
     def batch(self, states: Sequence[AudioState]) -> TrackBatch:
-        """Tables of one or more tracks."""
+        """Tables of one or more tracks.
+
+        Raises:
+            EditListError: a track is to be edited in a style beyond ``state.n_styles``.
+        """
+        for state in states:
+            if state.style >= self.layout.n_styles:
+                raise EditListError(
+                    f"{state.recording.name}: style {state.style}, numbers from 0 to {self.layout.n_styles - 1} are "
+                    "known; name another editor, or raise state.n_styles and train again"
+                )
         unit_beats = self.config.action_space.unit_beats
         units = [state.grid.units(unit_beats) for state in states]
         heard = [structure(s.features, s.grid, u) for s, u in zip(states, units, strict=True)]

@@ -53,8 +53,8 @@ class ReferenceStatistics:
 
     @classmethod
     def from_tracks(cls, tracks: Sequence[AudioState]) -> "ReferenceStatistics":
-        """Statistics pooled over finished tracks, one or more."""
-        assert tracks, "at least one reference track is needed"
+        """Statistics pooled over finished tracks, of which one or more go on after their first beat."""
+        assert any(t.grid.n_beats > 1 for t in tracks), "a reference track of at least two beats is needed"
         distance = np.concatenate([_natural_distances(_ahead(heard(t.features))) for t in tracks])
         steps = np.concatenate([_natural_level_steps(t) for t in tracks])
         durations = np.array([t.grid.duration_s for t in tracks])
@@ -67,9 +67,9 @@ class ReferenceStatistics:
 
     @classmethod
     def of_analyses(cls, analyses: Iterable[Analysis]) -> "ReferenceStatistics | None":
-        """Statistics of analysed recordings; None where there are none."""
+        """Statistics of analysed recordings; None where none has two beats, so that nothing continues."""
         tracks = [AudioState(a.grid, a.features, a.source) for a in analyses]
-        return cls.from_tracks(tracks) if tracks else None
+        return cls.from_tracks(tracks) if any(t.grid.n_beats > 1 for t in tracks) else None
 
 
 class BeatTable(NamedTuple):
