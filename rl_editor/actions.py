@@ -270,11 +270,6 @@ class Run(NamedTuple):
     place: float
 
 
-def legal_mask(previous: Sequence[int], n_units: int, space: ActionSpace) -> Bool[np.ndarray, " actions"]:
-    """Which numbers are legal for the unit after ``previous`` on a track of ``n_units``."""
-    return replay(previous, n_units, space).mask()
-
-
 def replay(actions: Iterable[int], n_units: int, space: ActionSpace) -> ActionLedger:
     """A ledger in which ``actions`` have been taken.
 

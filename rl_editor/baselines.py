@@ -23,7 +23,6 @@ jumps that land less than ``MIN_LOOP_BEATS`` beats back are forbidden as there. 
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -267,9 +266,3 @@ def _trace(table: _Table, *, duration_s: float, slack_s: float) -> list[int]:
         path.append(unit)
         at, unit = table.from_bin[at, unit], int(table.from_unit[at, unit])
     return path[::-1]
-
-
-def runs_of_path(path: Sequence[int]) -> list[tuple[int, int]]:
-    """Maximal runs ``(start, end)`` of units that continue each other."""
-    cuts = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(path)) if b != a + 1), len(path)]
-    return [(path[a], path[b - 1] + 1) for a, b in pairwise(cuts) if b > a]

@@ -23,7 +23,7 @@ from rl_editor.analysis import Mono, analyse_track
 from rl_editor.augmentation import AugmentationDraw, augment_grid, augment_mono, draw_augmentation
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
-from rl_editor.demonstrations import Analysis, Demonstration, in_split, style_names
+from rl_editor.demonstrations import Analysis, Demonstration, in_split
 from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError, said
 from rl_editor.executor import run_tracks
@@ -52,7 +52,7 @@ __all__ = [
     "Analysis", "AudioDataset", "AudioItem", "Demonstration", "Library", "Loaded", "Pair", "PairItem",
     "PairedAudioDataset", "Problem", "Recording", "Split", "align_pair", "analyse_track", "assign_splits",
     "create_dataloader", "find_library", "has_recordings", "in_split", "label_pair", "load_demonstrations",
-    "load_library", "load_references", "split_of", "style_names",
+    "load_library", "load_references", "split_of",
 ]  # fmt: skip
 
 PADDING = -100  # label of what is not there; torch's ignore_index

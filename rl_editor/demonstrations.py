@@ -70,11 +70,6 @@ def in_split(demonstrations: Iterable[Demonstration], split: Split) -> list[Demo
     return [d for d in demonstrations if d.split == split]
 
 
-def style_names(demonstrations: Iterable[Demonstration]) -> tuple[str, ...]:
-    """The editors, sorted: the order of the policy's style inputs."""
-    return tuple(sorted({d.style for d in demonstrations}))
-
-
 def save_analysis(path: str | Path, analysis: Analysis) -> None:
     """Write an analysis as npz."""
     _save_arrays(

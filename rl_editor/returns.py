@@ -22,18 +22,6 @@ class Advantages(NamedTuple):
     value_target: Float[Tensor, "steps envs"]
 
 
-def discounted_returns(
-    r_t: Float[Tensor, "steps envs"], discount_t: Float[Tensor, "steps envs"], v_end: Float[Tensor, " envs"]
-) -> Float[Tensor, "steps envs"]:
-    """``G_t = r_t + discount_t * G_{t+1}``, with ``G_S = v_end``."""
-    assert r_t.shape == discount_t.shape
-    returns, g = torch.empty_like(r_t), v_end
-    for t in reversed(range(len(r_t))):
-        g = r_t[t] + discount_t[t] * g
-        returns[t] = g
-    return returns
-
-
 def generalized_advantages(
     r_t: Float[Tensor, "steps envs"],
     v_t: Float[Tensor, "steps envs"],

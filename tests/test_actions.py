@@ -14,7 +14,6 @@ from rl_editor.actions import (
     KeepAction,
     LoopAction,
     ReorderAction,
-    legal_mask,
     output_runs,
     output_units,
     replay,
@@ -85,21 +84,21 @@ def test_moving_to_the_end() -> None:
 
 
 def test_extend_needs_a_region() -> None:
-    assert not legal_mask([], 4, SPACE)[E]
-    assert not legal_mask([KEEP], 4, SPACE)[E]
-    assert not legal_mask([2, CUT], 4, SPACE)[E]
-    assert legal_mask([2], 4, SPACE)[E]
-    assert legal_mask([2, E], 4, SPACE)[E]
+    assert not replay([], 4, SPACE).mask()[E]
+    assert not replay([KEEP], 4, SPACE).mask()[E]
+    assert not replay([2, CUT], 4, SPACE).mask()[E]
+    assert replay([2], 4, SPACE).mask()[E]
+    assert replay([2, E], 4, SPACE).mask()[E]
 
 
 def test_extend_may_not_swallow_a_target() -> None:
     forward = to(0, 3)
-    assert not legal_mask([forward, KEEP, 2], 5, SPACE)[E]  # unit 3 is a target: it would end up inside the loop
-    assert not legal_mask([forward, E], 5, SPACE)[E]  # units 0..2 moved before 3 stand where they stood
+    assert not replay([forward, KEEP, 2], 5, SPACE).mask()[E]  # unit 3 is a target: it would end up inside the loop
+    assert not replay([forward, E], 5, SPACE).mask()[E]  # units 0..2 moved before 3 stand where they stood
 
 
 def test_targets_inside_regions_or_outside_the_track_are_masked() -> None:
-    mask = legal_mask([2, E, KEEP], 6, SPACE)
+    mask = replay([2, E, KEEP], 6, SPACE).mask()
     legal = [3 + int(o) for o, ok in zip(SPACE.target_offsets, mask[SPACE.first_reorder :], strict=True) if ok]
     assert legal == [0, 2, 5, 6]  # 1 lies inside the loop, 3 and 4 are the unit's own place
 
@@ -118,5 +117,5 @@ def test_a_smaller_space() -> None:
 
 def test_seeded_samples_are_legal_with_a_mask() -> None:
     space = ActionSpace(seed=1)
-    mask = legal_mask([KEEP], 2, space).astype(np.int8)
+    mask = replay([KEEP], 2, space).mask().astype(np.int8)
     assert all(mask[space.sample(mask)] for _ in range(50))

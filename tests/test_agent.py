@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy_tracks import toy_config, toy_demonstration
 
-from rl_editor.actions import ActionSpace, legal_mask
+from rl_editor.actions import ActionSpace, replay
 from rl_editor.agent import (
     FEW_TRACKS,
     Agent,
@@ -38,7 +38,7 @@ def toy_observation(config: Config, batch: TrackBatch, n_envs: int = 40, *, seed
     progress = torch.rand(n_envs, layout.progress_dim, generator=g)
     progress[:, 0] = unit / batch.n_units[track]
     space = ActionSpace(config.action_space)
-    masks = [legal_mask([1] * int(u), int(batch.n_units[t]), space) for t, u in zip(track, unit, strict=True)]
+    masks = [replay([1] * int(u), int(batch.n_units[t]), space).mask() for t, u in zip(track, unit, strict=True)]
     return Observation(
         track,
         unit,

@@ -189,7 +189,3 @@ def test_long_recordings_use_the_cheapest_ways() -> None:
     wanted = 0.4 * state.grid.duration_s
     edit = baselines.retarget_dp(state, beats_config(), duration_s=wanted)
     assert edit.duration_s == pytest.approx(wanted, abs=0.3)
-
-
-def test_runs_of_path() -> None:
-    assert baselines.runs_of_path([0, 1, 2, 5, 6, 0]) == [(0, 3), (5, 7), (0, 1)]

@@ -7,7 +7,6 @@ import torch
 
 from rl_editor.returns import (
     clipped_objective,
-    discounted_returns,
     generalized_advantages,
     normalised,
     weighted_divergence,
@@ -16,13 +15,6 @@ from rl_editor.returns import (
 
 def column(*values: float) -> torch.Tensor:
     return torch.tensor(values)[:, None]
-
-
-def test_returns_stop_at_the_end_of_an_episode() -> None:
-    # gamma 0.5, the episode ends with the second decision:
-    # G_2 = 4 + 0.5 * 10 = 9, G_1 = 2 + 0 = 2, G_0 = 1 + 0.5 * 2 = 2
-    got = discounted_returns(column(1.0, 2.0, 4.0), column(0.5, 0.0, 0.5), torch.tensor([10.0]))
-    assert got[:, 0].tolist() == [2.0, 2.0, 9.0]
 
 
 def test_gae_by_hand() -> None:
@@ -48,7 +40,10 @@ def test_gae_with_lambda_one_is_the_return_minus_the_value() -> None:
     discount = torch.where(torch.rand(9, 3, generator=generator) < 0.2, 0.0, 0.9)
     end = torch.randn(3, generator=generator)
     got = generalized_advantages(r, v, discount, end, lambda_=1.0)
-    assert torch.allclose(got.value_target, discounted_returns(r, discount, end), atol=1e-5)
+    returns = end  # G_t = r_t + discount_t G_{t+1}
+    for t in reversed(range(9)):
+        returns = r[t] + discount[t] * returns
+        assert torch.allclose(got.value_target[t], returns, atol=1e-5)
 
 
 def test_normalised_ignores_what_is_not_valid() -> None:
