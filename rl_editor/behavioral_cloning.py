@@ -35,6 +35,7 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import autocast, resolve_device, torch_threads
 from rl_editor.errors import DatasetError, TrainingError
+from rl_editor.fingerprints import run_fingerprint
 from rl_editor.greedy import GreedyPlay, agreement
 from rl_editor.lessons import (
     N_VARIANTS,
@@ -45,7 +46,6 @@ from rl_editor.lessons import (
     class_weights,
     kinds_of,
     lessons_of,
-    run_fingerprint,
     seed_of,
     songs_of,
     style_order,

@@ -9,9 +9,7 @@ online learning", DAgger). The editor's decision on a unit is known wherever the
 region that the student did not open, ``Songs.late`` stands in.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rl_editor.actions import KEEP, ActionSpace, ActionType, ReorderAction
-from rl_editor.config import NO_RESULT_SECTIONS, Config
+from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.environment import BatchedEditingEnv
 from rl_editor.errors import ConfigError, DatasetError
@@ -285,23 +283,6 @@ def class_weights(
 def seed_of(seed: int, step: int) -> int:
     """The seed of one epoch or update: chance depends on it alone, so a resumed run draws what it would have drawn."""
     return (seed * _SEEDS_PER_RUN + step) % _GENERATOR_SEEDS
-
-
-def run_fingerprint(
-    demonstrations: Sequence[Demonstration], config: Config, *, ignore: Mapping[str, Sequence[str]]
-) -> str:
-    """A hash of the settings and data that decide a run's result; a training state goes on only where it agrees."""
-    settings = {name: section for name, section in config.to_dict().items() if name not in NO_RESULT_SECTIONS}
-    for section, keys in ignore.items():
-        settings[section] = {key: value for key, value in settings[section].items() if key not in keys}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    for d in demonstrations:
-        digest.update(f"{d.pair_id}\0{d.split}\0{d.style}\0{d.labels.coverage!r}".encode())
-        digest.update(d.edit.to_json().encode())
-        grid = (value for _, value in sorted(d.grid.to_arrays().items()))
-        for array in (d.labels.actions, d.labels.confidence, d.features.values, *grid):
-            digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()
 
 
 def _style(demonstration: Demonstration, styles: Sequence[str]) -> int:

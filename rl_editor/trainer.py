@@ -35,7 +35,6 @@ The chance of an update is drawn from the seed and its number alone: a run that 
 """
 
 import copy
-import hashlib
 import math
 import zlib
 from collections.abc import Sequence
@@ -58,39 +57,37 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import autocast, resolve_device, torch_threads
 from rl_editor.errors import ConfigError, DatasetError, TrainingError
+from rl_editor.fingerprints import agent_fingerprint, reward_fingerprint, run_fingerprint
 from rl_editor.gradients import Gradients, Losses
-from rl_editor.greedy import Greedy, GreedyEdits, GreedyPlay
+from rl_editor.greedy import GreedyEdits, GreedyPlay
 from rl_editor.lessons import (
-    KINDS,
     Songs,
     Task,
     class_weights,
     demonstrated_scores,
     kinds_of,
-    run_fingerprint,
     seed_of,
     songs_of_tasks,
     task_of,
 )
 from rl_editor.logging_utils import TrainingLogger
+from rl_editor.ppo_metrics import LOSSES, loss_metrics, rollout_metrics, validation_metrics
 from rl_editor.remixes import remix
 from rl_editor.replaying import Replayed
 from rl_editor.resuming import Learner, Standing, restored_standing, save_standing
 from rl_editor.returns import clipped_objective, generalized_advantages, normalised, weighted_divergence
-from rl_editor.reward import SUMMARY_DIM, SUMMARY_NAMES, TERM_NAMES, LearnedReward
+from rl_editor.reward import LearnedReward
 from rl_editor.reward.terms import BEST_SCORE
 from rl_editor.reward_model import RewardModel
 from rl_editor.rollouts import Rollout, Samples, by_song
 from rl_editor.state import Observation, ReferenceStatistics
 
-LOSSES = ("total", "policy", "value", "entropy", "clone_kl", "approx_kl", "clip_fraction")
 BEST, STATE = "best.pt", "ppo_state.safetensors"
 _VALIDATIONS = 40  # at most so many over a run, beside the one before it
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
 _SAMPLES_AT_A_TIME, _ON_A_GPU = 1 << 14, 1 << 17  # that the clone judges: their dot products take 8 KiB each
 _AGREEMENT = ("validation/balanced_accuracy", "validation/macro_recall")  # what plays, and every kind of decision
-_OUTPUT_SHARE = SUMMARY_NAMES.index("output_share")
 _GOES_ON = {"training": ("resume", "device")}
 
 
@@ -144,7 +141,7 @@ class PPOTrainer:
         self.agent = agent.to(self.device)
         if not agent.is_normalised:
             agent.fit_normalisation(self.songs.batch)
-        self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + _digest(self.agent)
+        self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + agent_fingerprint(self.agent)
         self.agent.policy.begin_refining()
         self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
         self.average = AveragedAgent(self.agent, exponential(config.ppo.weight_average))
@@ -154,7 +151,7 @@ class PPOTrainer:
         self.enough = _usual_scores(demonstrated, config)
         if isinstance(learned_reward, RewardModel):
             self.learned_reward = learned_reward.centred(self._cloned_summaries())
-        self.fingerprint += str(reference or "") + _taste(learned_reward)
+        self.fingerprint += str(reference or "") + reward_fingerprint(learned_reward)
         self.horizon = int(self.songs.batch.n_units.max())  # decisions of every environment in one update
         self.generator = torch.Generator(self.device)
         self.env = self.songs.environment(
@@ -237,7 +234,7 @@ class PPOTrainer:
         samples = self._samples(rollout)
         learned = self._learn(samples)
         self.average.update_parameters(self.agent)
-        return _rollout_metrics(rollout, self.kinds) | learned
+        return rollout_metrics(rollout, self.kinds) | learned
 
     @torch.no_grad()
     def _collect(self) -> Rollout:
@@ -297,13 +294,13 @@ class PPOTrainer:
             for start in range(0, len(batches), accumulate):
                 losses.append(self.gradients(batches[start : start + accumulate]))
                 if float(losses[-1][:, LOSSES.index("approx_kl")].mean()) > _KL_MARGIN * ppo.target_kl:
-                    return _loss_metrics(losses, epochs_done)
+                    return loss_metrics(losses, epochs_done)
                 norm = torch.nn.utils.clip_grad_norm_(self.agent.parameters(), ppo.max_grad_norm)
                 if not math.isfinite(float(norm)):
                     raise TrainingError(f"PPO: the gradient's norm is {float(norm)}; lower ppo.learning_rate")
                 self.optimizer.step()
             epochs_done += 1
-        return _loss_metrics(losses, epochs_done)
+        return loss_metrics(losses, epochs_done)
 
     def _losses(self, embeddings: Embeddings, part: Samples) -> Losses:
         """The loss, and its parts as ``LOSSES`` has them after it."""
@@ -331,12 +328,8 @@ class PPOTrainer:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Edit the validation songs greedily: the score and its terms, and agreement with the editor."""
-        played = self.validation.judged(self.validate())
-        shown, hidden = (_greedy_metrics(one) for one in played)
-        both = [_mean([shown[name], hidden[name]]) for name in shown]
-        metrics = dict(zip(shown, both, strict=True))
-        metrics |= {"score_with_target": shown["score"], "score_without_target": hidden["score"]}
-        return {f"validation/{name}": value for name, value in metrics.items()}
+        shown, hidden = self.validation.judged(self.validate())
+        return validation_metrics(shown, hidden)
 
     def _validated(self) -> GreedyEdits:
         return self.validation.edits(self.average.agent)
@@ -401,36 +394,6 @@ class _Choice(NamedTuple):
     value: Float[Tensor, " envs"]
 
 
-def _loss_metrics(losses: Sequence[Float[Tensor, "minibatches losses"]], epochs: int) -> dict[str, float]:
-    means = torch.cat(list(losses)).mean(0).tolist()
-    return {f"loss/{name}": mean for name, mean in zip(LOSSES, means, strict=True)} | {"loss/epochs": float(epochs)}
-
-
-def _rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[str, float]:
-    """The score of finished episodes, its terms one by one, and how often each kind was decided."""
-    done = rollout.done
-    terms = dict(zip(TERM_NAMES, rollout.terms[done].mean(0).tolist(), strict=True))
-    shares = kinds[rollout.action].flatten().bincount(minlength=len(KINDS)) / rollout.action.numel()
-    actions = {f"actions/{kind.value.lower()}": share for kind, share in zip(KINDS, shares.tolist(), strict=True)}
-    numbers = {"score": float(rollout.score[done].mean()), "episodes": float(done.sum())} | terms
-    numbers |= _watched(rollout.audited[done], rollout.learned[done])
-    return {f"rollout/{name}": value for name, value in numbers.items()} | actions
-
-
-def _greedy_metrics(greedy: Greedy) -> dict[str, float]:
-    scores = greedy.edits.scores
-    terms = dict(zip(TERM_NAMES, scores.terms.mean(0).tolist(), strict=True))
-    numbers = {"score": float(scores.total.mean()), "output_share": float(scores.summary[:, _OUTPUT_SHARE].mean())}
-    return greedy.agreed | terms | numbers | _watched(scores.audited, scores.learned)
-
-
-def _watched(audited: Float[Tensor, " n"], learned: Float[Tensor, " n"]) -> dict[str, float]:
-    """The two halves of a score; nothing where there is no learned reward."""
-    if bool(learned.isnan().any()):
-        return {}
-    return {"audited": float(audited.mean()), "learned": float(learned.mean())}
-
-
 def _taken(log_probs: Float[Tensor, "n actions"], action: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     return log_probs.gather(1, action[:, None])[:, 0]
 
@@ -445,22 +408,3 @@ def _check_alike(config: Config, own: Config) -> None:
     for name, (asked, known) in named.items():
         if asked != known:
             raise ConfigError(f"{name} {asked}: the policy was made with {known}; train from one made with these")
-
-
-def _digest(agent: Agent) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(agent.state_dict().items()):
-        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _taste(learned_reward: LearnedReward | None) -> str:
-    """A name for a learned reward: what it says of fixed summaries."""
-    if learned_reward is None:
-        return ""
-    probe = torch.linspace(0.0, 1.0, 2 * SUMMARY_DIM).reshape(2, SUMMARY_DIM)
-    return str(learned_reward(probe).tolist())
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
