@@ -1,21 +1,16 @@
-"""From frames to samples: the lag of each run by whitened correlation, and what mastering did as one short filter.
+"""The lag of each run, by whitened correlation of probes with the sound that it plays.
 
-Conventions: positions are samples at the analysis rate; a run with ``lag`` plays sample t + lag of its view at edit
-sample t (lag may be a fraction: a native rate may be finer). ``Mastering`` predicts the edit from the raw: a FIR that
-holds gain, polarity, static EQ and any phase they turned.
-
-Whitening: cross-spectrum / |cross-spectrum|^0.7, between plain correlation (broad peaks on tonal music) and GCC-PHAT
-(Knapp & Carter 1976; all weight on noise). The transfer function is Welch's H1 = S_xy / S_xx.
+Conventions as in ``refine``. Whitening: cross-spectrum / |cross-spectrum|^0.7, between plain correlation (broad peaks
+on tonal music) and GCC-PHAT (Knapp & Carter 1976; all weight on noise).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
-import scipy.linalg
 import scipy.signal
 import scipy.stats
 from jaxtyping import Bool, Complex, Float, Float32
@@ -32,20 +27,10 @@ FINE_STEPS = 4  # parts of a sample
 MOST_PEAKS, PEAK_SHARE = 3, 0.5  # of the highest
 SAME_LAG_SAMPLES = 11.0  # 0.5 ms: neighbours this close are one run
 FOLLOWED_SAMPLES = 441.0  # 20 ms: the same where only a spectrum follows
-TRANSFER_SAMPLES = 4096
-TRANSFER_WINDOWS = 64
-TAPS_REACH = 256  # taps to either side
-FILTER_BLOCK = 1 << 16  # samples filtered at a time
-SETTLING_WINDOWS, SETTLING_REACH = 5, 12  # samples to either side
-SETTLINGS = 3
-KERNEL_REACH, FINEST_STEPS = 9, 64  # samples to either side, parts of a sample
-DELAY_REACH = 16  # taps to either side of a fraction of a sample
-DELAY_BLOCK = 64  # samples read at a time
-UNLIKE_FACTOR, UNLIKE_SPARE = 2.0, 0.005  # times 1 - r of a good window, and more, that still teaches the filter
-REGULARISATION = 1e-3  # of the mean spectral power
 HEARD_SCORE = 7.0  # deviations that a probe's peak must stand out; noise reaches 5 in 2049 lags
 SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
 STEADY_SAMPLES = 3.0  # probes this near a line have one lag, or one drift
+SETTLING_REACH = 12  # samples to either side: of a peak that are its own, and over which a lag is settled
 
 
 @dataclass(frozen=True)
@@ -85,65 +70,6 @@ class Pair:
     def n_samples(self, run: Placed) -> int:
         """Length of the raw in the time of a run's view."""
         return int(len(self.raw) / self.views[run.view].speed)
-
-
-@dataclass(frozen=True, eq=False)
-class Mastering:
-    """The edit predicted from the raw by a filter of 2 * ``TAPS_REACH`` + 1 taps, the middle one at lag 0."""
-
-    pair: Pair
-    taps: Float[np.ndarray, " taps"]
-    gain: float  # root of the power gain, signed by polarity
-    _blocks: dict[tuple[int, int], Float32[np.ndarray, " samples"]] = field(default_factory=dict)
-
-    @cached_property
-    def loudness(self) -> float:
-        """Mean power of the edit."""
-        return float(self.pair.edit @ self.pair.edit) / len(self.pair.edit)
-
-    def predict(self, run: Placed, *, start: int, length: int) -> Float32[np.ndarray, " samples"]:
-        """What edit samples [start, start + length) should be if they play as this run does."""
-        lag = run.lag or 0.0
-        whole = int(np.floor(lag))
-        if lag == whole:
-            return self._filtered(run.view, start + whole, length)
-        span = self._filtered(run.view, start + whole - DELAY_REACH + 1, length + 2 * DELAY_REACH - 1)
-        return _convolved(span, _delay(round(lag - whole, 3)))
-
-    def _filtered(self, view: int, start: int, length: int) -> Float32[np.ndarray, " samples"]:
-        """A view's sound as mastered, from blocks that are filtered once."""
-        blocks = range(start // FILTER_BLOCK, (start + length - 1) // FILTER_BLOCK + 1)
-        parts = [self._block(view, k) for k in blocks]
-        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return joined[start - blocks[0] * FILTER_BLOCK :][:length]
-
-    def _block(self, view: int, k: int) -> Float32[np.ndarray, " samples"]:
-        if (view, k) not in self._blocks:
-            sound = self.pair.views[view].sound
-            assert sound is not None, "samples are predicted where samples follow"
-            span = padded_span(sound, k * FILTER_BLOCK - TAPS_REACH, FILTER_BLOCK + 2 * TAPS_REACH)
-            self._blocks[view, k] = scipy.signal.oaconvolve(span, self.taps, mode="valid").astype(np.float32)
-        return self._blocks[view, k]
-
-
-@lru_cache(maxsize=1024)
-def _delay(share: float) -> Float32[np.ndarray, "block_reach block"]:
-    """A windowed sinc that reads a signal ``share`` samples later than its middle tap, as the matrix of a block."""
-    at = np.arange(2 * DELAY_REACH) - DELAY_REACH + share
-    taps = np.sinc(at) * np.cos(np.pi / 2 * at / DELAY_REACH) ** 2
-    column = np.concatenate([taps[::-1], np.zeros(DELAY_BLOCK - 1)])
-    return np.asarray(scipy.linalg.toeplitz(column, np.zeros(DELAY_BLOCK)), dtype=np.float32)
-
-
-def _convolved(
-    samples: Float32[np.ndarray, " n"], matrix: Float32[np.ndarray, "block_reach block"]
-) -> Float32[np.ndarray, " valid"]:
-    """The valid part of a convolution, block by block as one matrix product: four times as fast as sample by sample."""
-    reach, block = matrix.shape
-    length = len(samples) - (reach - block)
-    count = max(1, -(-length // block))
-    padded = np.pad(samples, (0, count * block + reach - block - len(samples)))
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, reach)[::block] @ matrix).ravel()[:length]
 
 
 class Placement(NamedTuple):
@@ -228,88 +154,6 @@ def joined(runs: Sequence[Placed], pair: Pair) -> list[Placed]:
     return merged
 
 
-def learn_mastering(runs: Sequence[Placed], pair: Pair) -> Mastering:
-    """Estimate the filter from windows spread over all matched runs; loud ones do not outweigh the usual.
-
-    Windows that are much less alike than the best quarter (a run that is wrong, something laid over) teach nothing.
-    """
-    matched = [run for run in runs if run.lag is not None and run.end - run.start >= TRANSFER_SAMPLES]
-    sampled = [run for run in matched if pair.sound(run) is not None]
-    if not sampled:
-        return Mastering(pair, scipy.signal.unit_impulse(2 * TAPS_REACH + 1, TAPS_REACH), power_gain(matched, pair))
-    x, y = _windows(sampled, pair)
-    cross, powers = y * np.conj(x), np.abs(x) ** 2
-    sums = powers.sum(axis=1)
-    unlike = 1.0 - np.abs(cross.real.sum(axis=1)) / np.sqrt(sums * (np.abs(y) ** 2).sum(axis=1) + 1e-12)
-    loudness = float(pair.raw @ pair.raw) / len(pair.raw)
-    usual = loudness * TRANSFER_SAMPLES**2 / 8  # of a window's spectrum, summed over its bins
-    weights = (unlike <= UNLIKE_FACTOR * np.quantile(unlike, 0.25) + UNLIKE_SPARE) / (sums + usual)
-    cross, power = weights @ cross, weights @ powers
-    flat, weak = float(cross.real.sum() / (power.sum() + 1e-12)), REGULARISATION * power.mean() + 1e-12
-    transfer = (cross + flat * weak) / (power + weak)  # where there is little to learn from, a plain copy
-    gain = float(np.sqrt(np.sum(np.abs(transfer) ** 2 * power) / (power.sum() + 1e-12)))
-    return Mastering(pair, _taps(transfer), gain if np.sum(cross.real) >= 0 else -gain)
-
-
-def _windows(
-    runs: Sequence[Placed], pair: Pair
-) -> tuple[Complex[np.ndarray, "windows bins"], Complex[np.ndarray, "windows bins"]]:
-    """Spectra of what plays and of what is heard, over runs whose samples follow."""
-    total = sum(run.end - run.start for run in runs)
-    window = scipy.signal.windows.hann(TRANSFER_SAMPLES, sym=False)
-    played, heard = [], []
-    for run in runs:
-        sound = pair.sound(run)
-        assert sound is not None
-        count = max(1, round(TRANSFER_WINDOWS * (run.end - run.start) / total))
-        for start in spread(run, TRANSFER_SAMPLES, count):
-            played.append(fractional_slice(sound, start + (run.lag or 0.0), TRANSFER_SAMPLES))
-            heard.append(pair.edit[start : start + TRANSFER_SAMPLES])
-    return scipy.fft.rfft(np.stack(played) * window), scipy.fft.rfft(np.stack(heard) * window)
-
-
-def settled(run: Placed, mastering: Mastering) -> Placed:
-    """The run with its lag moved, over ``SETTLING_REACH`` samples, to where its samples are most like the prediction.
-
-    Whitened peaks may lean to one side; this one does not. Between samples the correlation is read by a windowed sinc.
-    """
-    length = min(TRANSFER_SAMPLES, run.end - run.start)
-    starts = spread(run, length, SETTLING_WINDOWS)
-    if run.lag is None or mastering.pair.sound(run) is None or not starts:
-        return run
-    for _ in range(SETTLINGS):
-        alike = np.sum([_likeness(run, start, length, mastering) for start in starts], axis=0)
-        peak = int(alike.argmax())
-        if abs(peak - SETTLING_REACH) <= SETTLING_REACH - KERNEL_REACH:
-            break
-        run = replace(run, lag=(run.lag or 0.0) + peak - SETTLING_REACH)
-    between = peak + np.arange(-FINEST_STEPS, FINEST_STEPS + 1) / FINEST_STEPS
-    away = between[:, None] - np.arange(len(alike))
-    kernel = np.sinc(away) * np.cos(np.pi / 2 * np.clip(away / KERNEL_REACH, -1.0, 1.0)) ** 2
-    best = float(between[int((kernel @ alike).argmax())])
-    return replace(run, lag=(run.lag or 0.0) + best - SETTLING_REACH)
-
-
-def _likeness(run: Placed, start: int, length: int, mastering: Mastering) -> Float[np.ndarray, " shifts"]:
-    """Correlation coefficient of a window with the prediction, ``SETTLING_REACH`` samples earlier to as many later."""
-    heard = mastering.pair.edit[start : start + length]
-    around = mastering.predict(run, start=start - SETTLING_REACH, length=length + 2 * SETTLING_REACH)
-    cross = np.correlate(around, heard, mode="valid").astype(np.float64)
-    power = np.convolve(around**2, np.ones(length, np.float32), mode="valid")
-    return np.asarray(cross / np.sqrt(power * float(heard @ heard) + 1e-12))
-
-
-def power_gain(runs: Sequence[Placed], pair: Pair) -> float:
-    """The level of the edit over that of the raw that it plays, where samples do not follow."""
-    heard, played = 1e-12, 1e-12
-    for run in runs:
-        speed = pair.views[run.view].speed
-        start, end = (round((at + (run.lag or 0.0)) * speed) for at in (run.start, run.end))
-        heard += float(np.sum(pair.edit[run.start : run.end] ** 2))
-        played += float(np.sum(pair.raw[max(0, start) : end] ** 2)) / speed
-    return float(np.sqrt(heard / played))
-
-
 def spread(run: Placed, length: int, count: int) -> list[int]:
     """Up to ``count`` starts of windows of ``length`` samples, evenly over a run and not crowded."""
     room = run.end - run.start - length
@@ -323,27 +167,6 @@ def stretches(mask: Bool[np.ndarray, " n"], *, at_least: int) -> list[tuple[int,
     """Where a mask is true for ``at_least`` in a row, as half-open spans."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= at_least]
-
-
-def fractional_slice(samples: Float32[np.ndarray, " n"], start: float, length: int) -> Float[np.ndarray, " m"]:
-    """``length`` samples from a fractional position, by turning the phase of a slice with 64 samples to spare."""
-    whole = int(np.floor(start))
-    spare = 64
-    sound: np.ndarray = padded_span(samples, whole - spare, length + 2 * spare)
-    if start == whole:
-        return sound[spare : spare + length]
-    spectrum = scipy.fft.rfft(sound) * _turn(len(sound), start - whole)
-    return np.asarray(scipy.fft.irfft(spectrum, len(sound))[spare : spare + length])
-
-
-def _turn(n: int, delay: float) -> Complex[np.ndarray, " bins"]:
-    return np.asarray(np.exp(2j * np.pi * np.arange(n // 2 + 1) * delay / n))
-
-
-def _taps(transfer: Complex[np.ndarray, " bins"]) -> Float[np.ndarray, " taps"]:
-    impulse = scipy.fft.irfft(transfer)
-    middle = np.roll(impulse, TAPS_REACH)[: 2 * TAPS_REACH + 1]
-    return np.asarray(middle * scipy.signal.windows.tukey(2 * TAPS_REACH + 1, 0.5))
 
 
 def _in_samples(run: Run, hop: int, n_samples: int) -> Placed:
