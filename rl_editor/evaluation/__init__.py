@@ -2,7 +2,8 @@
 
 metrics      one edit against the demonstration of the same recording
 bootstrap    means over songs with percentile intervals
-comparison   policies and baselines on held-out tracks, and what may be said of them
+comparison   policies and baselines on held-out tracks
+verdicts     means over songs, and what may be said of two methods
 headline     the few numbers that are compared from run to run
 """
 
@@ -11,12 +12,12 @@ from rl_editor.evaluation.comparison import (
     EvaluationResult,
     Evaluator,
     Example,
-    Verdict,
     evaluate_plans,
     evaluate_policies,
 )
 from rl_editor.evaluation.headline import headline
 from rl_editor.evaluation.metrics import METRICS, Metric, TrackJudge
+from rl_editor.evaluation.verdicts import Verdict
 
 __all__ = [
     "METRICS",

@@ -1,16 +1,13 @@
-"""Policies and baselines on held-out tracks: rows per track, means with intervals over songs, and what may be said.
+"""Policies and baselines on held-out tracks: their edits, rows of numbers per track, and what these come to.
 
 Conventions: a *method* gives one edit per track and condition. Conditions: ``target`` (the length of the editor's own
 edit is asked for) and ``free`` (no length is asked for). Baselines are told that length in both, which is to their
 advantage; ``editor`` is the demonstration itself, the upper end of likeness. Styles: each editor's, and ``all``.
 Values are rounded to ``DIGITS``; a number that is not defined is NaN in tables and left out of ``metrics``.
-
-A verdict compares two methods song by song: the mean difference with a bootstrap interval over songs (paired). *yes*:
-the interval lies above 0; *no*: below; *not shown*: it holds 0, or there are fewer than ``FEWEST_SONGS`` songs.
 """
 
 import zlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,13 +15,22 @@ import numpy as np
 import pandas as pd
 
 from rl_editor import baselines
-from rl_editor.actions import ActionType
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
-from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean, song_means
 from rl_editor.evaluation.metrics import METRICS, GapScale, TrackJudge
+from rl_editor.evaluation.verdicts import (
+    ALL_STYLES,
+    CONDITIONS,
+    DIGITS,
+    EDITOR,
+    Verdict,
+    collapsed_policies,
+    decision_shares,
+    means_over_songs,
+    verdicts_on,
+)
 from rl_editor.library import Split
 from rl_editor.reward import ReferenceStatistics
 from rl_editor.state import AudioState
@@ -32,43 +38,12 @@ from rl_editor.state import AudioState
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
-DIGITS = 6
-FEWEST_SONGS = 5  # of three songs all differ one way in a quarter of cases by chance, of five in one of 16
-COLLAPSE_SHARE = 0.9  # of one kind of decision, where the editor's own largest share is below it
-CONDITIONS = ("target", "free")
-EDITOR = "editor"
 BASELINES = ("keep_all", "loudest", "random", "dp")
-ALL_STYLES = "all"
 KEY_METRICS = ("balanced_accuracy", "action_balanced_accuracy", "reward_total", "duration_error")  # per style
 SCORE_METRICS = ("reward_total", "action_balanced_accuracy")
 
 Plan = Callable[[Demonstration, AudioState, float | None], EditList]
 """Edits a recording in the manner of a demonstration, to a length in seconds or none."""
-
-
-class Verdict(NamedTuple):
-    """What may be said of two methods."""
-
-    first: str
-    second: str
-    metric: str
-    condition: str
-    style: str
-    answer: str  # yes, no, not shown
-    difference: float  # first - second
-    low: float
-    high: float
-    n_songs: int
-
-    @property
-    def sentence(self) -> str:
-        """The verdict in words."""
-        claim = f"{_shown(self.first)} beats {_shown(self.second)} on {METRICS[self.metric].title}"
-        where = f"{'all styles' if self.style == ALL_STYLES else self.style}, {_CONDITION_WORDS[self.condition]}"
-        if not self.n_songs:
-            return f"{claim} ({where}): {self.answer}; it is defined on no held-out song."
-        numbers = f"{self.difference:+.3f} ({self.low:+.3f} to {self.high:+.3f}, {_songs(self.n_songs)})"
-        return f"{claim} ({where}): {self.answer}; difference {numbers}."
 
 
 class Example(NamedTuple):
@@ -225,13 +200,13 @@ def evaluate_plans(
         counts += track.counts(edits)
         examples.append(track.example(edits))
     table = pd.DataFrame(rows, columns=["track", "song", "style", "method", "condition", *METRICS])
-    histogram = _histogram(pd.DataFrame(counts))
+    histogram = decision_shares(pd.DataFrame(counts))
     return EvaluationResult(
         table.round(DIGITS),
-        _summary(table, config, seed),
+        means_over_songs(table, config, seed),
         histogram,
-        tuple(_verdicts(table, list(plans), config, seed)),
-        _collapsed(histogram, list(plans)),
+        tuple(verdicts_on(table, list(plans), config, seed)),
+        collapsed_policies(histogram, list(plans)),
         tuple(examples),
     )
 
@@ -242,7 +217,6 @@ def state_of(demonstration: Demonstration) -> AudioState:
 
 
 _Edits = Mapping[tuple[str, str], EditList]  # (method, condition) -> edit
-_CONDITION_WORDS = {"target": "the length asked for", "free": "no length asked for"}
 
 
 class _Track:
@@ -324,96 +298,3 @@ def policy_plan(policy: "Policy") -> Plan:
 def _is_headline(row: Mapping[Hashable, Any]) -> bool:
     fixed = row["method"] in {EDITOR, *BASELINES} and row["condition"] != CONDITIONS[0]
     return not fixed and (row["style"] == ALL_STYLES or row["metric"] in KEY_METRICS)
-
-
-def _by_style(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    yield ALL_STYLES, table
-    for style in sorted(table["style"].unique()):
-        yield style, table[table["style"] == style]
-
-
-def _summary(table: pd.DataFrame, config: Config, seed: int) -> pd.DataFrame:
-    rows = [
-        {"style": style, "method": method, "condition": condition, "metric": metric}
-        | _interval(song_means(list(group[metric]), list(group["song"])), config, seed)._asdict()
-        for style, part in _by_style(table)
-        for (method, condition), group in part.groupby(["method", "condition"], sort=False)
-        for metric in METRICS
-    ]
-    return pd.DataFrame(rows).round(DIGITS)
-
-
-def _interval(per_song: Mapping[str, float], config: Config, seed: int) -> Interval:
-    settings = config.evaluation
-    return bootstrap_mean(
-        np.array(list(per_song.values()), dtype=np.float64),
-        n_samples=settings.bootstrap_samples,
-        level=settings.confidence_level,
-        rng=np.random.default_rng(seed),
-    )
-
-
-def _histogram(counts: pd.DataFrame) -> pd.DataFrame:
-    parts = []
-    for style, part in _by_style(counts):
-        total = part.groupby(["method", "condition", "action"], sort=False)["count"].sum().reset_index()
-        total.insert(0, "style", style)
-        total["share"] = total["count"] / total.groupby(["method", "condition"])["count"].transform("sum")
-        parts.append(total)
-    return pd.concat(parts, ignore_index=True).round(DIGITS)
-
-
-def _collapsed(histogram: pd.DataFrame, policies: Sequence[str]) -> tuple[str, ...]:
-    """Policies of which one kind of decision takes over in some style and condition, the editor's not."""
-    decisions = histogram[histogram["action"] != ActionType.EXTEND.value]
-    largest = decisions.groupby(["style", "method", "condition"])["share"].max().reset_index().to_dict("records")
-    share = {(row["style"], row["method"], row["condition"]): row["share"] for row in largest}
-    return tuple(
-        f"{method} ({style}, {_CONDITION_WORDS[condition]})"
-        for (style, method, condition), most in share.items()
-        if method in policies and most > COLLAPSE_SHARE >= share[style, EDITOR, condition]
-    )
-
-
-def _verdicts(table: pd.DataFrame, policies: Sequence[str], config: Config, seed: int) -> Iterator[Verdict]:
-    for style, part in _by_style(table):
-        for first, second, metric in _questions(policies):
-            for condition in CONDITIONS:
-                yield _verdict(part[part["condition"] == condition], (first, second), metric, style, config, seed)
-
-
-def _questions(policies: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """PPO against BC, then every policy against what needs no learning."""
-    if {"ppo", "bc"} <= set(policies):
-        yield from (
-            ("ppo", "bc", metric) for metric in ("reward_total", "balanced_accuracy", "action_balanced_accuracy")
-        )
-    for policy in policies:
-        for other in ("loudest", "random"):
-            yield from ((policy, other, metric) for metric in ("balanced_accuracy", "action_balanced_accuracy"))
-        yield policy, "dp", "reward_total"
-
-
-def _verdict(
-    part: pd.DataFrame, methods: tuple[str, str], metric: str, style: str, config: Config, seed: int
-) -> Verdict:
-    condition = str(part["condition"].iloc[0])
-    first, second = (part[part["method"] == method].set_index("track") for method in methods)
-    difference = first[metric] - second[metric].reindex(first.index)
-    interval = _interval(song_means(list(difference), list(first["song"])), config, seed)
-    mean, low, high = (round(value, DIGITS) for value in interval[:3])
-    return Verdict(*methods, metric, condition, style, _answer(interval), mean, low, high, interval.n_songs)
-
-
-def _answer(interval: Interval) -> str:
-    if interval.n_songs < FEWEST_SONGS or interval.low <= 0.0 <= interval.high:
-        return "not shown"
-    return "yes" if interval.low > 0.0 else "no"
-
-
-def _shown(method: str) -> str:
-    return {"ppo": "PPO", "bc": "BC", "dp": "the DP"}.get(method, method.replace("_", " "))
-
-
-def _songs(count: int) -> str:
-    return "1 song" if count == 1 else f"{count} songs"

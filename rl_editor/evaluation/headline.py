@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rl_editor.evaluation.comparison import ALL_STYLES, BASELINES, CONDITIONS, EDITOR, EvaluationResult
+from rl_editor.evaluation.comparison import BASELINES, EvaluationResult
 from rl_editor.evaluation.metrics import METRICS
+from rl_editor.evaluation.verdicts import ALL_STYLES, CONDITIONS, EDITOR
 
 HEADLINE_METRICS = ("balanced_accuracy", "run_f1", "loop_f1", "reorder_f1", "reward_total", "duration_error")
 BASELINE_METRICS = ("balanced_accuracy", "reward_total")  # of likeness and of quality

@@ -20,7 +20,7 @@ import pandas as pd
 
 from rl_editor.config import Config
 from rl_editor.evaluation import METRICS, EvaluationResult
-from rl_editor.evaluation.comparison import FEWEST_SONGS
+from rl_editor.evaluation.verdicts import FEWEST_SONGS
 from rl_editor.files import replacing, write_text
 from rl_editor.publishing import page_templates
 from rl_editor.report.examples import ExamplePage, example_pages, joins_table

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from rl_editor.actions import ActionType
 from rl_editor.evaluation import METRICS, EvaluationResult
-from rl_editor.evaluation.comparison import ALL_STYLES, CONDITIONS
+from rl_editor.evaluation.verdicts import ALL_STYLES, CONDITIONS
 from rl_editor.publishing import save_png
 from rl_editor.report.words import ACTION_COLOURS, in_reading_order, method_title
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rl_editor.actions import ActionType
 from rl_editor.evaluation import METRICS, EvaluationResult, Verdict
-from rl_editor.evaluation.comparison import ALL_STYLES, CONDITIONS, EDITOR
+from rl_editor.evaluation.verdicts import ALL_STYLES, CONDITIONS, EDITOR
 from rl_editor.report.words import CONDITION_TITLES, HEADLINE, PER_STYLE, in_reading_order
 
 
