@@ -4,8 +4,11 @@ Conventions: times are rounded to frames of the recording. What a format does no
 labels that name none are ``default_crossfade_ms``, and nobody's confidence is known.
 
     .otio   clips and gaps of the one track with audio, in order (more are refused, unless they play alike, as the two
-            sides of a stereo recording do); dissolves, time warps; gain and pitch where this package's metadata say so.
-            Whatever the clips are called, they play the recording that is given
+            sides of a stereo recording do), as far as the source ranges of track and timeline reach; dissolves, time
+            warps; gain and pitch where this package's metadata say so. A dissolve that reaches farther to one side of
+            its cut is a join in its middle. What leaves the recording by half a frame of the clip's own rate or less
+            was rounded there and ends with the recording. Whatever the clips are called, they play the recording that
+            is given
     .txt    Audacity labels. One whose text is ``source A-B s`` lies over the *output* and plays the recording from A on
             for as long as the label is; ``not in source`` is silence; after a comma each may say ``speed 1.1``,
             ``pitch -2`` (semitones), ``gain -3 dB`` and ``crossfade 25 ms``, in this order. Any other text marks a
@@ -19,10 +22,11 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
-from math import isfinite
+from math import ceil, isfinite
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError, first_lines
@@ -31,6 +35,7 @@ SUFFIXES = (".json", ".otio", ".txt", ".csv")
 _Row: TypeAlias = Mapping[str, str]
 _CSV_COLUMNS = ("source_start_frame", "frames", "crossfade_in_ms", "gain_db", "speed", "pitch_semitones", "confidence")
 _SAME_S = 0.001  # of a CSV: seconds that a spreadsheet rounded
+_SLOWEST_HZ = 12.0  # video frames; what counts slower (in seconds, at a rate of 1) was not rounded to them
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _OVER_OUTPUT = re.compile(
     r"(?:source (?P<start>\d+(?:\.\d+)?)-(?:\d+(?:\.\d+)?) s|not in source)"
@@ -75,12 +80,11 @@ def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
     try:
         timeline = otio.adapters.read_from_file(str(path))
         tracks = [t for t in timeline.tracks if t.kind == otio.schema.TrackKind.Audio] or list(timeline.tracks)
-        played = [list(track) for track in tracks if any(isinstance(item, otio.schema.Clip) for item in track)]
-        played = played or [list(track) for track in tracks[:1]]
+        played = [t for t in tracks if any(isinstance(item, otio.schema.Clip) for item in t)] or tracks[:1]
     except (otio.exceptions.OTIOError, AttributeError, OSError, ValueError) as fault:
         raise EditListError(f"not a readable OpenTimelineIO timeline ({fault})") from None
     try:
-        found = [_otio_track(items, source) for items in played]
+        found = [_otio_track(track, timeline.tracks.source_range, source) for track in played]
     except (otio.exceptions.OTIOError, AttributeError, TypeError, ValueError, KeyError) as fault:
         raise EditListError(f"a timeline with what no edit list can say ({first_lines(fault)}); flatten it") from None
     if any(segments != found[0] for segments in found[1:]):
@@ -91,30 +95,69 @@ def _from_otio(path: Path, source: SourceInfo) -> list[Segment]:
     return found[0] if found else []
 
 
-def _otio_track(items: Sequence[Any], source: SourceInfo) -> list[Segment]:
-    """What a track plays."""
+class _Dissolve(NamedTuple):
+    """A crossfade, and how far its middle lies behind the cut."""
+
+    fade_ms: float = 0.0
+    late_frames: int = 0
+
+
+def _otio_track(track: Any, shown: Any, source: SourceInfo) -> list[Segment]:
+    """What a track plays, within its own source range and the timeline's (``shown``)."""
     import opentimelineio as otio
 
     segments: list[Segment] = []
-    fade_ms = 0.0
-    for item in items:
+    dissolve = _Dissolve()
+    for item in track:
         if isinstance(item, otio.schema.Transition):
-            fade_ms = _otio_fade_ms(item)
+            dissolve = _otio_dissolve(item, source.sample_rate)
             continue
-        segment = _otio_segment(item, source, fade_ms if segments else 0.0)
-        fade_ms = 0.0
+        segment = _otio_segment(item, source, dissolve.fade_ms if segments else 0.0)
+        if segments and dissolve.late_frames:
+            segments[-1], segment = _with_later_join(segments[-1], segment, dissolve.late_frames, item.name)
+        dissolve = _Dissolve()
         if segment.frames > 0:
             segments.append(segment)
+    for span in (track.source_range, shown):
+        if span is not None:
+            first_s, end_s = span.start_time.to_seconds(), span.end_time_exclusive().to_seconds()
+            segments = _between(segments, round(first_s * source.sample_rate), round(end_s * source.sample_rate))
     return segments
 
 
-def _otio_fade_ms(transition: Any) -> float:
-    """The length of a crossfade: the one it was exported with, unless its sides have been changed since."""
-    sides_s: list[float] = [transition.in_offset.to_seconds(), transition.out_offset.to_seconds()]
+def _otio_dissolve(transition: Any, rate: int) -> _Dissolve:
+    """As it lies around the cut; the one it was exported with, unless its sides have been changed since."""
+    before_s, after_s = transition.in_offset.to_seconds(), transition.out_offset.to_seconds()
     own = transition.metadata.get("rl_editor", {})
-    if [float(side) for side in own.get("sides_s", ())] == sides_s:
-        return float(own["crossfade_ms"])
-    return 1000.0 * sum(sides_s)
+    if [float(side) for side in own.get("sides_s", ())] == [before_s, after_s]:
+        return _Dissolve(float(own["crossfade_ms"]))
+    return _Dissolve(1000.0 * (before_s + after_s), round((after_s - before_s) / 2 * rate))
+
+
+def _with_later_join(ending: Segment, beginning: Segment, frames: int, name: str) -> tuple[Segment, Segment]:
+    """Two neighbours whose join lies ``frames`` later (or earlier, below 0); what plays outside the crossfade stays."""
+    if ending.frames + frames < 0 or beginning.frames - frames < 0:
+        raise EditListError(f"the transition into {name!r} is longer than a clip beside it; shorten it")
+    return replace(ending, frames=ending.frames + frames), _from_frame(beginning, frames)
+
+
+def _between(segments: Sequence[Segment], first: int, end: int) -> list[Segment]:
+    """What plays from output frame ``first`` to before ``end``."""
+    at, kept = 0, []
+    for segment in segments:
+        cut = max(first - at, 0)
+        frames = min(segment.frames, end - at) - cut
+        at += segment.frames
+        if frames > 0:
+            kept.append(replace(_from_frame(segment, cut), frames=frames))
+    return [replace(segment, crossfade_in_ms=segment.crossfade_in_ms if k else 0.0) for k, segment in enumerate(kept)]
+
+
+def _from_frame(segment: Segment, frames: int) -> Segment:
+    """A segment without its first ``frames``, or with as many more before it."""
+    start = segment.source_start_frame
+    later = None if start is None else start + round(frames * segment.speed)
+    return replace(segment, source_start_frame=later, frames=segment.frames - frames)
 
 
 def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
@@ -136,7 +179,7 @@ def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
         if isinstance(effect, otio.schema.LinearTimeWarp):
             speed *= effect.time_scalar
     own = item.metadata.get("rl_editor", {})
-    return Segment(
+    segment = Segment(
         start,
         frames,
         crossfade_in_ms=fade_ms,
@@ -145,6 +188,19 @@ def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
         pitch_semitones=float(own.get("pitch_semitones", 0.0)),
         confidence=float(own.get("confidence", 1.0)),
     )
+    clip_hz = span.duration.rate
+    return _rounded_back(segment, source.frames, most_frames=rate / clip_hz / 2 if clip_hz >= _SLOWEST_HZ else 0.0)
+
+
+def _rounded_back(segment: Segment, source_frames: int, *, most_frames: float) -> Segment:
+    """A segment without what leaves the recording, where that is at most so much; else as it is, to be refused."""
+    start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
+    if 0 < -start <= most_frames:
+        segment = replace(segment, source_start_frame=0)
+        end -= start
+    if 0 < end - source_frames <= most_frames:
+        segment = replace(segment, frames=segment.frames - ceil((end - source_frames) / segment.speed))
+    return segment
 
 
 def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:

@@ -110,6 +110,72 @@ def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
     assert (read(path).segments[0].source_start_frame, read(path).segments[0].frames) == (RATE, 2 * RATE)
 
 
+def test_what_a_video_frame_was_rounded_to_ends_with_the_recording(tmp_path: Path) -> None:
+    """Half a frame of 1/24 s are 20.8 ms."""
+    import opentimelineio as otio
+
+    def read_back(source: SourceInfo, first: float, count: float, rate: float) -> list[Segment]:
+        timeline = otio.schema.Timeline()
+        timeline.tracks.append(otio.schema.Track(kind=otio.schema.TrackKind.Audio))
+        span = otio.opentime.TimeRange(otio.opentime.RationalTime(first, rate), otio.opentime.RationalTime(count, rate))
+        timeline.tracks[0].append(otio.schema.Clip("song", None, span))
+        otio.adapters.write_to_file(timeline, str(tmp_path / "edit.otio"))
+        return list(read_edit(tmp_path / "edit.otio", source, default_crossfade_ms=50.0).segments)
+
+    at_60_s = replace(SOURCE, frames=60 * RATE - 573)  # 13 ms less than 1440 frames of 1/24 s
+    assert read_back(at_60_s, 24, 1416, 24) == [Segment(RATE, 59 * RATE - 573)]
+    assert read_back(SOURCE, -0.4, 48, 24) == [Segment(0, 2 * RATE)]
+    short = replace(SOURCE, frames=60 * RATE - 1_000)  # 22.7 ms are more than half a frame, 20.8 ms
+    for first, count, rate in ((24, 1416, 24), (1.0, 59.0, 1.0), (-0.6, 48, 24)):
+        with pytest.raises(EditListError, match="leave"):
+            read_back(short, first, count, rate)
+
+
+def test_a_track_plays_as_far_as_its_source_range(tmp_path: Path) -> None:
+    """Of 10 s and 7 samples, 5, 0.5 and 3 s, what lies from 2 s to 12 s; then, of these, the last 9 s."""
+    import opentimelineio as otio
+
+    path = tmp_path / "edit.otio"
+    export_edit(EDIT, path, "otio")
+    timeline = otio.adapters.read_from_file(str(path))
+
+    def seconds(start: float, length: float) -> Any:
+        return otio.opentime.TimeRange(otio.opentime.RationalTime(start, 1), otio.opentime.RationalTime(length, 1))
+
+    timeline.tracks[0].source_range = seconds(2, 10)
+    otio.adapters.write_to_file(timeline, str(path))
+    first, second = read(path).segments
+    assert (first.source_start_frame, first.frames) == (100 + 2 * RATE, 8 * RATE + 7)
+    assert (second.source_start_frame, second.frames, second.crossfade_in_ms) == (30 * RATE + 1, 2 * RATE - 7, 30.0)
+    timeline.tracks.source_range = seconds(1, 30)
+    otio.adapters.write_to_file(timeline, str(path))
+    assert [s.source_start_frame for s in read(path).segments] == [100 + 3 * RATE, 30 * RATE + 1]
+    assert read(path).frames == 9 * RATE
+
+
+def test_a_dissolve_of_uneven_sides_joins_in_its_middle(tmp_path: Path) -> None:
+    """10 ms before the cut and 50 ms after it: 60 ms around a join 20 ms later, 882 frames."""
+    import opentimelineio as otio
+
+    path = tmp_path / "edit.otio"
+    export_edit(EDIT, path, "otio")
+    timeline = otio.adapters.read_from_file(str(path))
+    dissolve = next(item for item in timeline.tracks[0] if isinstance(item, otio.schema.Transition))
+    dissolve.in_offset, dissolve.out_offset = otio.opentime.RationalTime(10, 1000), otio.opentime.RationalTime(50, 1000)
+    otio.adapters.write_to_file(timeline, str(path))
+    first, second = read(path).segments[:2]
+    assert (first.source_start_frame, first.frames) == (100, 10 * RATE + 7 + 882)
+    assert (second.source_start_frame, second.frames) == (30 * RATE + 1 + 882, 5 * RATE - 882)
+    assert second.crossfade_in_ms == pytest.approx(60.0)
+    assert read(path).frames == EDIT.frames
+    dissolve.out_offset = otio.opentime.RationalTime(12, 1)
+    otio.adapters.write_to_file(timeline, str(path))
+    with pytest.raises(
+        EditListError, match=r"the transition into 'song\.wav' is longer than a clip beside it; shorten"
+    ):
+        read(path)
+
+
 def test_what_no_edit_list_can_say_is_refused(tmp_path: Path) -> None:
     import opentimelineio as otio
 
