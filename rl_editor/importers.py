@@ -9,10 +9,11 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
             its cut is a join in its middle. What leaves the recording by half a frame of the clip's own rate or less
             was rounded there and ends with the recording. Whatever the clips are called, they play the recording that
             is given
-    .txt    Audacity labels. One whose text is ``source A-B s`` lies over the *output* and plays the recording from A on
-            for as long as the label is; ``not in source`` is silence; after a comma each may say ``speed 1.1``,
-            ``pitch -2`` (semitones), ``gain -3 dB`` and ``crossfade 25 ms``, in this order. Any other text marks a
-            passage of the *recording* itself. One file holds one kind. In order of their start
+    .txt    Audacity labels. One whose text is as ``exporters`` writes it, ``source A-B s`` with six decimals each, lies
+            over the *output* and plays the recording from A on for as long as the label is; ``not in source`` is
+            silence; after a comma each may say ``speed 1.1``, ``pitch -2.0`` (semitones), ``gain -3.0 dB`` and
+            ``crossfade 25 ms``, in this order. Any other text, a person's own, marks a passage of the *recording*
+            itself. One file holds one kind. In order of their start
     .csv    rows of ``exporters``, in order: ``source_start_frame`` and ``frames`` say what plays; where it plays in the
             output follows from the rows before. Seconds and ``index`` may be empty; where they contradict frames or
             order (after an edit by hand, say) the file is refused
@@ -38,7 +39,7 @@ _SAME_S = 0.001  # of a CSV: seconds that a spreadsheet rounded
 _SLOWEST_HZ = 12.0  # video frames; what counts slower (in seconds, at a rate of 1) was not rounded to them
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _OVER_OUTPUT = re.compile(
-    r"(?:source (?P<start>\d+(?:\.\d+)?)-(?:\d+(?:\.\d+)?) s|not in source)"
+    r"(?:source (?P<start>\d+\.\d{6})-\d+\.\d{6} s|not in source)"
     rf"(?:, speed (?P<speed>{_NUMBER}))?(?:, pitch (?P<pitch>{_NUMBER}))?"
     rf"(?:, gain (?P<gain>{_NUMBER}) dB)?(?:, crossfade (?P<fade>{_NUMBER}) ms)?"
 )
@@ -223,7 +224,7 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
         other = next(text for (_, _, text), known in zip(labels, over_output, strict=True) if not known)
         raise EditListError(
             f"some labels say what of the source plays, {other!r} does not; label passages of the recording "
-            "alone, or write 'source A-B s'"
+            "alone, or write it as 'source 12.000000-15.500000 s', six decimals each"
         )
     rate = source.sample_rate
     segments: list[Segment] = []

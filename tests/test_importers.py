@@ -59,10 +59,10 @@ def test_a_crossfade_clipped_on_one_side_comes_back_from_otio(tmp_path: Path) ->
     [
         (
             "a.txt",
-            "0.0\t2.0\tsource 1.0-3.0 s\n2.0\t4.0\tsource 9.0-11.0 s, crossfade -50 ms\n",
+            "0.0\t2.0\tsource 1.000000-3.000000 s\n2.0\t4.0\tsource 9.000000-11.000000 s, crossfade -50 ms\n",
             "crossfade_in_ms -50.0",
         ),
-        ("a.txt", "0.0\t2.0\tsource 1.0-3.0 s, gain 9999 dB\n", "gain_db 9999.0"),
+        ("a.txt", "0.0\t2.0\tsource 1.000000-3.000000 s, gain 9999 dB\n", "gain_db 9999.0"),
         ("a.csv", "0,9,0,nan,1,0,1", "gain_db nan"),
         ("a.csv", "0,9,0,0,inf,0,1", "speed inf"),
         ("a.csv", "0,9,0,0,1,0,7", "confidence 7.0"),
@@ -273,6 +273,23 @@ def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "source 20-30 s, gain +3 dB",
+        "source 20-30 s",
+        "source 20.0-30.5 s",
+        "Source 20.000000-30.000000 s",
+        "source 20.000000-30.000000 s, louder",
+        "source of the riff",
+    ],
+)
+def test_a_persons_own_words_mark_the_recording(tmp_path: Path, text: str) -> None:
+    """Only what an export of this package says is taken for the output."""
+    (tmp_path / "keep.txt").write_text(f"1.0\t4.0\t{text}\n", encoding="utf-8")
+    assert read(tmp_path / "keep.txt").segments == (Segment(RATE, 3 * RATE),)
+
+
 def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
     path = tmp_path / "edit.txt"
     path.write_text(  # labels without a crossfade have the usual one
@@ -295,7 +312,7 @@ def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
             "not an edit list as CSV, without source_start_frame, frames, .* by commas and",
         ),
         ("a.txt", "", "plays nothing"),
-        ("a.txt", "0\t1\tsource 1.0-2.0 s\n2\t3\tchorus\n", "some labels say"),
+        ("a.txt", "0\t1\tsource 1.000000-2.000000 s\n2\t3\tchorus\n", "some labels say"),
         ("a.txt", "70.0\t80.0\tbeyond\n", "leave"),
         ("a.csv", "a,b\n1,2\n", "not an edit list as CSV"),
         ("a.otio", "{}", "not a readable OpenTimelineIO timeline"),
