@@ -257,6 +257,29 @@ class TestEdit:
         with pytest.raises(ConfigError, match="-o is a file, a folder is needed"):
             next(edit_folder(folder, song, request, config=config))
 
+    def test_a_folder_says_which_recordings_it_leaves_out(
+        self, song: Path, config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """WavPack is read, by ffmpeg, and not written: silently skipped, it would be missed when it is too late."""
+        folder = tmp_path / "in"
+        folder.mkdir()
+        (folder / "a.wav").write_bytes(song.read_bytes())
+        for name in ("b.wv", "B.APE", "cover.jpg", "._c.wv"):
+            (folder / name).write_bytes(b"not opened")
+        arguments = ["edit", str(folder), "-o", str(tmp_path / "out"), "--method", "dp", "--target-duration", "40"]
+        with pytest.raises(SystemExit) as left:
+            app(arguments, standalone_mode=True)
+        assert left.value.code == 1
+        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out: ")]
+        assert [line.split(": ")[1:] for line in said] == [
+            [
+                str(folder / name),
+                f"{Path(name).suffix} is not written, and an edit has its recording's name; make it .flac",
+            ]
+            for name in ("B.APE", "b.wv")
+        ]
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
+
     def test_a_folder_hidden_files_and_names_that_meet(self, policy: Policy, tmp_path: Path) -> None:
         for name in ("a.wav", "a_2.wav", "._a.wav", ".rl_editor_unfinished_0.wav"):
             (tmp_path / name).write_bytes(b"no audio")

@@ -10,7 +10,7 @@ from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
-from rl_editor.files import check_folder, check_writable, write_text
+from rl_editor.files import check_folder, check_writable, visible, write_text
 from rl_editor.infer import analysis_settings, check_audible
 from rl_editor.library import audio_files
 from rl_editor.negotiation.record import recorded_json
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
 
+# What ffmpeg may decode and no edit is written as: names of its demuxers, and of audiobooks and ringtones
+_ONLY_READ = frozenset(
+    {".3gp", ".ac3", ".amr", ".ape", ".dff", ".dsf", ".dts", ".eac3", ".m4b", ".m4r", ".mp2", ".mpc", ".shn", ".spx",
+     ".tak", ".tta", ".voc", ".wv"}
+)  # fmt: skip
+
+
 class Written(NamedTuple):
     """An edit and the file it was rendered to."""
 
@@ -31,7 +38,7 @@ class Written(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A file of a folder that could not be edited."""
+    """A file of a folder that was not edited."""
 
     source: Path
     reason: str
@@ -104,6 +111,8 @@ def edit_folder(
 ) -> Iterator[list[Written] | Failed]:
     """Edit every recording of a folder into another, each under its name; one that fails does not stop the others.
 
+    Recordings in formats that no edit is written as come first, as failed.
+
     Raises:
         ConfigError: the folder holds no recordings, what is to be written to is none, or something would be written
             twice or over what is read (``read``: as of ``edit_as_asked``).
@@ -122,6 +131,7 @@ def edit_folder(
         if made is not None:
             check_folder(made, option)
             made.mkdir(parents=True, exist_ok=True)
+    yield from _only_read(folder)
     for source, place in places.items():
         try:
             yield edit_as_asked(source, place.output, request, policy=policy, config=config, edit_list=place.edit_list)
@@ -141,6 +151,14 @@ def recordings_in(folder: Path) -> list[Path]:
     if not found:
         raise ConfigError(f"{folder}: holds no recordings; known extensions: {', '.join(sorted(AUDIO_SUFFIXES))}")
     return found
+
+
+def _only_read(folder: Path) -> Iterator[Failed]:
+    for path in visible(folder):
+        if path.suffix.lower() in _ONLY_READ and path.is_file():
+            yield Failed(
+                path, f"{path}: {path.suffix} is not written, and an edit has its recording's name; make it .flac"
+            )
 
 
 def numbered(path: Path, number: int) -> Path:
