@@ -35,17 +35,18 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Render an edit list to audio."""
-    from rl_editor.render import check_format, check_recording, render_file, settle_joins
+    from rl_editor.delivery import check_delivery, deliver
+    from rl_editor.render import check_recording, settle_joins
 
     check_written({"-o": output}, source, edits, params)
     config = settings(params)
     found = _edit_of(edits, source, config)
     if not any_source:
         check_recording(found, source)
-    check_format(source, output)
+    check_delivery(source, output)
     if settle:
         found = settle_joins(found, source, config)
-    render_file(found, source, output, config)
+    deliver(found, source, output, config)
     say(edit_summary(found, output), as_json=as_json)
 
 

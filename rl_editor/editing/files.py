@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rl_editor.command import refuse_overwriting
 from rl_editor.config import Config
+from rl_editor.delivery import check_delivery, deliver
 from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
@@ -14,7 +15,7 @@ from rl_editor.files import check_folder, check_writable, visible, write_text
 from rl_editor.infer import analysis_settings, check_audible
 from rl_editor.library import audio_files
 from rl_editor.negotiation.record import recorded_json
-from rl_editor.render import check_format, held_in_memory, render_file
+from rl_editor.render import held_in_memory
 from rl_editor.state import AudioState
 from rl_editor.utils import AUDIO_SUFFIXES, WHOLE_BLOCKS
 
@@ -77,7 +78,7 @@ def edit_as_asked(
     refuse_overwriting(outputs, source, *read)
     for option, path in outputs.items():
         check_writable(path, option)
-    check_format(source, output)
+    check_delivery(source, output)
     if request.demands.exact and output.suffix.lower() in WHOLE_BLOCKS:
         raise ConfigError(
             f"{output}: --exact: {output.suffix} holds whole blocks, not samples; write .m4a, .mp3 or .flac"
@@ -89,7 +90,7 @@ def edit_as_asked(
     written = []
     for number, proposal in enumerate(propose(recording or source, state, request, policy, settings), start=1):
         target = numbered(output, number)
-        render_file(proposal.edit, source, target, settings, recording=recording)
+        deliver(proposal.edit, source, target, settings, recording=recording)
         if edit_list is not None:
             write_text(numbered(edit_list, number), recorded_json(proposal.edit, request.demands))
         written.append(Written(proposal.edit, target, proposal.notes))

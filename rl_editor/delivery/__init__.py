@@ -1,0 +1,52 @@
+"""An edit handed over: its audio, with what its recording says of itself and stays true of an edit.
+
+Rendering keeps rate, channels, depth and the few tags that libsndfile knows. Where ffmpeg and ffprobe are on the PATH,
+FLAC, MP3, Ogg, Opus and MP4 outputs get the others too, and the cover; WAV, AIFF and CAF have no room for them in
+libsndfile. Without these programs an edit is what ``render`` makes.
+
+    belongings  what a recording says of itself
+    tagging     tags and covers into a file that is written, its audio untouched
+    mp4         .m4a and .mp4: their exact length, lossless where the recording is
+    programs    ffmpeg and ffprobe
+"""
+
+from pathlib import Path
+
+from rl_editor.config import Config
+from rl_editor.delivery.belongings import read_belongings
+from rl_editor.delivery.mp4 import MP4_SUFFIXES, write_mp4
+from rl_editor.delivery.programs import has_programs
+from rl_editor.delivery.tagging import TAGGED_SUFFIXES, add_belongings
+from rl_editor.edits import EditList
+from rl_editor.files import scratch_folder
+from rl_editor.render import check_format, render_file
+from rl_editor.utils import Samples, load_audio, read_blocks, read_places
+
+__all__ = ["check_delivery", "deliver"]
+
+
+def deliver(edit: EditList, source: Path, output: Path, config: Config, *, recording: Samples | None = None) -> None:
+    """Write the audio of an edit list, and what its recording says of itself; takes and raises as ``render_file``."""
+    suffix = output.suffix.lower()
+    if suffix in MP4_SUFFIXES and has_programs():
+        with scratch_folder() as folder:
+            rendered = folder / "rendered.rf64"
+            render_file(edit, source, rendered, config, recording=recording)
+            write_mp4(output, load_audio(rendered), read_belongings(source), places=read_places(source))
+        return
+    render_file(edit, source, output, config, recording=recording)
+    if suffix in TAGGED_SUFFIXES and has_programs():
+        add_belongings(output, read_belongings(source))
+
+
+def check_delivery(source: Path, output: Path) -> None:
+    """Whether ``output`` takes the recording, asked before anything is computed; errors of ``render.check_format``."""
+    if output.suffix.lower() in MP4_SUFFIXES and has_programs():
+        found = read_belongings(source)
+        if found.alac_bits:
+            like = next(read_blocks(source))
+            moment = Samples(like.data[: like.sample_rate // 10], like.sample_rate)
+            with scratch_folder() as folder:
+                write_mp4(folder / output.name, moment, found, places=read_places(source))
+            return
+    check_format(source, output)

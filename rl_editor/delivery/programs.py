@@ -1,0 +1,45 @@
+"""ffmpeg and ffprobe on the PATH."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from rl_editor.errors import AudioFileError, OutputError
+from rl_editor.utils.elsewhere import named
+
+
+def has_programs() -> bool:
+    """Whether both are there."""
+    return shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
+
+
+def probed(path: Path) -> dict[str, Any]:
+    """Streams and tags of a file as ffprobe says them; nothing where it cannot read the file."""
+    command = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", named(path)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
+    return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+
+
+def run_ffmpeg(target: Path, *arguments: str | Path) -> None:
+    """Run ffmpeg so that the same input gives the same bytes; ``target`` is named in errors.
+
+    Raises:
+        AudioFileError: ffmpeg refuses.
+        OutputError: the disk is full.
+    """
+    # -xerror: without it ffmpeg says nothing of a disk that is full when it writes the end
+    command = ["ffmpeg", "-v", "error", "-xerror", "-nostdin", "-y", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode == 0:
+        return
+    full = os.strerror(errno.ENOSPC)
+    if full in done.stderr:
+        raise OutputError(f"{target}: writing fails ({full}); free some space, or name another place")
+    lines = done.stderr.strip().splitlines() or ["no reason given"]
+    cause = re.sub(r"^\[.*?\] ", "", lines[0])  # what follows from it comes after
+    raise AudioFileError(f"{target}: ffmpeg cannot write it ({cause}); save as .flac")

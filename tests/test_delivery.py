@@ -1,0 +1,212 @@
+"""What an edit is handed over with: the tags and the cover of its recording, the exact length and depth of an .m4a."""
+
+import json
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from rl_editor.config import Config
+from rl_editor.delivery import check_delivery, deliver
+from rl_editor.delivery.belongings import still_true
+from rl_editor.edits import EditList, Segment
+from rl_editor.errors import AudioFileError
+from rl_editor.render import render_file
+from rl_editor.utils import read_tags, source_info
+
+RATE = 44_100
+TAGS = {
+    "title": "Übung; eins",
+    "artist": "A=B",
+    "album_artist": "All of them",
+    "composer": "C # D",
+    "disc": "2/3",
+    "track": "4/9",
+    "bpm": "120",
+    "isrc": "XX0000000001",
+    "lyrics": "one\\\ntwo",
+    "my own": "words",
+}
+FALSE = {"REPLAYGAIN_TRACK_GAIN": "-7 dB", "iTunSMPB": "0 1 2", "ACOUSTID_ID": "x", "CUESHEET": "FILE", "LENGTH": "9"}
+
+needs_ffmpeg = pytest.mark.skipif(
+    shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None, reason="no ffmpeg and ffprobe on the PATH"
+)
+
+
+def ffmpeg(*arguments: str | Path) -> bytes:
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def told(path: Path) -> dict[str, str]:
+    """What ffprobe says of a file, by names of the common vocabulary, nothing left out."""
+    command = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", str(path)]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    tags: dict[str, str] = {}
+    for part in (found["format"], *(s for s in found["streams"] if s["codec_type"] == "audio")):
+        tags |= part.get("tags", {})
+    return {name.lower(): value for name, value in tags.items()}
+
+
+def cover_of(path: Path) -> bytes:
+    return ffmpeg("-i", path, "-map", "0:v:0", "-c", "copy", "-f", "image2pipe", "-")
+
+
+def recording(folder: Path, suffix: str, *codec: str, tags: dict[str, str] = TAGS, cover: bool = True) -> Path:
+    """Noise with tags, chapters and a cover, by ffmpeg."""
+    noise = np.random.default_rng(0).integers(-9_000, 9_000, (3 * RATE, 2)).astype(np.int16)
+    sf.write(folder / "noise.wav", noise, RATE)
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=32x32", "-frames:v", "1", folder / "cover.png")
+    lines = [f"{name}={value}" if "\n" in value else f"{name}={escaped(value)}" for name, value in tags.items()]
+    chapters = ["[CHAPTER]", "TIMEBASE=1/1000", "START=0", "END=2000", "title=first of the whole"]
+    (folder / "tags.txt").write_text("\n".join([";FFMETADATA1", *lines, *chapters, ""]), encoding="utf-8")
+    path = folder / f"tune{suffix}"
+    picture = [
+        "-i",
+        folder / "cover.png",
+        "-map",
+        "0:a",
+        "-map",
+        "2:v",
+        "-disposition:v",
+        "attached_pic",
+        "-c:v",
+        "copy",
+    ]
+    inputs = ["-i", folder / "noise.wav", "-f", "ffmetadata", "-i", folder / "tags.txt"]
+    where = "-map_metadata:s:a:0" if suffix == ".ogg" else "-map_metadata"
+    ffmpeg(*inputs, *(picture if cover else ["-map", "0:a"]), where, "1:g", *codec, path)
+    return path
+
+
+def escaped(text: str) -> str:
+    return text.replace("=", "\\=").replace(";", "\\;").replace("#", "\\#")
+
+
+def edit_of(path: Path, frames: int) -> EditList:
+    """The recording from its 100th sample on."""
+    return EditList(source_info(path), (Segment(100, frames),))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".flac", ".mp3", ".ogg", ".m4a"])
+@pytest.mark.parametrize("source", [".flac", ".mp3", ".ogg"])
+def test_what_a_recording_says_of_itself_survives(tmp_path: Path, source: str, suffix: str) -> None:
+    path = recording(tmp_path, source, tags=TAGS | FALSE, cover=source != ".ogg")
+    deliver(edit_of(path, 2 * RATE), path, tmp_path / f"out{suffix}", Config())
+    found = told(tmp_path / f"out{suffix}")
+    own = {name: value.replace("\\\n", "\n") for name, value in TAGS.items()}
+    if suffix == ".mp3":
+        own |= {"tbpm": own.pop("bpm"), "tsrc": own.pop("isrc")}
+    if suffix == ".m4a":  # ffmpeg reads no tempo, and writes no names of a person's own
+        own = {name: value for name, value in own.items() if name not in ("bpm", "isrc", "my own")}
+        assert b"tmpo" in (tmp_path / "out.m4a").read_bytes()
+    assert {name: found.get(name) for name in own} == own
+    assert not {name.lower() for name in FALSE} & set(found)
+    assert "first of the whole" not in str(found)
+    if source != ".ogg":
+        assert cover_of(tmp_path / f"out{suffix}") == (tmp_path / "cover.png").read_bytes()
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".flac", ".mp3", ".ogg"])
+def test_tags_leave_the_audio_as_it_was_rendered(tmp_path: Path, suffix: str) -> None:
+    path = recording(tmp_path, ".flac")
+    edit = edit_of(path, 2 * RATE + 17)
+    deliver(edit, path, tmp_path / f"a{suffix}", Config())
+    render_file(edit, path, tmp_path / f"b{suffix}", Config())
+    delivered, rendered = (sf.read(tmp_path / f"{name}{suffix}")[0] for name in "ab")
+    np.testing.assert_array_equal(delivered, rendered)
+    assert len(delivered) == 2 * RATE + 17
+    assert len(ffmpeg("-i", tmp_path / f"a{suffix}", "-f", "s16le", "-")) == 4 * (2 * RATE + 17)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".flac", ".mp3", ".ogg", ".m4a"])
+def test_the_same_edit_has_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+    path = recording(tmp_path, ".flac")
+    for name in ("a", "b"):
+        deliver(edit_of(path, RATE), path, tmp_path / f"{name}{suffix}", Config())
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+@needs_ffmpeg
+def test_a_cover_that_the_format_does_not_take_is_left_out_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = recording(tmp_path, ".flac", cover=False)
+    ffmpeg("-i", tmp_path / "cover.png", tmp_path / "cover.tiff")
+    picture = ["-i", tmp_path / "cover.tiff", "-map", "0", "-map", "1", "-disposition:v", "attached_pic", "-c", "copy"]
+    ffmpeg("-i", path, *picture, tmp_path / "tiff.flac")
+    deliver(edit_of(tmp_path / "tiff.flac", RATE), tmp_path / "tiff.flac", tmp_path / "out.m4a", Config())
+    assert "out.m4a: without the recording's cover, which .m4a does not take" in caplog.text
+    assert told(tmp_path / "out.m4a")["composer"] == TAGS["composer"]
+
+
+def test_what_an_edit_makes_false_is_not_said_of_it() -> None:
+    false = (
+        *FALSE, "replaygain_album_peak", "R128_TRACK_GAIN", "Acoustid Fingerprint", "iTunNORM", "CHAPTER001NAME",
+        "MusicBrainz Release Track Id", "MUSICBRAINZ_TRACKID", "time_reference", "TLEN", "SERATO_BEATGRID",
+        "id3v2_priv.TRAKTOR4", "encoder", "syncedlyrics", "handler_name",
+    )  # fmt: skip
+    assert still_true(dict.fromkeys(false, "x")) == {}
+    assert still_true({"LYRICS": "[00:12.50]one"}) == {}
+    kept = {"TBPM": "120", "lyrics-eng": "[chorus]", "MUSICBRAINZ_ALBUMID": "x", "TSRC": "y", "Length of hair": "z"}
+    assert still_true(kept) == {
+        "bpm": "120", "lyrics": "[chorus]", "musicbrainz_albumid": "x", "isrc": "y", "length of hair": "z"
+    }  # fmt: skip
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("rate", "frames"), [(44_100, 40_961), (48_000, 40_961), (48_000, 100_001), (44_100, 66_370)])
+def test_an_m4a_says_its_length_to_the_sample(tmp_path: Path, rate: int, frames: int) -> None:
+    """The edit list of the one track, in units of the movie's timescale, which is the sample rate."""
+    sf.write(tmp_path / "tune.wav", np.random.default_rng(1).uniform(-0.5, 0.5, (frames + 100, 2)), rate)
+    deliver(edit_of(tmp_path / "tune.wav", frames), tmp_path / "tune.wav", tmp_path / "out.m4a", Config())
+    data = (tmp_path / "out.m4a").read_bytes()
+    header, listed = data.index(b"mvhd") + 4, data.index(b"elst") + 4
+    assert struct.unpack_from(">I", data, header + 12) == (rate,)  # after version, creation and modification
+    assert struct.unpack_from(">3I", data, listed + 4) == (1, frames, 1024)  # entries; length, start: after priming
+    heard = len(ffmpeg("-i", tmp_path / "out.m4a", "-f", "s16le", "-")) // 4
+    assert frames <= heard < frames + 1024  # ffmpeg plays the last block to its end
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("depth", "bits"), [("s16p", 16), ("s32p", 24)])
+def test_a_lossless_m4a_stays_lossless(tmp_path: Path, depth: str, bits: int) -> None:
+    noise = np.random.default_rng(0).integers(-(2**30), 2**30, (3 * RATE, 2)).astype(np.int32)
+    sf.write(tmp_path / "noise.wav", noise, RATE, subtype=f"PCM_{bits}")
+    ffmpeg("-i", tmp_path / "noise.wav", "-c:a", "alac", "-sample_fmt", depth, tmp_path / "tune.m4a")
+    deliver(edit_of(tmp_path / "tune.m4a", 66_371), tmp_path / "tune.m4a", tmp_path / "out.m4a", Config())
+    heard = np.frombuffer(ffmpeg("-i", tmp_path / "out.m4a", "-f", "s32le", "-"), "<i4").reshape(-1, 2)
+    whole = sf.read(tmp_path / "noise.wav", dtype="int32")[0]
+    np.testing.assert_array_equal(heard, whole[100 : 100 + 66_371])
+    stream = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,bits_per_raw_sample", "-of", "csv=p=0",
+         tmp_path / "out.m4a"], check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert stream.stdout.strip() == f"alac,{bits}"
+
+
+@needs_ffmpeg
+def test_a_rate_that_only_lossless_holds_is_asked_of_it(tmp_path: Path) -> None:
+    sf.write(tmp_path / "noise.wav", np.zeros((19_200, 2)), 192_000)
+    ffmpeg("-i", tmp_path / "noise.wav", "-c:a", "alac", tmp_path / "tune.m4a")
+    check_delivery(tmp_path / "tune.m4a", tmp_path / "out.m4a")
+    with pytest.raises(AudioFileError, match=r"out\.m4a: \.m4a holds no 192000 Hz"):
+        check_delivery(tmp_path / "noise.wav", tmp_path / "out.m4a")
+
+
+def test_without_ffmpeg_the_few_tags_of_libsndfile_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with sf.SoundFile(tmp_path / "tune.flac", "w", RATE, 1) as file:
+        file.title = "Übung"
+        file.write(np.zeros(RATE))
+    check_delivery(tmp_path / "tune.flac", tmp_path / "out.flac")
+    deliver(edit_of(tmp_path / "tune.flac", 9_000), tmp_path / "tune.flac", tmp_path / "out.flac", Config())
+    assert read_tags(tmp_path / "out.flac") == {"title": "Übung"}
