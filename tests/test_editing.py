@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,7 @@ from rl_editor.utils import (
     BLOCK_FRAMES,
     AudioInfo,
     Samples,
+    audio_info,
     load_audio,
     read_tags,
     reading,
@@ -373,6 +375,21 @@ class TestEdit:
             pytest.skip("no ffmpeg")
         with pytest.raises(ConfigError, match=r"o\.aac: --exact: \.aac holds whole blocks"):
             edited(song, config, tmp_path, "o.aac", demands=Demands(duration_s=40.0, exact=True))
+
+    @pytest.mark.parametrize(("codec", "n_notes"), [("aac", 1), ("alac", 0)])
+    def test_an_exact_length_in_blocks_is_said(
+        self, song: Path, config: Config, tmp_path: Path, codec: str, n_notes: int
+    ) -> None:
+        if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
+            pytest.skip("no ffmpeg and ffprobe")
+        source = tmp_path / "tune.m4a"
+        subprocess.run(["ffmpeg", "-v", "error", "-i", song, "-c:a", codec, source], check=True)
+        request = Request(Demands(duration_s=40.0, exact=True), method="dp")
+        made = edit_as_asked(source, tmp_path / "out.m4a", request, config=config)[0]
+        assert sum("1023 samples more" in note for note in made.notes) == n_notes
+        rate = made.edit.source.sample_rate
+        blocks = 40 * rate if codec == "alac" else -(-40 * rate // 1024) * 1024
+        assert audio_info(tmp_path / "out.m4a").frames == blocks
 
     def test_a_format_that_does_not_take_the_rate_is_refused_before_computing(
         self, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ from rl_editor.files import scratch_folder
 from rl_editor.render import check_format, render_file
 from rl_editor.utils import Samples, load_audio, read_blocks, read_places
 
-__all__ = ["check_delivery", "deliver"]
+__all__ = ["check_delivery", "deliver", "exactness_notes"]
 
 
 def deliver(edit: EditList, source: Path, output: Path, config: Config, *, recording: Samples | None = None) -> None:
@@ -37,6 +37,16 @@ def deliver(edit: EditList, source: Path, output: Path, config: Config, *, recor
     render_file(edit, source, output, config, recording=recording)
     if suffix in TAGGED_SUFFIXES and has_programs():
         add_belongings(output, read_belongings(source))
+
+
+def exactness_notes(source: Path, output: Path) -> tuple[str, ...]:
+    """What somebody has to know who asked for an exact length; nothing where every player plays just that."""
+    if output.suffix.lower() not in MP4_SUFFIXES or (has_programs() and read_belongings(source).alac_bits):
+        return ()
+    return (
+        f"{output.name} says its exact length, but some players (ffmpeg's) play the last block of AAC to its end, "
+        "up to 1023 samples more; .flac has none",
+    )
 
 
 def check_delivery(source: Path, output: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rl_editor.command import refuse_overwriting
 from rl_editor.config import Config
-from rl_editor.delivery import check_delivery, deliver
+from rl_editor.delivery import check_delivery, deliver, exactness_notes
 from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
@@ -93,7 +93,8 @@ def edit_as_asked(
         deliver(proposal.edit, source, target, settings, recording=recording)
         if edit_list is not None:
             write_text(numbered(edit_list, number), recorded_json(proposal.edit, request.demands))
-        written.append(Written(proposal.edit, target, proposal.notes))
+        notes = exactness_notes(source, target) if request.demands.exact else ()
+        written.append(Written(proposal.edit, target, (*proposal.notes, *notes)))
     if len(written) < request.candidates:
         fewer = f"{len(written)} of {request.candidates} candidates: further drafts were too like these; ask for others"
         written[0] = written[0]._replace(notes=(*written[0].notes, f"{fewer} with another --seed or length"))
