@@ -11,8 +11,9 @@ import pytest
 import soundfile as sf
 
 from rl_editor.config import Config
-from rl_editor.delivery import check_delivery, deliver
+from rl_editor.delivery import check_delivery, deliver, mp4
 from rl_editor.delivery.belongings import still_true
+from rl_editor.delivery.programs import muxer_takes
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError
 from rl_editor.render import render_file
@@ -174,6 +175,17 @@ def test_an_m4a_says_its_length_to_the_sample(tmp_path: Path, rate: int, frames:
     assert struct.unpack_from(">3I", data, listed + 4) == (1, frames, 1024)  # entries; length, start: after priming
     heard = len(ffmpeg("-i", tmp_path / "out.m4a", "-f", "s16le", "-")) // 4
     assert frames <= heard < frames + 1024  # ffmpeg plays the last block to its end
+
+
+@needs_ffmpeg
+def test_an_ffmpeg_without_the_timescale_writes_an_m4a_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not muxer_takes("mp4", "no_such_option")
+    monkeypatch.setattr(mp4, "muxer_takes", lambda muxer, option: False)
+    sf.write(tmp_path / "tune.wav", np.zeros((RATE, 2)), RATE)
+    deliver(edit_of(tmp_path / "tune.wav", 40_960), tmp_path / "tune.wav", tmp_path / "out.m4a", Config())
+    assert len(ffmpeg("-i", tmp_path / "out.m4a", "-f", "s16le", "-")) == 4 * 40_960
 
 
 @needs_ffmpeg

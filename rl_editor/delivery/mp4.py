@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_editor.delivery.belongings import Belongings
-from rl_editor.delivery.programs import run_ffmpeg
+from rl_editor.delivery.programs import muxer_takes, run_ffmpeg
 from rl_editor.delivery.tagging import cover_arguments, say_without_cover, write_tag_file
 from rl_editor.errors import AudioFileError
 from rl_editor.files import replacing, scratch_folder
@@ -40,7 +40,9 @@ def write_mp4(path: Path, samples: Samples, belongings: Belongings, *, places: t
         write_tag_file(tags, belongings, path.suffix.lower())
         given = ["-i", named(plain), "-f", "ffmetadata", "-i", named(tags)]
         coded = [*_codec(belongings.alac_bits), "-map_metadata", "1", "-map_chapters", "-1"]
-        coded += ["-movie_timescale", str(samples.sample_rate), "-fflags", "+bitexact", named(temporary)]
+        if muxer_takes("mp4", "movie_timescale"):  # ffmpeg 5.0 and later
+            coded += ["-movie_timescale", str(samples.sample_rate)]
+        coded += ["-fflags", "+bitexact", named(temporary)]
         pictures, mapped = cover_arguments(belongings, 2)
         try:
             run_ffmpeg(path, *given, *pictures, "-map", "0:a", *mapped, *coded)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ from rl_editor.utils.elsewhere import named
 def has_programs() -> bool:
     """Whether both are there."""
     return shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
+
+
+@cache
+def muxer_takes(muxer: str, option: str) -> bool:
+    """Whether ffmpeg's muxer knows an option; those that are new are refused by older ones."""
+    done = subprocess.run(
+        ["ffmpeg", "-hide_banner", "-h", f"muxer={muxer}"], capture_output=True, text=True, check=False
+    )
+    return f"-{option} " in done.stdout
 
 
 def probed(path: Path) -> dict[str, Any]:
