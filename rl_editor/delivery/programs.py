@@ -36,7 +36,7 @@ def probed(path: Path) -> dict[str, Any]:
 
 
 def run_ffmpeg(target: Path, *arguments: str | Path) -> None:
-    """Run ffmpeg so that the same input gives the same bytes; ``target`` is named in errors.
+    """Run ffmpeg; ``target`` is what errors name.
 
     Raises:
         AudioFileError: ffmpeg refuses.
