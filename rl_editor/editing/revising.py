@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -21,9 +20,6 @@ from rl_editor.negotiation.record import lasting
 from rl_editor.negotiation.words import anchor_lines, exact_line
 from rl_editor.render import check_recording, held_in_memory, settle_joins
 from rl_editor.state import AudioState
-
-if TYPE_CHECKING:
-    pass
 
 
 def revise_list(

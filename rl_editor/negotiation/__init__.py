@@ -35,7 +35,6 @@ from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.sound import BeatSound
 from rl_editor.negotiation.wanted import Wanted, beyond_length, wanted
 from rl_editor.state import AudioState
-from rl_editor.state.tables import frame_bounds
 
 __all__ = ["Anchor", "BeatSound", "Demands", "Jump", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
 
@@ -359,7 +358,7 @@ class _Table:
     def revised(self, way: Way, demands: Demands, price: dict[str, float]) -> Revised:
         """The way as an edit list."""
         score, rate = self.score, self.edit.source.sample_rate
-        bounds = frame_bounds(self.grid.times_s, rate, self.edit.source.frames)
+        bounds = self.edit.source.frame_bounds(self.grid.times_s)
         fade_ms = self.config.action_space.default_crossfade_ms
         playing = np.flatnonzero(score.played)
         start = score.start_frame if way.places[0] == playing[0] else int(bounds[score.beat[way.places[0]]])

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from rl_editor.demonstrations import Analysis
-from rl_editor.edits import SourceInfo
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.state.audio import AudioState
 from rl_editor.state.hearing import heard, level_db, novelty, rank
@@ -124,11 +123,6 @@ def beat_table(state: AudioState, reference: ReferenceStatistics | None = None) 
     points = np.concatenate([scalars, descriptors], axis=1)
     frames = state.recording.frame_bounds(grid.times_s)
     return BeatTable(points, frames, rank(level), step_db, state.recording.sample_rate)
-
-
-def frame_bounds(times_s: Float[np.ndarray, " bounds"], sample_rate: int, frames: int) -> Int64[np.ndarray, " bounds"]:
-    """``SourceInfo.frame_bounds`` where there is a rate and a length alone."""
-    return SourceInfo("", "", sample_rate, 1, frames).frame_bounds(times_s)
 
 
 def reward_tables(
