@@ -36,7 +36,6 @@ from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import autocast, resolve_device, torch_threads
 from rl_editor.errors import DatasetError, TrainingError
 from rl_editor.fingerprints import run_fingerprint
-from rl_editor.greedy import GreedyPlay, agreement
 from rl_editor.lessons import (
     N_VARIANTS,
     Lesson,
@@ -53,6 +52,7 @@ from rl_editor.lessons import (
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.resuming import Learner, Standing, restored_standing, save_standing
 from rl_editor.state import Observation
+from rl_editor.tryouts import Tryout, agreement
 
 BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
 MAX_GRADIENT_NORM = 1.0
@@ -217,8 +217,8 @@ class _Cloning:
 
     def _agreement(self, songs: Songs) -> dict[str, float]:
         """How the policy's own edits agree with the editor's, on average with and without a target duration."""
-        play = GreedyPlay(songs, self.config)
-        shown, hidden = (greedy.agreed for greedy in play.judged(play.edits(self.average.agent)))
+        play = Tryout(songs, self.config)
+        shown, hidden = (judged.agreed for judged in play.judged(play.edits(self.average.agent)))
         return {name: (shown[name] + hidden[name]) / 2.0 for name in shown}
 
     def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> Losses:

@@ -1,4 +1,4 @@
-"""The numbers of PPO that are logged: of an update's losses, of its episodes, and of greedy edits.
+"""The numbers of PPO that are logged: of an update's losses, of its episodes, and of edits of the validation songs.
 
 Shapes: S steps by E environments, time first.
 """
@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rl_editor.greedy import Greedy
 from rl_editor.lessons import KINDS
 from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES
 from rl_editor.rollouts import Rollout
+from rl_editor.tryouts import Judged
 
 LOSSES = ("total", "policy", "value", "entropy", "clone_kl", "approx_kl", "clip_fraction")
 _OUTPUT_SHARE = SUMMARY_NAMES.index("output_share")
@@ -35,19 +35,19 @@ def rollout_metrics(rollout: Rollout, kinds: Int[Tensor, " actions"]) -> dict[st
     return {f"rollout/{name}": value for name, value in numbers.items()} | actions
 
 
-def validation_metrics(shown: Greedy, hidden: Greedy) -> dict[str, float]:
-    """The means of greedy edits with their targets shown and hidden, and the score of each."""
-    numbers = _greedy_metrics(shown), _greedy_metrics(hidden)
+def validation_metrics(shown: Judged, hidden: Judged) -> dict[str, float]:
+    """The means of edits with their targets shown and hidden, and the score of each."""
+    numbers = _judged_metrics(shown), _judged_metrics(hidden)
     both = {name: (numbers[0][name] + numbers[1][name]) / 2 for name in numbers[0]}
     both |= {"score_with_target": numbers[0]["score"], "score_without_target": numbers[1]["score"]}
     return {f"validation/{name}": value for name, value in both.items()}
 
 
-def _greedy_metrics(greedy: Greedy) -> dict[str, float]:
-    scores = greedy.edits.scores
+def _judged_metrics(judged: Judged) -> dict[str, float]:
+    scores = judged.edits.scores
     terms = dict(zip(TERM_NAMES, scores.terms.mean(0).tolist(), strict=True))
     numbers = {"score": float(scores.total.mean()), "output_share": float(scores.summary[:, _OUTPUT_SHARE].mean())}
-    return greedy.agreed | terms | numbers | _watched(scores.audited, scores.learned)
+    return judged.agreed | terms | numbers | _watched(scores.audited, scores.learned)
 
 
 def _watched(audited: Float[Tensor, " n"], learned: Float[Tensor, " n"]) -> dict[str, float]:

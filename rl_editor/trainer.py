@@ -18,8 +18,8 @@ Advantages are normalised over the update. A minibatch holds the samples of a fe
 again. An update ends early when the policy has moved further than ``ppo.target_kl``. Targets are hidden in
 ``training.duration_dropout`` of the episodes, while the reward still asks for them. What is judged and kept are weights
 averaged over the latest updates (``ppo.weight_average``; Polyak & Juditsky 1992, "Acceleration of stochastic
-approximation by averaging"), since the likeliest decisions jump from update to update. Those that edit the validation
-songs and their remixes best (greedily, with and without their target) are kept, of those that agree with the editor
+approximation by averaging"), since decisions jump from update to update. Those that edit the validation songs and
+their remixes best (by cautious draws, with and without their target) are kept, of those that agree with the editor
 within ``ppo.agreement_loss`` of the clone, in what plays and in the kinds of decisions; these may be the clone's. The
 policy takes the reward and the clone along (``Objective``), to choose among their edits by them
 (``rl_editor.decoding``).
@@ -59,7 +59,6 @@ from rl_editor.devices import autocast, resolve_device, torch_threads
 from rl_editor.errors import ConfigError, DatasetError, TrainingError
 from rl_editor.fingerprints import agent_fingerprint, reward_fingerprint, run_fingerprint
 from rl_editor.gradients import Gradients, Losses
-from rl_editor.greedy import GreedyEdits, GreedyPlay
 from rl_editor.lessons import (
     Songs,
     Task,
@@ -81,9 +80,11 @@ from rl_editor.reward.terms import BEST_SCORE
 from rl_editor.reward_model import RewardModel
 from rl_editor.rollouts import Rollout, Samples, by_song
 from rl_editor.state import Observation, ReferenceStatistics
+from rl_editor.tryouts import TriedEdits, Tryout
 
 BEST, STATE = "best.pt", "ppo_state.safetensors"
 _VALIDATIONS = 40  # at most so many over a run, beside the one before it
+_DRAWS, _TEMPERATURE = 4, 0.5  # edits of each validation song and variant; cautious, as some of ``decoding`` are
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
 _SAMPLES_AT_A_TIME, _ON_A_GPU = 1 << 14, 1 << 17  # that the clone judges: their dot products take 8 KiB each
@@ -163,7 +164,13 @@ class PPOTrainer:
         )
         records = self.device.type == "cuda" and isinstance(self.learned_reward, RewardModel | None)
         self.collect = Replayed(self._collect, self.generator, enabled=records)
-        self.validation = GreedyPlay(self.validation_songs, config, learned_reward=self.learned_reward)
+        self.validation = Tryout(
+            self.validation_songs,
+            config,
+            learned_reward=self.learned_reward,
+            n_draws=_DRAWS,
+            temperature=_TEMPERATURE,
+        )
         self.validate = Replayed(self._validated, self.validation.generator, enabled=records)
         evenly = self.decisions_per_update % config.ppo.minibatches == 0
         alone = config.training.gradient_accumulation_steps == 1
@@ -188,7 +195,7 @@ class PPOTrainer:
     @torch.no_grad()
     def _cloned_summaries(self) -> Float[Tensor, "edits summary"]:
         """The clone's edits of the training songs, with and without their targets."""
-        return GreedyPlay(self.songs, self.config).edits(self.clone).scores.summary
+        return Tryout(self.songs, self.config).edits(self.clone).scores.summary
 
     @property
     def decisions_per_update(self) -> int:
@@ -327,11 +334,12 @@ class PPOTrainer:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """Edit the validation songs greedily: the score and its terms, and agreement with the editor."""
+        """Edit the validation songs by cautious draws: the score and its terms, and agreement with the editor."""
+        self.validation.generator.manual_seed(self.config.training.seed)  # by the same chance every time
         shown, hidden = self.validation.judged(self.validate())
         return validation_metrics(shown, hidden)
 
-    def _validated(self) -> GreedyEdits:
+    def _validated(self) -> TriedEdits:
         return self.validation.edits(self.average.agent)
 
     def _choose(self, standing: Standing, update: int, metrics: dict[str, float]) -> None:

@@ -13,7 +13,6 @@ from rl_editor.behavioral_cloning import BEST, LAST, STATE, cloning_loss, main, 
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
-from rl_editor.greedy import agreement
 from rl_editor.lessons import (
     Student,
     class_weights,
@@ -24,6 +23,7 @@ from rl_editor.lessons import (
     style_order,
 )
 from rl_editor.logging_utils import TrainingLogger
+from rl_editor.tryouts import agreement
 
 CPU = torch.device("cpu")
 
