@@ -5,21 +5,22 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from rl_editor.utils import BLOCK_FRAMES, Samples, audio_info, load_audio, read_blocks, to_mono
+from rl_editor.utils import BLOCK_FRAMES, Samples, audio_info, read_blocks
+from rl_editor.utils.samples import mixed_down
 
 HEARD_S = 60.0
 
 
 def load_turned(path: str | Path, sample_rate: int) -> Float32[np.ndarray, " samples"] | None:
-    """The mono view of a recording with its left channel turned over; None where there are not two channels.
+    """The mono view of a recording with its left channel turned over, streamed; None where there are not two channels.
 
     Raises:
         AudioFileError: the file cannot be read.
     """
     if audio_info(path).channels != 2:
         return None
-    audio = load_audio(path)
-    return to_mono(Samples(audio.data * np.array([-1, 1], np.float32), audio.sample_rate), sample_rate)
+    turns = np.array([-1, 1], np.float32)
+    return mixed_down((Samples(block.data * turns, block.sample_rate) for block in read_blocks(path)), sample_rate)
 
 
 def looks_turned(path: str | Path, raw_path: str | Path) -> bool:

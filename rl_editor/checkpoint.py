@@ -226,5 +226,6 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any
         raise CheckpointError(f"{path}: not a file of this project (its description is no object); train it again")
     if values.get("format") != kind or values.get("version") != _VERSIONS[kind]:
         found = f"{values.get('format')} version {values.get('version')}"
-        raise CheckpointError(f"{path}: holds {found}, expected {kind} version {_VERSIONS[kind]}; train it again")
+        remedy = "train it again" if kind == POLICY_FORMAT else "delete it, or set training.resume: false"
+        raise CheckpointError(f"{path}: holds {found}, expected {kind} version {_VERSIONS[kind]}; {remedy}")
     return tensors, values

@@ -46,7 +46,7 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
 
 def decode_recording(recording: Recording, *, root: Path, config: Config, folder: Path) -> Track:
     """Write the mono view of a recording as ``<track>.flac``, and where its left and right go against each other the
-    view with one channel turned over as ``<track>.turned.flac``.
+    view with one channel turned over as ``turned/<track>.flac``.
 
     Raises:
         AudioFileError: the recording cannot be read, or is too short.
@@ -71,7 +71,9 @@ def decode_recording(recording: Recording, *, root: Path, config: Config, folder
     with shelf.folder("metadata", name, key, make) as entry:
         scales = {view: float(np.load(entry / f"{view}.npy")) for view in _VIEWS if (entry / f"{view}.npy").exists()}
         for view in scales:
-            shutil.copyfile(entry / f"{view}.flac", folder / view_file(name, turned=view == _TURNED))
+            target = folder / view_file(name, turned=view == _TURNED)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(entry / f"{view}.flac", target)
     relative = path.relative_to(root).as_posix()
     return Track(name, relative, recording.role, source, scales[_PLAIN], scales.get(_TURNED))
 

@@ -103,8 +103,8 @@ def write_view(path: Path, mono: Float32[np.ndarray, " samples"], sample_rate: i
 
 
 def view_file(track_id: str, *, turned: bool = False) -> str:
-    """What a view is called."""
-    return f"{track_id}.turned.flac" if turned else f"{track_id}.flac"
+    """Where a view lies, in ``data/decoded``."""
+    return f"turned/{track_id}.flac" if turned else f"{track_id}.flac"
 
 
 def read_view(track: Track, folder: Path = DECODED) -> Float32[np.ndarray, " samples"]:

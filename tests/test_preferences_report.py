@@ -196,8 +196,9 @@ def test_who_prefers_broken_sides_counts_for_nothing() -> None:
     given = reported(Preferences(found, tuple(answers)))
     assert given.counting == Counting(60, n_pairs=0, n_anchors=5, n_unsure=0, n_contrary=5, n_by_ratings=0.0)
     assert given.counting.n == given.learned.n_judgements == 0
+    assert given.ways == ()
     assert "5 of anchors, 5 of who prefers the broken side of anchors and 0 'can't tell' do not" in screen(given)
-    assert "who chose the good side of 0 of 5 anchors" in given.learned.reason
+    assert "who chose the good side of 0 of 5 decided anchors" in given.learned.reason
 
 
 def test_the_same_answers_twice_are_refused() -> None:

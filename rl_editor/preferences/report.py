@@ -214,7 +214,12 @@ def report(
         for name in names
     )
     learned = learn(collected, config, generator)
-    compared = [(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]
+    left_out = contrary(collected)
+    compared = [
+        (pair, j)
+        for pair, j in asked
+        if pair.kind == "pair" and j.choice != "unsure" and j.presentation.listener not in left_out
+    ]
     ways = _ways(compared)
     counting = _counting(collected, asked, config)
     return PreferencesReport(

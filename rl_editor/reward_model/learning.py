@@ -106,7 +106,10 @@ def load_learned(folder: str | Path) -> RewardModel | None:
 
 def _left_out(collected: Sequence[Preferences]) -> str:
     """Whose answers do not count, in words."""
-    said = [f"{name}, who chose the good side of {a.good} of {a.n} anchors" for name, a in contrary(collected).items()]
+    said = [
+        f"{name}, who chose the good side of {a.good} of {a.n} decided anchors"
+        for name, a in contrary(collected).items()
+    ]
     return f"; left out are the answers of {', and '.join(said)}" if said else ""
 
 
