@@ -12,8 +12,9 @@ import soundfile as sf
 
 from rl_editor.config import Config
 from rl_editor.delivery import check_delivery, deliver, mp4
-from rl_editor.delivery.belongings import still_true
+from rl_editor.delivery.belongings import read_belongings, still_true
 from rl_editor.delivery.programs import muxer_takes
+from rl_editor.delivery.tagging import add_belongings
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError
 from rl_editor.render import render_file
@@ -125,6 +126,52 @@ def test_tags_leave_the_audio_as_it_was_rendered(tmp_path: Path, suffix: str) ->
     np.testing.assert_array_equal(delivered, rendered)
     assert len(delivered) == 2 * RATE + 17
     assert len(ffmpeg("-i", tmp_path / f"a{suffix}", "-f", "s16le", "-")) == 4 * (2 * RATE + 17)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+@pytest.mark.parametrize(("frames", "channels", "loud"), [
+    (12_001, 2, 0.3), (12_001, 6, 0.3), (66_151, 1, 0.0), (88_201, 1, 0.0), (220_501, 1, 0.0), (30 * RATE + 1, 2, 0.3),
+])  # fmt: skip
+def test_tags_and_a_large_cover_leave_every_page_of_ogg_as_it_counts(
+    tmp_path: Path, suffix: str, frames: int, channels: int, loud: float
+) -> None:
+    """Short and silent ones have all their audio in one page, in which ffmpeg's copy counts wrongly."""
+    rate = 48_000 if suffix == ".opus" else RATE
+    data = np.random.default_rng(2).uniform(-loud, loud, (frames, channels))
+    with sf.SoundFile(tmp_path / f"a{suffix}", "w", rate, channels, format="OGG") as file:
+        file.write(data)
+    shutil.copy(tmp_path / f"a{suffix}", tmp_path / f"b{suffix}")
+    path = recording(tmp_path, ".flac")
+    noise = np.random.default_rng(3).integers(0, 256, (300, 300, 3), np.uint8)  # 270 kB: more than a page holds
+    ffmpeg(
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        "300x300",
+        "-i",
+        raw(tmp_path / "noise", noise),
+        cover := tmp_path / "big.png",
+    )
+    ffmpeg("-i", path, "-i", cover, "-map", "0:a", "-map", "1:v", "-disposition:v", "attached_pic", "-c", "copy",
+           big := tmp_path / "big.flac")  # fmt: skip
+    add_belongings(tmp_path / f"b{suffix}", read_belongings(big))
+    before, after = (sf.read(tmp_path / f"{name}{suffix}")[0] for name in "ab")
+    np.testing.assert_array_equal(after, before)
+    assert len(after) == frames
+    heard = [ffmpeg("-i", tmp_path / f"{name}{suffix}", "-f", "f32le", "-") for name in "ab"]
+    assert heard[0] == heard[1]
+    found = told(tmp_path / f"b{suffix}")
+    assert {name: found.get(name) for name in TAGS} == TAGS | {"lyrics": "one\ntwo"}
+    assert cover_of(tmp_path / f"b{suffix}") == cover.read_bytes()
+    assert cover.stat().st_size > 65_025
+
+
+def raw(path: Path, data: np.ndarray) -> Path:
+    path.write_bytes(data.tobytes())
+    return path
 
 
 @needs_ffmpeg

@@ -1,7 +1,8 @@
-"""Tags and covers into files, by ffmpeg, which copies the audio as it is.
+"""Tags and covers into files that are written: Ogg's by ``ogg``, others by ffmpeg, which copies the audio as it is.
 
 Sources: ffmpeg's ``ffmetadata`` (escapes); RFC 9639, 8.8 (the picture block, which Ogg holds as base64 in a comment);
-names of tags by the tables of ffmpeg's ID3v2, Vorbis and MP4 writers, but for those it leaves to the caller (below).
+Vorbis I, 5.2 (comments); names of tags by the tables of ffmpeg's ID3v2, Vorbis and MP4 writers, but for those it leaves
+to the caller (below).
 """
 
 import base64
@@ -11,6 +12,7 @@ import struct
 from pathlib import Path
 
 from rl_editor.delivery.belongings import Belongings
+from rl_editor.delivery.ogg import replace_comments
 from rl_editor.delivery.programs import run_ffmpeg
 from rl_editor.errors import AudioFileError
 from rl_editor.files import replacing, scratch_folder
@@ -21,6 +23,8 @@ TAGGED_SUFFIXES = _OGG | {".flac", ".mp3"}
 _ID3_NAMES = {"bpm": "TBPM", "isrc": "TSRC", "lyricist": "TEXT", "initialkey": "TKEY", "mood": "TMOO",
               "originaldate": "TDOR", "remixer": "TPE4"}  # fmt: skip
 _MP4_NAMES = {"bpm": "tmpo"}
+_OGG_NAMES = {"album_artist": "ALBUMARTIST", "disc": "DISCNUMBER", "track": "TRACKNUMBER", "comment": "DESCRIPTION"}
+_NO_OGG_NAME = re.compile(r"[^ -<>-}]")  # printable ASCII but for = and ~
 _KINDS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"GIF8": "image/gif", b"BM": "image/bmp"}
 _FRONT_COVER = 3  # picture types of ID3v2, APIC
 _log = logging.getLogger(__name__)
@@ -52,11 +56,9 @@ def say_without_cover(path: Path) -> None:
 
 
 def write_tag_file(path: Path, belongings: Belongings, suffix: str) -> None:
-    """All tags for ffmpeg to read, by the names of a format; a picture among them where Ogg is to hold one."""
+    """All tags for ffmpeg to read, by the names of a format."""
     names = _ID3_NAMES if suffix == ".mp3" else {} if suffix in TAGGED_SUFFIXES else _MP4_NAMES
     tags = {names.get(name, name): value for name, value in belongings.tags.items()}
-    if suffix in _OGG and belongings.covers:
-        tags["METADATA_BLOCK_PICTURE"] = base64.b64encode(_picture_block(_cover(belongings))).decode()
     lines = (f"{_escaped(name)}={_escaped(value)}\n" for name, value in tags.items())
     path.write_text(";FFMETADATA1\n" + "".join(lines), encoding="utf-8", newline="\n")
 
@@ -70,16 +72,25 @@ def cover_arguments(belongings: Belongings, number: int) -> tuple[list[str], lis
 
 
 def _retag(path: Path, belongings: Belongings) -> None:
-    ogg = path.suffix.lower() in _OGG
     with scratch_folder() as folder, replacing(path) as temporary:
+        if path.suffix.lower() in _OGG:
+            replace_comments(path, temporary, _comments(belongings))
+            return
         tags = folder / "tags.txt"
         write_tag_file(tags, belongings, path.suffix.lower())
-        given, mapped = ([], []) if ogg else cover_arguments(belongings, 2)
-        where = "-map_metadata:s:a:0" if ogg else "-map_metadata"
+        given, mapped = cover_arguments(belongings, 2)
         run_ffmpeg(
-            path, "-i", named(path), "-f", "ffmetadata", "-i", tags, *given, "-map", "0:a", *mapped, where, "1:g",
-            "-c:a", "copy", "-map_chapters", "-1", "-fflags", "+bitexact", named(temporary),
+            path, "-i", named(path), "-f", "ffmetadata", "-i", tags, *given, "-map", "0:a", *mapped, "-map_metadata",
+            "1:g", "-c:a", "copy", "-map_chapters", "-1", "-fflags", "+bitexact", named(temporary),
         )  # fmt: skip
+
+
+def _comments(belongings: Belongings) -> list[tuple[str, str]]:
+    """Tags as Vorbis names them, and a picture."""
+    tags = [(_NO_OGG_NAME.sub("_", _OGG_NAMES.get(name, name.upper())), text) for name, text in belongings.tags.items()]
+    if belongings.covers:
+        tags.append(("METADATA_BLOCK_PICTURE", base64.b64encode(_picture_block(_cover(belongings))).decode()))
+    return tags
 
 
 def _cover(belongings: Belongings) -> bytes:
