@@ -12,13 +12,13 @@ import soundfile as sf
 
 from rl_editor.config import Config
 from rl_editor.delivery import check_delivery, deliver, mp4
-from rl_editor.delivery.belongings import read_belongings, still_true
+from rl_editor.delivery.belongings import Belongings, read_belongings, still_true
 from rl_editor.delivery.programs import muxer_takes
 from rl_editor.delivery.tagging import add_belongings
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError
 from rl_editor.render import render_file
-from rl_editor.utils import read_tags, source_info
+from rl_editor.utils import load_audio, read_tags, source_info
 
 RATE = 44_100
 TAGS = {
@@ -194,6 +194,31 @@ def test_a_cover_that_the_format_does_not_take_is_left_out_with_a_word(
     deliver(edit_of(tmp_path / "tiff.flac", RATE), tmp_path / "tiff.flac", tmp_path / "out.m4a", Config())
     assert "out.m4a: without the recording's cover, which .m4a does not take" in caplog.text
     assert told(tmp_path / "out.m4a")["composer"] == TAGS["composer"]
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".flac", ".mp3", ".ogg", ".m4a"])
+def test_no_value_becomes_another_tag_or_swallows_it(tmp_path: Path, suffix: str) -> None:
+    """ffmpeg's own names of tags have to be read as they were written: CR, and a backslash at the end."""
+    sf.write(tmp_path / "tune.flac", np.zeros((RATE, 2)), RATE)
+    given = {
+        "title": "back\\",
+        "artist": "one\r\ncomposer=two\rgenre=three",
+        "album": "ends\n",
+        "comment": "[CHAPTER]\n[STREAM]",
+        "date": "2001",
+    }
+    edit, source = edit_of(tmp_path / "tune.flac", 30_000), tmp_path / "tune.flac"
+    render_file(edit, source, tmp_path / "out.wav", Config())
+    if suffix == ".m4a":
+        mp4.write_mp4(tmp_path / "out.m4a", load_audio(tmp_path / "out.wav"), Belongings(source, given), places=())
+    else:
+        render_file(edit, source, tmp_path / f"out{suffix}", Config())
+        add_belongings(tmp_path / f"out{suffix}", Belongings(source, given))
+    found = told(tmp_path / f"out{suffix}")
+    said = {name: found.get(name, "").replace("\r\n", "\n").replace("\r", "\n").strip() for name in given}
+    assert said == {name: value.replace("\r\n", "\n").replace("\r", "\n").strip() for name, value in given.items()}
+    assert not {"composer", "genre"} & set(found)
 
 
 def test_what_an_edit_makes_false_is_not_said_of_it() -> None:

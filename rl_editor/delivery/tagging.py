@@ -113,4 +113,7 @@ def _picture_block(picture: bytes) -> bytes:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([=;#\\\n])", r"\\\1", text)
+    """As ffmpeg reads it back: CR and NUL end a line; the end of one does not after a backslash, be it escaped itself."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    escaped = re.sub(r"([=;#\[\\\n])", r"\\\1", lines)
+    return f"{escaped} " if lines.endswith("\\") else escaped
