@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from rl_editor import delivery
 from rl_editor.config import Config
 from rl_editor.delivery import check_delivery, deliver, mp4
 from rl_editor.delivery.belongings import Belongings, read_belongings, still_true
@@ -284,6 +285,36 @@ def test_a_rate_that_only_lossless_holds_is_asked_of_it(tmp_path: Path) -> None:
     check_delivery(tmp_path / "tune.m4a", tmp_path / "out.m4a")
     with pytest.raises(AudioFileError, match=r"out\.m4a: \.m4a holds no 192000 Hz"):
         check_delivery(tmp_path / "noise.wav", tmp_path / "out.m4a")
+
+
+@needs_ffmpeg
+def test_a_rate_that_aac_does_not_hold_is_refused_in_writing_too(tmp_path: Path) -> None:
+    """ffmpeg would make it 96 kHz and say nothing."""
+    sf.write(tmp_path / "noise.wav", np.zeros((19_200, 2)), 192_000)
+    with pytest.raises(AudioFileError, match=r"out\.m4a: \.m4a holds no 192000 Hz \(ffmpeg would make it 96000 Hz\)"):
+        deliver(edit_of(tmp_path / "noise.wav", 9_000), tmp_path / "noise.wav", tmp_path / "out.m4a", Config())
+    assert not (tmp_path / "out.m4a").exists()
+
+
+@needs_ffmpeg
+def test_asking_first_says_nothing_of_covers_or_peaks_and_names_the_output(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loud = np.full((RATE, 2), 0.9)
+    sf.write(tmp_path / "noise.wav", loud, RATE)
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=32x32", "-frames:v", "1", tmp_path / "cover.png")
+    ffmpeg("-i", tmp_path / "noise.wav", "-i", tmp_path / "cover.png", "-map", "0", "-map", "1", "-c:a", "alac",
+           "-c:v", "copy", "-disposition:v", "attached_pic", tmp_path / "tune.m4a")  # fmt: skip
+    found = read_belongings(tmp_path / "tune.m4a")
+    assert found.covers
+    assert found.alac_bits
+    monkeypatch.setattr(delivery, "read_belongings", lambda path: found._replace(source=tmp_path / "noise.wav"))
+    check_delivery(tmp_path / "tune.m4a", tmp_path / "out.m4a")  # where the cover would be there is none
+    assert not caplog.text
+    monkeypatch.setattr(delivery, "read_belongings", lambda path: found)
+    monkeypatch.setattr(mp4, "_codec", lambda bits: ["-c:a", "no_such_codec"])
+    with pytest.raises(AudioFileError, match=rf"^{tmp_path}/out\.m4a: .*no_such_codec.*convert tune\.m4a first$"):
+        check_delivery(tmp_path / "tune.m4a", tmp_path / "out.m4a")
 
 
 def test_without_ffmpeg_the_few_tags_of_libsndfile_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

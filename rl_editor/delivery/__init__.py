@@ -13,14 +13,14 @@ libsndfile. Without these programs an edit is what ``render`` makes.
 from pathlib import Path
 
 from rl_editor.config import Config
-from rl_editor.delivery.belongings import read_belongings
+from rl_editor.delivery.belongings import Belongings, read_belongings
 from rl_editor.delivery.mp4 import MP4_SUFFIXES, write_mp4
 from rl_editor.delivery.programs import has_programs
 from rl_editor.delivery.tagging import TAGGED_SUFFIXES, add_belongings
 from rl_editor.edits import EditList
 from rl_editor.files import scratch_folder
 from rl_editor.render import check_format, render_file
-from rl_editor.utils import Samples, load_audio, read_blocks, read_places
+from rl_editor.utils import Samples, load_audio, read_places
 
 __all__ = ["check_delivery", "deliver", "exactness_notes"]
 
@@ -51,12 +51,8 @@ def exactness_notes(source: Path, output: Path) -> tuple[str, ...]:
 
 def check_delivery(source: Path, output: Path) -> None:
     """Whether ``output`` takes the recording, asked before anything is computed; errors of ``render.check_format``."""
-    if output.suffix.lower() in MP4_SUFFIXES and has_programs():
-        found = read_belongings(source)
-        if found.alac_bits:
-            like = next(read_blocks(source))
-            moment = Samples(like.data[: like.sample_rate // 10], like.sample_rate)
-            with scratch_folder() as folder:
-                write_mp4(folder / output.name, moment, found, places=read_places(source))
-            return
-    check_format(source, output)
+    if output.suffix.lower() not in MP4_SUFFIXES or not has_programs():
+        check_format(source, output)
+        return
+    plain, places = Belongings(source, alac_bits=read_belongings(source).alac_bits), read_places(source)
+    check_format(source, output, write=lambda trial, silence: write_mp4(trial, silence, plain, places=places))

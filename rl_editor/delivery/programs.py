@@ -1,16 +1,12 @@
-"""ffmpeg and ffprobe on the PATH."""
+"""ffmpeg and ffprobe on the PATH, and what they say."""
 
-import errno
 import json
-import os
-import re
 import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rl_editor.errors import AudioFileError, OutputError
 from rl_editor.utils.elsewhere import named
 
 
@@ -33,23 +29,3 @@ def probed(path: Path) -> dict[str, Any]:
     command = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", named(path)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
     return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
-
-
-def run_ffmpeg(target: Path, *arguments: str | Path) -> None:
-    """Run ffmpeg; ``target`` is what errors name.
-
-    Raises:
-        AudioFileError: ffmpeg refuses.
-        OutputError: the disk is full.
-    """
-    # -xerror: without it ffmpeg says nothing of a disk that is full when it writes the end
-    command = ["ffmpeg", "-v", "error", "-xerror", "-nostdin", "-y", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode == 0:
-        return
-    full = os.strerror(errno.ENOSPC)
-    if full in done.stderr:
-        raise OutputError(f"{target}: writing fails ({full}); free some space, or name another place")
-    lines = done.stderr.strip().splitlines() or ["no reason given"]
-    cause = re.sub(r"^\[.*?\] ", "", lines[0])  # what follows from it comes after
-    raise AudioFileError(f"{target}: ffmpeg cannot write it ({cause}); save as .flac")

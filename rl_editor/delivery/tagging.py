@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rl_editor.delivery.belongings import Belongings
 from rl_editor.delivery.ogg import replace_comments
-from rl_editor.delivery.programs import run_ffmpeg
 from rl_editor.errors import AudioFileError
 from rl_editor.files import replacing, scratch_folder
 from rl_editor.utils.elsewhere import named
+from rl_editor.utils.writing import run_ffmpeg
 
 _OGG = frozenset({".ogg", ".oga", ".opus"})
 TAGGED_SUFFIXES = _OGG | {".flac", ".mp3"}
@@ -80,8 +80,8 @@ def _retag(path: Path, belongings: Belongings) -> None:
         write_tag_file(tags, belongings, path.suffix.lower())
         given, mapped = cover_arguments(belongings, 2)
         run_ffmpeg(
-            path, "-i", named(path), "-f", "ffmetadata", "-i", tags, *given, "-map", "0:a", *mapped, "-map_metadata",
-            "1:g", "-c:a", "copy", "-map_chapters", "-1", "-fflags", "+bitexact", named(temporary),
+            path, "-i", named(path), "-f", "ffmetadata", "-i", named(tags), *given, "-map", "0:a", *mapped,
+            "-map_metadata", "1:g", "-c:a", "copy", "-map_chapters", "-1", "-fflags", "+bitexact", named(temporary),
         )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def _cover(belongings: Belongings) -> bytes:
         picture = folder / "cover"
         run_ffmpeg(
             belongings.source, "-i", named(belongings.source), "-map", f"0:{belongings.covers[0]}", "-c", "copy",
-            "-frames:v", "1", "-f", "image2pipe", picture,
+            "-frames:v", "1", "-f", "image2pipe", named(picture),
         )  # fmt: skip
         return picture.read_bytes()
 
@@ -113,7 +113,7 @@ def _picture_block(picture: bytes) -> bytes:
 
 
 def _escaped(text: str) -> str:
-    """As ffmpeg reads it back: CR and NUL end a line; the end of one does not after a backslash, be it escaped itself."""
+    """As ffmpeg reads it back: CR and NUL end a line, but nothing does after a backslash, be it escaped itself."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     escaped = re.sub(r"([=;#\[\\\n])", r"\\\1", lines)
     return f"{escaped} " if lines.endswith("\\") else escaped

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,7 +63,9 @@ def save_audio(
     """
     path = Path(path)
     if path.suffix.lower() in FFMPEG_SUFFIXES:
-        _save_with_ffmpeg(path, samples, tags or {}, places)
+        tagged = {"track" if name == "tracknumber" else name: value for name, value in (tags or {}).items()}
+        metadata = [part for name, value in tagged.items() for part in ("-metadata", f"{name}={value}")]
+        save_with_ffmpeg(path, samples, coding=metadata, places=places)
         return
     with open_output(
         path,
@@ -206,26 +208,29 @@ def _leave_out_peak_chunk(file: Any) -> None:
     sf._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, sf._ffi.NULL, 0)
 
 
-def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], places: tuple[int, ...]) -> None:
-    program = shutil.which("ffmpeg")
-    if program is None:
+def save_with_ffmpeg(
+    path: Path,
+    samples: Samples,
+    *,
+    coding: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    places: tuple[int, ...] = (),
+) -> None:
+    """Write by ffmpeg, whole or not at all: ``coding`` is what it is told of the output, whose audio is input 0.
+
+    ``inputs`` are further ones, each with what is told of it.
+
+    Raises:
+        AudioFileError: ffmpeg is not there, or the format does not take this audio or holds no such rate.
+        OutputError: the disk is full.
+    """
+    if shutil.which("ffmpeg") is None:
         raise AudioFileError(f"{path}: {path.suffix} is written by ffmpeg, which is not on the PATH; save as .flac")
     places = places or _FFMPEG_GUESSES_OTHERS.get(samples.channels, ())
     with scratch_folder() as folder, replacing(path) as temporary:
         plain = folder / "audio.rf64"
-        save_audio(plain, _within_full_scale(path, samples), subtype="FLOAT", places=places)
-        tagged = {"track" if name == "tracknumber" else name: value for name, value in tags.items()}
-        metadata = [part for name, value in tagged.items() for part in ("-metadata", f"{name}={value}")]
-        # -xerror: without it ffmpeg says nothing of a disk that is full when it writes the end
-        command = [program, "-v", "error", "-xerror", "-nostdin", "-y", "-i", str(plain), *metadata]
-        command += ["-fflags", "+bitexact", named(temporary)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0 and os.strerror(errno.ENOSPC) in done.stderr:
-            raise _unwritten(path, os.strerror(errno.ENOSPC))
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["no reason given"]
-            cause = re.sub(r"^\[.*?\] ", "", lines[0])  # what follows from it comes after
-            raise AudioFileError(f"{path}: ffmpeg cannot write it ({cause}); save as .flac")
+        save_audio(plain, within_full_scale(path, samples), subtype="FLOAT", places=places)
+        run_ffmpeg(path, "-i", named(plain), *inputs, *coding, "-fflags", "+bitexact", named(temporary))
         written_hz = next(decode_elsewhere(temporary)).sample_rate
         if written_hz != samples.sample_rate:
             raise AudioFileError(
@@ -234,7 +239,27 @@ def _save_with_ffmpeg(path: Path, samples: Samples, tags: Mapping[str, str], pla
             )
 
 
-def _within_full_scale(path: Path, samples: Samples) -> Samples:
+def run_ffmpeg(target: Path, *arguments: str) -> None:
+    """Run ffmpeg; ``target`` is what errors name.
+
+    Raises:
+        AudioFileError: ffmpeg refuses.
+        OutputError: the disk is full.
+    """
+    # -xerror: without it ffmpeg says nothing of a disk that is full when it writes the end
+    command = ["ffmpeg", "-v", "error", "-xerror", "-nostdin", "-y", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode == 0:
+        return
+    full = os.strerror(errno.ENOSPC)
+    if full in done.stderr:
+        raise _unwritten(target, full)
+    lines = done.stderr.strip().splitlines() or ["no reason given"]
+    cause = re.sub(r"^\[.*?\] ", "", lines[0])  # what follows from it comes after
+    raise AudioFileError(f"{target}: ffmpeg cannot write it ({cause}); save as .flac")
+
+
+def within_full_scale(path: Path, samples: Samples) -> Samples:
     """Clipped, with a word: encoders of AAC make noise of what lies beyond."""
     peak = float(np.abs(samples.data).max(initial=0.0))
     if peak <= 1.0:
