@@ -489,8 +489,14 @@ class TestRecord:
         assert recorded(path) == Demands()
 
     @pytest.mark.parametrize(
-        "broken", [[], {"keep": [[1.0]]}, {"keep": 3}, {"drop": [["a", 2]]}, {"duration_s": "x"}, {"barred": [[-1, 2]]}]
-    )
+        "broken",
+        [
+            None, [], 3, {"keep": [[1.0]]}, {"keep": 3}, {"keep": None}, {"keep": ["12"]}, {"keep": [["1", "2"]]},
+            {"keep": [[5.0, 4.0]]}, {"drop": [[5.0, 5.0]]}, {"drop": [["a", 2]]}, {"drop": [[False, True]]},
+            {"keep": {"a": 1}}, {"duration_s": "90"}, {"duration_s": 0}, {"duration_s": 1e-9}, {"barred": [[-1, 2]]},
+            {"anchor": [[1.0, 2.0]]}, {"vetoes": [1]}, {"anchors": [[1.0, float("inf")]]},
+        ],
+    )  # fmt: skip
     def test_a_broken_record_is_named(self, state: AudioState, tmp_path: Path, broken: object) -> None:
         path = tmp_path / "e.json"
         path.write_text(json.dumps(of_beats(state, (0, 352)).to_dict() | {"demands": broken}), encoding="utf-8")

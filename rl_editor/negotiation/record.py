@@ -9,13 +9,13 @@ for what they play passes over it, and an edit list without it holds nothing.
 
 import json
 import math
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from rl_editor import edits
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, check_length_asked
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan
 
@@ -77,25 +77,45 @@ def recorded(path: Path) -> Demands:
     Raises:
         EditListError: the record is broken.
     """
-    found = json.loads(path.read_text(encoding="utf-8-sig")).get(_KEY, {})
+    whole = json.loads(path.read_text(encoding="utf-8-sig"))
     try:
-        duration_s = found.get("duration_s")
-        return Demands(
-            None if duration_s is None else _seconds([duration_s], 1)[0],
-            keep=tuple(TimeSpan(*_seconds(pair, 2)) for pair in found.get("keep", ())),
-            drop=tuple(TimeSpan(*_seconds(pair, 2)) for pair in found.get("drop", ())),
-            anchors=tuple(Anchor(*_seconds(pair, 2)) for pair in found.get("anchors", ())),
-            barred=tuple(Jump(*_seconds(pair, 2)) for pair in found.get("barred", ())),
-        )
-    except (AttributeError, TypeError, ValueError) as error:
+        return _read(whole.get(_KEY, {}))
+    except (AttributeError, TypeError, ValueError, EditListError) as error:
         raise EditListError(
             f"{path}: {_KEY}: {error}; lists of pairs of seconds are needed, or nothing: delete {_KEY!r}"
         ) from None
 
 
-def _seconds(values: Collection[Any], n: int) -> list[float]:
-    """So many finite numbers."""
-    found = [float(value) for value in values]
-    if len(found) != n or not all(math.isfinite(value) and value >= 0.0 for value in found):
+def _read(found: Any) -> Demands:
+    if not isinstance(found, dict):
+        raise TypeError(f"{found!r} is no record")
+    known = [field.name for field in fields(Demands) if field.name not in _OF_ONE_REVISION]
+    if unknown := sorted(set(found) - set(known)):
+        raise ValueError(f"{unknown[0]!r} is not known, known are {', '.join(known)}")
+    duration_s = found.get("duration_s")
+    if duration_s is not None:
+        (duration_s,) = _seconds([duration_s], 1)
+        check_length_asked(duration_s)
+    return Demands(
+        duration_s,
+        keep=tuple(map(_span, found.get("keep", ()))),
+        drop=tuple(map(_span, found.get("drop", ()))),
+        anchors=tuple(Anchor(*_seconds(pair, 2)) for pair in found.get("anchors", ())),
+        barred=tuple(Jump(*_seconds(pair, 2)) for pair in found.get("barred", ())),
+    )
+
+
+def _span(pair: Any) -> TimeSpan:
+    span = TimeSpan(*_seconds(pair, 2))
+    if span.end_s <= span.start_s:
+        raise ValueError(f"{pair!r} ends before it starts")
+    return span
+
+
+def _seconds(values: Any, n: int) -> list[float]:
+    """So many finite numbers of a list."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    good = isinstance(values, list) and len(values) == len(numbers) == n
+    if not good or not all(math.isfinite(value) and value >= 0.0 for value in numbers):
         raise ValueError(f"{values!r}, {n} finite numbers from 0 up are needed")
-    return found
+    return [float(value) for value in numbers]
