@@ -6,9 +6,9 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
     .otio   clips and gaps of the one track with audio, in order (more are refused, unless they play alike, as the two
             sides of a stereo recording do), as far as the source ranges of track and timeline reach; dissolves, time
             warps; gain and pitch where this package's metadata say so. A dissolve that reaches farther to one side of
-            its cut is a join in its middle. What leaves the recording by half a frame of the clip's own rate or less
-            was rounded there and ends with the recording. Whatever the clips are called, they play the recording that
-            is given
+            its cut is a join in its middle. What leaves the recording by half a frame of the clip's own rate at its
+            start, or by a whole one at its end (start and length are rounded each), was rounded there and ends with
+            the recording. Whatever the clips are called, they play the recording that is given
     .txt    Audacity labels. One whose text is as ``exporters`` writes it, ``source A-B s`` with six decimals each, lies
             over the *output* and plays the recording from A on for as long as the label is; ``not in source`` is
             silence; after a comma each may say ``speed 1.1``, ``pitch -2.0`` (semitones), ``gain -3.0 dB`` and
@@ -137,8 +137,8 @@ def _otio_dissolve(transition: Any, rate: int) -> _Dissolve:
 
 def _with_later_join(ending: Segment, beginning: Segment, frames: int, name: str) -> tuple[Segment, Segment]:
     """Two neighbours whose join lies ``frames`` later (or earlier, below 0); what plays outside the crossfade stays."""
-    if ending.frames + frames < 0 or beginning.frames - frames < 0:
-        raise EditListError(f"the transition into {name!r} is longer than a clip beside it; shorten it")
+    if ending.frames + frames <= 0 or beginning.frames - frames <= 0:
+        raise EditListError(f"the transition into {name!r} is longer than a clip beside it, or as long; shorten it")
     return replace(ending, frames=ending.frames + frames), _from_frame(beginning, frames)
 
 
@@ -190,17 +190,21 @@ def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
         confidence=float(own.get("confidence", 1.0)),
     )
     clip_hz = span.duration.rate
-    return _rounded_back(segment, source.frames, most_frames=rate / clip_hz / 2 if clip_hz >= _SLOWEST_HZ else 0.0)
+    return _rounded_back(segment, source.frames, clip_frame=rate / clip_hz if clip_hz >= _SLOWEST_HZ else 0.0)
 
 
-def _rounded_back(segment: Segment, source_frames: int, *, most_frames: float) -> Segment:
-    """A segment without what leaves the recording, where that is at most so much; else as it is, to be refused."""
+def _rounded_back(segment: Segment, source_frames: int, *, clip_frame: float) -> Segment:
+    """A segment without what leaves the recording by half a frame of its clip at the start, by one at the end.
+
+    ``clip_frame`` is in frames of the recording. What leaves it farther is as it is, to be refused.
+    """
     start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
-    if 0 < -start <= most_frames:
+    if 0 < -start <= clip_frame / 2:
         segment = replace(segment, source_start_frame=0)
         end -= start
-    if 0 < end - source_frames <= most_frames:
-        segment = replace(segment, frames=segment.frames - ceil((end - source_frames) / segment.speed))
+    if 0 < end - source_frames <= clip_frame:
+        beyond = ceil((end - source_frames) / segment.speed)
+        return replace(segment, frames=segment.frames - beyond) if beyond < segment.frames else segment
     return segment
 
 

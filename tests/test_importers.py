@@ -111,7 +111,7 @@ def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
 
 
 def test_what_a_video_frame_was_rounded_to_ends_with_the_recording(tmp_path: Path) -> None:
-    """Half a frame of 1/24 s are 20.8 ms."""
+    """A frame of 1/24 s are 41.7 ms: half of it at the start, and at the end, where both round, a whole one."""
     import opentimelineio as otio
 
     def read_back(source: SourceInfo, first: float, count: float, rate: float) -> list[Segment]:
@@ -125,7 +125,11 @@ def test_what_a_video_frame_was_rounded_to_ends_with_the_recording(tmp_path: Pat
     at_60_s = replace(SOURCE, frames=60 * RATE - 573)  # 13 ms less than 1440 frames of 1/24 s
     assert read_back(at_60_s, 24, 1416, 24) == [Segment(RATE, 59 * RATE - 573)]
     assert read_back(SOURCE, -0.4, 48, 24) == [Segment(0, 2 * RATE)]
-    short = replace(SOURCE, frames=60 * RATE - 1_000)  # 22.7 ms are more than half a frame, 20.8 ms
+    both = replace(SOURCE, frames=60 * RATE - 1_800)  # 40.8 ms
+    assert read_back(both, 24, 1416, 24) == [Segment(RATE, 59 * RATE - 1_800)]
+    with pytest.raises(EditListError, match="leave"):
+        read_back(replace(SOURCE, frames=60 * RATE - 1_764), 1499, 1, 25)  # of the clip's one frame nothing is left
+    short = replace(SOURCE, frames=60 * RATE - 1_850)  # 42.0 ms
     for first, count, rate in ((24, 1416, 24), (1.0, 59.0, 1.0), (-0.6, 48, 24)):
         with pytest.raises(EditListError, match="leave"):
             read_back(short, first, count, rate)
@@ -168,12 +172,13 @@ def test_a_dissolve_of_uneven_sides_joins_in_its_middle(tmp_path: Path) -> None:
     assert (second.source_start_frame, second.frames) == (30 * RATE + 1 + 882, 5 * RATE - 882)
     assert second.crossfade_in_ms == pytest.approx(60.0)
     assert read(path).frames == EDIT.frames
-    dissolve.out_offset = otio.opentime.RationalTime(12, 1)
-    otio.adapters.write_to_file(timeline, str(path))
-    with pytest.raises(
-        EditListError, match=r"the transition into 'song\.wav' is longer than a clip beside it; shorten"
-    ):
-        read(path)
+    too_long = r"the transition into 'song\.wav' is longer than a clip beside it, or as long; shorten"
+    for before_s, after_s in ((0, 12), (0, 10)):  # 6 s later; or 5 s, all that the second clip has
+        dissolve.in_offset = otio.opentime.RationalTime(before_s, 1)
+        dissolve.out_offset = otio.opentime.RationalTime(after_s, 1)
+        otio.adapters.write_to_file(timeline, str(path))
+        with pytest.raises(EditListError, match=too_long):
+            read(path)
 
 
 def test_what_no_edit_list_can_say_is_refused(tmp_path: Path) -> None:
