@@ -12,10 +12,10 @@ import soundfile as sf
 
 from rl_editor import delivery
 from rl_editor.config import Config
-from rl_editor.delivery import check_delivery, deliver, mp4
+from rl_editor.delivery import check_delivery, deliver, exactness_notes, mp4
 from rl_editor.delivery.belongings import Belongings, read_belongings, still_true
 from rl_editor.delivery.programs import muxer_takes
-from rl_editor.delivery.tagging import add_belongings
+from rl_editor.delivery.tagging import add_belongings, picture_block
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError
 from rl_editor.render import render_file
@@ -226,7 +226,8 @@ def test_what_an_edit_makes_false_is_not_said_of_it() -> None:
     false = (
         *FALSE, "replaygain_album_peak", "R128_TRACK_GAIN", "Acoustid Fingerprint", "iTunNORM", "CHAPTER001NAME",
         "MusicBrainz Release Track Id", "MUSICBRAINZ_TRACKID", "time_reference", "TLEN", "SERATO_BEATGRID",
-        "id3v2_priv.TRAKTOR4", "encoder", "syncedlyrics", "handler_name",
+        "id3v2_priv.TRAKTOR4", "encoder", "syncedlyrics", "handler_name", "MIXRAMP_START", "mixramp_ref",
+        "CUE_IN", "cue_out", "liq_cue_in", "LIQ_AMPLIFY", "cue_track01_title", "LOOPSTART", "LOOPLENGTH", "LOOP_END", "loopend",
     )  # fmt: skip
     assert still_true(dict.fromkeys(false, "x")) == {}
     assert still_true({"LYRICS": "[00:12.50]one"}) == {}
@@ -248,6 +249,35 @@ def test_an_m4a_says_its_length_to_the_sample(tmp_path: Path, rate: int, frames:
     assert struct.unpack_from(">3I", data, listed + 4) == (1, frames, 1024)  # entries; length, start: after priming
     heard = len(ffmpeg("-i", tmp_path / "out.m4a", "-f", "s16le", "-")) // 4
     assert frames <= heard < frames + 1024  # ffmpeg plays the last block to its end
+
+
+@needs_ffmpeg
+def test_a_note_on_exactness_says_what_is_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, output = tmp_path / "tune.wav", tmp_path / "out.m4a"
+    sf.write(source, np.zeros((RATE, 2)), RATE)
+    assert exactness_notes(source, tmp_path / "out.flac") == ()
+    if muxer_takes("mp4", "movie_timescale"):
+        assert "out.m4a says its exact length" in exactness_notes(source, output)[0]
+    with monkeypatch.context() as old:
+        old.setattr(mp4, "muxer_takes", lambda muxer, option: False)
+        assert "out.m4a says its length to the millisecond" in exactness_notes(source, output)[0]
+    monkeypatch.setattr(delivery, "has_programs", lambda: False)
+    assert "out.m4a says its length to the millisecond" in exactness_notes(source, output)[0]
+
+
+@pytest.mark.parametrize(
+    ("picture", "kind"),
+    [
+        (b"\xff\xd8\xff\xe0", "jpeg"),
+        (b"\x89PNG\r\n", "png"),
+        (b"RIFF\n\x00\x00\x00WEBPVP8 ", "webp"),
+        (b"RIFF....WAVE", ""),
+    ],
+)
+def test_a_picture_in_ogg_says_its_kind(picture: bytes, kind: str) -> None:
+    """Behind the type of the picture: how long the name of its kind is, and the name."""
+    name = f"image/{kind}".encode() if kind else b""
+    assert picture_block(picture).startswith(struct.pack(">2I", 3, len(name)) + name + bytes(20))
 
 
 @needs_ffmpeg

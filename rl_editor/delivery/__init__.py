@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rl_editor.config import Config
 from rl_editor.delivery.belongings import Belongings, read_belongings
-from rl_editor.delivery.mp4 import MP4_SUFFIXES, write_mp4
+from rl_editor.delivery.mp4 import MP4_SUFFIXES, says_length_exactly, write_mp4
 from rl_editor.delivery.programs import has_programs
 from rl_editor.delivery.tagging import TAGGED_SUFFIXES, add_belongings
 from rl_editor.edits import EditList
@@ -43,6 +43,11 @@ def exactness_notes(source: Path, output: Path) -> tuple[str, ...]:
     """What somebody has to know who asked for an exact length; nothing where every player plays just that."""
     if output.suffix.lower() not in MP4_SUFFIXES or (has_programs() and read_belongings(source).alac_bits):
         return ()
+    if not has_programs() or not says_length_exactly():
+        return (
+            f"{output.name} says its length to the millisecond, and may lack the end or play up to 1023 samples more: "
+            "to say it exactly takes ffmpeg 5 or later and ffprobe; .flac is exact",
+        )
     return (
         f"{output.name} says its exact length, but some players (ffmpeg's) play the last block of AAC to its end, "
         "up to 1023 samples more; .flac has none",

@@ -4,9 +4,9 @@ Conventions: tags are by names of one vocabulary, ffmpeg's (``album_artist``, ``
 Vorbis comments in lower case (``bpm``, ``isrc`` ..), whatever the format calls them.
 
 Not true of an edit: loudness and gain measured on the whole, fingerprints and checksums, how long it is and how much
-silence is at its ends, where chapters, cues and words of lyrics are, what a DJ program has marked, which recording of
-a database it is; and what the encoder or container says of itself. An ISRC names the recording that was edited, and
-stays.
+silence is at its ends, where chapters, cues and words of lyrics are, what a DJ program, a player or a game has marked,
+which recording of a database it is; and what the encoder or container says of itself. An ISRC names the recording that
+was edited, and stays.
 
 Sources: ID3v2.4, "ID3 tag version 2.4.0 - Native Frames"; tag mappings of MusicBrainz Picard.
 """
@@ -31,6 +31,7 @@ _NO_LONGER_TRUE = re.compile(
     r"|acoustid.*|accuraterip.*|ctdb.*|md5.*|mcdi|umid|fingerprint.*"
     r"|musicbrainz[_ ]?(release)?[_ ]?track[_ ]?id"
     r"|tlen|length|duration|bps|number_of_.*|_statistics_.*|time_reference|timecode|coding_history"
+    r"|mixramp_.*|loop_?start|loop_?length|loop_?end|cue_in|cue_out|cue_track.*|liq_.*"  # places, in samples or seconds
     r"|cue ?sheet|chapter.*|syncedlyrics|sylt|serato.*|traktor.*|id3v2_priv\..*"
     r"|encoder|encoder_.*|encoded[_ -]?by|encoding.*|tsse|tool|software|handler_name|vendor_id|creation_time"
     r"|major_brand|minor_version|compatible_brands|waveformatextensible_channel_mask|metadata_block_picture|coverart.*"

@@ -22,6 +22,11 @@ from rl_editor.utils.writing import save_with_ffmpeg, within_full_scale
 MP4_SUFFIXES = frozenset({".m4a", ".mp4"})
 
 
+def says_length_exactly() -> bool:
+    """Whether files of ``write_mp4`` say their length to the sample: by ffmpeg 5.0 and later."""
+    return muxer_takes("mp4", "movie_timescale")
+
+
 def write_mp4(path: Path, samples: Samples, belongings: Belongings, *, places: tuple[int, ...]) -> None:
     """Write audio with what its recording says of itself, whole or not at all; a cover failing, without it.
 
@@ -31,7 +36,7 @@ def write_mp4(path: Path, samples: Samples, belongings: Belongings, *, places: t
     """
     samples = within_full_scale(path, samples)
     coding = ["-map", "0:a", *_codec(belongings.alac_bits), "-map_metadata", "1", "-map_chapters", "-1"]
-    if muxer_takes("mp4", "movie_timescale"):  # ffmpeg 5.0 and later
+    if says_length_exactly():
         coding += ["-movie_timescale", str(samples.sample_rate)]
     with scratch_folder() as folder:
         tags = folder / "tags.txt"
@@ -48,7 +53,7 @@ def write_mp4(path: Path, samples: Samples, belongings: Belongings, *, places: t
 
 
 def _codec(alac_bits: int) -> list[str]:
-    """ffmpeg's encoder of Apple Lossless takes 16 or 24 bits of a sample."""
+    """ffmpeg's encoder of Apple Lossless takes 16 or 24 bits of a sample: of 20 it makes 24, and cuts 32 to 24."""
     if not alac_bits:
         return ["-c:a", "aac"]
     return ["-c:a", "alac", "-sample_fmt", "s16p" if alac_bits <= 16 else "s32p"]

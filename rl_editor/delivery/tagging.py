@@ -25,7 +25,8 @@ _ID3_NAMES = {"bpm": "TBPM", "isrc": "TSRC", "lyricist": "TEXT", "initialkey": "
 _MP4_NAMES = {"bpm": "tmpo"}
 _OGG_NAMES = {"album_artist": "ALBUMARTIST", "disc": "DISCNUMBER", "track": "TRACKNUMBER", "comment": "DESCRIPTION"}
 _NO_OGG_NAME = re.compile(r"[^ -<>-}]")  # printable ASCII but for = and ~
-_KINDS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"GIF8": "image/gif", b"BM": "image/bmp"}
+_KINDS = {rb"\xff\xd8\xff": "image/jpeg", rb"\x89PNG": "image/png", rb"GIF8": "image/gif", rb"BM": "image/bmp",
+          rb"RIFF....WEBP": "image/webp"}  # fmt: skip
 _FRONT_COVER = 3  # picture types of ID3v2, APIC
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def _comments(belongings: Belongings) -> list[tuple[str, str]]:
     """Tags as Vorbis names them, and a picture."""
     tags = [(_NO_OGG_NAME.sub("_", _OGG_NAMES.get(name, name.upper())), text) for name, text in belongings.tags.items()]
     if belongings.covers:
-        tags.append(("METADATA_BLOCK_PICTURE", base64.b64encode(_picture_block(_cover(belongings))).decode()))
+        tags.append(("METADATA_BLOCK_PICTURE", base64.b64encode(picture_block(_cover(belongings))).decode()))
     return tags
 
 
@@ -104,9 +105,9 @@ def _cover(belongings: Belongings) -> bytes:
         return picture.read_bytes()
 
 
-def _picture_block(picture: bytes) -> bytes:
+def picture_block(picture: bytes) -> bytes:
     """Type, kind, description, width, height, depth, colours (0: not said), data; lengths before what they count."""
-    kind = next((kind for magic, kind in _KINDS.items() if picture.startswith(magic)), "").encode()
+    kind = next((kind for magic, kind in _KINDS.items() if re.match(magic, picture, re.DOTALL)), "").encode()
     return b"".join(
         (struct.pack(">2I", _FRONT_COVER, len(kind)), kind, struct.pack(">6I", 0, 0, 0, 0, 0, len(picture)), picture)
     )
