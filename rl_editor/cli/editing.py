@@ -62,9 +62,12 @@ def edit(
     params: Params = None,
     as_json: Json = False,
 ) -> None:
-    """Edit a recording with a trained policy, or by the retargeting DP. Exits with 1 if one of a folder failed."""
+    """Edit a recording with a trained policy, or by the retargeting DP. Exits with 1 if one of a folder failed.
+
+    What is left out for its format is said, and is no failure.
+    """
     from rl_editor.checkpoint import load_policy
-    from rl_editor.editing import Failed, Request, edit_as_asked, edit_folder
+    from rl_editor.editing import Failed, LeftOut, Request, edit_as_asked, edit_folder
 
     demands = _demands(target_duration, exact=exact, keep=keep, drop=drop, anchors=anchor)
     request = Request(demands, method, style, not no_loop, not no_reorder, candidates, stochastic, seed, allow_stretch)
@@ -80,12 +83,14 @@ def edit(
         made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read)
         _say_edits(made, as_json=as_json)
         return
-    failed: list[Failed] = []
+    failed: list[dict[str, str]] = []
+    left_out: list[dict[str, str]] = []
     summaries: list[dict[str, Any]] = []
     for each in edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read):
-        if isinstance(each, Failed):
-            failed.append(each)
-            typer.echo(f"left out: {each.reason}", err=True)
+        if isinstance(each, Failed | LeftOut):
+            passed_over, word = (failed, "failed") if isinstance(each, Failed) else (left_out, "left out")
+            passed_over.append({"file": str(each.source), "reason": each.reason})
+            typer.echo(f"{word}: {each.reason}", err=True)
             continue
         for one in each:
             summaries.append(_written_summary(one))
@@ -94,8 +99,7 @@ def edit(
                 n_segments = len(one.edit.segments)
                 typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments} segments{said}", err=True)
     if as_json:
-        left_out = [{"file": str(f.source), "reason": f.reason} for f in failed]
-        say({"edits": summaries, "failed": left_out}, as_json=True)
+        say({"edits": summaries, "failed": failed, "left_out": left_out}, as_json=True)
     if failed:
         raise typer.Exit(EXIT_CHECK_FAILED)
 

@@ -9,13 +9,14 @@ revising   an edit list taken up again
 files      recordings and folders of them
 """
 
-from rl_editor.editing.files import Failed, Written, edit_as_asked, edit_folder, numbered, recordings_in
+from rl_editor.editing.files import Failed, LeftOut, Written, edit_as_asked, edit_folder, numbered, recordings_in
 from rl_editor.editing.proposing import Proposal, propose
 from rl_editor.editing.request import Request
 from rl_editor.editing.revising import revise_list
 
 __all__ = [
     "Failed",
+    "LeftOut",
     "Proposal",
     "Request",
     "Written",

@@ -39,7 +39,14 @@ class Written(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A file of a folder that was not edited."""
+    """A recording of a folder that could not be edited."""
+
+    source: Path
+    reason: str
+
+
+class LeftOut(NamedTuple):
+    """A file of a folder that nobody tried to edit: no edit is written in its format."""
 
     source: Path
     reason: str
@@ -110,10 +117,10 @@ def edit_folder(
     config: Config | None = None,
     edit_list: Path | None = None,
     read: Sequence[Path] = (),
-) -> Iterator[list[Written] | Failed]:
+) -> Iterator[list[Written] | Failed | LeftOut]:
     """Edit every recording of a folder into another, each under its name; one that fails does not stop the others.
 
-    Recordings in formats that no edit is written as come first, as failed.
+    Recordings in formats that no edit is written as come first, as left out.
 
     Raises:
         ConfigError: the folder holds no recordings, what is to be written to is none, or something would be written
@@ -155,10 +162,10 @@ def recordings_in(folder: Path) -> list[Path]:
     return found
 
 
-def _only_read(folder: Path) -> Iterator[Failed]:
+def _only_read(folder: Path) -> Iterator[LeftOut]:
     for path in visible(folder):
         if path.suffix.lower() in _ONLY_READ and path.is_file():
-            yield Failed(
+            yield LeftOut(
                 path, f"{path}: {path.suffix} is not written, and an edit has its recording's name; make it .flac"
             )
 
