@@ -176,6 +176,29 @@ def raw(path: Path, data: np.ndarray) -> Path:
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("channels", [1, 6])
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".opus", ".m4a"])
+def test_mono_and_5_1_are_handed_over_as_they_are_rendered(tmp_path: Path, suffix: str, channels: int) -> None:
+    """A tone for each channel: 300 Hz, 400 Hz .. by WAVE's order, told apart by its strongest bin of 1 Hz."""
+    times_s = np.arange(48_000 + 100) / 48_000
+    tones = [0.3 * np.sin(2 * np.pi * (300 + 100 * k) * times_s) for k in range(channels)]
+    if channels == 6:
+        tones[3] = 0.3 * np.sin(2 * np.pi * 40 * times_s)  # the bass, which AAC holds up to about 100 Hz
+    sf.write(tmp_path / "plain.flac", np.stack(tones, axis=1), 48_000)
+    source, output = tmp_path / "tune.flac", tmp_path / f"out{suffix}"
+    ffmpeg("-i", tmp_path / "plain.flac", "-metadata", "composer=Me", "-c", "copy", source)
+    check_delivery(source, output)
+    deliver(edit_of(source, 48_000), source, output, Config())
+    assert told(output)["composer"] == "Me"
+    heard = load_audio(output).data[:48_000]
+    expected_hz = [300, 400, 500, 40, 700, 800][:channels]
+    assert [int(np.abs(np.fft.rfft(heard[:, k])).argmax()) for k in range(channels)] == expected_hz
+    if suffix != ".m4a":
+        render_file(edit_of(source, 48_000), source, tmp_path / f"rendered{suffix}", Config())
+        np.testing.assert_array_equal(sf.read(output)[0], sf.read(tmp_path / f"rendered{suffix}")[0])
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("suffix", [".flac", ".mp3", ".ogg", ".m4a"])
 def test_the_same_edit_has_the_same_bytes(tmp_path: Path, suffix: str) -> None:
     path = recording(tmp_path, ".flac")
@@ -227,7 +250,8 @@ def test_what_an_edit_makes_false_is_not_said_of_it() -> None:
         *FALSE, "replaygain_album_peak", "R128_TRACK_GAIN", "Acoustid Fingerprint", "iTunNORM", "CHAPTER001NAME",
         "MusicBrainz Release Track Id", "MUSICBRAINZ_TRACKID", "time_reference", "TLEN", "SERATO_BEATGRID",
         "id3v2_priv.TRAKTOR4", "encoder", "syncedlyrics", "handler_name", "MIXRAMP_START", "mixramp_ref",
-        "CUE_IN", "cue_out", "liq_cue_in", "LIQ_AMPLIFY", "cue_track01_title", "LOOPSTART", "LOOPLENGTH", "LOOP_END", "loopend",
+        "CUE_IN", "cue_out", "liq_cue_in", "LIQ_AMPLIFY", "cue_track01_title", "LOOPSTART", "LOOPLENGTH",
+        "LOOP_END", "loopend",
     )  # fmt: skip
     assert still_true(dict.fromkeys(false, "x")) == {}
     assert still_true({"LYRICS": "[00:12.50]one"}) == {}
