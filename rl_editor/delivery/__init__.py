@@ -6,6 +6,7 @@ libsndfile. Without these programs an edit is what ``render`` makes.
 
     belongings  what a recording says of itself
     tagging     tags and covers into a file that is written, its audio untouched
+    ogg         comments into Ogg Vorbis and Opus
     mp4         .m4a and .mp4: their exact length, lossless where the recording is
     programs    ffmpeg and ffprobe
 """
