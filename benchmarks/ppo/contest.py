@@ -24,6 +24,7 @@ from rl_editor.editors import EDITORS
 from rl_editor.library import Split
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.trainer import PPOTrainer
+from rl_editor.tryouts import Tryout
 
 if TYPE_CHECKING:
     from sb3_contrib import MaskablePPO
@@ -116,6 +117,7 @@ class Contest:
         """Train ours, from scratch."""
         clock = _Clock(self.decisions_per_update(config))
         trainer = PPOTrainer(config, agent, self.demonstrations, styles=self.styles, logger=clock)
+        clock.trainer = trainer
         clock.started = time.perf_counter()
         trainer.train(steps)
         return clock.moments
@@ -183,7 +185,9 @@ def _from_scratch(**ppo: float) -> Config:
 
 
 class _Clock(TrainingLogger):
-    """Notes when each update ended and what it scored."""
+    """Notes when each update ended and, where it was validated, what its likeliest decisions score, off the clock."""
+
+    trainer: PPOTrainer
 
     def __init__(self, per_update: int) -> None:
         super().__init__()
@@ -191,8 +195,15 @@ class _Clock(TrainingLogger):
         self.started, self.per_update = time.perf_counter(), per_update
 
     def _write_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        score = metrics.get("validation/score_with_target", float("nan"))
-        self.moments.append(Moment(time.perf_counter() - self.started, step * self.per_update, score))
+        ended = time.perf_counter()
+        score = self._held_out() if "validation/score_with_target" in metrics else float("nan")
+        self.moments.append(Moment(ended - self.started, step * self.per_update, score))
+        self.started += time.perf_counter() - ended
+
+    def _held_out(self) -> float:
+        tryout = Tryout(self.trainer.validation_songs, self.trainer.config)
+        shown = tryout.judged(tryout.edits(self.trainer.average.agent)).shown
+        return float(shown.edits.scores.total.mean())
 
 
 def _played(model: "MaskablePPO", env: Any) -> float:
