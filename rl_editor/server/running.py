@@ -1,8 +1,10 @@
 """Sockets on the loopback interface, start and end of the server."""
 
 import errno
+import signal
 import socket
 import sys
+import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -40,10 +42,17 @@ def run(folder: Path, *, port: int, open_page: bool, choose: Chooser | None) -> 
             timeout_graceful_shutdown=1,
         )
         with suppress(KeyboardInterrupt):
+            _heed_interrupts()
             print(f"{url} plays {folder}; Ctrl-C ends it", file=sys.stderr, flush=True)
             if open_page:
                 webbrowser.open(url)  # the sockets listen already
             uvicorn.Server(config).run(sockets=sockets)
+
+
+def _heed_interrupts() -> None:
+    """Let Ctrl-C end what comes before uvicorn heeds it: a shell's background jobs are started to ignore it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def loopback_sockets(port: int) -> list[socket.socket]:
