@@ -6,7 +6,8 @@ import socket
 import sys
 import threading
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -41,18 +42,26 @@ def run(folder: Path, *, port: int, open_page: bool, choose: Chooser | None) -> 
             proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
-        with suppress(KeyboardInterrupt):
-            _heed_interrupts()
+        server = uvicorn.Server(config)
+        with _ended_by_interrupt(server):
             print(f"{url} plays {folder}; Ctrl-C ends it", file=sys.stderr, flush=True)
             if open_page:
                 webbrowser.open(url)  # the sockets listen already
-            uvicorn.Server(config).run(sockets=sockets)
+            server.run(sockets=sockets)
 
 
-def _heed_interrupts() -> None:
-    """Let Ctrl-C end what comes before uvicorn heeds it: a shell's background jobs are started to ignore it."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+@contextmanager
+def _ended_by_interrupt(server: uvicorn.Server) -> Iterator[None]:
+    """Let Ctrl-C end the server from now on, not only once uvicorn runs; in a shell's background jobs, too, which are
+    started to ignore it. An exception in its place could get lost while modules are imported."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, server.handle_exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def loopback_sockets(port: int) -> list[socket.socket]:
