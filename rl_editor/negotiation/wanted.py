@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 
 from rl_editor.errors import EditListError
 from rl_editor.grid import BeatGrid
+from rl_editor.intervals import total, union
 from rl_editor.negotiation.demands import MOST_STRETCH, Anchor, Demands, TimeSpan, spoken
 from rl_editor.negotiation.score import Score
 
@@ -77,12 +78,8 @@ def beyond_length(demands: Demands, grid: BeatGrid) -> str:
 
 def covered_s(spans: Iterable[TimeSpan], grid: BeatGrid) -> float:
     """How much of the recording the spans cover, together."""
-    found_s, end_s = 0.0, 0.0
-    for span in sorted(spans):
-        last_s = min(span.end_s, grid.duration_s)
-        found_s += max(last_s - max(span.start_s, end_s), 0.0)
-        end_s = max(end_s, last_s)
-    return found_s
+    end_s = grid.duration_s
+    return float(total(union((min(span.start_s, end_s), min(span.end_s, end_s)) for span in spans)))
 
 
 def contradiction(demands: Demands, grid: BeatGrid) -> tuple[TimeSpan, TimeSpan] | None:

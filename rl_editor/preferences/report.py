@@ -10,7 +10,7 @@ taken out.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -221,17 +221,18 @@ def report(
         if pair.kind == "pair" and j.choice != "unsure" and j.presentation.listener not in left_out
     ]
     ways = _ways(compared)
-    counting = _counting(collected, asked, config)
+    counting = _counting(collected, asked, left_out, config)
     return PreferencesReport(
         len(asked), counting, listeners, ways, learned, _missing(learned, ways, config, n_compared=len(compared))
     )
 
 
 def _counting(
-    collected: Sequence[Preferences], asked: Sequence[tuple[Pair, Judgement]], config: RewardModelConfig
+    collected: Sequence[Preferences],
+    asked: Sequence[tuple[Pair, Judgement]],
+    left_out: Collection[str],
+    config: RewardModelConfig,
 ) -> Counting:
-    left_out = contrary(collected)
-
     def kind(pair: Pair, judgement: Judgement) -> str:
         if pair.kind == "anchor" or judgement.choice == "unsure":
             return "anchor" if pair.kind == "anchor" else "unsure"
