@@ -50,7 +50,7 @@ from rl_editor.lessons import (
     style_order,
 )
 from rl_editor.logging_utils import TrainingLogger
-from rl_editor.resuming import Learner, Standing, restored_standing, save_standing
+from rl_editor.resuming import Learner, Standing, StandingFile
 from rl_editor.state import Observation
 from rl_editor.tryouts import Tryout, agreement
 
@@ -109,7 +109,6 @@ class _Cloning:
         if not train:
             raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
         self.config, self.logger, self.save_dir = config, logger, Path(save_dir) if save_dir else None
-        self.state_file = self.save_dir / STATE if self.save_dir else None
         self.styles = style_order(train, config)
         self.device = resolve_device(config.training.device)
         self.train_set = self._school(train)
@@ -127,18 +126,22 @@ class _Cloning:
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
         self.class_weight = class_weights(self.train_set.lessons, self.kinds, balance=config.bc.class_balance)
         self.standing = Standing()
-        self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON)
+        self.left = StandingFile(
+            self.save_dir / STATE if self.save_dir else None,
+            config.training.resume,
+            run_fingerprint(demonstrations, config, ignore=_GOES_ON),
+        )
 
     def run(self) -> TrainingResult:
         """All epochs, and the files."""
-        self._restore()
+        self.standing = self.left.restored(self.learner)
         for epoch in range(len(self.standing.history), self.config.bc.epochs):
             if self._is_stale(epoch):
                 break
             metrics = self._epoch(epoch) | self._validate()
             self.logger.log_metrics(metrics, epoch)
             self._note(epoch, metrics)
-            self._keep()
+            self.left.save(self.standing, self.learner)
         return self._result()
 
     def _epoch(self, epoch: int) -> dict[str, float]:
@@ -244,16 +247,6 @@ class _Cloning:
         recent = [_score(earlier) for earlier in self.standing.history[-SMOOTHED_EPOCHS:]]
         if (score := sum(recent) / len(recent)) > self.standing.best_score:
             self.standing.choose(epoch, score, self.average.agent)
-
-    def _keep(self) -> None:
-        """Write the training state."""
-        if self.state_file is not None:
-            save_standing(self.state_file, self.standing, self.learner, fingerprint=self.fingerprint)
-
-    def _restore(self) -> None:
-        """Go on from the training state, if that is asked for and there is one."""
-        if self.state_file is not None and self.config.training.resume and self.state_file.exists():
-            self.standing = restored_standing(self.state_file, self.learner, fingerprint=self.fingerprint)
 
     def _result(self) -> TrainingResult:
         """The best policy; the files."""

@@ -45,38 +45,55 @@ class Learner(NamedTuple):
     optimizer: torch.optim.Optimizer
 
 
-def save_standing(path: Path, standing: Standing, learner: Learner, *, fingerprint: str) -> None:
-    """Write where training stands, whole or not at all; ``fingerprint`` names the run."""
-    tensors = {
-        **with_prefix("agent", learner.agent.state_dict()),
-        **with_prefix("average", learner.average.state_dict()),
-        **with_prefix("best", standing.best_weights),
-        **optimizer_tensors(learner.optimizer),
-    }
-    values = {
-        "fingerprint": fingerprint,
-        "history": standing.history,
-        "best_step": standing.best_step,
-        "best_score": standing.best_score,
-    }
-    save_state(path, TrainingState(tensors, values))
+@dataclass(frozen=True)
+class StandingFile:
+    """Where a run leaves its standing.
 
-
-def restored_standing(path: Path, learner: Learner, *, fingerprint: str) -> Standing:
-    """Put the learner back to where a run stood.
-
-    Raises:
-        CheckpointError: the file is no training state, or one of a run with another fingerprint.
+    Attributes:
+        path: the file; None leaves none.
+        goes_on: take up what was left there, if anything.
+        fingerprint: names the run.
     """
-    tensors, values = load_state(path)
-    if values["fingerprint"] != fingerprint:
-        raise CheckpointError(
-            f"{path}: was left by a run with other settings, data or policy to start from; delete it, or set "
-            "training.resume: false"
-        )
-    learner.agent.load_state_dict(below_prefix("agent", tensors))
-    learner.average.load_state_dict(below_prefix("average", tensors))
-    restore_optimizer(learner.optimizer, tensors)
-    device = learner.average.n_averaged.device
-    best = {name: tensor.to(device) for name, tensor in below_prefix("best", tensors).items()}
-    return Standing(values["history"], values["best_step"], values["best_score"], best)
+
+    path: Path | None
+    goes_on: bool
+    fingerprint: str
+
+    def save(self, standing: Standing, learner: Learner) -> None:
+        """Write where training stands, whole or not at all."""
+        if self.path is None:
+            return
+        tensors = {
+            **with_prefix("agent", learner.agent.state_dict()),
+            **with_prefix("average", learner.average.state_dict()),
+            **with_prefix("best", standing.best_weights),
+            **optimizer_tensors(learner.optimizer),
+        }
+        values = {
+            "fingerprint": self.fingerprint,
+            "history": standing.history,
+            "best_step": standing.best_step,
+            "best_score": standing.best_score,
+        }
+        save_state(self.path, TrainingState(tensors, values))
+
+    def restored(self, learner: Learner) -> Standing:
+        """Put the learner back to where a run stood; a new standing where there is nothing to go on from.
+
+        Raises:
+            CheckpointError: the file is no training state, or one of a run with another fingerprint.
+        """
+        if self.path is None or not self.goes_on or not self.path.exists():
+            return Standing()
+        tensors, values = load_state(self.path)
+        if values["fingerprint"] != self.fingerprint:
+            raise CheckpointError(
+                f"{self.path}: was left by a run with other settings, data or policy to start from; delete it, or set "
+                "training.resume: false"
+            )
+        learner.agent.load_state_dict(below_prefix("agent", tensors))
+        learner.average.load_state_dict(below_prefix("average", tensors))
+        restore_optimizer(learner.optimizer, tensors)
+        device = learner.average.n_averaged.device
+        best = {name: tensor.to(device) for name, tensor in below_prefix("best", tensors).items()}
+        return Standing(values["history"], values["best_step"], values["best_score"], best)

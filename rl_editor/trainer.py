@@ -73,7 +73,7 @@ from rl_editor.logging_utils import TrainingLogger
 from rl_editor.ppo_metrics import LOSSES, loss_metrics, rollout_metrics, validation_metrics
 from rl_editor.remixes import remix
 from rl_editor.replaying import Replayed
-from rl_editor.resuming import Learner, Standing, restored_standing, save_standing
+from rl_editor.resuming import Learner, Standing, StandingFile
 from rl_editor.returns import clipped_objective, generalized_advantages, normalised, weighted_divergence
 from rl_editor.reward import LearnedReward
 from rl_editor.reward.terms import BEST_SCORE
@@ -83,7 +83,7 @@ from rl_editor.state import Observation, ReferenceStatistics
 from rl_editor.tryouts import TriedEdits, Tryout
 
 BEST, STATE = "best.pt", "ppo_state.safetensors"
-_VALIDATIONS = 40  # at most so many over a run, beside the one before it
+_VALIDATIONS = 20  # at most so many over a run, beside the one before it
 _DRAWS, _TEMPERATURE = 4, 0.5  # edits of each validation song and variant; cautious, as some of ``decoding`` are
 _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinning Up and stable-baselines3
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
@@ -221,7 +221,10 @@ class PPOTrainer:
         self.agent.eval()
         weights, rate = self.agent.parameters(), self.config.ppo.learning_rate
         self.optimizer = torch.optim.Adam(weights, lr=rate, eps=_ADAM_EPSILON, fused=True)
-        standing = self._restored(total_timesteps) or Standing()
+        learner = Learner(self.agent, self.average, self.optimizer)
+        fingerprint = f"{self.fingerprint}-{total_timesteps}"
+        left = StandingFile(self.state_file, self.config.training.resume, fingerprint)
+        standing = left.restored(learner)
         with torch.no_grad():
             self.clone_embeddings = self.clone.encode(self.songs.batch)
         for update in range(len(standing.history), n_updates + 1):
@@ -230,7 +233,7 @@ class PPOTrainer:
                 metrics |= self._validate()
                 self._choose(standing, update, metrics)
             standing.history.append(metrics)
-            self._keep(standing, total_timesteps)
+            left.save(standing, learner)
             self.logger.log_metrics(metrics, update)
         return self._result(standing)
 
@@ -350,23 +353,6 @@ class PPOTrainer:
         audited = [numbers.get("validation/audited", 0.0) for numbers in (before, metrics)]
         if score > standing.best_score and agrees and audited[1] >= audited[0] - ppo.audit_loss:
             standing.choose(update, score, self.average.agent)
-
-    def _keep(self, standing: Standing, total_timesteps: int) -> None:
-        """Write the training state."""
-        if self.state_file is not None:
-            fingerprint = f"{self.fingerprint}-{total_timesteps}"
-            save_standing(self.state_file, standing, self._learner, fingerprint=fingerprint)
-
-    def _restored(self, total_timesteps: int) -> Standing | None:
-        """Where a killed run stood, if going on is asked for and there was one."""
-        if self.state_file is None or not self.config.training.resume or not self.state_file.exists():
-            return None
-        fingerprint = f"{self.fingerprint}-{total_timesteps}"
-        return restored_standing(self.state_file, self._learner, fingerprint=fingerprint)
-
-    @property
-    def _learner(self) -> Learner:
-        return Learner(self.agent, self.average, self.optimizer)
 
     def _result(self, standing: Standing) -> TrainingResult:
         self.agent.load_state_dict(standing.best_weights)

@@ -1,7 +1,9 @@
 """Training states: everything comes back, and what does not belong to the run is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from rl_editor.agent import Agent
 from rl_editor.averaging import AveragedAgent, mean_until
 from rl_editor.checkpoint import METADATA_KEY
 from rl_editor.errors import CheckpointError
-from rl_editor.resuming import Learner, Standing, restored_standing, save_standing
+from rl_editor.resuming import Learner, Standing, StandingFile
 
 
 def learner() -> Learner:
@@ -27,9 +29,10 @@ def test_a_standing_comes_back(tmp_path: Path) -> None:
     standing.choose(1, 0.5, trained.average.agent)
     next(trained.agent.parameters()).data.fill_(4.0)  # what was chosen is a copy
     trained.average.update_parameters(trained.agent)
-    save_standing(tmp_path / "state", standing, trained, fingerprint="run")
+    left = StandingFile(tmp_path / "state", goes_on=True, fingerprint="run")
+    left.save(standing, trained)
     again = learner()
-    found = restored_standing(tmp_path / "state", again, fingerprint="run")
+    found = left.restored(again)
     assert (found.history, found.best_step, found.best_score) == (standing.history, 1, 0.5)
     name = next(name for name, _ in trained.agent.named_parameters())
     kept = [module.state_dict()[name].unique().tolist() for module in (again.agent, again.average.agent)]
@@ -38,10 +41,19 @@ def test_a_standing_comes_back(tmp_path: Path) -> None:
 
 
 def test_another_run_and_another_version_are_refused(tmp_path: Path) -> None:
-    save_standing(tmp_path / "state", Standing(best_score=0.5), learner(), fingerprint="run")
+    left = StandingFile(tmp_path / "state", goes_on=True, fingerprint="run")
+    left.save(Standing(best_score=0.5), learner())
     with pytest.raises(CheckpointError, match=r"other settings.*delete it"):
-        restored_standing(tmp_path / "state", learner(), fingerprint="another")
+        replace(left, fingerprint="another").restored(learner())
     old = {"format": "rl-editor/training-state", "version": 1, "fingerprint": "run"}
     save_file({"w": torch.ones(1)}, tmp_path / "old", metadata={METADATA_KEY: json.dumps(old)})
     with pytest.raises(CheckpointError, match=r"version 1, .*version 2"):
-        restored_standing(tmp_path / "old", learner(), fingerprint="run")
+        replace(left, path=tmp_path / "old").restored(learner())
+
+
+@pytest.mark.parametrize("changed", [{"path": None}, {"goes_on": False}, {"path": Path("nothing") / "here"}])
+def test_there_may_be_nothing_to_go_on_from(tmp_path: Path, changed: dict[str, Any]) -> None:
+    left = StandingFile(tmp_path / "state", goes_on=True, fingerprint="run")
+    left.save(Standing(history=[{"loss": 1.0}], best_score=0.5), learner())
+    assert left.restored(learner()).history == [{"loss": 1.0}]
+    assert replace(left, **changed).restored(learner()).history == []
