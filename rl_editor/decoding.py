@@ -38,7 +38,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace, Limits, output_units
+from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace, Limits
 from rl_editor.agent import Agent, Embeddings, sample
 from rl_editor.checkpoint import Objective, Policy
 from rl_editor.config import Config
@@ -153,10 +153,8 @@ class Desk:
         with torch.no_grad(), torch_threads(policy.config.training.threads):
             self.minds = [_Mind(agent, agent.encode(self.batch)) for agent in agents]
         self._shares = torch.tensor(shares, device=self.device)
-        self.space = ActionSpace(policy.config.action_space)
         units = state.grid.units(policy.config.action_space.unit_beats)
-        self.lengths_s = np.diff(units.times_s)
-        self.unit_s = float(np.median(self.lengths_s))
+        self.unit_s = float(np.median(np.diff(units.times_s)))
         self.barred = None if limits is None else _barred(policy.config, limits).to(self.device)
 
     def once(self, temperature: float) -> list[Attempt]:
@@ -226,14 +224,11 @@ class Desk:
                     action = torch.where(temperature > 0, sample((leant / heat).log_softmax(1), self.generator), action)
                 log_prob += self._shares @ says.log_softmax(2)[:, here, action]
                 observation = env.decide(action)
-            rewards = self._worth(env.scores())
-        found = []
-        for row, likely, reward in zip(env.actions.tolist(), log_prob.tolist(), rewards.tolist(), strict=True):
-            actions = tuple(row[:n_units])
-            duration_s = float(self.lengths_s[output_units(actions, self.space)].sum())
-            miss_s = 0.0 if self.goal is None else abs(duration_s - goal_s)
-            found.append(Attempt(actions, duration_s, likely, miss_s, reward))
-        return found
+            rewards, lasts_s = self._worth(env.scores()), env.edits.totals().output_s
+        miss_s = torch.zeros_like(lasts_s) if self.goal is None else (lasts_s - goal_s).abs()
+        decided = map(tuple, env.actions[:, :n_units].tolist())
+        numbers = (each.tolist() for each in (lasts_s, log_prob, miss_s, rewards))
+        return [Attempt(*attempt) for attempt in zip(decided, *numbers, strict=True)]
 
     def _logits(
         self, unit: int, observation: Observation, forgets: Bool[Tensor, " envs"] | None
