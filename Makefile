@@ -72,7 +72,7 @@ bench-beats: setup  ## Measure beat trackers on songs of known beats: FOLDER= of
 bench-joins: setup  ## Measure the joins of edits of all recordings below FOLDER=, by several ways of choosing them
 	@$(THREADS) $(PY) -m benchmarks.joins "$(FOLDER)" $(OPTIONS)
 
-# FOLDER of recordings (songs are composed without it), OPTIONS such as --seeds 3, --no-ppo, --ablate, --ablate-ppo
+# FOLDER of recordings (songs are composed without it), OPTIONS such as --seeds 3, --no-ppo, --nats 0,10, --ablate, --ablate-ppo
 bench-learn: setup  ## Measure what is learned of several editors on held-out songs; FOLDER= narrows it
 	@$(THREADS) $(PY) -m benchmarks.learn $(if $(FOLDER),"$(FOLDER)") $(OPTIONS)
 

@@ -14,7 +14,7 @@ from benchmarks.learn.ears import policy_ears
 from benchmarks.learn.editors import ALL, OTHERS
 from benchmarks.learn.outsiders import OUTSIDERS
 from benchmarks.learn.runs import Job, Way, run, share_of_the_way, silenced
-from benchmarks.learn.tables import ablation_table, agreement_table, reward_table
+from benchmarks.learn.tables import ablation_table, agreement_table, choice_table, reward_table
 from rl_editor.actions import CUT, ActionSpace
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
@@ -143,9 +143,10 @@ def test_a_run_gives_tables() -> None:
         "bc": {"epochs": 2},
         "ppo": {"total_timesteps": 1, "n_envs": 4, "minibatches": 1},
     }
-    job = Job("drops_weak", 0, Way("small", settings_), 4, with_ppo=True)
+    job = Job("drops_weak", 0, Way("small", settings_), 4, with_ppo=True, nats=(0.0,))
     rows = run(job, songs=songs(6), base=settings())
-    assert set(rows["method"]) == {"keep_all", "loudest", "random", "dp", "editor", "bc", "ppo", "other_ears", "again"}
+    baselines = {"keep_all", "loudest", "random", "dp"}
+    assert set(rows["method"]) == baselines | {"editor", "bc", "ppo", "ppo, 0 nats", "other_ears", "again"}
     assert rows["track"].nunique() == 2
     table = list(agreement_table(rows, condition="target"))
     assert table[2].startswith("| drops_weak | balanced_accuracy |")
@@ -153,3 +154,28 @@ def test_a_run_gives_tables() -> None:
     assert len(list(reward_table(rows))) == 4  # head, rule, and both conditions
     assert list(ablation_table(rows, condition="free"))[2].startswith("| small |")
     assert set(ALL) > set(OTHERS) | set(OUTSIDERS)
+
+
+def test_the_table_of_choices_is_a_mean_over_editors_of_what_they_do() -> None:
+    scores = {
+        ("cuts", "again"): (1.0, None),
+        ("cuts", "bc"): (0.8, None),
+        ("cuts", "ppo"): (0.9, 0.0),  # it loops, where this editor never does: no number
+        ("cuts", "ppo, 0 nats"): (0.6, None),
+        ("both", "again"): (1.0, 1.0),
+        ("both", "bc"): (0.5, 0.4),
+        ("both", "ppo"): (0.6, 0.7),
+        ("both", "ppo, 0 nats"): (0.6, 0.5),
+    }
+    columns = ("balanced_accuracy", "loop_f1")
+    rows = pd.DataFrame(
+        [
+            {"editor": editor, "method": method, "condition": "target", "track": "a", "seed": 0}
+            | dict.fromkeys(("reward_total", "run_f1", "reorder_f1"), np.nan)
+            | dict(zip(columns, map(float, np.array(values, float)), strict=True))
+            for (editor, method), values in scores.items()
+        ]
+    )
+    _, _, first, second = choice_table(rows)
+    assert first == "| ppo | target | +nan | +0.100 | +nan | +0.300 | +nan | +0.100 |"  # (0.1 + 0.1) / 2; 0.7 - 0.4
+    assert second == "| ppo, 0 nats | target | +nan | -0.050 | +nan | +0.100 | +nan | -0.200 |"  # (-0.2 + 0.1) / 2

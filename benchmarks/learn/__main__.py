@@ -1,7 +1,7 @@
 """Train on a few songs, judge on others: tables per editor, with the ceiling and the baselines.
 
     python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo]
-                               [--ablate | --ablate-ppo] [--start WEIGHTS] [--csv ROWS]
+                               [--nats 0,10] [--ablate | --ablate-ppo] [--start WEIGHTS] [--csv ROWS]
 
 FOLDER holds recordings; songs are composed without it. Settings are those of ``params.yaml``.
 """
@@ -18,7 +18,7 @@ from benchmarks.choices import known
 from benchmarks.editing import given, songs_of
 from benchmarks.learn.editors import ALL, HEARING_ALIKE
 from benchmarks.learn.runs import Job, Way, run
-from benchmarks.learn.tables import ablation_table, agreement_table, reward_table
+from benchmarks.learn.tables import ablation_table, agreement_table, choice_table, reward_table
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
 
@@ -48,8 +48,6 @@ ABLATIONS = (
 PPO_ABLATIONS = (
     PLAIN,
     Way("on the songs themselves", {"ppo": {"remixes": 0}}),
-    Way("chooses by likelihood alone", {"ppo": {"reward_nats": 0.0}}),
-    Way("on the songs themselves, by likelihood alone", {"ppo": {"remixes": 0, "reward_nats": 0.0}}),
 )
 
 
@@ -60,6 +58,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="Training seeds, each with its own split", min=1)] = 5,
     train: Annotated[int, typer.Option(help="Pairs that teach or choose", min=3)] = 40,
     ppo: Annotated[bool, typer.Option(help="Refine with PPO as well")] = True,
+    nats: Annotated[str, typer.Option(help="PPO's policy chooses by so many nats as well, separated by commas")] = "",
     ablate: Annotated[bool, typer.Option("--ablate", help="Compare ways to learn, without PPO")] = False,
     ablate_ppo: Annotated[bool, typer.Option("--ablate-ppo", help="Compare ways of PPO")] = False,
     start: Annotated[Path | None, typer.Option(help="Begin with weights of benchmarks.learn.pretraining")] = None,
@@ -73,7 +72,10 @@ def main(
     if start is not None:
         ways = (Way("started", STARTED, start=start),)
     jobs = [
-        Job(editor, seed, way, train, ppo and not ablate) for way in ways for editor in chosen for seed in range(seeds)
+        Job(editor, seed, way, train, ppo and not ablate, tuple(map(float, filter(None, nats.split(",")))))
+        for way in ways
+        for editor in chosen
+        for seed in range(seeds)
     ]
     tables = given(run_tracks(partial(run, songs=heard, base=base), jobs, workers=0))
     rows = pd.concat(tables, ignore_index=True)
@@ -87,6 +89,8 @@ def main(
     if ppo and not ablate:
         print("\nPPO minus BC, and both:\n")
         print("\n".join(reward_table(rows)))
+        print("\nPPO minus BC by the choice among edits, over editors:\n")
+        print("\n".join(choice_table(rows)))
 
 
 def settings() -> Config:

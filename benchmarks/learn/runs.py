@@ -29,6 +29,7 @@ from rl_editor.trainer import PPOTrainer
 
 AGAIN = "again"  # the editor on another day: the ceiling
 OTHER_EARS = "other_ears"  # and hearing as the policy does
+PPO = "ppo"  # and the beginning of the names of its policy's other ways to choose
 HELD_OUT = 1 / 3
 
 
@@ -59,6 +60,7 @@ class Job:
     way: Way
     n_train: int
     with_ppo: bool
+    nats: tuple[float, ...] = ()  # of a point of reward, by which PPO's policy chooses among its edits as well
 
 
 def run(job: Job, *, songs: Sequence[Song], base: Config) -> pd.DataFrame:
@@ -71,7 +73,7 @@ def run(job: Job, *, songs: Sequence[Song], base: Config) -> pd.DataFrame:
     with policy_ears():
         other_ears = _another_day(known, editor, config)
     with silenced(job.way.silenced), starting_from(job.way.start):
-        plans = _learned(demonstrations, config, with_ppo=job.with_ppo)
+        plans = _learned(demonstrations, config, job)
         plans |= {AGAIN: _recalled(again), OTHER_EARS: _recalled(other_ears)}
         rows = evaluate_plans(plans, demonstrations, config, seed=job.seed).rows
     return rows.assign(editor=job.editor, seed=job.seed, way=job.way.name)
@@ -100,12 +102,15 @@ def starting_from(weights: Path | None) -> Iterator[None]:
         yield
 
 
-def _learned(demonstrations: Sequence[Demonstration], config: Config, *, with_ppo: bool) -> dict[str, Plan]:
+def _learned(demonstrations: Sequence[Demonstration], config: Config, job: Job) -> dict[str, Plan]:
     cloned = train_bc(demonstrations, config).policy
     policies = {"bc": replace(cloned, agent=copy.deepcopy(cloned.agent))}
-    if with_ppo:
-        trainer = PPOTrainer(config, cloned.agent, demonstrations, styles=cloned.styles)
-        policies["ppo"] = trainer.train().policy
+    if job.with_ppo:
+        trained = PPOTrainer(config, cloned.agent, demonstrations, styles=cloned.styles).train().policy
+        assert trained.objective is not None
+        policies[PPO] = trained
+        for nats in job.nats:
+            policies[f"{PPO}, {nats:g} nats"] = replace(trained, objective=replace(trained.objective, nats=nats))
     return {name: policy_plan(policy) for name, policy in policies.items()}
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from benchmarks.learn.runs import AGAIN, OTHER_EARS, share_of_the_way
+from benchmarks.learn.runs import AGAIN, OTHER_EARS, PPO, share_of_the_way
 from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean, song_means
 
 BASELINES = ("keep_all", "loudest", "random", "dp")
-METHODS = (*BASELINES, "bc", "ppo", OTHER_EARS, AGAIN)
+METHODS = (*BASELINES, "bc", PPO, OTHER_EARS, AGAIN)
 AGREEMENT = ("balanced_accuracy", "action_balanced_accuracy", "run_f1", "loop_f1", "reorder_f1")
 N_SAMPLES, LEVEL = 1000, 0.95
 
@@ -56,6 +56,24 @@ def reward_table(rows: pd.DataFrame) -> Iterator[str]:
         yield "| " + " | ".join((*names, *cells)) + " |"
 
 
+def choice_table(rows: pd.DataFrame) -> Iterator[str]:
+    """Markdown: per way in which PPO's policy chooses among its edits, the mean over editors of what it changes.
+
+    The last column is the editor with whom most agreement is lost.
+    """
+    metrics = ("reward_total", "balanced_accuracy", "run_f1", "loop_f1", "reorder_f1")
+    yield "| choice | condition | " + " | ".join(metrics) + " | worst KEEP/CUT |"
+    yield "| --- " * (3 + len(metrics)) + "|"
+    own = _using(rows, metrics)
+    for method in sorted({name for name in rows["method"] if name.startswith(PPO)}):
+        for condition in dict.fromkeys(own["condition"]):
+            part = own[own["condition"] == condition].set_index(["editor", "track", "seed"])
+            difference = part[part["method"] == method][list(metrics)] - part[part["method"] == "bc"][list(metrics)]
+            by_editor = difference.groupby("editor").mean()
+            cells = [f"{mean:+.3f}" for mean in by_editor.mean()] + [f"{by_editor['balanced_accuracy'].min():+.3f}"]
+            yield f"| {method} | {condition} | " + " | ".join(cells) + " |"
+
+
 def ablation_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
     """Markdown: per way to learn, the telling measure of every editor, and their mean."""
     part = rows[rows["condition"] == condition]
@@ -68,6 +86,16 @@ def ablation_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
             bc = group[(group["editor"] == editor) & (group["method"] == "bc")]
             means.append(interval(bc, _telling(part, editor)).mean)
         yield f"| {way} | {np.nanmean(means):.3f} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |"
+
+
+def _using(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """The rows, without numbers of what an editor never does."""
+    used = rows.copy()
+    for editor, own in rows[rows["method"] == AGAIN].groupby("editor"):
+        for metric in metrics:
+            if not own[metric].mean() > 0.0:
+                used.loc[used["editor"] == editor, metric] = np.nan
+    return used
 
 
 def _telling(rows: pd.DataFrame, editor: str) -> str:
