@@ -189,6 +189,14 @@ def test_loop_term_by_hand():
     assert calculator.summary(twice, state)[SUMMARY_NAMES.index("replayed")] == pytest.approx(0.5)
 
 
+def test_what_is_heard_again_is_a_share_of_the_output_at_any_speed():
+    state, calculator = track(form="a"), RewardCalculator(Config())
+    twice = section_edit(state, (0, 8), (0, 8))
+    faster = tuple(replace(s, speed=1.25, frames=round(s.frames / 1.25)) for s in twice.segments)
+    replayed = calculator.summary(replace(twice, segments=faster), state)[SUMMARY_NAMES.index("replayed")]
+    assert replayed == pytest.approx(0.5, abs=1e-4)  # not 1.25 * 0.5
+
+
 def test_nothing_is_worth_nothing():
     state, calculator = track(form="ab"), RewardCalculator(Config())
     empty = EditList(state.recording, ())

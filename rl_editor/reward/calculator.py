@@ -219,15 +219,20 @@ def _cut(frame: int, table: BeatTable) -> _Cut:
 
 
 def _totals(edit: EditList, table: BeatTable, faults: Float[Tensor, "joins faults"]) -> Totals:
-    """Sums over an edit list; of the source's material, what plays beyond the first time is replayed."""
-    rate, played = edit.source.sample_rate, np.zeros(len(table.energy_rank))
-    spans = [(s.source_start_frame, s.source_end_frame or 0) for s in edit.segments if s.source_start_frame is not None]
+    """Sums over an edit list; of the source's material, what plays beyond the first time is replayed.
+
+    Sums are seconds of output, at the edit's mean speed: where speeds differ, which time was the first is not asked.
+    """
+    played, known = np.zeros(len(table.energy_rank)), [s for s in edit.segments if s.source_start_frame is not None]
+    spans = [(s.source_start_frame or 0, s.source_end_frame or 0) for s in known]
+    rate, heard = edit.source.sample_rate, sum(s.frames for s in known)
+    source_rate = rate * total(spans) / heard if heard else rate  # frames of source per second of output
     for start, end in spans:
         played += np.clip(np.minimum(table.frames[1:], end) - np.maximum(table.frames[:-1], start), 0, None)
     sums = (
         edit.frames / rate,
-        (total(spans) - total(union(spans))) / rate,
-        float(played @ table.energy_rank) / rate,
+        (total(spans) - total(union(spans))) / source_rate,
+        float(played @ table.energy_rank) / source_rate,
         0.0,
         float(bool(spans) and edit.segments[0].source_start_frame == spans[0][0] < table.frames[1]),
         float(bool(spans) and edit.segments[-1].source_end_frame == spans[-1][1] > table.frames[-2]),
