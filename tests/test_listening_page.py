@@ -127,7 +127,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     yield start
     for context in contexts:
         context.close()
-    refused = ("ERR_CONNECTION_REFUSED", "400 (Bad Request)")  # of killed servers, and of names that cannot be
+    refused = ("ERR_CONNECTION_REFUSED", "400 (Bad Request)", "409 (Conflict)")  # killed servers, wrong names, two tabs
     assert [each for each in complaints if not any(words in each for words in refused)] == []
 
 
@@ -213,6 +213,21 @@ class TestCompare:
         count(page, "7 of 7 done")
         assert page.evaluate("(bar => bar.value === bar.max)(document.querySelector('#compare progress'))")
         assert page.is_visible("text=You have answered every pair of this set.")
+
+    def test_a_comment_stays_while_its_pair_is_open(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        page = open_page(serve(n_pairs=2, n_anchors=0))
+        there(page, "#compare .row.active")
+        page.fill("#compare textarea", "half a thought")
+        page.click("nav >> text=Rate")
+        there(page, "#rate .row.active")
+        page.go_back()
+        hear_both(page)
+        assert page.input_value("#compare textarea") == "half a thought"
+        page.keyboard.press("n")
+        count(page, "1 of 2 done")
+        assert page.input_value("#compare textarea") == ""
 
     def test_nothing_is_chosen_before_both_were_heard(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
@@ -365,6 +380,39 @@ class TestSurviving:
         served = serve()
         served.process.send_signal(signal.SIGINT)
         assert served.process.wait(timeout=10) == 0
+
+
+class TestTwoTabs:
+    def test_what_was_not_taken_is_said_until_something_is(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=3, n_anchors=0)
+        one, two = open_page(served), open_page(served, listener="")
+        hear_both(one)
+        hear_both(two)
+        one.keyboard.press("Shift+A")
+        count(one, "1 of 3 done")
+        two.keyboard.press("Shift+B")
+        count(two, "1 of 3 done")
+        assert "Not taken: this pair was answered before" in two.inner_text("#notice")
+        hear_both(two)
+        two.keyboard.press("n")
+        count(two, "2 of 3 done")
+        assert two.inner_text("#notice") == ""
+
+    def test_each_keeps_its_listener(self, serve: Callable[..., Served], open_page: Callable[..., Any]) -> None:
+        served = serve(n_pairs=2, n_anchors=0)
+        ann, bob = open_page(served), open_page(served, listener="")
+        there(bob, "#compare .row.active")
+        bob.click("#leave")
+        bob.fill("#name", "Bob")
+        bob.click("text=Start")
+        says(bob, "#who", "Bob")
+        there(bob, "#compare .row.active")
+        ann.reload()
+        there(ann, "#compare .row.active")
+        assert ann.inner_text("#who") == "Ann"
+        there(open_page(served, listener=""), "#compare .row.active")  # the browser's latest
 
 
 class TestListeners:

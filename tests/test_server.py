@@ -1,5 +1,6 @@
 """The server of the listening page: its API, what it does not tell, what it refuses, what survives."""
 
+import asyncio
 import json
 import os
 import re
@@ -327,6 +328,21 @@ class TestSurviving:
         assert (response.status_code, set(response.json())) == (500, {"error"})
         assert "ZeroDivision" not in response.text
         assert response.headers["x-content-type-options"] == "nosniff"
+
+    def test_a_client_that_leaves_in_the_middle_of_asking_is_no_fault(self, folder: Path) -> None:
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"18")]
+        scope = {"type": "http", "method": "POST", "path": "/api/next", "query_string": b"", "headers": headers}
+        received = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+
+        async def receive() -> Any:
+            return received.pop(0)
+
+        async def send(_: Any) -> None:
+            pass
+
+        with opened(folder) as study:
+            asyncio.run(create_app(study)(scope, receive, send))  # what is raised would be logged as a fault
+        assert events(folder) == []
 
 
 class TestRefusals:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -117,7 +117,7 @@ def create_app(study: Study) -> ASGIApp:
     app = Starlette(
         routes=[Route(path, handler, methods=["GET"]) for path, handler in get.items()]
         + [Route(path, handler, methods=["POST"]) for path, handler in post.items()],
-        exception_handlers={Refused: _refused, OSError: _disk, Exception: _fault},
+        exception_handlers={Refused: _refused, ClientDisconnect: _gone, OSError: _disk, Exception: _fault},
     )
     app.router.redirect_slashes = False
     return Guards(app)
@@ -145,6 +145,10 @@ async def _disk(_: Request, error: Any) -> Response:
     _LOG.error("%s", said(error))
     words = f"the server cannot use its files: {error.strerror or error}".lower()  # without the name of the file
     return JSONResponse({"error": words}, 503)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # read by nobody: whoever asked has left in the middle of asking
 
 
 async def _fault(_: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ import { Compare } from "./compare.js";
 import { Rate } from "./rate.js";
 
 const NAME = "rl-editor/listener";
+const STORAGES = [sessionStorage, localStorage]; // of this tab, where another may have another listener; of this browser
 const views = {
   compare: new Compare(document.getElementById("compare")),
   rate: new Rate(document.getElementById("rate")),
@@ -19,7 +20,7 @@ async function enter(name) {
   try {
     await sendKept();
     await show(name);
-    localStorage.setItem(NAME, name);
+    for (const storage of STORAGES) storage.setItem(NAME, name);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     leave();
@@ -30,7 +31,7 @@ async function enter(name) {
 function leave() {
   current?.hide();
   current = null;
-  localStorage.removeItem(NAME);
+  for (const storage of STORAGES) storage.removeItem(NAME);
   document.body.classList.remove("entered");
   for (const view of Object.values(views)) view.element.hidden = true;
   welcome.hidden = false;
@@ -77,6 +78,6 @@ addEventListener("hashchange", () => current && show(document.getElementById("wh
 about = await get("/api/set");
 useSet(about.set);
 document.body.classList.toggle("rates", about.n_whole > 0);
-field.value = localStorage.getItem(NAME) ?? "";
+field.value = STORAGES.map((storage) => storage.getItem(NAME)).find(Boolean) ?? "";
 if (field.value) await enter(field.value);
 else leave();

@@ -69,6 +69,7 @@ export class Compare {
       comment: this.comment.value.trim(),
     };
     player.pause();
+    notice();
     this.last = body;
     keep(presentation_id, "/api/answer", body);
     await this.#turn(() => send(presentation_id, "/api/answer", body), {
@@ -80,6 +81,7 @@ export class Compare {
   async undo() {
     if (this.busy || !this.state?.undo) return;
     const taken = this.state.undo;
+    notice();
     await this.#turn(() => post("/api/undo", { listener: this.listener, presentation_id: taken }), {
       words: "Your last answer was taken back; this is that pair again.",
       comment: this.last?.presentation_id === taken ? this.last.comment : "",
@@ -106,6 +108,7 @@ export class Compare {
   }
 
   async #render({ state, words, comment }) {
+    const same = state.presentation && state.presentation.presentation_id === this.state?.presentation?.presentation_id;
     this.state = state;
     const { n_done, n_planned } = state.progress;
     this.find("progress").max = Math.max(n_planned, 1);
@@ -114,7 +117,7 @@ export class Compare {
     this.find(".undo").hidden = !state.undo;
     this.find(".question").hidden = !state.presentation;
     this.find(".finished").hidden = Boolean(state.presentation);
-    this.comment.value = comment;
+    if (!same) this.comment.value = comment; // what was written of a pair stays while it is open
     this.deck.close();
     this.#say(words);
     this.#refresh();
