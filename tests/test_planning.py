@@ -76,6 +76,15 @@ def test_listeners_have_orders_and_sides_of_their_own_that_last(found: Listening
     assert not {each.presentation_id for each in ann} & {each.presentation_id for each in bob}
 
 
+def test_sets_that_share_all_names_share_no_presentation(found: ListeningSet, tmp_path: Path) -> None:
+    """As two of the same songs and seed do, in folders of one name: other policies made other edits."""
+    other = make_set(tmp_path, n_pairs=N_PAIRS, n_anchors=N_ANCHORS, n_beats=2)
+    assert [pair.pair_id for pair in other.pairs] == [pair.pair_id for pair in found.pairs]
+    assert (other.name, other.seed) == (found.name, found.seed)
+    ids = [{each.presentation_id for each in session(each)} for each in (found, other)]
+    assert not ids[0] & ids[1]
+
+
 def test_the_chooser_chooses_among_fresh_pairs(found: ListeningSet) -> None:
     asked = session(found, choose=lambda pairs, _: min(pairs, key=lambda pair: pair.pair_id))
     plain = [each.pair_id for each in asked if not each.repeat and "anchor" not in each.pair_id]

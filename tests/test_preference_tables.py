@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -111,6 +112,26 @@ class TestCommands:
         assert len(Preferences.load(tmp_path / "data/preferences/toy.json").judgements) == 3
         done = cli("collect", str(folder), "-o", str(tmp_path / "x.json"), "--json")
         assert json.loads(done.stdout)["judgements"] == 3
+
+    def test_collect_replaces_only_what_the_set_holds(self, folder: Path, tmp_path: Path) -> None:
+        collected = tmp_path / "data/preferences/toy.json"
+        copy = Path(shutil.copytree(folder, tmp_path / "copy"))  # on another machine, where Bob listens
+        log = AnswerLog(copy)
+        log.judged(replace(ANSWER, presentation=replace(ASKED, presentation_id="p9", listener="Bob")))
+        log.close()
+        assert cli("collect", str(folder), cwd=tmp_path).returncode == 0
+        assert cli("collect", str(copy), cwd=tmp_path).returncode == 0  # holds all of it, and more
+        before = collected.read_bytes()
+        done = cli("collect", str(folder), cwd=tmp_path)
+        assert (done.returncode, collected.read_bytes()) == (2, before)
+        assert f"data/preferences/toy.json: holds answers of Bob that {folder} does not" in done.stderr
+        log = AnswerLog(copy)
+        log.undone("Bob")
+        log.close()
+        assert cli("collect", str(copy), cwd=tmp_path).returncode == 0  # taken back there, and so here
+        assert cli("collect", str(folder), cwd=tmp_path).returncode == 0
+        collected.write_text("{")  # nothing that could be lost
+        assert cli("collect", str(folder), cwd=tmp_path).returncode == 0
 
     @pytest.mark.parametrize("command", ["export", "collect"])
     @pytest.mark.parametrize("name", ["set.json", "answers.jsonl"])

@@ -207,6 +207,17 @@ def test_the_same_answers_twice_are_refused() -> None:
         reported(answers, answers)
 
 
+def test_repeats_are_of_the_same_set() -> None:
+    """Two sets of the same songs have pairs of the same names, and are other pairs."""
+    one, two = (replace(random_set(1, 6, seed=seed, n_anchors=0), name=f"{seed}") for seed in (1, 2))
+    again = [answer(one, 0, "a", "first"), answer(one, 0, "b", "second", repeat=True)]
+    other = replace(
+        answer(two, 0, "a", "second"), presentation=Presentation("two", "Ann", two.pairs[0].pair_id, "a", False)
+    )
+    (ann,) = reported(Preferences(one, tuple(again)), Preferences(two, (other,))).listeners
+    assert ann.repeats == Share(1, 1)
+
+
 def test_nothing_yet() -> None:
     found = reported()
     assert found.n_judgements == 0

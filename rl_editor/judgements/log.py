@@ -145,10 +145,25 @@ def read_answers(folder: Path) -> Preferences:
     Raises:
         DatasetError: the folder holds no set, or its log breaks the format.
     """
-    found = ListeningSet.load(folder)
-    path = folder / ANSWERS
-    answers = _answers(path, _lines(path)[0])
+    found, answers = ListeningSet.load(folder), _answers_in(folder)
     return Preferences(found, tuple(answers.judgements.values()), tuple(answers.ratings.values()))
+
+
+def unknown_to(folder: Path, collected: Preferences) -> list[str]:
+    """Listeners of collected answers that a folder's log never took, not even to be taken back or changed later.
+
+    Raises:
+        DatasetError: the log breaks the format.
+    """
+    answers = _answers_in(folder)
+    presented = answers.judgements.keys() | answers.taken_back.keys()
+    judged = {j.presentation.listener for j in collected.judgements if j.presentation.presentation_id not in presented}
+    return sorted(judged | {r.listener for r in collected.ratings if r.rating_id not in answers.given})
+
+
+def _answers_in(folder: Path) -> Answers:
+    path = folder / ANSWERS
+    return _answers(path, _lines(path)[0])
 
 
 def _lines(path: Path) -> tuple[list[bytes], int]:

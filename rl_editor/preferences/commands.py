@@ -54,6 +54,7 @@ def collect(
         raise ConfigError(f"{folder}: the set's name {name!r} is no name of a file; say with -o where to write")
     path = output or COLLECTED / f"{name}.json"
     _spare(folder, path)
+    _spare_others(folder, path)
     found.save(path)
     choices = Counter[str](judgement.choice for judgement in found.judgements)
     listeners = {j.presentation.listener for j in found.judgements} | {r.listener for r in found.ratings}
@@ -107,6 +108,27 @@ def _spare(folder: Path, output: Path) -> None:
     from rl_editor.judgements.sets import ANSWERS, SET_FILE
 
     refuse_overwriting({"-o": output}, folder / SET_FILE, folder / ANSWERS)
+
+
+def _spare_others(folder: Path, path: Path) -> None:
+    """Refuse to replace answers that the folder does not hold: another set's of this name, or a copy's.
+
+    Raises:
+        ConfigError: there are such answers.
+    """
+    from rl_editor.errors import DatasetError
+    from rl_editor.judgements.log import unknown_to
+    from rl_editor.judgements.sets import Preferences
+
+    try:
+        listeners = unknown_to(folder, Preferences.load(path)) if path.is_file() else []
+    except DatasetError:
+        return  # nothing that can be read
+    if listeners:
+        raise ConfigError(
+            f"{path}: holds answers of {', '.join(listeners)} that {folder} does not, of another set of this name or "
+            "a copy of it; say with -o where to write these"
+        )
 
 
 def _answers(path: Path) -> "list[Preferences]":

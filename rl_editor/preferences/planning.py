@@ -115,7 +115,9 @@ def _n_repeats_left(found: ListeningSet, mine: Sequence[Judgement]) -> int:
 
 def _presentation(found: ListeningSet, listener: str, pair_id: str, *, repeat: bool) -> Presentation:
     first: Side = "a" if _chance(found, listener, pair_id) % 2 else "b"
-    identifier = f"{_chance(found, listener, pair_id, repeat):016x}"
+    pair = found.pair(pair_id)
+    plays = pair.a.edit.to_json(), pair.b.edit.to_json()  # two sets may share name, seed and names of pairs
+    identifier = f"{_chance(found, listener, pair_id, repeat, *plays):016x}"
     return Presentation(identifier, listener, pair_id, other(first) if repeat else first, repeat)
 
 

@@ -260,7 +260,7 @@ def _listener(name: str, asked: Sequence[tuple[Pair, Judgement]], opinions: Sequ
         len(mine),
         sum(j.choice == "same" for j in mine),
         sum(j.choice == "unsure" for j in mine),
-        _repeats(mine),
+        _repeats(asked),
         Share(sum(j.preferred == "a" for j in anchors), len(anchors)),
         Share(sum(j.choice == "first" for _, j in decided), len(decided)),
         _share_for(decided, _played_first, 0.0),
@@ -271,14 +271,10 @@ def _listener(name: str, asked: Sequence[tuple[Pair, Judgement]], opinions: Sequ
     )
 
 
-def _repeats(mine: Sequence[Judgement]) -> Share:
-    """Repeats whose answer, in terms of the edits, is the first one again."""
-    earlier = {j.presentation.pair_id: j for j in mine if not j.presentation.repeat}
-    again = [
-        (earlier[j.presentation.pair_id], j)
-        for j in mine
-        if j.presentation.repeat and j.presentation.pair_id in earlier
-    ]
+def _repeats(asked: Sequence[tuple[Pair, Judgement]]) -> Share:
+    """Repeats whose answer, in terms of the edits, is the first one again; sets of one song share names of pairs."""
+    earlier = {pair: j for pair, j in asked if not j.presentation.repeat}
+    again = [(earlier[pair], j) for pair, j in asked if j.presentation.repeat and pair in earlier]
     told = [(one, two) for one, two in again if "unsure" not in (one.choice, two.choice)]
     return Share(sum(one.preferred == two.preferred for one, two in told), len(told))
 
