@@ -9,14 +9,15 @@ import pytest
 from opinion_sets import random_set
 from typer.testing import CliRunner
 
-from benchmarks.preferences.listeners import Listener, session
+from benchmarks.preferences.listeners import Listener, session, sharpened
 from rl_editor.cli import app
 from rl_editor.config import RewardModelConfig
 from rl_editor.errors import DatasetError
 from rl_editor.judgements import Choice, Judgement, Presentation, Rating, Side
 from rl_editor.judgements.sets import ListeningSet, Preferences
+from rl_editor.preferences.listeners import Share
 from rl_editor.preferences.pages import write_report
-from rl_editor.preferences.report import Counting, PreferencesReport, Share, report
+from rl_editor.preferences.report import Counting, PreferencesReport, report
 from rl_editor.preferences.words import screen, warnings
 
 
@@ -27,18 +28,6 @@ def reported(*collected: Preferences) -> PreferencesReport:
 def answer(found: ListeningSet, number: int, first: Side, choice: Choice, *, repeat: bool = False) -> Judgement:
     pair = found.pairs[number]
     return Judgement(Presentation(f"{number}{first}{repeat}", "Ann", pair.pair_id, first, repeat), choice)
-
-
-class TestShare:
-    def test_wilson_by_hand(self) -> None:
-        # k = 8 of n = 10, z = 1.96: centre (0.8 + z^2/20) / (1 + z^2/10) = 0.7169, half width
-        # z sqrt(0.8 * 0.2 / 10 + z^2/400) / (1 + z^2/10) = 0.2265
-        low, high = Share(8, 10).interval
-        assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
-
-    def test_nothing_asked(self) -> None:
-        assert np.isnan(Share(0, 0).value)
-        assert Share(0, 0).to_dict() == {"k": 0, "n": 0, "share": None, "low": None, "high": None}
 
 
 def test_shares_by_hand() -> None:
@@ -216,6 +205,37 @@ def test_repeats_are_of_the_same_set() -> None:
     )
     (ann,) = reported(Preferences(one, tuple(again)), Preferences(two, (other,))).listeners
     assert ann.repeats == Share(1, 1)
+
+
+def test_listeners_of_opposite_tastes_are_named() -> None:
+    found = random_set()
+    taste = sharpened(Listener("Ann", {"joins": -1.0}), found, 0.8)
+    opposite = replace(taste, name="Bob", taste={"joins": 1.0})
+    given = reported(session(found, [taste, opposite], 300, np.random.default_rng(0)))
+    assert given.learned.status == "learned"  # of one of them, hardly at all
+    assert list(given.trust) == ["Ann", "Bob"]
+    against = min(given.trust, key=lambda name: given.trust[name])
+    assert f"! {against} judged against it: listeners want opposite things" in screen(given)
+    assert given.to_dict()["trust"] == {name: round(trust, 4) for name, trust in given.trust.items()}
+    alone = screen(reported(session(found, [taste], 100, np.random.default_rng(0))))
+    assert "judges by it" not in alone
+    assert "dislikes joins" in alone
+
+
+def test_answers_that_say_nothing_were_given_all_the_same() -> None:
+    found = random_set(1, 6, n_anchors=1)
+    given = reported(Preferences(found, tuple(answer(found, n, "a", "unsure") for n in range(7))))
+    assert "learned reward: none: none of 7 answers says which of two edits is better" in screen(given)
+    assert "chose A: not known; what sounded first: not known" in screen(given)
+
+
+def test_ratings_alone_are_no_nothing() -> None:
+    found = random_set(1, 6, n_anchors=0)
+    found = replace(found, whole=tuple(pair.a for pair in found.pairs[:3]))
+    ratings = tuple(Rating(f"r{n}", "Ann", heard.edit_id, 5 + n) for n, heard in enumerate(found.whole))
+    said = screen(reported(Preferences(found, ratings=ratings)))
+    assert said.startswith("0 judgements by 0 listeners; 3 ratings\n")
+    assert "and ratings for 1.5 more" in said  # 3 comparisons that count 1 / (3 - 1)
 
 
 def test_nothing_yet() -> None:

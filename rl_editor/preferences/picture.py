@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl_editor.preferences.report import HABITS, SURE, ListenerReport, PreferencesReport
+from rl_editor.preferences.listeners import HABITS, SURE, ListenerReport
+from rl_editor.preferences.report import PreferencesReport
 from rl_editor.preferences.words import FEATURES_SAID
 
 _INK, _SOFT, _SOUND, _FAULT, _THIRD, _FOURTH = "#33383f", "#9aa0a6", "#22577a", "#c1121f", "#b7791f", "#2d8659"

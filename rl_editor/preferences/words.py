@@ -2,7 +2,8 @@
 
 from math import isfinite
 
-from rl_editor.preferences.report import HABITS, ListenerReport, PreferencesReport, Share, Way
+from rl_editor.preferences.listeners import HABITS, Halves, ListenerReport, Share
+from rl_editor.preferences.report import PreferencesReport, Way
 from rl_editor.reward_model import bradley_terry
 
 FEW = 5  # answers that say nothing yet
@@ -13,6 +14,7 @@ _HABIT_SAID = {
     "loudness": ("answers for the louder one", "answers for the softer one"),
     "played_first": ("answers for what sounded first", "answers for what sounded second"),
 }
+_HALVES_SAID = {"attention": "anchors told and repeats answered alike", "first": "answers for A"}
 _FITTED = "the habit is fitted beside the taste and rewards nothing"
 _NOT_FITTED = "only the order is fitted beside the taste, the rest blurs it; ask to begin with A and B by turns"
 FEATURES_SAID = {
@@ -27,13 +29,14 @@ FEATURES_SAID = {
     "opening": "beginning as the song does",
     "ending": "ending as the song does",
 }
+AGAINST = -0.3  # trust: of listeners by chance or by a habit it came to -0.2, of an opposite taste to -0.5 and below
 _SPREADS = 2.0  # of the ensemble, from 0
 
 
 def screen(found: PreferencesReport) -> str:
     """All of it, on one screen where there are few listeners."""
     lines = [summary(found)]
-    if not found.n_judgements:
+    if not found.n_judgements and not found.n_ratings:
         return lines[0]
     for listener in found.listeners:
         lines += ["", f"{listener.name}:", *(f"  {line}" for line in about(listener))]
@@ -47,10 +50,10 @@ def screen(found: PreferencesReport) -> str:
 
 def summary(found: PreferencesReport) -> str:
     """One sentence."""
-    if not found.n_judgements:
+    if not found.n_judgements and not found.n_ratings:
         return "no judgements yet; rl-editor listen SET collects them"
-    n = len(found.listeners)
-    return f"{counted(found.n_judgements, 'judgement')} by {counted(n, 'listener')}"
+    ratings = f"; {counted(found.n_ratings, 'rating')}" if found.n_ratings else ""
+    return f"{counted(found.n_judgements, 'judgement')} by {counted(len(found.listeners), 'listener')}{ratings}"
 
 
 def about(listener: ListenerReport) -> list[str]:
@@ -60,7 +63,7 @@ def about(listener: ListenerReport) -> list[str]:
     said = [
         f"{n}, {listener.n_same} of them 'no difference', {listener.n_unsure} 'can't tell'{hurry}",
         f"same answer to a repeated pair: {spoken(listener.repeats)}{_below(listener.repeats, CONSISTENT)}",
-        f"good side of an anchor chosen: {spoken(listener.anchors)}{_below(listener.anchors, ATTENTIVE)}",
+        f"good side of an anchor chosen: {spoken(listener.anchors)}{_anchors_hint(listener)}",
         f"chose A: {spoken(listener.first)}; what sounded first: {spoken(listener.played_first)}; "
         f"the longer one: {spoken(listener.longer)}; the louder one: {spoken(listener.louder)}",
     ]
@@ -68,7 +71,7 @@ def about(listener: ListenerReport) -> list[str]:
 
 
 def warnings(listener: ListenerReport) -> list[str]:
-    """Habits that are sure, and what becomes of them."""
+    """Habits that are sure, and what becomes of them; what did not last."""
     found = []
     for name in HABITS:
         effect = listener.habits[name]
@@ -76,7 +79,7 @@ def warnings(listener: ListenerReport) -> list[str]:
             said = _HABIT_SAID[name][effect.weight < 0]
             becomes = _FITTED if name in bradley_terry.HABITS else _NOT_FITTED
             found.append(f"! {said} ({effect.weight:+.1f} +- {effect.error:.1f} in log odds): {becomes}")
-    return found
+    return found + [_changed(name, half) for name, half in listener.halves.items() if half.differ]
 
 
 def way_line(way: Way) -> str:
@@ -98,6 +101,20 @@ def reward_lines(found: PreferencesReport) -> list[str]:
                 lines.append(f"  it {verb} {', '.join(things)}")
         assert learned.trial is not None
         lines.append(f"  its chances are off by {percent(learned.trial.calibration_error)} on average")
+        lines += trust_lines(found)
+    return lines
+
+
+def trust_lines(found: PreferencesReport) -> list[str]:
+    """Whose taste it is, where there are several listeners."""
+    if len(found.trust) < 2:
+        return []
+    said = ", ".join(f"{name} {trust:.1f}" for name, trust in found.trust.items())
+    lines = [f"  how far each judges by it (1: as those who do, 0: not at all, below 0: against it): {said}"]
+    against = [name for name, trust in found.trust.items() if trust < AGAINST]
+    if against:
+        opposite = f"{' and '.join(against)} judged against it: listeners want opposite things"
+        lines.append(f"! {opposite}, and it follows some of them, weakly; ask more listeners")
     return lines
 
 
@@ -126,7 +143,7 @@ def missing_lines(found: PreferencesReport) -> list[str]:
 def spoken(share: Share) -> str:
     """A share, with its interval."""
     if not share.n:
-        return "never asked"
+        return "not known"
     low, high = share.interval
     return f"{share.k} of {share.n} ({percent(low)} to {percent(high)})"
 
@@ -139,6 +156,20 @@ def percent(value: float) -> str:
 def counted(n: int, thing: str) -> str:
     """So many of a thing."""
     return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
+def _changed(name: str, half: Halves) -> str:
+    early, late = (f"{share.k} of {share.n}" for share in half)
+    return f"! {_HALVES_SAID[name]}: {early} in the first half, {late} in the second; shorter sessions may help"
+
+
+def _anchors_hint(listener: ListenerReport) -> str:
+    """A tie is no choice of the broken side."""
+    if not listener.n_anchors_same:
+        return _below(listener.anchors, ATTENTIVE)
+    mostly = 2 * listener.n_anchors_same > listener.anchors.n >= FEW
+    hint = "  ! hears hardly a difference" if mostly else _below(listener.anchors, ATTENTIVE)
+    return f", {listener.n_anchors_same} times 'no difference'{hint}"
 
 
 def _below(share: Share, least: float) -> str:

@@ -75,7 +75,9 @@ def learn(collected: Sequence[Preferences], config: RewardModelConfig, generator
     total = float(sum(p.weight for p in found))
     left_out = _left_out(collected)
     if not found and not left_out:
-        return Learned("none", "no judgements were collected", 0.0)
+        n = sum(len(each.judgements) + len(each.ratings) for each in collected)
+        silent = f"none of {n} answers says which of two edits is better"
+        return Learned("none", silent if n else "no judgements were collected", 0.0)
     if total < config.min_judgements:
         needed = f"{total:g} judgements, at least {config.min_judgements} are needed (reward_model.min_judgements)"
         return Learned("too few", f"{needed}; judge more pairs{left_out}", total)

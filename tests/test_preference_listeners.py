@@ -1,0 +1,85 @@
+"""What is said of one listener: shares, attention, and whether they lasted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from opinion_sets import random_set
+
+from rl_editor.judgements import Choice, Judgement, Pair, Presentation
+from rl_editor.preferences.listeners import Halves, ListenerReport, Share, listener_report
+from rl_editor.preferences.words import about, warnings
+
+FOUND = random_set(1, 20, n_anchors=20)
+PAIRS, ANCHORS = FOUND.pairs[:20], FOUND.pairs[20:]
+
+
+def answers(pairs: tuple[Pair, ...], *choices: Choice, at: str = "") -> list[tuple[Pair, Judgement]]:
+    """To pairs one after the other, side a as A."""
+    asked = [Presentation(f"{at}{pair.pair_id}", "Ann", pair.pair_id, "a", False) for pair in pairs]
+    return [(pair, Judgement(a, choice, at=at)) for pair, a, choice in zip(pairs, asked, choices, strict=False)]
+
+
+def of(asked: list[tuple[Pair, Judgement]]) -> ListenerReport:
+    return listener_report("Ann", asked, [])
+
+
+class TestShare:
+    def test_wilson_by_hand(self) -> None:
+        # k = 8 of n = 10, z = 1.96: centre (0.8 + z^2/20) / (1 + z^2/10) = 0.7169, half width
+        # z sqrt(0.8 * 0.2 / 10 + z^2/400) / (1 + z^2/10) = 0.2265
+        low, high = Share(8, 10).interval
+        assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+
+    def test_nothing_asked(self) -> None:
+        assert np.isnan(Share(0, 0).value)
+        assert Share(0, 0).to_dict() == {"k": 0, "n": 0, "share": None, "low": None, "high": None}
+
+
+class TestHalves:
+    def test_by_hand(self) -> None:
+        # All marginals fixed, k of the first half of 2 k answers is A's in C(2 k, k) ways; only two are as extreme as
+        # none or all: for k = 5 it is 2 / 252 = 0.008 < 0.0099 (2.58 standard errors), for k = 4 it is 2 / 70.
+        assert Halves(Share(0, 5), Share(5, 5)).differ
+        assert not Halves(Share(0, 4), Share(4, 4)).differ
+        assert not Halves(Share(0, 0), Share(5, 5)).differ
+
+    def test_who_gets_to_answer_a_alone(self) -> None:
+        late = of(answers(PAIRS, *["second", "first"] * 5, *["first"] * 10))
+        assert late.halves["first"] == Halves(Share(5, 10), Share(10, 10))
+        always = of(answers(PAIRS, *["first"] * 20))
+        assert not always.halves["first"].differ
+        turned = of(answers(PAIRS, *["second"] * 10, *["first"] * 10))
+        said = "! answers for A: 0 of 10 in the first half, 10 of 10 in the second; shorter sessions may help"
+        assert said in warnings(turned)
+        assert said not in warnings(always)
+
+    def test_who_no_longer_tells_anchors(self) -> None:
+        tired = of(answers(ANCHORS, *["first"] * 10, *["second"] * 10))
+        assert tired.anchors == Share(10, 20)
+        assert tired.halves["attention"] == Halves(Share(10, 10), Share(0, 10))
+        assert any(line.startswith("! anchors told and repeats answered alike: 10 of 10") for line in warnings(tired))
+
+    def test_sets_are_put_in_the_order_in_which_they_were_judged(self) -> None:
+        monday, tuesday = (f"2026-01-0{day}T20:00:00+00:00" for day in (5, 6))
+        mixed = answers(ANCHORS[10:], *["second"] * 10, at=tuesday) + answers(ANCHORS, *["first"] * 10, at=monday)
+        assert of(mixed).halves["attention"] == Halves(Share(10, 10), Share(0, 10))
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        (["same"] * 8, "0 of 8 (0 % to 32 %), 8 times 'no difference'  ! hears hardly a difference"),
+        (["first"] * 7 + ["same"], "7 of 8 (53 % to 98 %), 1 times 'no difference'"),
+        (["second"] * 8, "0 of 8 (0 % to 32 %)  ! less than chance would give"),
+    ],
+)
+def test_a_tie_is_no_choice_of_the_broken_side(choices: list[Choice], said: str) -> None:
+    assert about(of(answers(ANCHORS, *choices)))[2] == f"good side of an anchor chosen: {said}"
+
+
+def test_a_repeat_is_of_the_same_pair_though_another_has_its_name() -> None:
+    one, other = PAIRS[0], replace(PAIRS[1], pair_id=PAIRS[0].pair_id)
+    again = [(one, Judgement(Presentation("again", "Ann", one.pair_id, "b", True), "second"))]
+    asked = answers((one,), "first") + answers((other,), "second", at="x") + again
+    assert of(asked).repeats == Share(1, 1)
