@@ -415,6 +415,25 @@ class TestTwoTabs:
         there(open_page(served, listener=""), "#compare .row.active")  # the browser's latest
 
 
+class TestUnusable:
+    """A browser that cannot do it is told so; the page was empty."""
+
+    def test_without_storage(self, shared: Served, browser: Any) -> None:
+        page = browser.new_page()
+        denied = "{ get() { throw new DOMException('denied', 'SecurityError') } }"
+        page.add_init_script(f"Object.defineProperty(window, 'localStorage', {denied})")
+        page.goto(shared.url)
+        there(page, "#notice.trouble")
+        assert "This browser may keep nothing for this page" in page.inner_text("#notice")
+        page.close()
+
+    def test_without_scripts(self, shared: Served, browser: Any) -> None:
+        page = browser.new_context(java_script_enabled=False).new_page()
+        page.goto(shared.url)
+        assert "by JavaScript, which is off here" in page.inner_text("body")
+        page.context.close()
+
+
 class TestListeners:
     def test_they_take_turns(self, serve: Callable[..., Served], open_page: Callable[..., Any]) -> None:
         served = serve(n_pairs=2, n_anchors=0)

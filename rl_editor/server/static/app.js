@@ -1,11 +1,11 @@
 // The page: who listens, which of the two views is shown, and keys.
 
-import { Refused, get, sendKept, useSet } from "./api.js";
+import { Refused, get, notice, sendKept, useSet } from "./api.js";
 import { Compare } from "./compare.js";
 import { Rate } from "./rate.js";
 
 const NAME = "rl-editor/listener";
-const STORAGES = [sessionStorage, localStorage]; // of this tab, where another may have another listener; of this browser
+const STORAGES = storages(); // of this tab, where another may have another listener; of this browser
 const views = {
   compare: new Compare(document.getElementById("compare")),
   rate: new Rate(document.getElementById("rate")),
@@ -15,6 +15,17 @@ const form = welcome.querySelector("form");
 const field = form.querySelector("input");
 let about;
 let current = null;
+
+function storages() {
+  try {
+    return [sessionStorage, localStorage];
+  } catch (error) {
+    notice("This browser may keep nothing for this page, and an answer could be lost: allow its data (cookies), then reload.", {
+      trouble: true,
+    });
+    throw error;
+  }
+}
 
 async function enter(name) {
   try {
