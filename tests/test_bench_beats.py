@@ -127,6 +127,8 @@ def test_an_annotation_has_beats_and_perhaps_bars(tmp_path: Path) -> None:
     assert list(find_recordings(tmp_path)) == ["song"]
     with pytest.raises(SystemExit, match="no audio of that name"):
         read_recording(file, tmp_path)
+    with pytest.raises(SystemExit, match=r"--tempo 1\.1"):
+        read_recording(file, tmp_path, tempo=1.1)
     file.write_text("half past\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="time in seconds"):
         read_annotation(file)

@@ -277,6 +277,10 @@ class TestCompare:
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("ArrowLeft")
         assert seconds(page)[0] == 0.0
+        page.keyboard.press("End")
+        assert seconds(page)[0] == pytest.approx(float(page.get_attribute(".wave >> nth=0", "aria-valuemax")), abs=0.05)
+        page.keyboard.press("Home")
+        assert seconds(page)[0] == 0.0
         box = page.locator(".wave >> nth=1").bounding_box()
         page.mouse.click(box["x"] + box["width"] * 0.95, box["y"] + 20)  # on B: hear it from there
         duration = float(page.get_attribute(".wave >> nth=1", "aria-valuemax"))

@@ -1,6 +1,7 @@
 """Score beat trackers on MIDI songs, whose beats are exact, and on annotated recordings.
 
-    python -m benchmarks.beats FOLDER [--songs NAME,NAME] [--soundfont FILE] [--trackers librosa,network,beat_this]
+    python -m benchmarks.beats FOLDER [--songs NAME,NAME] [--tempo 1.14] [--soundfont FILE]
+                               [--trackers librosa,network,beat_this]
 
 FOLDER holds what ``recordings`` reads; MIDI is rendered by fluidsynth. Trackers take turns on each recording.
 """
@@ -23,6 +24,7 @@ SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 def main(
     folder: Annotated[Path, typer.Argument(help="Folder of .mid or .beats files", exists=True, file_okay=False)],
     songs: Annotated[str, typer.Option(help="Names to take, by comma; all by default")] = "",
+    tempo: Annotated[float, typer.Option(help="Play .mid files so many times as fast", min=0.25, max=4.0)] = 1.0,
     soundfont: Annotated[Path, typer.Option(help="What plays .mid files")] = SOUNDFONT,
     trackers: Annotated[str, typer.Option(help="Trackers, by comma")] = "librosa,network",
 ) -> None:
@@ -35,7 +37,7 @@ def main(
     rows: dict[str, list[tuple[Score, float]]] = {tracker: [] for tracker in chosen}
     print(f"{'song':24s} {'tracker':8s}     F  CMLt  AMLt  bias ms  downbeat F  x real time")
     for name in names:
-        song = read_recording(files[name], soundfont)
+        song = read_recording(files[name], soundfont, tempo=tempo)
         for tracker in chosen:
             start = time.perf_counter()
             found = TRACKERS[tracker](song.mono, ANALYSIS_RATE)

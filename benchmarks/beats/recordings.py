@@ -31,15 +31,22 @@ def find_recordings(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".mid", ".beats")}
 
 
-def read_recording(path: Path, soundfont: Path) -> Recording:
-    """Render a MIDI file, or read an annotation and its audio."""
+def read_recording(path: Path, soundfont: Path, *, tempo: float = 1.0) -> Recording:
+    """Render a MIDI file, at so many times its tempo, or read an annotation and its audio."""
     if path.suffix == ".mid":
-        from benchmarks.beats.midi import RATE, read_song, rendered_file  # of the extra "bench"
+        from benchmarks.beats.midi import RATE, read_song, rendered, rendered_file, warped  # of the extra "bench"
 
         song = read_song(path)
-        stereo = rendered_file(path, soundfont)
+        if tempo == 1.0:
+            stereo = rendered_file(path, soundfont)
+        else:
+            end_s = song.notes.get_end_time()
+            song = warped(song, np.array([0.0, end_s]), np.array([0.0, end_s / tempo]))
+            stereo = rendered(song.notes, soundfont)
         mono = soxr.resample(stereo.mean(axis=1), RATE, ANALYSIS_RATE).astype(np.float32)
         return Recording(mono, song.beats_s, song.downbeats_s)
+    if tempo != 1.0:
+        raise SystemExit(f"{path}: --tempo {tempo:g}: recordings have their own; take .mid files")
     audio = next((file for s in sorted(AUDIO_SUFFIXES) if (file := path.with_suffix(s)).exists()), None)
     if audio is None:
         raise SystemExit(f"{path}: no audio of that name beside it ({', '.join(sorted(AUDIO_SUFFIXES))})")

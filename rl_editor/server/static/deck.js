@@ -64,6 +64,7 @@ export class Deck {
       ArrowLeft: () => this.player.seek(this.player.position - SEEK_S),
       ArrowRight: () => this.player.seek(this.player.position + SEEK_S),
       Home: () => this.player.seek(0),
+      End: () => this.player.seek(this.rows[this.player.side].duration),
       r: () => this.player.seek(0),
       l: () => this.#setLoop(!this.loop),
     };
