@@ -107,6 +107,19 @@ def test_the_page_says_what_was_computed(report: Path, result: EvaluationResult)
     assert "Collapse." in page
 
 
+def test_what_is_wider_than_a_phone_scrolls_and_players_stand_below_each_other(report: Path) -> None:
+    page = (report / "index.html").read_text(encoding="utf-8")
+    wide = page.count("<table") + page.count("<svg") + page.count("<img")
+    assert len(re.findall(r'<div class="scroll">\s*<(table|svg|img)', page)) == wide > 6
+    narrow = page[page.index("@media") : page.index("</style>")]
+    assert re.search(r"\.players \{ grid-template-columns: minmax\(0, 1fr\); \}", narrow)
+
+
+def test_a_claim_says_by_what_it_is_measured_beside_what_it_claims(report: Path) -> None:
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert "<td>PPO beats BC (imitation)<small>reward</small></td>" in page
+
+
 def test_tables_agree_with_the_result(report: Path, result: EvaluationResult) -> None:
     comparison = pd.read_csv(report / "comparison.csv")
     found = comparison[
