@@ -2,7 +2,7 @@
 
 Conventions: the unit is in the name (``_s _ms _hz _db _bpm _beats _units``); probabilities and ratios are
 in [0, 1]; every section refuses unknown names, values of the wrong type (a string where a number is due:
-PyYAML reads ``1e-4`` as a string) and values out of bounds, at construction and at assignment.
+PyYAML reads ``1e-4`` as a string), values out of bounds, NaN and infinity, at construction and at assignment.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from rl_editor.errors import ConfigError
 
-_STRICT = ConfigDict(extra="forbid", validate_assignment=True, strict=True)
+_STRICT = ConfigDict(extra="forbid", validate_assignment=True, strict=True, allow_inf_nan=False)
 
 
 def _check_range(low_name: str, low: float, high_name: str, high: float) -> None:
@@ -27,6 +27,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 BeatTracker = Literal["network", "librosa", "beat_this", "auto"]
 EditMethod = Literal["policy", "dp"]
 Precision = Literal["float32", "bfloat16"]
@@ -57,7 +58,7 @@ class AudioConfig:
 class BeatOverride:
     """A correction of one track's beat grid, applied without recomputing audio features."""
 
-    tempo_multiplier: Literal[1, 2] | Literal["half"] = 1  # 2 doubles the beats, "half" drops every second
+    tempo_multiplier: Literal[1, 2, "half"] = 1  # 2 doubles the beats, "half" drops every second
     shift_beats: Annotated[float, Field(ge=-0.5, le=0.5)] = 0.0  # moves all beats by this share of a beat
     downbeat_shift_beats: int = 0  # which beat of the bar comes first, rotated by whole beats
 
@@ -71,6 +72,12 @@ class BeatsConfig:
     latency_s: float = 0.0  # added to every tracked beat after the tracker's own bias is removed
     beats_per_bar: Literal[0, 2, 3, 4, 6] = 0  # 0 decides between 3 and 4 from the audio
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # track id -> BeatOverride fields
+
+    @model_validator(mode="after")
+    def _check_overrides(self) -> "BeatsConfig":
+        for track_id in self.overrides:
+            self.override_for(track_id)
+        return self
 
     def override_for(self, track_id: str) -> BeatOverride:
         """The correction of this track, or the neutral one."""
@@ -124,11 +131,13 @@ class CorpusConfig:
     """The embedded default corpus, made only when ``data.raw_dir`` holds no recordings."""
 
     n_songs: Annotated[int, Field(ge=1)] = 24
-    seed: Natural = 2025
+    seed: Seed = 2025
     min_duration_s: Positive = 60.0
     max_duration_s: Positive = 240.0
     sample_rate: Annotated[int, Field(ge=16000, le=192000)] = 24000  # Hz, of the composed songs
-    editors: list[str] = field(default_factory=lambda: ["radio_edit", "jam_cleanup", "extended_mix"])
+    editors: Annotated[list[str], Field(min_length=1)] = field(
+        default_factory=lambda: ["radio_edit", "jam_cleanup", "extended_mix"]
+    )
 
     @model_validator(mode="after")
     def _check_ranges(self) -> "CorpusConfig":
@@ -177,7 +186,7 @@ class RewardConfig:
 
     target_max_duration_s: Positive = 600.0
     max_loop_ratio: Probability = 0.15
-    loop_ratio_by_style: dict[str, float] = field(default_factory=lambda: {"extended_mix": 0.6})
+    loop_ratio_by_style: dict[str, Probability] = field(default_factory=lambda: {"extended_mix": 0.6})
     tempo_weight: NonNegative = 1.0
     energy_weight: NonNegative = 1.0
     phrase_weight: NonNegative = 1.0
@@ -230,7 +239,7 @@ class TrainingConfig:
     """What both learners share."""
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1 ...
-    seed: Natural = 0
+    seed: Seed = 0
     threads: Natural = 1  # torch threads; only 1 gives the same bytes every time, 0 leaves torch's default
     mixed_precision: bool = False
     gradient_accumulation_steps: Count = 1
