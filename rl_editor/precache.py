@@ -11,7 +11,7 @@ nothing could be done.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -108,26 +108,30 @@ def _align(pair: Pair, *, config: Config) -> None:
 def main(
     data_dir: Annotated[Path, typer.Option(help="Folder with input/, desired_output/ and reference/.")],
     feature_mode: Annotated[
-        Literal["basic", "enhanced", "full"], typer.Option(help="4, 109 or 121 features per beat.")
-    ] = "enhanced",
+        FeatureMode | None,
+        typer.Option(help=f"4, 109 or 121 features per beat; {Config().features.feature_mode} unless --config says."),
+    ] = None,
     stems: Annotated[bool, typer.Option("--stems", help="Separate stems as well (slow without a GPU).")] = False,
-    workers: Annotated[int, typer.Option(help="Processes; 0 is one per core.", min=0)] = 0,
-    cache_dir: Annotated[Path, typer.Option(help="Where results are kept.")] = CACHE_DIR,
+    workers: Annotated[int | None, typer.Option(help="Processes; 0 is one per core.", min=0)] = None,
+    cache_dir: Annotated[
+        Path | None, typer.Option(help=f"Where results are kept; {CACHE_DIR} unless --config says.")
+    ] = None,
     settings: Annotated[
         Path | None, typer.Option("--config", "--params", help="Further settings, as params.yaml.")
     ] = None,
 ) -> None:
     """Compute features and labels ahead of training."""
-    mode: FeatureMode = feature_mode
     config = Config.from_dict(read_settings(settings)) if settings else Config()
-    config.features.feature_mode = mode
-    config.data.use_stems = stems
-    config.data.cache_dir = str(cache_dir)
-    config.executor.workers = workers
-    done = precache(find_library(data_dir), config, stems=stems)
+    config.features.feature_mode = feature_mode or config.features.feature_mode
+    config.data.use_stems = stems or config.data.use_stems
+    config.data.cache_dir = str(cache_dir or config.data.cache_dir)
+    config.executor.workers = config.executor.workers if workers is None else workers
+    done = precache(find_library(data_dir), config, stems=config.data.use_stems)
     for problem in done.problems:
         typer.echo(f"left out: {problem}", err=True)
-    typer.echo(f"{done.n_recordings} recordings and {done.n_pairs} pairs are in {cache_dir}", err=True)
+    typer.echo(
+        f"{done.n_recordings} recordings and {done.n_pairs} pairs are in {Path(config.data.cache_dir)}", err=True
+    )
     if done.problems:
         raise typer.Exit(EXIT_CHECK_FAILED)
 

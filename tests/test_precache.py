@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,19 @@ def test_settings_of_a_file_count(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(typer.Exit):  # one of the recordings is none
         main(folder, stems=True, workers=1, cache_dir=cache, settings=params)
     assert list((cache / "stems").iterdir())
+
+
+def test_only_what_is_given_goes_before_the_file(folder: Path, tmp_path: Path) -> None:
+    params, kept = tmp_path / "p.yaml", tmp_path / "kept"
+    values = {
+        "features": {"feature_mode": "basic"},
+        "data": {"cache_dir": str(kept)},
+        "executor": {"workers": 1},
+    }
+    params.write_text(json.dumps(values), encoding="utf-8")
+    (folder / "input/b_raw.wav").unlink()
+    (folder / "desired_output/b_edit.wav").unlink()
+    main(folder, settings=params)
+    assert list((kept / "features").iterdir())
+    main(folder, settings=params, cache_dir=tmp_path / "other")
+    assert list((tmp_path / "other" / "features").iterdir())
