@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rl_editor.agent import Agent
-from rl_editor.checkpoint import Policy, save_policy
+from rl_editor.checkpoint import Policy, load_policy, save_policy
 from rl_editor.config import Config
 from rl_editor.errors import CheckpointError
 from rl_editor.files import file_sha256
@@ -62,6 +63,21 @@ class TestRegistry:
         newer = register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "new songs"), measure=measure)
         assert newer.is_champion  # 0.4 on the new songs beats the old champion's 0.3 on them
         assert len(asked) == 1
+
+
+class TestServed:
+    def test_what_is_wrong_with_a_recording_is_said_in_the_answer(self, tmp_path: Path) -> None:
+        from mlflow.exceptions import MlflowException
+        from mlflow.pyfunc import PythonModelContext
+
+        from rl_editor.registry.served import ServedPolicy
+
+        served = ServedPolicy()
+        served.policy = load_policy(checkpoint(tmp_path))
+        rows = pd.DataFrame([{"path": str(tmp_path / "song.wav")}])
+        with pytest.raises(MlflowException, match=r"song\.wav: no such file; is the path spelt right\?") as caught:
+            served.predict(PythonModelContext({}, {}), rows)
+        assert caught.value.get_http_status_code() == 400
 
 
 @pytest.mark.slow

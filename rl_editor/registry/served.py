@@ -1,16 +1,19 @@
 """The registered model: audio paths in, edit lists out. MLflow runs this file; nothing is pickled.
 
 Input columns: ``path`` (a recording on the serving machine) and, if wanted, ``target_duration_s`` and ``style``.
-Output: one edit list object per row, as ``rl-editor render`` reads it.
+Output: one edit list object per row, as ``rl-editor render`` reads it. What is wrong with a row is said in the answer:
+of other errors MLflow says only that there was one.
 """
 
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from rl_editor.checkpoint import load_policy
+from rl_editor.errors import RlEditorError, said
 from rl_editor.infer import check_audible, edit_recording
 from rl_editor.state import AudioState
 
@@ -25,8 +28,15 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """The edit list of every row's recording."""
-        return [self._edit(row) for row in model_input.to_dict("records")]
+        """The edit list of every row's recording.
+
+        Raises:
+            MlflowException: a recording cannot be read or edited so.
+        """
+        try:
+            return [self._edit(row) for row in model_input.to_dict("records")]
+        except (RlEditorError, OSError) as error:
+            raise MlflowException(said(error), INVALID_PARAMETER_VALUE) from error
 
     def _edit(self, row: dict[Any, Any]) -> dict[str, Any]:
         target, style = row.get("target_duration_s"), row.get("style")
