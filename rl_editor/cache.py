@@ -152,7 +152,7 @@ class FeatureCache:
         stat = file.stat()
         if not self.enabled:
             return file_sha256(file)
-        place = _digest(str(file.resolve()))
+        place = hashlib.sha256(os.fsencode(file.resolve())).hexdigest()
         memo = self.cache_dir / "metadata" / f"{_safe(file.stem)}_{place[:_HASH_CHARS]}.json"
         changed_ns = max(stat.st_mtime_ns, stat.st_ctime_ns)  # a copy may keep the time stamp of another file
         seen = {"place": place, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "ctime_ns": stat.st_ctime_ns}

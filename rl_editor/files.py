@@ -168,6 +168,11 @@ def check_picture(path: Path) -> None:
         raise ConfigError(f"{path}: pictures are PNG; name it {path.with_suffix(PICTURE).name}")
 
 
+def legible(path: Path) -> str:
+    r"""A path as text: names on a disk are bytes, and what is no UTF-8 (such as é of an old archive) reads ``\xe9``."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def visible(folder: Path) -> list[Path]:
     """What lies in a folder, by name, but for hidden files (notes of a file system, what a killed writer left).
 

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from rl_editor.config import DataConfig
 from rl_editor.config import Split as Split
 from rl_editor.errors import ConfigError, DatasetError
-from rl_editor.files import require_folder, visible
+from rl_editor.files import legible, require_folder, visible
 from rl_editor.utils import AUDIO_SUFFIXES
 
 Role = Literal["raw", "edit", "reference"]
@@ -203,6 +203,8 @@ def _entries(root: Path, role: Role, problems: list[Problem]) -> list[_Entry]:
         if not path.is_file():
             if known:
                 problems.append(Problem(_shown(path), "a folder or a broken link, no file"))
+        elif legible(path) != str(path):
+            problems.append(Problem(_shown(path), "the name is no UTF-8 text; rename it"))
         elif not known:
             problems.append(Problem(_shown(path), f"{path.suffix or 'no suffix'!s} is no audio format known here"))
         elif not stem.endswith(mark) and not (root / PAIRS).is_file():
@@ -344,4 +346,4 @@ def _fold(text: str) -> str:
 
 
 def _shown(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+    return legible(Path(path.parent.name, path.name))

@@ -16,6 +16,7 @@ import pytest
 import soundfile as sf
 from typer.testing import CliRunner
 
+from rl_editor.analysis import analyse_track
 from rl_editor.cli import app
 from rl_editor.config import Config
 from rl_editor.corpus import build_practice_pairs
@@ -169,6 +170,23 @@ class TestFolders:
         monkeypatch.setattr(os, "access", lambda *_: False)
         with pytest.raises(AudioFileError, match=r"a\.wav: may not be read; change the file's permissions"):
             load_audio(tmp_path / "a.wav")
+
+    def test_a_name_that_is_no_text_is_left_out_and_said(self, tmp_path: Path) -> None:
+        """Names on a disk are bytes; 0xe9 is é in Latin-1 and nothing in UTF-8."""
+        add_pair(tmp_path, "good", 0)
+        add_pair(tmp_path, "other", 1)
+        for path in (tmp_path / "input/other_raw.wav", tmp_path / "desired_output/other_edit.wav"):
+            path.rename(path.with_name(path.name.replace("other", os.fsdecode(b"caf\xe9"))))
+        found = find_library(tmp_path)
+        assert [pair.pair_id for pair in found.pairs] == ["good"]
+        assert [str(problem) for problem in found.problems] == [
+            r"desired_output/caf\xe9_edit.wav: the name is no UTF-8 text; rename it",
+            r"input/caf\xe9_raw.wav: the name is no UTF-8 text; rename it",
+        ]
+        config = Config()
+        config.data.cache_dir = str(tmp_path / "cache")
+        with pytest.raises(AudioFileError, match=r"caf\\xe9_raw\.wav: the name is no UTF-8 text.*rename it"):
+            analyse_track(tmp_path / "input" / os.fsdecode(b"caf\xe9_raw.wav"), config)
 
     def test_practice_recordings_of_one_name_are_left_out(self, tmp_path: Path) -> None:
         touch(tmp_path / "from", "a.wav", "a_raw.wav")

@@ -17,7 +17,7 @@ from jaxtyping import Float32
 
 from rl_editor.edits import SourceInfo
 from rl_editor.errors import AudioFileError
-from rl_editor.files import file_sha256
+from rl_editor.files import file_sha256, legible
 from rl_editor.speakers import from_file_order, places_of
 from rl_editor.utils.elsewhere import decode_elsewhere, places_by_ffmpeg, tags_by_ffmpeg
 from rl_editor.utils.samples import BLOCK_FRAMES, AudioInfo, Samples, mixed_down
@@ -120,6 +120,8 @@ def source_info(path: str | Path, *, sha256: str | None = None) -> SourceInfo:
 
 
 def _check_file(path: Path) -> None:
+    if (shown := legible(path)) != str(path):
+        raise AudioFileError(f"{shown}: the name is no UTF-8 text, and no edit list can name it; rename it")
     if path.is_dir():
         raise AudioFileError(f"{path}: is a folder, a recording is needed; name one of the files in it")
     if path.exists() and not path.is_file():
