@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -259,6 +261,32 @@ def test_damaged_weights_are_named(tmp_path, pickled):
     (tmp_path / "broken.safetensors").write_bytes(b"hello")
     with pytest.raises(StemError, match=r"broken\.safetensors: not a Demucs model"):
         separate(noise(), StemsConfig(model="broken", repo=str(tmp_path)))
+
+
+@pytest.mark.parametrize("bag", [b": : [", b"\xff\xfem\x00"], ids=["no YAML", "no UTF-8"])
+def test_a_bag_that_is_no_yaml_is_refused(tmp_path, bag):
+    (tmp_path / "m.yaml").write_bytes(bag)
+    with pytest.raises(StemError, match=r"m\.yaml: not a bag of models .*; copy or download it again"):
+        find_weights(StemsConfig(model="m", repo=str(tmp_path)))
+
+
+def test_a_bag_of_weights_for_more_models_than_it_has_is_refused(tmp_path):
+    write_safetensors(tmp_path)
+    (tmp_path / "bag.yaml").write_text(yaml.safe_dump({"models": ["tiny"], "weights": [[1.0] * 4] * 2}))
+    with pytest.raises(StemError, match=r"bag: tiny\.safetensors: not a Demucs model"):
+        separate(Samples(np.zeros((RATE, 2), np.float32), RATE), StemsConfig(model="bag", repo=str(tmp_path)))
+
+
+def test_pickles_of_other_programs_are_refused(tmp_path, monkeypatch):
+    elsewhere = types.ModuleType("somewhere_else")
+    elsewhere.Model = type("Model", (), {"__module__": elsewhere.__name__})
+    monkeypatch.setitem(sys.modules, elsewhere.__name__, elsewhere)
+    torch.save({"klass": elsewhere.Model}, tmp_path / "a.th")
+    monkeypatch.delitem(sys.modules, elsewhere.__name__)
+    torch.save(torch.zeros(2), tmp_path / "b.th")
+    for name in ("a", "b"):
+        with pytest.raises(StemError, match=rf"{name}\.th: not a Demucs model"):
+            separate(Samples(np.zeros((RATE, 2), np.float32), RATE), StemsConfig(model=name, repo=str(tmp_path)))
 
 
 def test_cache_key_follows_weights_and_settings_but_not_where_they_are_computed(tmp_path, pickled, safe):

@@ -73,14 +73,18 @@ def load_model(name: str, weights: Weights) -> Any:
         OSError,
         RuntimeError,
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
+        AssertionError,  # Demucs': a bag whose models or weights do not go together
+        ImportError,  # a pickle of somebody else's classes
         EOFError,
         pickle.PickleError,
     ) as fault:
         files = ", ".join(file.name for file in weights.models)
-        raise StemError(f"{name}: {files}: not a Demucs model ({fault}); copy or download it again") from fault
+        raise StemError(
+            f"{name}: {files}: not a Demucs model ({first_lines(fault)}); copy or download it again"
+        ) from fault
     model.eval()
     return model
 
@@ -119,7 +123,10 @@ def _signature(file: Path) -> str:
 
 
 def _bag_of(path: Path) -> dict[str, Any]:
-    bag = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        bag = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StemError(f"{path}: not a bag of models ({first_lines(error)}); copy or download it again") from error
     if not isinstance(bag, dict) or not isinstance(bag.get("models"), list) or not bag["models"]:
         raise StemError(f"{path}: not a bag of models; it must have a list 'models' of signatures")
     return bag
