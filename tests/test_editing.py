@@ -175,6 +175,12 @@ class TestEdit:
             assert edit.duration_s == pytest.approx(demands.duration_s, abs=1e-4 if exact else 1.3)  # half a bar
             assert times < 1.0 or edit.duration_s > seconds
 
+    def test_a_click_is_taken_out(self, song: Path, config: Config, tmp_path: Path) -> None:
+        """20 ms are less than a tenth of any beat."""
+        edit = edited(song, config, tmp_path, demands=Demands(drop=(TimeSpan(20.0, 20.02),)))
+        rate = edit.source.sample_rate
+        assert not played(edit)[20 * rate : round(20.02 * rate)].any()
+
     def test_what_must_not_play_is_no_part_of_the_length(self, song: Path, config: Config, tmp_path: Path) -> None:
         """More is asked than the rest has, though less than the recording: the rest repeats, or that is refused."""
         length_s = sf.info(song).duration

@@ -231,6 +231,16 @@ class TestRevise:
         with pytest.raises(EditListError, match=rf"take back keep {keep}$"):
             asked(edit, state, keep=(keep,), drop=(drop,))
 
+    def test_a_passage_shorter_than_a_tenth_of_a_beat_has_the_beat_that_it_lies_in(self, state: AudioState) -> None:
+        """A click of 20 ms to be taken out, a moment to be kept: a twenty-fifth of a beat of half a second."""
+        start_s = float(state.grid.times_s[100]) + 0.2
+        span, edit = TimeSpan(start_s, start_s + 0.02), of_beats(state, (0, 352))
+        assert not plays(asked(edit, state, drop=(span,)).edit, start_s + 0.01)
+        without = of_beats(state, (0, 92), (108, 352))
+        assert plays(asked(without, state, keep=(span,)).edit, start_s + 0.01)
+        with pytest.raises(EditListError, match=rf"keep {span} and drop .* contradict each other: they meet within a"):
+            asked(edit, state, keep=(span,), drop=(TimeSpan(start_s - 5.0, start_s + 5.0),))
+
     def test_passages_and_moments_beyond_the_length_are_named_with_a_length_that_holds_them(
         self, state: AudioState
     ) -> None:

@@ -1,9 +1,9 @@
 """What demands come to for the places of an edit: which must play, which may, and when.
 
 Conventions: as in ``score``; seconds of the source, but for the windows, which are seconds of output. A beat plays as
-a whole or not at all. It belongs to a passage that covers more than ``ROUNDING`` of it; where a passage to keep and one
-to drop both do, meeting within it, it belongs to the one that covers most of it. Passages that overlap by more than
-``ROUNDING`` of a beat contradict each other.
+a whole or not at all. It belongs to a passage that covers more than ``ROUNDING`` of it, or, of one so short that it
+covers that much of none, most; where a passage to keep and one to drop meet within it, it belongs to the one that covers
+most of it. Passages that overlap by more than ``ROUNDING`` of a beat contradict each other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,10 +37,10 @@ def wanted(score: Score, grid: BeatGrid, demands: Demands, name: str) -> Wanted:
     Raises:
         EditListError: a passage or moment is none of the edit's, or two of them contradict each other in one beat.
     """
-    kept, dropped = (_share_covered(grid, spans) for spans in (demands.keep, demands.drop))
     given_to_keep = given_to_drop = np.zeros(grid.n_beats, bool)
     if contradiction(demands, grid) is None:
-        meet = (kept > ROUNDING) & (dropped > ROUNDING)
+        kept, dropped = (_share_covered(grid, spans) for spans in (demands.keep, demands.drop))
+        meet = beats_over(grid, demands.keep) & beats_over(grid, demands.drop)
         given_to_keep, given_to_drop = meet & (kept >= dropped), meet & (kept < dropped)
         _check_beats_left(grid, demands, given_to_keep, given_to_drop, name)
     must, may = np.zeros(score.n_places, bool), np.ones(score.n_places, bool)
@@ -93,8 +93,12 @@ def contradiction(demands: Demands, grid: BeatGrid) -> tuple[TimeSpan, TimeSpan]
 
 
 def beats_over(grid: BeatGrid, spans: Sequence[TimeSpan]) -> Bool[np.ndarray, " beats"]:
-    """Beats of which the spans cover more than rounding."""
+    """Beats of which the spans cover more than rounding; a span that does of none has the one that it covers most of."""
     found: np.ndarray = _share_covered(grid, spans) > ROUNDING
+    for span in spans:
+        own = _share_covered(grid, [span])
+        if 0.0 < own.max() <= ROUNDING:
+            found[np.argmax(own)] = True
     return found
 
 
