@@ -93,6 +93,16 @@ def played(edit: EditList) -> np.ndarray:
     return counts
 
 
+def heard_at_s(edit: EditList, source_s: float) -> list[float]:
+    """When a moment of the recording plays, each time."""
+    rate, at = edit.source.sample_rate, round(source_s * edit.source.sample_rate)
+    return [
+        (start + at - (segment.source_start_frame or 0)) / rate
+        for start, segment in zip(edit.output_start_frames(), edit.segments, strict=True)
+        if (segment.source_start_frame or 0) <= at < (segment.source_end_frame or 0)
+    ]
+
+
 class TestEdit:
     def test_to_the_sample_with_tags_and_what_plays_unchanged(self, song: Path, config: Config, tmp_path: Path) -> None:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0, exact=True))
@@ -188,6 +198,19 @@ class TestEdit:
         edit = edited(song, config, tmp_path, demands=demands)
         assert edit.duration_s == pytest.approx(0.8 * length_s, abs=1.3)
         with pytest.raises(EditListError, match=r"is longer than what is left of it .*; leave out --no-loop"):
+            edited(song, config, tmp_path, demands=demands, loops=False)
+
+    @pytest.mark.parametrize("duration_s", [None, 80.0])
+    def test_a_moment_later_than_in_the_recording_repeats_what_comes_before(
+        self, song: Path, config: Config, tmp_path: Path, duration_s: float | None
+    ) -> None:
+        demands = Demands(duration_s=duration_s, anchors=(Anchor(10.0, 22.0), Anchor(30.0, 50.0)))
+        edit = edited(song, config, tmp_path, demands=demands)
+        for anchor in demands.anchors:
+            assert min(abs(at - anchor.output_s) for at in heard_at_s(edit, anchor.source_s)) < 0.35  # half a beat
+        goal_s = edit.source.frames / edit.source.sample_rate + 20.0 if duration_s is None else duration_s
+        assert edit.duration_s == pytest.approx(goal_s, abs=1.2)  # half a bar
+        with pytest.raises(EditListError, match=r"take back anchor 0:10=0:22|leave out --no-loop"):
             edited(song, config, tmp_path, demands=demands, loops=False)
 
     def test_a_policy_under_limits(self, policy: Policy, song: Path, tmp_path: Path) -> None:

@@ -175,6 +175,13 @@ class TestRevise:
         found = asked(edit, state, anchors=(Anchor(120.0, 60.0),)).edit
         assert abs(heard_at(found, 120.0) - 60.0) <= 0.5 * 60.0 / state.grid.tempo_bpm + 1e-3
 
+    @pytest.mark.parametrize("into", [0.1, 0.9])
+    def test_an_anchor_at_the_start_starts_with_its_beat(self, state: AudioState, into: float) -> None:
+        """A moment late in a beat cannot be the first to be heard: the beat plays as a whole, from 0 on."""
+        starts, ends = (float(t) for t in state.grid.times_s[120:122])
+        found = asked(of_beats(state, (0, 352)), state, anchors=(Anchor(starts + into * (ends - starts), 0.0),)).edit
+        assert found.segments[0].source_start_frame == pytest.approx(starts * RATE_HZ, abs=1)
+
     @pytest.mark.parametrize("goal_s", [60.0, 100.0, 150.0])
     def test_a_length_is_met_within_half_a_bar_and_both_ends_stay(self, state: AudioState, goal_s: float) -> None:
         edit = of_beats(state, (0, 352))
@@ -203,7 +210,7 @@ class TestRevise:
 
     def test_contradictions_are_named(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 352))
-        with pytest.raises(EditListError, match=r"keep 0:20-0:30 and drop 0:22-0:24 cannot be met beside the rest"):
+        with pytest.raises(EditListError, match=r"keep 0:20-0:30, drop 0:22-0:24 contradict each other; take back "):
             asked(edit, state, keep=(TimeSpan(20.0, 30.0),), drop=(TimeSpan(22.0, 24.0),))
         with pytest.raises(EditListError, match=r"anchor 0:20=2:00"):
             asked(edit, state, anchors=(Anchor(20.0, 120.0),))

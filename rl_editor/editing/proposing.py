@@ -17,7 +17,7 @@ from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config
 from rl_editor.editing.request import Request, check_left, check_length, check_spans, left_s, past_end, units_over
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.negotiation import BeatSound, Demands, TimeSpan, revise
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
 _LISTENING_HZ = 22_050
+_MOST_LATE_S = 3600.0  # later moments are not looked for: places grow with it, pairs of them with its square
 _DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
 
 
@@ -47,14 +48,14 @@ def propose(
 ) -> Iterator[Proposal]:
     """Edits of a recording, in memory or a file, that meet a request; the best first.
 
-    Drafts of the policy that cannot be negotiated to a length that is asked are passed over; where all are, the whole
-    recording is the draft, and that is said.
+    Drafts of the policy that cannot be negotiated to what is asked are passed over; where all are, those of the DP are
+    taken, and that is said.
     """
     demands = request.demands
     check_spans(demands, state)
     check_length(request, state)
     if request.method == "dp":
-        drafts = [_by_dp(state, request, config)]
+        drafts = _by_dp(state, request, config)
     else:
         if policy is None:
             raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
@@ -75,11 +76,18 @@ def propose(
             yield proposal
     if found or refused is None:
         return
-    if request.method == "dp" or demands.duration_s is None:
+    if request.method == "dp" or demands == Demands():
         raise refused
-    proposal = _proposal(_by_dp(state, request, config), recording, state, sound, request, config)
-    note = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
-    yield proposal._replace(notes=(*proposal.notes, note))
+    for draft in _by_dp(state, request, config):
+        try:
+            proposal = _proposal(draft, recording, state, sound, request, config)
+        except EditListError as fault:
+            refused = fault
+            continue
+        note = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
+        yield proposal._replace(notes=(*proposal.notes, note))
+        return
+    raise refused
 
 
 def _proposal(
@@ -162,7 +170,40 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     return found
 
 
-def _by_dp(state: AudioState, request: Request, config: Config) -> EditList:
+def _by_dp(state: AudioState, request: Request, config: Config) -> list[EditList]:
+    """Drafts without a policy: as long as is asked; and, where moments are asked for late, with repeats before them."""
+    late = _with_repeats_before(state, request.demands, config) if request.loops else None
+    return [_to_length_by_dp(state, request, config), *([late] if late else [])]
+
+
+def _with_repeats_before(state: AudioState, demands: Demands, config: Config) -> EditList | None:
+    """The whole recording, what comes before each moment repeated for as long as that is late, and all of it for length.
+
+    None where no moment is later than in the recording, or more than ``_MOST_LATE_S``, or none has a bar before it.
+    """
+    rate, fade_ms = state.recording.sample_rate, config.action_space.default_crossfade_ms
+    bars = state.recording.frame_bounds(state.grid.times_s)[:-1][state.grid.bar_position == 0]
+    segments: list[Segment] = []
+    at, late_s, n_repeats = 0, 0.0, 0
+    for anchor in sorted(demands.anchors):
+        missing_s = anchor.output_s - anchor.source_s - late_s
+        late_s += missing_s
+        passage = bars[(bars > at) & (bars <= anchor.source_s * rate)]
+        if not len(passage) or late_s > _MOST_LATE_S:
+            continue
+        end = int(passage[-1])
+        n_times = math.ceil(missing_s * rate / (end - at)) if missing_s > 0.5 * state.grid.beat_s else 0
+        segments += [Segment(at, end - at, crossfade_in_ms=fade_ms)] * (n_times + 1)
+        at, n_repeats = end, n_repeats + n_times
+    if not n_repeats:
+        return None
+    segments.append(Segment(at, state.recording.frames - at, crossfade_in_ms=fade_ms))
+    short_s = (demands.duration_s or 0.0) - sum(segment.frames for segment in segments) / rate
+    whole = Segment(0, state.recording.frames, crossfade_in_ms=fade_ms)
+    return EditList(state.recording, (*segments, *(whole,) * max(math.ceil(short_s / state.grid.duration_s), 0)))
+
+
+def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> EditList:
     """The whole recording, to be negotiated down; or, where more is asked than may play, the DP that repeats."""
     asked_s, whole = request.demands.duration_s, edits.keep_all(state.recording)
     has_s, may_play_s = state.grid.duration_s, left_s(request.demands, state)
@@ -189,7 +230,7 @@ def _negotiated(
         plain, state, request.demands, config, sound=sound, polish=True, priced=False, repeats=request.loops
     )
     notes = []
-    if request.method == "policy" and changed.new_joins:
+    if draft.actions and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1
         notes.append(f"{len(changed.new_joins)} of {n_joins} joins moved from where the policy had them")
     same = not (changed.new_joins or changed.dropped_s or changed.added_s)

@@ -33,7 +33,7 @@ from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fit
 from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds
 from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.sound import BeatSound
-from rl_editor.negotiation.wanted import Wanted, beyond_length, wanted
+from rl_editor.negotiation.wanted import LONG_BEATS, Wanted, beyond_length, wanted
 from rl_editor.state import AudioState
 
 __all__ = ["Anchor", "BeatSound", "Demands", "Jump", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
@@ -42,7 +42,6 @@ SOUND = 0.62  # weight of a join's sound in its cost c, beside the features of i
 SHORTEST_S = 0.02  # as far as settling may move a join: spans up to it are not worth a word
 _LONG_PLACES = 2000
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
-_LONG_BEATS = 1.5  # a first beat from so many on is a lead-in
 TOGETHER = "together"  # the price of all demands
 
 
@@ -341,6 +340,8 @@ class _Table:
         names = [name for name, _ in demands.each()]
         asked = ", ".join(names)
         alone = [name for name, rest in demands.each() if self.solve(rest) is not None]
+        if len(alone) == len(names) > 1:
+            return f"{asked} contradict each other; take back {' or '.join(alone)}"
         if alone and len(names) > 1:
             return f"{' and '.join(alone)} cannot be met beside the rest ({asked}); take back {' or '.join(alone)}"
         taken = names
@@ -349,7 +350,7 @@ class _Table:
             if self.solve(demands.without(fewer)) is not None:  # it is not in the way
                 taken = fewer
         first_s = float(self.grid.times_s[1])
-        if first_s > _LONG_BEATS * self.typical_s and any(a.source_s < first_s for a in demands.anchors):
+        if first_s > LONG_BEATS * self.typical_s and any(a.source_s < first_s for a in demands.anchors):
             asked += (
                 f" (what comes before the first beat, at {spoken(round(first_s, 3))}, plays as a whole or not at all)"
             )

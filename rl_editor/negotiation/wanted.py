@@ -19,6 +19,7 @@ from rl_editor.negotiation.demands import MOST_STRETCH, Anchor, Demands, TimeSpa
 from rl_editor.negotiation.score import Score
 
 ROUNDING = 0.1  # of a beat
+LONG_BEATS = 1.5  # a first beat from so many on is a lead-in
 _Places = Bool[np.ndarray, " places"]
 
 
@@ -55,6 +56,8 @@ def wanted(score: Score, grid: BeatGrid, demands: Demands, name: str) -> Wanted:
         for other, there in zip(demands.anchors[:k], places[:k], strict=True):
             _check_together(grid, other, anchor, name, one_beat=at == there)
         due_s = anchor.output_s - (anchor.source_s - float(grid.times_s[score.beat[at]]))
+        if due_s > -LONG_BEATS * grid.beat_s:  # of a beat that the output starts with it is heard as soon as can be
+            due_s = max(due_s, 0.0)
         earliest_s[at] = max(earliest_s[at], due_s - 0.5 * grid.beat_s)
         latest_s[at] = min(latest_s[at], due_s + 0.5 * grid.beat_s)
     return Wanted(must, may, earliest_s, latest_s)
