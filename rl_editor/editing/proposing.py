@@ -177,7 +177,7 @@ def _by_dp(state: AudioState, request: Request, config: Config) -> list[EditList
 
 
 def _with_repeats_before(state: AudioState, demands: Demands, config: Config) -> EditList | None:
-    """The whole recording, what comes before each moment repeated for as long as that is late, and all of it for length.
+    """The whole recording, with repeats before each moment for as long as it is late, and of everything for a length.
 
     None where no moment is later than in the recording, or more than ``_MOST_LATE_S``, or none has a bar before it.
     """

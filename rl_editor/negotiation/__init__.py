@@ -12,13 +12,12 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
     placing    which beat a join lies on
     exact      the last fraction of a beat, to the sample
     record     what an edit list was asked, for later revisions
-    words      what was done, and what each demand cost
+    results    what a change came to
+    words      that in words
 """
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
@@ -31,6 +30,7 @@ from rl_editor.negotiation import paths
 from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken, spoken_up
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
 from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds
+from rl_editor.negotiation.results import NewJoin, Revised, spans_changed
 from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.sound import BeatSound
 from rl_editor.negotiation.wanted import LONG_BEATS, Wanted, beyond_length, wanted
@@ -39,56 +39,9 @@ from rl_editor.state import AudioState
 __all__ = ["Anchor", "BeatSound", "Demands", "Jump", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
 
 SOUND = 0.62  # weight of a join's sound in its cost c, beside the features of its beats
-SHORTEST_S = 0.02  # as far as settling may move a join: spans up to it are not worth a word
 _LONG_PLACES = 2000
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
 TOGETHER = "together"  # the price of all demands
-
-
-class NewJoin(NamedTuple):
-    """A join that the edit did not have."""
-
-    number: int  # in the new edit, from 1
-    leave_s: float
-    land_s: float
-    cost: float  # c, in [0, 1]
-
-
-@dataclass(frozen=True, eq=False)
-class Revised:
-    """A changed edit and what the change came to.
-
-    Attributes:
-        edit: the new edit; of ``revise`` its new joins lie on beats, of ``described`` where they were moved to.
-        new_joins: in output order.
-        n_joins_kept: joins of the old edit that are still there, to the sample.
-        dropped_s: source spans that no longer play.
-        added_s: source spans that did not play before.
-        price: of each demand, by its name: cost with it less cost without it (``paths``), the others in place; and of
-            several ``TOGETHER``, which demands that ask for the same do not hide from each other.
-        missed_s: length reached less length asked for; 0 without a wish.
-    """
-
-    edit: EditList
-    new_joins: tuple[NewJoin, ...]
-    n_joins_kept: int
-    dropped_s: tuple[TimeSpan, ...]
-    added_s: tuple[TimeSpan, ...]
-    price: dict[str, float]
-    missed_s: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "duration_s": round(self.edit.duration_s, 6),
-            "segments": len(self.edit.segments),
-            "n_joins_kept": self.n_joins_kept,
-            "new_joins": [{k: round(v, 4) for k, v in join._asdict().items()} for join in self.new_joins],
-            "dropped_s": [[round(t, 4) for t in span] for span in self.dropped_s],
-            "added_s": [[round(t, 4) for t in span] for span in self.added_s],
-            "price": self.price,
-            "missed_s": round(self.missed_s, 6),
-        }
 
 
 def revise(
@@ -150,31 +103,8 @@ def described(
         assert land is not None
         p, q = (np.array([np.argmin(np.abs(times - frame / rate))]) for frame in (leave, land))
         new_joins.append(NewJoin(join.number, leave / rate, land / rate, float(costs.between(p, q)[0])))
-    dropped, added = _spans_changed(before, edit)
+    dropped, added = spans_changed(before, edit)
     return replace(found, edit=edit, new_joins=tuple(new_joins), dropped_s=dropped, added_s=added)
-
-
-def _spans_changed(before: EditList, after: EditList) -> tuple[tuple[TimeSpan, ...], tuple[TimeSpan, ...]]:
-    """Spans of the source that play less often than before, and those that play more often."""
-    change: Counter[int] = Counter()  # of how often the source plays, from each frame on
-    for edit, by in ((before, -1), (after, 1)):
-        for segment in edit.segments:
-            if segment.source_start_frame is not None and segment.source_end_frame is not None:
-                change[segment.source_start_frame] += by
-                change[segment.source_end_frame] -= by
-    at = sorted(frame for frame, by in change.items() if by)
-    more, rate = np.cumsum([change[frame] for frame in at]), after.source.sample_rate
-
-    def spans(chosen: Bool[np.ndarray, " starts"]) -> tuple[TimeSpan, ...]:
-        found: list[TimeSpan] = []
-        for k in np.flatnonzero(chosen):
-            start_s, end_s = at[k] / rate, at[k + 1] / rate
-            if found and found[-1].end_s == start_s:
-                start_s = found.pop().start_s
-            found.append(TimeSpan(start_s, end_s))
-        return tuple(span for span in found if span.end_s - span.start_s > SHORTEST_S)
-
-    return spans(more < 0), spans(more > 0)
 
 
 class _Costs:

@@ -1,9 +1,9 @@
 """What demands come to for the places of an edit: which must play, which may, and when.
 
 Conventions: as in ``score``; seconds of the source, but for the windows, which are seconds of output. A beat plays as
-a whole or not at all. It belongs to a passage that covers more than ``ROUNDING`` of it, or, of one so short that it
-covers that much of none, most; where a passage to keep and one to drop meet within it, it belongs to the one that covers
-most of it. Passages that overlap by more than ``ROUNDING`` of a beat contradict each other.
+a whole or not at all. It belongs to a passage that covers more than ``ROUNDING`` of it; a passage too short for that
+has the beat that it covers most of. Where a passage to keep and one to drop meet within a beat, it belongs to the one
+that covers most of it. Passages that overlap by more than ``ROUNDING`` of a beat contradict each other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -96,7 +96,7 @@ def contradiction(demands: Demands, grid: BeatGrid) -> tuple[TimeSpan, TimeSpan]
 
 
 def beats_over(grid: BeatGrid, spans: Sequence[TimeSpan]) -> Bool[np.ndarray, " beats"]:
-    """Beats of which the spans cover more than rounding; a span that does of none has the one that it covers most of."""
+    """Beats of which spans cover more than rounding; of one too short for that, the beat that it covers most of."""
     found: np.ndarray = _share_covered(grid, spans) > ROUNDING
     for span in spans:
         own = _share_covered(grid, [span])
