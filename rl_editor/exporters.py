@@ -5,7 +5,8 @@ the same bytes every time. Neighbours that continue each other are one clip, but
 
     otio       a clip per segment, a gap where the material is not in the source, a dissolve per crossfade; positions
                in frames of the sample rate; the whole edit list as metadata under "rl_editor"
-    edl        CMX 3600, non-drop, cuts and dissolves rounded to video frames; rounding does not add up
+    edl        CMX 3600, non-drop, cuts and dissolves rounded to video frames; rounding does not add up. Of 23.976
+               frames per second, 24000/1001, timecode counts 24 as a second (of 29.97 thirty ..)
     rpp        REAPER: overlapping items with fades; speed changes the pitch, as in the edit list
     audacity   a label track over the *output*: what plays; speed, pitch and gain where they are changed; crossfades
     csv        a row per segment, seconds and frames
@@ -16,7 +17,9 @@ Sources: OpenTimelineIO 0.18 schema; CMX 3600 as in SMPTE ST 258 (A mode, M2 spe
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from itertools import pairwise
+from math import floor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -27,7 +30,9 @@ from rl_editor.files import write_text
 ExportFormat = Literal["otio", "edl", "rpp", "audacity", "csv"]
 
 SUFFIXES: Mapping[str, str] = {"otio": ".otio", "edl": ".edl", "rpp": ".rpp", "audacity": ".txt", "csv": ".csv"}
-DEFAULT_FRAME_RATE = 25  # video frames per second of an EDL; 24, 25, 30, 50 and 60 are common
+DEFAULT_FRAME_RATE = 25  # video frames per second of an EDL; 24, 25, 30, 50 and 60 are common, and those of NTSC
+_NTSC_SLOWER = Fraction(1000, 1001)
+_SAME_RATE = 5e-4  # 23.98 is 24000/1001 as well; 24 and 24000/1001 are twice as far apart
 _RPP_SOURCES = {".flac": "FLAC", ".mp3": "MP3", ".ogg": "VORBIS", ".opus": "VORBIS"}
 _CSV_COLUMNS = (
     "index", "source", "output_start_s", "output_end_s", "source_start_s", "source_end_s", "output_start_frame",
@@ -42,7 +47,7 @@ def export_edit(
     to: ExportFormat,
     *,
     media: str | None = None,
-    frame_rate: int = DEFAULT_FRAME_RATE,
+    frame_rate: int | float = DEFAULT_FRAME_RATE,
 ) -> None:
     """Write an edit list for another program, whole or not at all.
 
@@ -51,10 +56,10 @@ def export_edit(
         path: the file to write.
         to: the format.
         media: how the program finds the recording: a path or URL; None names it as the edit list does.
-        frame_rate: video frames per second, of an EDL.
+        frame_rate: video frames per second, of an EDL: a whole number, or one of NTSC's as 23.976.
 
     Raises:
-        EditListError: the format is unknown, the frame rate is not positive, or the edit list plays nothing.
+        EditListError: the format is unknown, the frame rate is none, or the edit list plays nothing.
     """
     export_format(to)
     if not edit.segments:
@@ -92,16 +97,26 @@ def to_otio(edit: EditList, media: str | None = None) -> Any:
     return timeline
 
 
-def to_edl(edit: EditList, *, frame_rate: int = DEFAULT_FRAME_RATE) -> str:
+def to_edl(edit: EditList, *, frame_rate: int | float = DEFAULT_FRAME_RATE) -> str:
     """The edit list as a CMX 3600 EDL. Events below half a video frame and crossfades below a whole one vanish."""
-    if frame_rate < 1:
-        raise EditListError(f"frame rate {frame_rate}: an EDL counts at least 1 frame per second; 25 is usual")
+    video = _exact_rate(frame_rate)
     lines = [f"TITLE: {Path(edit.source.name).stem}", "FCM: NON-DROP FRAME"]
     before: _Event | None = None
-    for number, event in enumerate(_edl_events(edit.merged(), frame_rate), start=1):
-        lines += ["", *_edl_lines(number, event, before, edit, frame_rate)]
+    for number, event in enumerate(_edl_events(edit.merged(), video), start=1):
+        lines += ["", *_edl_lines(number, event, before, edit, round(video))]
         before = event
     return "\n".join(lines) + "\n"
+
+
+def _exact_rate(frame_rate: int | float) -> Fraction:
+    """Video frames per second, exactly: those of NTSC are a thousandth and one slower than a whole number."""
+    nominal = max(round(frame_rate), 1)
+    for exact in (Fraction(nominal), nominal * _NTSC_SLOWER):
+        if abs(frame_rate / exact - 1) < _SAME_RATE:
+            return exact
+    raise EditListError(
+        f"frame rate {frame_rate:g}: an EDL counts whole frames per second from 1 up, or 23.976, 29.97 or 59.94"
+    )
 
 
 def timecode(frame: int, frame_rate: int) -> str:
@@ -153,9 +168,9 @@ def _otio_range(start: int, frames: int, rate: int) -> Any:
     return TimeRange(RationalTime(start, rate), RationalTime(frames, rate))
 
 
-def _nearest(numerator: int, denominator: int) -> int:
+def _nearest(number: Fraction) -> int:
     """Round half up, exactly; floats would break ties at random."""
-    return (2 * numerator + denominator) // (2 * denominator)
+    return floor(number + Fraction(1, 2))
 
 
 class _Event(NamedTuple):
@@ -176,19 +191,19 @@ class _Event(NamedTuple):
         return "BL" if self.segment.source_start_frame is None else "AX"
 
 
-def _edl_events(merged: EditList, frame_rate: int) -> Iterator[_Event]:
+def _edl_events(merged: EditList, frame_rate: Fraction) -> Iterator[_Event]:
     """Every boundary is rounded by itself: rounding does not add up."""
     rate = merged.source.sample_rate
     dissolves, starts = [], []
     for fade, at in zip(crossfades(merged), merged.output_start_frames(), strict=True):
-        dissolves.append(0 if fade.dip else fade.frames * frame_rate // rate)
+        dissolves.append(0 if fade.dip else floor(fade.frames * frame_rate / rate))
         starts.append(at - (fade.lead if dissolves[-1] else 0))
-    bounds = [_nearest(at * frame_rate, rate) for at in (*starts, merged.frames)]
+    bounds = [_nearest(at * frame_rate / rate) for at in (*starts, merged.frames)]
     rows = zip(merged.segments, merged.output_start_frames(), starts, pairwise(bounds), dissolves, strict=True)
     for segment, at, start, (record_in, record_out), dissolve in rows:
         if record_out > record_in:
             first = max(0, (segment.source_start_frame or 0) - round((at - start) * segment.speed))
-            yield _Event(segment, _nearest(first * frame_rate, rate), record_in, record_out, dissolve)
+            yield _Event(segment, _nearest(first * frame_rate / rate), record_in, record_out, dissolve)
 
 
 def _edl_lines(number: int, event: _Event, before: _Event | None, edit: EditList, frame_rate: int) -> list[str]:

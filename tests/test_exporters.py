@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import mir_eval
@@ -128,6 +129,19 @@ def test_edl_reads_back_at_usual_frame_rates(frame_rate):
     assert all(abs(a - b * frame_rate) <= 1 for a, b in zip(found, [0, 4, 8, 9, 11], strict=True))
 
 
+@pytest.mark.parametrize("frame_rate", [23.976, 23.98, 29.97, 59.94])
+def test_edl_of_ntsc_video_counts_its_own_frames_an_hour_on(frame_rate):
+    """An hour is 3600 * 24000 / 1001 = 86313.7 frames of 23.976: timecode 00:59:56:10; at 24 it would be 3.6 s off."""
+    nominal = round(frame_rate)
+    hour = 3600 * RATE
+    edit = EditList(replace(SOURCE, frames=2 * hour), (Segment(0, hour), Segment(hour + 10 * RATE, 60 * RATE)))
+    track = otio.adapters.read_from_string(to_edl(edit, frame_rate=frame_rate), "cmx_3600", rate=nominal).tracks[0]
+    exact = nominal * 1000 / 1001
+    (_, first, _), (start, length, at) = frames_of(track)
+    assert (first, at) == (round(3600 * exact),) * 2
+    assert (start, length) == (round(3610 * exact), round(3660 * exact) - at)
+
+
 def test_an_edl_of_silence_and_sound_dissolves_into_black():
     edit = EditList(SOURCE, (Segment(0, 2 * RATE), Segment(None, 2 * RATE, 200.0)))
     assert "* FROM CLIP NAME: song raw.wav\n* TO CLIP NAME: BL\n" in to_edl(edit)
@@ -147,7 +161,7 @@ def test_edl_rounding_does_not_add_up():
 @pytest.mark.parametrize(
     ("frame", "rate", "code"),
     [(0, 25, "00:00:00:00"), (24, 25, "00:00:00:24"), (25, 25, "00:00:01:00"), (90000, 25, "01:00:00:00"),
-     (86399 * 30 + 29, 30, "23:59:59:29")],
+     (86399 * 30 + 29, 30, "23:59:59:29"), (86314, 24, "00:59:56:10")],
 )  # fmt: skip
 def test_timecode(frame, rate, code):
     assert timecode(frame, rate) == code

@@ -96,7 +96,9 @@ def export(
     output: Out,
     to: Annotated[ExportFormat | None, typer.Option(help="Format; default: by the extension.")] = None,
     media: Annotated[str | None, typer.Option(help="Where the other program finds the recording.")] = None,
-    frame_rate: Annotated[int, typer.Option(help="Video frames per second, of an EDL.", min=1, max=100)] = 25,
+    frame_rate: Annotated[
+        float, typer.Option(help="Video frames per second, of an EDL: 24, 25, 29.97 ..", min=1, max=120)
+    ] = 25,
 ) -> None:
     """Write an edit list for another program."""
     from rl_editor.exporters import export_edit
