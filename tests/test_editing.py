@@ -520,7 +520,7 @@ class TestRevise:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
         with pytest.raises(EditListError, match="no join 9"):
             revise_list(edit, Demands(vetoes=(9,)), None, config)
-        with pytest.raises(ConfigError, match="needs --source"):
+        with pytest.raises(EditListError, match=r"0:30 to the sample is met in the recording; name it with --source"):
             revise_list(edit, Demands(duration_s=30.0, exact=True), None, config)
         with pytest.raises(ConfigError, match="--allow-stretch: only an exact length"):
             revise_list(edit, Demands(duration_s=30.0), None, config, allow_stretch=True)
@@ -628,6 +628,24 @@ class TestCommands:
         code, out = run("revise", third, "--source", song, "--forget", "all", "-o", tmp_path / "x.json")
         assert code == 0, out
         assert (tmp_path / "x.json").read_text(encoding="utf-8") == edit.to_json()
+
+    def test_a_length_to_the_sample_is_held(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        first, second = (tmp_path / f"{name}.json" for name in ("first", "second"))
+        asked = ("--method", "dp", "--target-duration", "0:37.3", "--exact", "--edit-list", first)
+        run("edit", song, "-o", tmp_path / "e.ogg", *asked)
+        before, rate = EditList.load(first), source_info(song).sample_rate
+        code, out = run("revise", first, "--source", song, "--veto-join", 1, "-o", second)
+        assert code == 0, out
+        assert before.frames == EditList.load(second).frames == round(37.3 * rate)
+        gone_s = next(k for k in range(60) if not played(before)[k * rate : (k + 1) * rate].any())
+        silent = ("--drop", f"{gone_s}.3-{gone_s}.7")
+        code, out = run("revise", first, "--source", song, *silent, "-o", second)  # what does not play anyhow
+        assert code == 0, out
+        assert EditList.load(second).merged().segments == before.merged().segments
+        code, out = run("revise", first, *silent, "-o", second)
+        assert code
+        assert "name it with --source; held from before: duration 0:37.3; --forget 'duration 0:37.3'" in out
+        assert run("revise", first, *silent, "--forget", "duration 0:37.3", "-o", second)[0] == 0
 
     def test_a_folder_may_take_edits_and_edit_lists(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         (tmp_path / "in").mkdir()

@@ -136,7 +136,7 @@ def revise(
         raise ConfigError("nothing is asked; give --veto-join, --pin, --drop, --anchor, --target-duration or --forget")
     held = forgotten(recorded(edits), forget or ())
     if demands.duration_s is not None:
-        held = replace(held, duration_s=None)
+        held = replace(held, duration_s=None, exact=False)
     asked = joined(held, demands)
     try:
         changed, notes = revise_list(found, asked, source, settings(params), allow_stretch=allow_stretch)

@@ -14,6 +14,7 @@ from rl_editor.editing.request import check_spans, check_stretch, past_end
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Demands, Revised, described, revise
+from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import to_length
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.record import lasting
@@ -35,11 +36,15 @@ def revise_list(
         allow_stretch: as in ``Request``.
 
     Raises:
-        ConfigError: the cache does not know the recording, or an exact length is asked for without it.
-        EditListError: as ``negotiation.revise``; or a join that there is not is vetoed, or the source is another file.
+        ConfigError: the cache does not know the recording, or to the sample is asked without a length.
+        EditListError: as ``negotiation.revise``; or a join that there is not is vetoed, the source is another file, or
+            an exact length is asked for without it.
     """
-    if demands.exact and (source is None or demands.duration_s is None):
-        raise ConfigError("--exact: needs --source and --target-duration as well")
+    if demands.exact and demands.duration_s is None:
+        raise ConfigError("--exact: needs --target-duration as well")
+    if demands.exact and source is None:
+        asked = spoken(demands.duration_s or 0.0)
+        raise EditListError(f"{edit.source.name}: {asked} to the sample is met in the recording; name it with --source")
     check_stretch(demands, allowed=allow_stretch)
     if source is not None:
         check_recording(edit, source)

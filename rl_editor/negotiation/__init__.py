@@ -182,10 +182,11 @@ class _Table:
         return cheapest(ways, terms, goal_s=goal_s, per_s=per_beat / self.typical_s, longest_s=longest_s)
 
     def has_length(self, demands: Demands) -> bool:
-        """Whether the edit has the length asked for already, to the sample, and need not have it again to it."""
-        if demands.duration_s is None or demands.exact:
-            return False
-        return self.edit.frames == round(demands.duration_s * self.edit.source.sample_rate)
+        """Whether the edit has the length asked for already, to the sample."""
+        return demands.duration_s is not None and self.edit.frames == self._frames_asked(demands.duration_s)
+
+    def _frames_asked(self, duration_s: float) -> int:
+        return round(duration_s * self.edit.source.sample_rate)
 
     def _ways(self, demands: Demands, asks: Wanted, longest_s: float) -> Ways:
         score, may = self.score, asks.may
@@ -313,7 +314,7 @@ class _Table:
         same_end = way.places[-1] == playing[-1]
         end = score.end_frame if same_end else int(bounds[score.beat[way.places[-1]] + 1])
         segments.append(Segment(start, end - start, crossfade_in_ms=fade))
-        if same_end and (demands.duration_s is None or self.has_length(demands)):
+        if same_end and self._keeps_ending(demands, sum(s.frames for s in (*segments, *score.ending))):
             segments += score.ending
         edit = replace(self.edit.undecided(), segments=tuple(segments))
         plays = np.zeros(score.n_places, bool)
@@ -321,6 +322,12 @@ class _Table:
         missed_s = 0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s
         dropped, added = self._spans(score.played & ~plays), self._spans(plays & ~score.played)
         return Revised(edit, tuple(new_joins), n_kept, dropped, added, price, missed_s)
+
+    def _keeps_ending(self, demands: Demands, frames: int) -> bool:
+        """Whether the silence after the end stays; where a length is asked to the sample, only if it comes to that."""
+        if demands.duration_s is None:
+            return True
+        return self.has_length(demands) and (not demands.exact or frames == self._frames_asked(demands.duration_s))
 
     def _spans(self, chosen: Bool[np.ndarray, " places"]) -> tuple[TimeSpan, ...]:
         """Runs of places as spans of the source."""

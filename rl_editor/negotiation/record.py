@@ -4,7 +4,7 @@ Conventions: as in ``demands``. The edit list's JSON has them beside the edit, u
 for what they play passes over it, and an edit list without it holds nothing.
 
     "demands": {"keep": [[40.0, 55.0]], "drop": [], "anchors": [[65.0, 45.0]], "barred": [[30.52, 62.5]],
-                "duration_s": 90.0}
+                "duration_s": 90.0, "exact": true}
 """
 
 import json
@@ -20,7 +20,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan
 
 _KEY = "demands"
-_OF_ONE_REVISION = ("vetoes", "exact")
+_OF_ONE_REVISION = ("vetoes",)
 ALL = "all"  # to be forgotten
 
 
@@ -37,9 +37,10 @@ def lasting(demands: Demands, edit: EditList) -> Demands:
 
 
 def joined(held: Demands, asked: Demands) -> Demands:
-    """What is asked now beside what was asked before, the last length among it; to the sample only if asked now."""
+    """What is asked now beside what was asked before, the last length among it, to the sample if it was asked so."""
     return replace(
         asked,
+        exact=asked.exact or (asked.duration_s is None and held.exact),
         duration_s=held.duration_s if asked.duration_s is None else asked.duration_s,
         keep=(*held.keep, *asked.keep),
         drop=(*held.drop, *asked.drop),
@@ -96,8 +97,14 @@ def _read(found: Any) -> Demands:
     if duration_s is not None:
         (duration_s,) = _seconds([duration_s], 1)
         check_length_asked(duration_s)
+    exact = found.get("exact", False)
+    if not isinstance(exact, bool) or (exact and duration_s is None):
+        raise ValueError(
+            f"exact {exact!r} and duration_s {duration_s!r}, true or false and a length to meet are needed"
+        )
     return Demands(
         duration_s,
+        exact,
         keep=tuple(map(_span, found.get("keep", ()))),
         drop=tuple(map(_span, found.get("drop", ()))),
         anchors=tuple(Anchor(*_seconds(pair, 2)) for pair in found.get("anchors", ())),
