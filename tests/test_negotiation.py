@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rl_editor import negotiation
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import ConfigError, EditListError
@@ -197,6 +198,15 @@ class TestRevise:
         for join in found.new_joins:
             leave, land = (int(np.argmin(np.abs(beats - t))) for t in (join.leave_s, join.land_s))
             assert leave % BAR == land % BAR
+
+    def test_edits_of_hours_try_fewer_joins(self, state: AudioState, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of 88 bars: 88 * 88 = 7744 pairs are four times 1936, so every second bar, half of it ahead."""
+        monkeypatch.setattr(negotiation, "_LONG_PLACES", 300)
+        edit, shorter = of_beats(state, (0, 352)), Demands(120.0)
+        monkeypatch.setattr(negotiation, "_MOST_PAIRS", 1936)
+        table = negotiation._Table(edit, state, Config(), None, polish=False, repeats=True)
+        assert 0 < len(table.join) <= 44 * 44 / 2
+        assert abs(revise(edit, state, shorter, Config()).missed_s) < 4.0  # two bars
 
     def test_longer_than_can_be_played_gives_all_there_is(self, state: AudioState) -> None:
         found = asked(of_beats(state, (0, 64), (128, 352)), state, duration_s=400.0)

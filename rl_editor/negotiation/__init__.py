@@ -16,6 +16,7 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
     words      that in words
 """
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -40,6 +41,7 @@ __all__ = ["Anchor", "BeatSound", "Demands", "Jump", "NewJoin", "Revised", "Time
 
 SOUND = 0.62  # weight of a join's sound in its cost c, beside the features of its beats
 _LONG_PLACES = 2000
+_MOST_PAIRS = 16_000_000  # of bars to join: of four hours at 120 beats a minute some 50 million, and gigabytes
 _JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
 TOGETHER = "together"  # the price of all demands
 
@@ -152,13 +154,17 @@ class _Table:
             self.own = paths.NEW_JOIN + paths.JOIN * self.costs.between(leave, land)
 
     def _new_joins(self) -> tuple[Int[np.ndarray, " joins"], Int[np.ndarray, " joins"], np.ndarray]:
-        """Joins in order of places that keep the count of the bar, and their costs; long edits join at bars alone."""
+        """Joins in order of places that keep the count of the bar, and their costs; long edits join at bars alone.
+
+        Those of hours join at every second bar, or third ..
+        """
         score, metre = self.score, self.grid.beats_per_bar
         number = bar_places(score, self.grid)
         leaves, lands = [], []
         for phase in range(metre) if score.n_places <= _LONG_PLACES else (metre - 1,):
             ends, starts = np.flatnonzero(number == phase), np.flatnonzero(number == (phase + 1) % metre)
-            a, b = np.meshgrid(ends, starts, indexing="ij")
+            step = math.ceil(math.sqrt(len(ends) * len(starts) / _MOST_PAIRS))
+            a, b = np.meshgrid(ends[:: max(step, 1)], starts[:: max(step, 1)], indexing="ij")
             ahead = (b > a) & (score.beat[b] != score.beat[a] + 1)
             leaves.append(a[ahead])
             lands.append(b[ahead])
