@@ -112,7 +112,7 @@ def _exact_rate(frame_rate: int | float) -> Fraction:
     """Video frames per second, exactly: those of NTSC are a thousandth and one slower than a whole number."""
     nominal = max(round(frame_rate), 1)
     for exact in (Fraction(nominal), nominal * _NTSC_SLOWER):
-        if abs(frame_rate / exact - 1) < _SAME_RATE:
+        if abs(frame_rate / float(exact) - 1) < _SAME_RATE:
             return exact
     raise EditListError(
         f"frame rate {frame_rate:g}: an EDL counts whole frames per second from 1 up, or 23.976, 29.97 or 59.94"
