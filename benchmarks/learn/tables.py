@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmarks.learn.runs import AGAIN, OTHER_EARS, PPO, share_of_the_way
 from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean, song_means
+from rl_editor.evaluation.verdicts import EDITOR
 
 BASELINES = ("keep_all", "loudest", "random", "dp")
 METHODS = (*BASELINES, "bc", PPO, OTHER_EARS, AGAIN)
@@ -43,16 +44,18 @@ def agreement_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
 
 def reward_table(rows: pd.DataFrame) -> Iterator[str]:
     """Markdown: PPO against BC, song by song."""
-    yield "| way | editor | condition | reward | KEEP/CUT agreement | length error, BC | PPO | gap, BC | PPO |"
-    yield "| --- " * 9 + "|"
+    heads = ("way", "editor", "condition", "reward", "KEEP/CUT agreement")
+    heads += ("length error, BC", "PPO", "gap, BC", "PPO", "the editor")
+    yield "| " + " | ".join(heads) + " |"
+    yield "| --- " * len(heads) + "|"
     for names, group in rows.groupby(["way", "editor", "condition"], sort=False):
-        by = {m: group[group["method"] == m].set_index(["track", "seed"]) for m in ("bc", "ppo")}
+        by = {m: group[group["method"] == m].set_index(["track", "seed"]) for m in ("bc", PPO)}
         cells = []
         for metric in ("reward_total", "balanced_accuracy"):
-            difference = by["ppo"][metric] - by["bc"][metric]
+            difference = by[PPO][metric] - by["bc"][metric]
             cells.append(_cell(interval(by["bc"].assign(**{metric: difference}), metric), signed=True))
-        for metric in ("duration_error", "optimality_gap"):
-            cells += [_cell(interval(by[m], metric)) for m in ("bc", "ppo")]
+        cells += [_cell(interval(by[m], "duration_error")) for m in ("bc", PPO)]
+        cells += [_cell(interval(group[group["method"] == m], "optimality_gap")) for m in ("bc", PPO, EDITOR)]
         yield "| " + " | ".join((*names, *cells)) + " |"
 
 
