@@ -39,6 +39,7 @@ PAIRS_PER_ANCHOR = 8
 FAULT_NAMES = ("tempo_faults", "energy_faults", "phrase_faults", "transition_faults")  # of the summary
 _PUT_IN = ("energy_faults", "phrase_faults")
 _ANCHOR_DRAWS = 20  # for each anchor, of which about half give one; the most broken is taken
+_ANCHOR_ROUNDS = 2  # at most, per anchor: of some rounds of draws none breaks by chance
 _SUBTYPE = "PCM_16"
 
 
@@ -199,7 +200,9 @@ class _Studio:
     def anchors(self, n: int) -> list[Pair]:
         """So many pairs of a good excerpt and the same broken; fewer where hardly any break."""
         made: list[Pair] = []
-        for _ in range(n):
+        for _ in range(_ANCHOR_ROUNDS * n):
+            if len(made) == n:
+                break
             drawn = [sides for sides in self._anchors_drawn() if self._worse(*sides)]
             if drawn:
                 a, b = max(drawn, key=lambda sides: self._put_in(*sides).sum())
