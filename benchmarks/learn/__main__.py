@@ -89,8 +89,9 @@ def main(
     if ppo and not ablate:
         print("\nPPO minus BC, and both:\n")
         print("\n".join(reward_table(rows)))
-        print("\nPPO minus BC by the choice among edits, over editors:\n")
-        print("\n".join(choice_table(rows)))
+        for way, of_way in rows.groupby("way", sort=False):
+            print(f"\nPPO minus BC by the choice among edits, over editors; {way}:\n")
+            print("\n".join(choice_table(of_way)))
 
 
 def settings() -> Config:
