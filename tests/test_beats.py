@@ -49,7 +49,7 @@ def whole_beats(grid):
     return grid.times_s[:-1][grid.bar_position != PARTIAL]
 
 
-@pytest.mark.parametrize("bpm", [72, 93, 120, 145, 168])
+@pytest.mark.parametrize("bpm", [72, 93, 120, 145, 168, 190, 205])
 def test_composed_beats_are_found_without_bias(bpm):
     signal, truth = drums(bpm)
     grid = track_beats(signal, Config())

@@ -33,6 +33,19 @@ def heard_at(beats_s: np.ndarray, *, beats_per_bar: int, first_downbeat: int, se
     return Activations(beat, np.minimum(beat, downbeat))
 
 
+@pytest.mark.parametrize("bpm", [57.0, 68.0, 97.0, 137.0, 163.0, 181.0, 194.0])
+def test_no_tempo_is_favoured_where_all_beats_sound_alike(bpm: float) -> None:
+    """Peaks as wide as the network's; 194 bpm was taken at a third, 137 at half."""
+    beats = np.arange(0.4, 59.0, 60.0 / bpm)
+    beat = np.full(round(60.0 * FRAME_RATE_HZ), 0.005)
+    for offset, likely in ((-1, 0.5), (2, 0.3), (1, 0.7), (0, 0.9)):
+        at = np.rint(beats * FRAME_RATE_HZ).astype(int) + offset
+        beat[at] = likely
+    found = decoded(Activations(beat, 0.25 * beat), metres=(4,))
+    assert 60.0 / np.diff(found.beats_s).mean() == pytest.approx(bpm, rel=0.02)
+    assert scored(found.beats_s, None, beats, beats[::4]).cmlt > 0.9
+
+
 @pytest.mark.parametrize(("bpm", "beats_per_bar"), [(171.0, 4), (93.0, 4), (128.0, 3)])
 def test_beats_and_bars_are_found_between_frames(bpm: float, beats_per_bar: int) -> None:
     beats = np.arange(0.4, 59.0, 60.0 / bpm)

@@ -4,11 +4,13 @@ A beat that starts at frame t, lasts tau frames and is number p of its bar score
 
     S(t, tau, p) = sum over its first tau/16 frames of log b_p + sum over the others of log((1 - b) / 15),
 
-where b is the probability of a beat, b_0 that of a downbeat and b_p (p > 0) that of a beat which is no downbeat. Each
-beat after one of tau' frames costs lambda |tau - tau'|, and each second at a tempo mu log2(tempo / 125 bpm)^2. The
-best path is exact: a beat's score needs only its start and length, and the best predecessor for every length comes from
-two passes over the lengths, up and down (Felzenszwalb and Huttenlocher 2012, "Distance transforms of sampled
-functions", for a cost that grows linearly). Times come out between frames.
+where b is the probability of a beat, b_0 that of a downbeat and b_p (p > 0) that of a beat which is no downbeat. A
+frame that lies in the first sixteenth by a part counts by that part: in whole frames short beats would sound for less
+of their time than long ones, and fast songs be taken at half their tempo. Each beat after one of tau' frames costs
+lambda |tau - tau'|, and each second at a tempo mu log2(tempo / 125 bpm)^2. The best path is exact: a beat's score needs
+only its start and length, and the best predecessor for every length comes from two passes over the lengths, up and down
+(Felzenszwalb and Huttenlocher 2012, "Distance transforms of sampled functions", for a cost that grows linearly). Times
+come out between frames.
 
 Source: Krebs, Böck and Widmer 2015, "An efficient state-space model for joint tempo and meter tracking" (its states
 walk through the beat frame by frame; here a beat is one step, with the same score), and Böck, Krebs and Widmer 2016 for
@@ -24,8 +26,8 @@ from jaxtyping import Float64, Int
 from rl_editor.beats.network import FRAME_RATE_HZ, Activations
 
 TEMPO_RANGE_BPM = (50.0, 220.0)
-TEMPO_CHANGE_COST = 200.0  # lambda, per second by which neighbouring beats differ in length
-TEMPO_PRIOR, LIKELIEST_BPM = 4.0, 125.0  # mu, nats per second and squared octave
+TEMPO_CHANGE_COST = 400.0  # lambda, per second by which neighbouring beats differ in length
+TEMPO_PRIOR, LIKELIEST_BPM = 1.0, 125.0  # mu, nats per second and squared octave
 BEAT_SHARE = 16  # the first 1/16 of a beat is where it sounds
 _OVERSAMPLING = 2  # so that intervals are whole frames of 10 ms
 _RATE_HZ = FRAME_RATE_HZ * _OVERSAMPLING
@@ -47,7 +49,7 @@ def decoded(heard: Activations, *, metres: tuple[int, ...]) -> Decoded:
     n_frames = len(beat)
     shortest, longest = (round(60.0 * _RATE_HZ / bpm) for bpm in reversed(TEMPO_RANGE_BPM))
     lengths = np.arange(shortest, min(longest, max(n_frames // 2, shortest)) + 1)
-    prior = -TEMPO_PRIOR * np.log2(60.0 * _RATE_HZ / lengths / LIKELIEST_BPM) ** 2 / _RATE_HZ  # per frame
+    prior = -TEMPO_PRIOR * np.log2(60.0 * _RATE_HZ / lengths / LIKELIEST_BPM) ** 2 * lengths / _RATE_HZ  # per beat
     paths = [(_best_path(sums, lengths, prior, metre, TEMPO_CHANGE_COST / _RATE_HZ), metre) for metre in metres]
     (starts, position, score), metre = max(paths, key=lambda path: path[0][2])
     return Decoded(_settled(starts, lengths, beat) / _RATE_HZ, position, metre, score / n_frames)
@@ -58,13 +60,10 @@ def beat_scores(
 ) -> Float64[np.ndarray, " beats"]:
     """S of each beat of a grid: how well what is heard suits that a beat of this place in the bar lies there."""
     sums, beat = _observed(heard)
-    bounds = np.clip(np.rint(bounds_s * _RATE_HZ).astype(int), 0, len(beat))
-    start, end = bounds[:-1], bounds[1:]
-    early = np.maximum(start - 1, 0)  # a bound lies on the peak, which is as wide as a beat's first 1/16
-    sounding = np.minimum(early + np.maximum((end - start) // BEAT_SHARE, 1), end)
-    row = np.where(position == 0, 0, 1)
-    score: np.ndarray = sums[row, sounding] - sums[row, early] + sums[2, np.maximum(end - 1, 0)] - sums[2, sounding]
-    return score
+    on_peaks = np.clip(np.rint(bounds_s * _RATE_HZ).astype(int), 0, len(beat))
+    bounds = np.maximum(on_peaks - 1, 0)  # a beat sounds from just before its peak on
+    ways = zip(bounds[:-1], bounds[1:], position, strict=True)
+    return np.array([_beat_score(sums, start, end, end - start, place) for start, end, place in ways])
 
 
 def _observed(heard: Activations) -> tuple[Float64[np.ndarray, "3 bounds"], Float64[np.ndarray, " frames"]]:
@@ -155,5 +154,11 @@ def _best_path(sums, lengths, prior, metre, step):
 @numba.njit(cache=True)
 def _beat_score(sums, start, end, length, position):
     row = 0 if position == 0 else 1
-    sounding = min(start + max(length // BEAT_SHARE, 1), end)
-    return sums[row, sounding] - sums[row, start] + sums[2, end] - sums[2, sounding]
+    sounds = length / BEAT_SHARE
+    last = start + int(sounds)
+    if last >= end:
+        return sums[row, end] - sums[row, start]
+    part = sounds - int(sounds)
+    sounding = sums[row, last] - sums[row, start] + part * (sums[row, last + 1] - sums[row, last])
+    silent = sums[2, end] - sums[2, last] - part * (sums[2, last + 1] - sums[2, last])
+    return sounding + silent
