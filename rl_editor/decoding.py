@@ -59,6 +59,7 @@ TEMPERATURES = (0.5, 1.0)  # of the draws: near the likeliest decisions, and as 
 FREE_DRAWS = 64  # at each temperature, without a length
 FOR_LISTENERS = 4  # times as many draws where a learned reward takes part: a clone seldom draws what they prefer
 LENGTH_SPREAD = 0.01  # standard deviation of a length that counts as the one asked for, relative
+SAME_S = 1e-3  # misses that differ by less are one: nobody hears it, and last bits of float sums decide nothing
 _OWN = 0  # who the policy itself is, of those who attempt
 _COLD = 1e-3  # a temperature that is none
 
@@ -168,13 +169,13 @@ class Desk:
 
     def to_length(self, temperature: float) -> list[Attempt]:
         """Attempts near the length aimed at, the best first; above 0 the search for it draws decisions as well."""
-        ranges = {way: _Range() for way in product(self._numbers, (False, True))}
+        ranges = {way: Leanings() for way in product(self._numbers, (False, True))}
         found: list[Attempt] = []
         for _ in range(REFINEMENTS):
             ways = [
                 _Way(agent, leaning, temperature, listening)
                 for (agent, listening), each in ranges.items()
-                for leaning in each.leanings()
+                for leaning in each.tried()
             ]
             tried = self._attempts(ways)
             found += tried
@@ -265,28 +266,29 @@ def ranked(attempts: Sequence[Attempt], *, goal: Goal | None, unit_s: float, nat
 
     def rank(attempt: Attempt) -> tuple[bool, bool, float]:
         off = 0.0 if goal is None else attempt.miss_s / goal.spread_s
-        misses = goal is not None and goal.asked and attempt.miss_s > unit_s / 2.0
+        misses = goal is not None and goal.asked and attempt.miss_s > unit_s / 2.0 + SAME_S
         return not attempt.duration_s, misses, -(attempt.log_prob - 0.5 * off**2 + nats * attempt.reward)
 
     return sorted(attempts, key=rank)
 
 
-class _Range:
+class Leanings:
     """Leanings tried side by side, each round between the best neighbours of the last."""
 
     def __init__(self) -> None:
         self._low, self._high, self.nearest = -MOST_LEANING, MOST_LEANING, 0.0
 
-    def leanings(self) -> list[float]:
-        """What is to be tried next."""
-        tried: list[float] = np.linspace(self._low, self._high, SIDE_BY_SIDE).tolist()
-        return tried
+    def tried(self) -> list[float]:
+        """What is tried side by side now."""
+        leanings: list[float] = np.linspace(self._low, self._high, SIDE_BY_SIDE).tolist()
+        return leanings
 
     def narrow(self, attempts: Sequence[Attempt]) -> None:
-        """Go on around the best of what was tried."""
-        leanings = self.leanings()
-        misses = [(not attempt.duration_s, attempt.miss_s) for attempt in attempts]
-        best = misses.index(min(misses))
+        """Go on around the best of what was tried, the first of those that miss alike."""
+        leanings = self.tried()
+        misses = [attempt.miss_s if attempt.duration_s else np.inf for attempt in attempts]
+        least = min(misses)
+        best = next(number for number, miss in enumerate(misses) if miss <= least + SAME_S)
         self.nearest = leanings[best]
         self._low, self._high = leanings[max(best - 1, 0)], leanings[min(best + 1, SIDE_BY_SIDE - 1)]
 

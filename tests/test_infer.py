@@ -13,7 +13,7 @@ from rl_editor.actions import CUT, KEEP, Limits
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
-from rl_editor.decoding import Attempt, Desk, Goal, asked_length, ranked
+from rl_editor.decoding import Attempt, Desk, Goal, Leanings, asked_length, ranked
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
@@ -124,6 +124,27 @@ class TestEditRecording:
 
         assert by_habit(0.2) == (1,)  # -1 - (1.1 / 0.2)^2 / 2 = -16.1 against -20; half a unit means nothing here
         assert by_habit(0.1) == (4,)  # -61.5
+
+    def test_half_a_unit_off_is_near_whatever_the_last_bits(self) -> None:
+        """Half of 0.6 s is 0.3 s; 3.3 misses 3.6 by 0.30000000000000027 in floats, 3.0 misses 3.3 by 0.2999...98."""
+        over, under = abs(3.3 - 3.6), abs(3.0 - 3.3)
+        assert under < 0.3 < over
+        for likely, other in ((over, under), (under, over)):
+            attempts = [Attempt((0,), 3.3, -2.0, other, 0.0), Attempt((1,), 3.3, -1.0, likely, 0.0)]
+            assert ranked(attempts, goal=Goal(3.6, 1.0, asked=True), unit_s=0.6, nats=0.0)[0].actions == (1,)
+        near = [Attempt((0,), 3.3, -2.0, 0.3, 0.0), Attempt((1,), 3.3, -1.0, 0.31, 0.0)]
+        assert ranked(near, goal=Goal(3.6, 1.0, asked=True), unit_s=0.6, nats=0.0)[0].actions == (0,)
+
+    def test_the_search_goes_on_around_the_first_of_those_that_miss_alike(self) -> None:
+        """Of 33 leanings from -12 to 12 in steps of 0.75, number 8 is -6: it and number 9 miss by half a unit."""
+        tried = [Attempt((0,), 0.0, 0.0, 0.0, 0.0)] + [Attempt((0,), 9.0, 0.0, 5.0, 0.0)] * 32
+        over, under = abs(3.3 - 3.6), abs(3.0 - 3.3)
+        for first, second in ((over, under), (under, over)):
+            tried[8:10] = [Attempt((0,), 9.0, 0.0, miss, 0.0) for miss in (first, second)]
+            leanings = Leanings()
+            leanings.narrow(tried)
+            assert leanings.nearest == -6.0
+            assert (leanings.tried()[0], leanings.tried()[-1]) == (-6.75, -5.25)
 
     @pytest.mark.parametrize("share", [0.25, 0.75])
     def test_without_a_length_the_editors_usual_one_counts_as_far_as_it_is_usual(
