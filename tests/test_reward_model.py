@@ -359,6 +359,7 @@ class TestOpinions:
         given = Preferences(found, tuple(answers("Ann", 1, 5) + answers("Bo", 0, 5) + answers("Cy", 0, 4)))
         assert contrary([given]) == {"Bo": (0, 5)}  # 1 in 32 by tossing a coin; Ann's 6 in 32, Cy's 1 in 16
         assert [p.listener for p in opinions([given])] == ["Ann", "Cy"]
+        assert [p.listener for p in opinions([given], without={"Cy"})] == ["Ann", "Bo"]
 
     def test_exchanged_buttons_do_not_weaken_a_taste(self) -> None:
         found = random_set()

@@ -4,7 +4,7 @@ A model is learned only from enough judgements, and used only if answers without
 one: answers by chance, or by habits such as "the longer one", leave no reward behind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from rl_editor.errors import CheckpointError
 from rl_editor.files import write_json
 from rl_editor.judgements.sets import Preferences
 from rl_editor.reward_model.model import Preference, RewardModel
-from rl_editor.reward_model.opinions import contrary, opinions
+from rl_editor.reward_model.opinions import Anchored, contrary, opinions
 from rl_editor.reward_model.trials import Trial, held_out_trial
 
 Status = Literal["none", "too few", "no taste", "learned"]
@@ -71,9 +71,9 @@ def learn(collected: Sequence[Preferences], config: RewardModelConfig, generator
     Raises:
         DatasetError: a set was described by another version.
     """
-    found = opinions(collected)
+    against = contrary(collected)
+    found, left_out = opinions(collected, without=against), _left_out(against)
     total = float(sum(p.weight for p in found))
-    left_out = _left_out(collected)
     if not found and not left_out:
         n = sum(len(each.judgements) + len(each.ratings) for each in collected)
         silent = f"none of {n} answers says which of two edits is better"
@@ -106,12 +106,9 @@ def load_learned(folder: str | Path) -> RewardModel | None:
     return RewardModel.load(path) if path.is_file() else None
 
 
-def _left_out(collected: Sequence[Preferences]) -> str:
+def _left_out(against: Mapping[str, Anchored]) -> str:
     """Whose answers do not count, in words."""
-    said = [
-        f"{name}, who chose the good side of {a.good} of {a.n} decided anchors"
-        for name, a in contrary(collected).items()
-    ]
+    said = [f"{name}, who chose the good side of {a.good} of {a.n} decided anchors" for name, a in against.items()]
     return f"; left out are the answers of {', and '.join(said)}" if said else ""
 
 

@@ -10,7 +10,7 @@ edits, whoever judged it and however often. What is learned then holds for other
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 from math import comb
 from typing import NamedTuple
@@ -40,8 +40,12 @@ class Anchored(NamedTuple):
         return sum(comb(self.n, k) for k in range(self.good + 1)) <= CONTRARY * 2.0**self.n
 
 
-def opinions(collected: Iterable[Preferences]) -> list[Preference]:
-    """Every comparison that answers hold, but for contrary listeners', judgements before ratings within each set.
+def opinions(collected: Iterable[Preferences], *, without: Collection[str] | None = None) -> list[Preference]:
+    """Every comparison that answers hold, judgements before ratings within each set.
+
+    Args:
+        collected: sets and the answers to them.
+        without: listeners who are left out; None looks for the contrary ones.
 
     Raises:
         DatasetError: a set knows less of its edits than the reward model needs.
@@ -50,8 +54,8 @@ def opinions(collected: Iterable[Preferences]) -> list[Preference]:
     collected = list(collected)
     for each in collected:
         found += judged(each) + rated(each)
-    left_out = contrary(collected)
-    found = [p for p in found if p.listener not in left_out]
+    without = contrary(collected) if without is None else without
+    found = [p for p in found if p.listener not in without]
     return found if len({p.group for p in found}) >= FEW_SONGS else [p._replace(group=_pair(p)) for p in found]
 
 
