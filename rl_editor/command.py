@@ -22,6 +22,11 @@ _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 CONTEXT = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
 
 
+def counted(n: int, thing: str) -> str:
+    """So many of a thing."""
+    return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
 def run(main: Callable[..., Any]) -> None:
     """Run one function as a command line; does not return."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -16,7 +16,7 @@ import typer
 from jaxtyping import Int
 
 from rl_editor.actions import Limits
-from rl_editor.command import refuse_overwriting, run
+from rl_editor.command import counted, refuse_overwriting, run
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError
@@ -171,7 +171,7 @@ def edit_file(
     seed: int | None = None,
     config: Config | None = None,
 ) -> Edited:
-    """Edit an audio file and write the result at the file's own rate, channels and depth.
+    """Edit an audio file and write the result at the file's own rate, channels and depth, with its tags and cover.
 
     Args:
         policy: a trained policy.
@@ -184,13 +184,15 @@ def edit_file(
         config: settings of the cache, beat overrides and rendering; the policy's own by default.
 
     Raises:
-        AudioFileError: the recording cannot be read or is silent, or the result cannot be written.
+        AudioFileError: the recording cannot be read or is silent, or the output's format does not take it.
     """
     import torch
 
-    from rl_editor.render import held_in_memory, render_file, settle_joins
+    from rl_editor.delivery import check_delivery, deliver
+    from rl_editor.render import held_in_memory, settle_joins
     from rl_editor.state import AudioState
 
+    check_delivery(Path(source), Path(output))
     settings = analysis_settings(policy, config)
     generator = None
     if seed is not None:
@@ -211,7 +213,7 @@ def edit_file(
             f"{Path(source).name}: the policy keeps nothing of it; ask for a target duration, or train it longer"
         )
     settled = settle_joins(edit, recording or Path(source), settings)
-    render_file(settled, Path(source), Path(output), settings, recording=recording)
+    deliver(settled, Path(source), Path(output), settings, recording=recording)
     return Edited(settled, Path(output))
 
 
@@ -251,7 +253,8 @@ def main(
     )
     if edit_list_out is not None:
         write_text(edit_list_out, edited.edit.to_json())
-    typer.echo(f"{output}: {edited.edit.duration_s:.1f} s in {len(edited.edit.segments)} segments", err=True)
+    n_segments = counted(len(edited.edit.segments), "segment")
+    typer.echo(f"{output}: {edited.edit.duration_s:.1f} s in {n_segments}", err=True)
 
 
 if __name__ == "__main__":

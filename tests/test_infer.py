@@ -1,6 +1,7 @@
 """Editing with a policy: what plays is legal, repeatable, and of the style asked for."""
 
 import copy
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model import RewardModel
 from rl_editor.state import AudioState
 from tests.test_data import RATE, song
+from tests.test_delivery import cover_of, needs_ffmpeg, recording, told
 
 N_BEATS = 96
 
@@ -291,3 +293,33 @@ class TestEditFile:
         main(tmp_path / "in.wav", tmp_path / "out.flac", tmp_path / "p.pt", edit_list_out=tmp_path / "edits.json")
         edit = EditList.load(tmp_path / "edits.json")
         assert sf.info(tmp_path / "out.flac").frames == edit.frames
+
+    @pytest.mark.parametrize(("bias", "said"), [(1e3, "10.0 s in 1 segment\n"), (0.0, "s in [2-9] segments\n")])
+    def test_the_command_counts_segments(
+        self, policy: Policy, tmp_path: Path, capsys: pytest.CaptureFixture[str], bias: float, said: str
+    ) -> None:
+        from rl_editor.infer import main
+
+        agent = copy.deepcopy(policy.agent)
+        with torch.no_grad():
+            agent.policy.kinds.bias[KEEP] += bias
+        sf.write(tmp_path / "in.wav", song(1, 10.0), RATE)
+        save_policy(tmp_path / "p.pt", replace(policy, agent=agent))
+        main(tmp_path / "in.wav", tmp_path / "out.flac", tmp_path / "p.pt")
+        assert re.search(said, capsys.readouterr().err)
+
+    @needs_ffmpeg
+    def test_tags_and_cover_go_along(self, policy: Policy, tmp_path: Path) -> None:
+        path = recording(tmp_path, ".flac", tags={"title": "Tune", "composer": "Bo", "my own": "words"})
+        edit_file(policy, path, tmp_path / "out.mp3")
+        found = told(tmp_path / "out.mp3")
+        assert [found.get(name) for name in ("title", "composer", "my own")] == ["Tune", "Bo", "words"]
+        assert cover_of(tmp_path / "out.mp3") == (tmp_path / "cover.png").read_bytes()
+
+    def test_a_format_that_cannot_be_written_is_refused_before_anything_is_computed(
+        self, policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sf.write(tmp_path / "in.wav", song(0, 12.0), RATE)
+        monkeypatch.setattr(AudioState, "from_file", None)
+        with pytest.raises(AudioFileError, match=r"out\.xyz: .*can be written"):
+            edit_file(policy, tmp_path / "in.wav", tmp_path / "out.xyz")

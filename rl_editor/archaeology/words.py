@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rl_editor.alignment.summary import Action, AlignmentSummary, Move, Passage
 from rl_editor.clock import clock
+from rl_editor.command import counted
 
 if TYPE_CHECKING:
     from rl_editor.archaeology import PairReport
@@ -28,11 +29,11 @@ def shortened(text: str, length: int) -> str:
 def headline(found: AlignmentSummary) -> str:
     """One line: what a person asks first."""
     parts = [
-        _counted(found.n_segments, "segment"),
+        counted(found.n_segments, "segment"),
         f"{_percent(found.matched_share)} explained",
-        _counted(len(found.cuts), "cut") + (f" ({clock(found.cut_s, digits=0)} left out)" if found.cuts else ""),
-        _counted(len(found.loops), "loop"),
-        _counted(len(found.moves), "move"),
+        counted(len(found.cuts), "cut") + (f" ({clock(found.cut_s, digits=0)} left out)" if found.cuts else ""),
+        counted(len(found.loops), "loop"),
+        counted(len(found.moves), "move"),
         f"median confidence {found.median_confidence:.2f}",
     ]
     return "  ·  ".join(parts)
@@ -63,7 +64,7 @@ def _pair_row(report: "PairReport", width: int) -> str:
 
 
 def _facts(found: AlignmentSummary) -> Iterator[tuple[str, str]]:
-    yield "explained", f"{_percent(found.matched_share)} of the edit, in {_counted(found.n_segments, 'segment')}"
+    yield "explained", f"{_percent(found.matched_share)} of the edit, in {counted(found.n_segments, 'segment')}"
     yield "cuts", _cuts(found)
     yield "loops", _listed(found.loops, lambda x: f"{_span(x.source_start_s, x.source_end_s)} ×{x.n_times}")
     yield "moves", _listed(found.moves, _moved)
@@ -149,10 +150,6 @@ def _range(values: Sequence[float], say: Callable[[float], str]) -> str:
 
 def _span(start_s: float, end_s: float) -> str:
     return f"{clock(start_s)}–{clock(end_s)}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _signed(gain_db: float) -> str:

@@ -22,7 +22,7 @@ from rl_editor.cli.options import (
     settings,
     show,
 )
-from rl_editor.command import EXIT_CHECK_FAILED, refuse_overwriting
+from rl_editor.command import EXIT_CHECK_FAILED, counted, refuse_overwriting
 from rl_editor.config import EditMethod
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, EditListError
@@ -96,8 +96,8 @@ def edit(
             summaries.append(_written_summary(one))
             if not as_json:
                 said = "".join(f"; {note}" for note in one.notes)
-                n_segments = len(one.edit.segments)
-                typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments} segments{said}", err=True)
+                n_segments = counted(len(one.edit.segments), "segment")
+                typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments}{said}", err=True)
     if as_json:
         say({"edits": summaries, "failed": failed, "left_out": left_out}, as_json=True)
     if failed:

@@ -2,6 +2,7 @@
 
 from math import isfinite
 
+from rl_editor.command import counted
 from rl_editor.preferences.listeners import HABITS, Halves, ListenerReport, Share
 from rl_editor.preferences.report import PreferencesReport, Way
 from rl_editor.reward_model import bradley_terry
@@ -151,11 +152,6 @@ def spoken(share: Share) -> str:
 def percent(value: float) -> str:
     """A share in per cent."""
     return f"{100 * value:.0f} %"
-
-
-def counted(n: int, thing: str) -> str:
-    """So many of a thing."""
-    return f"{n} {thing}{'' if n == 1 else 's'}"
 
 
 def _changed(name: str, half: Halves) -> str:
