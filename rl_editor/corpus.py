@@ -28,7 +28,7 @@ from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, run_tracks
 from rl_editor.files import replacing, require_folder, write_json, write_text
 from rl_editor.grid import BeatGrid
-from rl_editor.library import INPUT, OUTPUT, PAIRS, audio_files, safe_name
+from rl_editor.library import INPUT, OUTPUT, PAIRS, audio_files, only_read, safe_name
 from rl_editor.utils import Samples, load_audio, save_audio, source_info, to_mono
 
 TRUTH = "truth"
@@ -94,8 +94,9 @@ def build_practice_pairs(folder: str | Path, editor: str, out_dir: str | Path, c
     made = _collect(
         run_tracks(build, items, workers=config.executor.workers, label=f"editing ({editor})", named=os.path.basename)
     )
+    unknown = (f"{path.name}: {path.suffix} is not taken; make it .flac" for path in only_read(folder))
     shared = (f"{path.name}: shares the name {_practice_name(path)!r} with another; rename one" for path in twice)
-    summary = CorpusSummary(made.pairs, (*made.problems, *shared))
+    summary = CorpusSummary(made.pairs, (*made.problems, *shared, *unknown))
     if not summary.pairs:
         reasons = "; ".join(summary.problems) or "no audio files in it"
         raise DatasetError(f"{folder}: nothing to practise on: {reasons}; name a folder of recordings")

@@ -35,6 +35,11 @@ _MARKS: Mapping[Role, str] = {"raw": "_raw", "edit": "_edit", "reference": ""}
 _FOLDERS: Mapping[Role, str] = {"raw": INPUT, "edit": OUTPUT, "reference": REFERENCE}
 _COLUMNS = ("raw", "edit", "style")
 _DELIMITERS = (",", ";", "\t")  # spreadsheets of many countries write semicolons
+# What ffmpeg may decode and no edit is written as: names of its demuxers, and of audiobooks and ringtones
+_ONLY_READ = frozenset(
+    {".3gp", ".ac3", ".amr", ".ape", ".dff", ".dsf", ".dts", ".eac3", ".m4b", ".m4r", ".mp2", ".mpc", ".shn", ".spx",
+     ".tak", ".tta", ".voc", ".wv"}
+)  # fmt: skip
 _SHOWN = 5  # songs named in a message
 _BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
 
@@ -100,6 +105,11 @@ class _Entry(NamedTuple):
 def audio_files(folder: str | Path) -> list[Path]:
     """What is named like a recording in a folder, hidden files aside, in order of names; none in what is no folder."""
     return [path for path in visible(Path(folder)) if path.suffix.lower() in AUDIO_SUFFIXES]
+
+
+def only_read(folder: str | Path) -> list[Path]:
+    """Files of a folder that are named like recordings, in formats that no edit is written as."""
+    return [path for path in visible(Path(folder)) if path.suffix.lower() in _ONLY_READ and path.is_file()]
 
 
 def has_recordings(root: str | Path) -> bool:

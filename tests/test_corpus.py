@@ -101,13 +101,17 @@ def test_unknown_editor_is_refused(tmp_path):
 
 def test_practice_pairs_from_any_recordings(built, tmp_path):
     folder, _, _ = built
-    (folder / "input" / "broken.wav").write_bytes(b"RIFF")
+    more = [folder / "input" / name for name in ("broken.wav", "book.m4b", "cover.jpg", "._hidden.wv")]
+    for path in more:
+        path.write_bytes(b"RIFF")
     out = tmp_path / "practice"
     summary = build_practice_pairs(folder / "input", "jam_cleanup", out, config_for(tmp_path))
-    (folder / "input" / "broken.wav").unlink()
+    for path in more:
+        path.unlink()
     assert len(summary.pairs) == 2
-    assert len(summary.problems) == 1
+    assert len(summary.problems) == 2
     assert "broken.wav" in summary.problems[0]
+    assert summary.problems[1] == "book.m4b: .m4b is not taken; make it .flac"
     for raw, edit, style in summary.pairs:
         assert style == "jam_cleanup"
         assert file_sha256(out / "input" / raw) == file_sha256(folder / "input" / raw)
@@ -117,4 +121,7 @@ def test_practice_pairs_from_any_recordings(built, tmp_path):
 
 def test_practice_on_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="no audio files"):
+        build_practice_pairs(tmp_path, "radio_edit", tmp_path / "out", config_for(tmp_path))
+    (tmp_path / "tune.WV").write_bytes(b"not opened")
+    with pytest.raises(DatasetError, match=r"nothing to practise on: tune\.WV: \.WV is not taken; make it \.flac"):
         build_practice_pairs(tmp_path, "radio_edit", tmp_path / "out", config_for(tmp_path))

@@ -11,9 +11,9 @@ from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
-from rl_editor.files import check_folder, check_writable, visible, write_text
+from rl_editor.files import check_folder, check_writable, write_text
 from rl_editor.infer import analysis_settings, check_audible
-from rl_editor.library import audio_files
+from rl_editor.library import audio_files, only_read
 from rl_editor.negotiation.record import recorded_json
 from rl_editor.render import held_in_memory
 from rl_editor.state import AudioState
@@ -21,13 +21,6 @@ from rl_editor.utils import AUDIO_SUFFIXES, WHOLE_BLOCKS
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
-
-
-# What ffmpeg may decode and no edit is written as: names of its demuxers, and of audiobooks and ringtones
-_ONLY_READ = frozenset(
-    {".3gp", ".ac3", ".amr", ".ape", ".dff", ".dsf", ".dts", ".eac3", ".m4b", ".m4r", ".mp2", ".mpc", ".shn", ".spx",
-     ".tak", ".tta", ".voc", ".wv"}
-)  # fmt: skip
 
 
 class Written(NamedTuple):
@@ -163,11 +156,10 @@ def recordings_in(folder: Path) -> list[Path]:
 
 
 def _only_read(folder: Path) -> Iterator[LeftOut]:
-    for path in visible(folder):
-        if path.suffix.lower() in _ONLY_READ and path.is_file():
-            yield LeftOut(
-                path, f"{path}: {path.suffix} is not written, and an edit has its recording's name; make it .flac"
-            )
+    for path in only_read(folder):
+        yield LeftOut(
+            path, f"{path}: {path.suffix} is not written, and an edit has its recording's name; make it .flac"
+        )
 
 
 def numbered(path: Path, number: int) -> Path:
