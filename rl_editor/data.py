@@ -42,6 +42,7 @@ from rl_editor.library import (
     has_recordings,
     split_of,
     unknown_songs,
+    unknown_tracks,
 )
 from rl_editor.utils import load_mono, source_info
 
@@ -115,6 +116,7 @@ def load_library(library: Library, config: Config) -> Loaded:
         except OSError as error:
             problems.append(Problem(pair.pair_id, said(error)))
     problems += unknown_songs(hashes, config.data)
+    problems += unknown_tracks((recording.track_id for recording in library.heard), config.beats)
     splits, pairs = assign_splits(hashes, config.data), [p for p in library.pairs if p.song in hashes]
     outcomes = run_tracks(partial(label_pair, config=config), pairs, workers=config.executor.workers, label="pairs")
     for outcome in outcomes:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rl_editor.config import DataConfig
+from rl_editor.config import BeatsConfig, DataConfig
 from rl_editor.config import Split as Split
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.files import legible, require_folder, visible
@@ -40,7 +40,7 @@ _ONLY_READ = frozenset(
     {".3gp", ".ac3", ".amr", ".ape", ".dff", ".dsf", ".dts", ".eac3", ".m4b", ".m4r", ".mp2", ".mpc", ".shn", ".spx",
      ".tak", ".tta", ".voc", ".wv"}
 )  # fmt: skip
-_SHOWN = 5  # songs named in a message
+_SHOWN = 5  # songs or tracks named in a message
 _BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
 
 
@@ -88,6 +88,11 @@ class Library:
         """Every recording that is in use, once, in order of role and track id."""
         used = {r for pair in self.pairs for r in (pair.raw, pair.edit)} | set(self.references)
         return tuple(sorted(used, key=lambda r: (r.role, r.track_id)))
+
+    @property
+    def heard(self) -> tuple[Recording, ...]:
+        """The recordings whose beats are looked for: raws and references."""
+        return tuple(recording for recording in self.recordings if recording.role != "edit")
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -186,10 +191,19 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
 
 def unknown_songs(songs: Iterable[str], config: DataConfig) -> list[Problem]:
     """Names in ``data.splits`` that no song has: a slip of the pen, or a song that was left out."""
-    known = sorted(songs)
-    shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
-    reason = f"named in data.splits, and no song that is left is called so; songs here are {shown or 'none'}"
-    return [Problem(name, reason) for name in sorted(set(config.splits) - set(known))]
+    return _unknown(config.splits, songs, setting="data.splits", what="song")
+
+
+def unknown_tracks(track_ids: Iterable[str], config: BeatsConfig) -> list[Problem]:
+    """Names in ``beats.overrides`` that no raw or reference has: they correct nothing."""
+    return _unknown(config.overrides, track_ids, setting="beats.overrides", what="track")
+
+
+def _unknown(named: Iterable[str], known: Iterable[str], *, setting: str, what: str) -> list[Problem]:
+    there = sorted(known)
+    shown = ", ".join(there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
+    reason = f"named in {setting}, and no {what} that is left is called so; {what}s here are {shown or 'none'}"
+    return [Problem(name, reason) for name in sorted(set(named) - set(there))]
 
 
 def _placed(songs: Mapping[str, str], config: DataConfig) -> dict[str, Split]:

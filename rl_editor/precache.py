@@ -22,7 +22,7 @@ from rl_editor.config import Config, FeatureMode
 from rl_editor.data import align_pair
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, progress, run_tracks
-from rl_editor.library import Library, Pair, Problem, Recording, find_library
+from rl_editor.library import Library, Pair, Problem, Recording, find_library, unknown_tracks
 from rl_editor.stems import separating_workers, stems_key
 
 CACHE_DIR = Path(Config().data.cache_dir)
@@ -54,8 +54,8 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
     """
     if not get_cache(config).enabled:
         raise ConfigError("the cache is off, so that nothing can be kept; unset RL_EDITOR_CACHE or set data.use_cache")
-    workers, problems = config.executor.workers, list(library.problems)
-    recordings = [r for r in library.recordings if r.role != "edit"]
+    workers, recordings = config.executor.workers, library.heard
+    problems = [*library.problems, *unknown_tracks((r.track_id for r in recordings), config.beats)]
     separates = stems or config.features.feature_mode == "full"
     analysing = separating_workers(workers, config.stems) if separates else workers
     if separates:

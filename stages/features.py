@@ -22,7 +22,7 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis, save_analysis
 from rl_editor.executor import run_tracks
 from rl_editor.features import FrameFeatures, extract_frames, pool_beats
-from rl_editor.library import Problem
+from rl_editor.library import Problem, unknown_tracks
 from rl_editor.utils import load_audio
 from rl_editor.versions import READING, code_digest
 from stages.layout import FEATURES, INDEX, STEMS, fresh_folder, report_problems
@@ -41,7 +41,9 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
         work = partial(analyse_view, training=manifest.training_raws, config=config, folder=folder)
         outcomes = list(run_tracks(work, tracks, workers=config.executor.workers, label="features"))
         problems = [Problem(o.item.track_id, o.error) for o in outcomes if o.error]
-        report_problems(folder, problems, n_left=len(outcomes) - len(problems), strict=strict, what="tracks")
+        n_left = len(outcomes) - len(problems)
+        problems += unknown_tracks((track.track_id for track in tracks), config.beats)
+        report_problems(folder, problems, n_left=n_left, strict=strict, what="tracks")
 
 
 def analyse_view(track: Track, *, training: set[str], config: Config, folder: Path) -> str:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from rl_editor.analysis import analyse_track
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
-from rl_editor.data import find_library, load_demonstrations
+from rl_editor.data import find_library, load_demonstrations, load_library
 from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
 from rl_editor.precache import main, precache
 from tests.test_data import RATE, song
@@ -106,6 +106,17 @@ def test_a_pair_that_was_rejected_is_not_aligned_again(
     again = precache(library, config)
     assert again == first
     assert "% of the edit is found" in next(str(p) for p in again.problems if p.name == "a")
+
+
+def test_an_override_of_a_track_that_is_not_there_is_named(folder: Path, config: Config) -> None:
+    """A name is the recording's, not the song's; what corrects an edit corrects nothing."""
+    config.beats.overrides = {"a_raw": {}, "a": {"tempo_multiplier": 2}, "a_edit": {"tempo_multiplier": 2}}
+    library = find_library(folder)
+    told = "named in beats.overrides, and no track that is left is called so; tracks here are "
+    for problems in (precache(library, config).problems, load_library(library, config).problems):
+        found = {p.name: p.reason for p in problems if "beats.overrides" in p.reason}
+        assert sorted(found) == ["a", "a_edit"]
+        assert all(reason.startswith(told) and "a_raw" in reason for reason in found.values())
 
 
 def test_a_damaged_entry_is_computed_again_and_said_once(

@@ -191,6 +191,19 @@ class TestPipeline:
         features.main()
         assert load_analysis(layout.FEATURES / "s0_raw.npz").grid.n_beats > 1.5 * before
 
+    def test_an_override_of_a_track_that_is_not_there_is_named(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write_params(project, beats={"overrides": {"s0": {"tempo_multiplier": 2}, "s1_raw": {}}})
+        decode.main()
+        features.main()
+        said = "s0: named in beats.overrides, and no track that is left is called so; tracks here are s0_raw, s1_raw"
+        assert f"left out: {said}" in capsys.readouterr().err
+        (problem,) = json.loads((layout.FEATURES / layout.PROBLEMS).read_text())
+        assert f"{problem['name']}: {problem['reason']}".startswith(said)
+        with pytest.raises(DatasetError, match=r"--strict: s0: named in beats\.overrides"):
+            features.main(strict=True)
+
 
 class TestReference:
     def test_finished_music_without_a_raw_sets_the_standard_of_the_reward(self, project: Path) -> None:
