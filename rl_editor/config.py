@@ -5,6 +5,7 @@ in [0, 1]; every section refuses unknown names, values of the wrong type (a stri
 PyYAML reads ``1e-4`` as a string), values out of bounds, NaN and infinity, at construction and at assignment.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, field, fields
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,12 +15,23 @@ from pydantic.dataclasses import dataclass
 
 from rl_editor.errors import ConfigError
 
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 _STRICT = ConfigDict(extra="forbid", validate_assignment=True, strict=True, allow_inf_nan=False)
 
 
 def _check_range(low_name: str, low: float, high_name: str, high: float) -> None:
     if low > high:
         raise ValueError(f"{low_name} {low:g} is more than {high_name} {high:g}; turn them round")
+
+
+def check_device(name: str, *, setting: str) -> None:
+    """Refuse what names no device.
+
+    Raises:
+        ConfigError: it is neither ``auto`` nor a CPU nor a CUDA GPU.
+    """
+    if not _DEVICE.fullmatch(name):
+        raise ConfigError(f"{setting} {name!r}: unknown; expected auto, cpu, cuda or cuda:0")
 
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -50,8 +62,22 @@ class AudioConfig:
     sample_rate: Annotated[int, Field(ge=8000, le=192000)] = 22050  # Hz
     hop_length: Count = 512  # samples between frames
     n_fft: Count = 2048  # samples per frame
-    n_mels: Count = 128
+    n_mels: Annotated[int, Field(ge=13)] = 128  # the timbre's 13 coefficients are made of them
     min_duration_s: Positive = 3.0  # shorter recordings are refused
+
+    @model_validator(mode="after")
+    def _check_frames(self) -> "AudioConfig":
+        if self.n_mels > self.n_fft // 2 + 1:
+            raise ValueError(
+                f"n_fft {self.n_fft}: a spectrum of at least n_mels, {self.n_mels}, bins is expected; make it "
+                f"{2 * (self.n_mels - 1)} or more, or lower n_mels"
+            )
+        if self.hop_length > self.n_fft:
+            raise ValueError(
+                f"hop_length {self.hop_length}: at most n_fft, {self.n_fft}, is expected, or no frame hears what lies "
+                f"between two; {max(self.n_fft // 4, 1)} is usual"
+            )
+        return self
 
 
 @dataclass(config=_STRICT)
@@ -96,6 +122,11 @@ class StemsConfig:
     device: str = "auto"  # auto, cpu, cuda, cuda:1 ...
     batch_segments: Annotated[int, Field(ge=0)] = 0  # segments at a time; 0 is 1 on a CPU and up to 16 on a GPU
 
+    @model_validator(mode="after")
+    def _check_device(self) -> "StemsConfig":
+        check_device(self.device, setting="stems.device")
+        return self
+
 
 @dataclass(config=_STRICT)
 class FeaturesConfig:
@@ -103,6 +134,11 @@ class FeaturesConfig:
 
     feature_mode: FeatureMode = "enhanced"
     device: str = "cpu"  # of the spectra; cuda, cuda:1 ..., auto: a GPU where there is one
+
+    @model_validator(mode="after")
+    def _check_device(self) -> "FeaturesConfig":
+        check_device(self.device, setting="features.device")
+        return self
 
 
 @dataclass(config=_STRICT)
@@ -245,6 +281,11 @@ class TrainingConfig:
     gradient_accumulation_steps: Count = 1
     duration_dropout: Probability = 0.5  # share of episodes trained without a target duration
     resume: bool = False
+
+    @model_validator(mode="after")
+    def _check_device(self) -> "TrainingConfig":
+        check_device(self.device, setting="training.device")
+        return self
 
 
 @dataclass(config=_STRICT)

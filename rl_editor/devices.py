@@ -10,7 +10,7 @@ from functools import cache
 
 import torch
 
-from rl_editor.config import TrainingConfig
+from rl_editor.config import TrainingConfig, check_device
 from rl_editor.errors import ConfigError
 
 _log = logging.getLogger("rl_editor")
@@ -22,15 +22,15 @@ def resolve_device(name: str, *, setting: str = "training.device") -> torch.devi
     Raises:
         ConfigError: no such device.
     """
+    check_device(name, setting=setting)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"{setting} {name!r}: unknown; expected auto, cpu, cuda or cuda:0") from None
+    device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         _say_once(f"{setting} {name!r}: no GPU is to be had here; using the CPU")
         return torch.device("cpu")
+    if device.type == "cuda" and (device.index or 0) >= (n_gpus := torch.cuda.device_count()):
+        raise ConfigError(f"{setting} {name!r}: GPUs here are cuda:0 to cuda:{n_gpus - 1}; name one of them, or auto")
     return device
 
 

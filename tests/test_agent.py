@@ -248,6 +248,16 @@ def test_cuda_without_a_gpu_is_said_once_and_uses_the_cpu(caplog: pytest.LogCapt
         resolve_device("toaster")
 
 
+def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(
+        ConfigError, match=r"training\.device 'cuda:2': GPUs here are cuda:0 to cuda:1; name one of them"
+    ):
+        resolve_device("cuda:2")
+
+
 def test_policy_and_value_are_networks_of_their_own() -> None:
     agent = Agent(toy_config())
     assert isinstance(agent.policy, PolicyNetwork)

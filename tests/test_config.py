@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from rl_editor import Config
 from rl_editor.config import section_types
 from rl_editor.errors import ConfigError
+from rl_editor.features.names import MFCC
 
 
 def test_documented_defaults() -> None:
@@ -46,6 +47,24 @@ def test_dict_round_trip() -> None:
         ({"reward": {"loop_ratio_by_style": {"long": float("nan")}}}, r"loop_ratio_by_style\.long: nan is refused"),
         ({"training": {"seed": 1 << 63}}, r"training\.seed: 9223372036854775808 is refused: .* less than"),
         ({"beats": {"overrides": {"song": {"tempo": 2}}}}, r"^beats\.overrides\.song\.tempo: unknown setting"),
+        (
+            {"audio": {"n_fft": 1, "hop_length": 1}},
+            r"^audio\.n_fft 1: a spectrum of at least n_mels, 128, bins is expected; make it 254 or more, or lower",
+        ),
+        ({"audio": {"n_fft": 253, "hop_length": 1}}, r"^audio\.n_fft 253: a spectrum of at least n_mels, 128"),
+        ({"audio": {"n_mels": 12}}, r"^audio\.n_mels: 12 is refused: .* greater than or equal to 13"),
+        (
+            {"audio": {"n_mels": 1026}},
+            r"^audio\.n_fft 2048: a spectrum of at least n_mels, 1026, bins .* 2050 or",
+        ),
+        (
+            {"audio": {"hop_length": 2049}},
+            r"^audio\.hop_length 2049: at most n_fft, 2048, is expected, .*; 512 is usual$",
+        ),
+        ({"training": {"device": "gpu"}}, r"^training\.device 'gpu': unknown; expected auto, cpu, cuda or cuda:0$"),
+        ({"training": {"device": "cuda:"}}, r"^training\.device 'cuda:': unknown"),
+        ({"features": {"device": "cuda7"}}, r"^features\.device 'cuda7': unknown"),
+        ({"stems": {"device": "GPU"}}, r"^stems\.device 'GPU': unknown"),
         ({"corpus": {"min_duration_s": 300.0}}, r"corpus\.min_duration_s 300 is more than max_duration_s 240"),
     ],
 )
@@ -54,12 +73,22 @@ def test_bad_values_name_the_setting(values: dict[str, object], message: str) ->
         Config.from_dict(values)
 
 
+def test_what_is_just_enough_is_taken() -> None:
+    config = Config.from_dict({"audio": {"n_fft": 254, "hop_length": 254}})  # 254 / 2 + 1 = 128 bins for 128 bands
+    assert config.audio.hop_length == 254
+    assert Config().audio.n_mels >= len(MFCC) == 13
+    for device in ("auto", "cpu", "cuda", "cuda:1"):
+        assert Config.from_dict({"training": {"device": device}}).training.device == device
+
+
 def test_assignment_is_validated() -> None:
     config = Config()
     with pytest.raises(ValidationError):
         config.ppo.learning_rte = 1.0  # type: ignore[attr-defined]
     with pytest.raises(ValidationError):
         config.ppo.clip_ratio = 1.5
+    with pytest.raises(ConfigError, match=r"training\.device 'gpu': unknown"):  # as `--device gpu` assigns it
+        config.training.device = "gpu"
 
 
 def test_every_fault_is_named_at_once() -> None:
