@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rl_editor.config import BeatsConfig, DataConfig
 from rl_editor.config import Split as Split
@@ -279,14 +279,15 @@ def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
             heading = file.readline()
             file.seek(0)
             reader = csv.DictReader(file, delimiter=max(_DELIMITERS, key=heading.count))
-            if not {"raw", "edit"} <= set(reader.fieldnames or ()):
+            reader.fieldnames = [name.strip().casefold() for name in reader.fieldnames or ()]
+            if not {"raw", "edit"} <= set(reader.fieldnames):
                 raise DatasetError(f"{table}: columns {reader.fieldnames}; expected {','.join(_COLUMNS)}")
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except UnicodeDecodeError as error:
         raise DatasetError(f"{table}: not UTF-8 text ({error}); save it as UTF-8") from error
     except csv.Error as error:
         raise DatasetError(f"{table}: no table of comma-separated values ({error}); save it as CSV") from error
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         match = _row_match(row, root)
         if isinstance(match, Problem):
             problems.append(Problem(f"{PAIRS} line {number}", str(match)))
@@ -297,7 +298,10 @@ def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
     return matches
 
 
-def _row_match(row: Mapping[str, str | None], root: Path) -> _Match | Problem:
+def _row_match(row: Mapping[Any, Any], root: Path) -> _Match | Problem:
+    """The pair that a row names; what no column has a name for is the value of None, a list."""
+    if beyond := ", ".join(value for value in row.get(None, ()) if value.strip()):
+        return Problem(beyond, f"more values than columns; name the column, of {','.join(_COLUMNS)}, or quote commas")
     paths = []
     for column, folder in (("raw", INPUT), ("edit", OUTPUT)):
         name = (row.get(column) or "").strip()

@@ -110,6 +110,25 @@ class TestLibrary:
             Problem("pairs.csv line 4", "gone.wav: no such file in desired_output/"),
         )
 
+    @pytest.mark.parametrize("heading", ["raw,edit,style", "raw, edit, style", "Raw,Edit,STYLE ", "style;raw;edit"])
+    def test_a_table_is_read_however_its_columns_are_spelt(self, tmp_path: Path, heading: str) -> None:
+        """An editor whose column is not known would be nobody in particular, silently."""
+        touch(tmp_path, "input/a_raw.wav", "desired_output/one.wav")
+        row = "ann;a_raw.wav;one.wav" if ";" in heading else "a_raw.wav,one.wav,ann"
+        (tmp_path / "pairs.csv").write_text(f"{heading}\n{row}\n", encoding="utf-8")
+        library = find_library(tmp_path)
+        assert [(pair.pair_id, pair.style) for pair in library.pairs] == [("one", "ann")]
+        assert library.problems == ()
+
+    def test_a_value_without_a_column_is_named_by_its_line(self, tmp_path: Path) -> None:
+        touch(tmp_path, "input/a_raw.wav", "desired_output/one.wav", "desired_output/two.wav")
+        rows = ["raw,edit", "", "a_raw.wav,one.wav,", "", "a_raw.wav,two.wav,ann"]  # lines 1 to 5, spreadsheets' commas
+        (tmp_path / "pairs.csv").write_text("\n".join(rows), encoding="utf-8")
+        library = find_library(tmp_path)
+        assert [pair.pair_id for pair in library.pairs] == ["one"]
+        said = "ann: more values than columns; name the column, of raw,edit,style, or quote commas"
+        assert Problem("pairs.csv line 5", said) in library.problems
+
     def test_nothing_at_all_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match=r"no recordings; put raw takes into input/"):
             find_library(touch(tmp_path, "input/.gitkeep", "input/readme.txt"))
