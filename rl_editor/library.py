@@ -167,9 +167,9 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
     """The split of every song (name -> SHA-256); small sets are repaired so that no wanted split is empty.
 
     Songs stay in their buckets where they can. An empty train, then test, then validation takes one song from the
-    largest other split: train takes the highest hash, the others the lowest. One song can only train; two train and
-    test. A split whose fraction is 0 stays empty but for songs that ``data.splits`` puts there; these stay where they
-    are put. Songs with the same content always share a split.
+    largest other split, which keeps one if its turn was before: train takes the highest hash, the others the lowest.
+    One song can only train; two train and test. A split whose fraction is 0 stays empty but for songs that
+    ``data.splits`` puts there; these stay where they are put. Songs with the same content always share a split.
 
     Raises:
         ConfigError: ``data.splits`` puts copies of one recording into several splits.
@@ -178,12 +178,16 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
     splits = {sha: split_of(sha, config) for sha in songs.values()} | placed
     wanted: tuple[tuple[Split, float], ...] = (
         ("train", 1.0), ("test", config.test_fraction), ("validation", config.validation_fraction))  # fmt: skip
-    for split, fraction in wanted:
+    for rank, (split, fraction) in enumerate(wanted):
         counts = Counter(splits.values())
-        free = Counter(splits[sha] for sha in splits if sha not in placed)
-        donor = max(free, key=lambda name: counts[name], default=split)
-        if counts[split] or fraction == 0.0 or counts[donor] < (1 if split == "train" else 2):
+        if counts[split] or fraction == 0.0:
             continue
+        before = {name for name, _ in wanted[:rank]}
+        free = Counter(splits[sha] for sha in splits if sha not in placed)
+        donors = [name for name in free if counts[name] > (name in before)]
+        if not donors:
+            continue
+        donor = max(donors, key=lambda name: counts[name])
         choose = max if split == "train" else min
         splits[choose(sha for sha in splits if splits[sha] == donor and sha not in placed)] = split
     return {song: splits[sha] for song, sha in songs.items()}

@@ -1,5 +1,6 @@
 """Recordings, pairs and splits; demonstrations of a folder; data sets and padded batches."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,15 @@ class TestSplits:
         assert assign_splits({"d": high["d"]}, config) == {"d": "train"}
         assert assign_splits({"d": high["d"], "e": high["e"]}, config) == {"d": "test", "e": "train"}
         assert assign_splits(high, config) == {"d": "test", "e": "validation", "f": "train"}
+
+    def test_of_two_songs_one_tests_whatever_their_hashes(self) -> None:
+        config = DataConfig(test_fraction=0.25, validation_fraction=0.25)  # 0 to 3 test, 4 to 7 validate, 8 to f train
+        for one, two in itertools.product("048", "37c"):
+            songs = {"a": one + "0" * 63, "b": two + "0" * 63}
+            assert sorted(assign_splits(songs, config).values()) == ["test", "train"]
+        placed = DataConfig(test_fraction=0.25, validation_fraction=0.25, splits={"b": "validation"})
+        songs = {"a": "c" + "0" * 63, "b": "5" + "0" * 63}  # one is put to validate, the other has to train
+        assert assign_splits(songs, placed) == {"a": "train", "b": "validation"}
 
     def test_a_split_of_no_share_stays_empty_and_copies_stay_together(self) -> None:
         config = DataConfig(test_fraction=0.0, validation_fraction=0.25)
