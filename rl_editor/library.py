@@ -40,6 +40,7 @@ _ONLY_READ = frozenset(
     {".3gp", ".ac3", ".amr", ".ape", ".dff", ".dsf", ".dts", ".eac3", ".m4b", ".m4r", ".mp2", ".mpc", ".shn", ".spx",
      ".tak", ".tta", ".voc", ".wv"}
 )  # fmt: skip
+_TAKEN = ("problems",)  # beside a pair's .json lies problems.json, what was left out
 _SHOWN = 5  # songs or tracks named in a message
 _BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
 
@@ -351,9 +352,9 @@ def _track_ids(root: Path, entries: Mapping[Role, list[_Entry]], matches: list[_
     return dict(zip(order, _unique_names(path.stem for path in order), strict=True))
 
 
-def _unique_names(stems: Iterable[str]) -> list[str]:
-    """Safe names, a number added where two would be one file on any file system."""
-    taken: set[str] = set()
+def _unique_names(stems: Iterable[str], *, taken: Iterable[str] = ()) -> list[str]:
+    """Safe names, a number added where two, or one and what is ``taken``, would be one file on any file system."""
+    taken = set(taken)
     names: list[str] = []
     for stem in stems:
         name, number = safe_name(stem), 1
@@ -369,7 +370,7 @@ def _make_pairs(matches: list[_Match], ids: Mapping[Path, str]) -> tuple[Pair, .
     stems = [re.sub(r"(?i)_edit$", "", ids[match.edit]) for match in matches]
     return tuple(
         Pair(pair_id, Recording(ids[m.raw], m.raw, "raw"), Recording(ids[m.edit], m.edit, "edit"), m.style, ids[m.raw])
-        for pair_id, m in zip(_unique_names(stems), matches, strict=True)
+        for pair_id, m in zip(_unique_names(stems, taken=_TAKEN), matches, strict=True)
     )
 
 

@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from rl_editor.command import counted
 from rl_editor.demonstrations import Analysis, Demonstration, load_analysis, load_labels, rescaled
 from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
 from rl_editor.labels import EditLabels
 from rl_editor.library import Split
 from rl_editor.state import ReferenceStatistics
-from stages.layout import FEATURES, LABELS
+from stages.layout import FEATURES, LABELS, PROBLEMS
 from stages.manifest import Manifest, PairEntry, load_manifest
 
 
@@ -27,9 +28,10 @@ def read_demonstrations(*, splits: Iterable[Split], augmented: bool = False) -> 
     wanted, manifest = set(splits), load_manifest()
     found = [d for pair in _labelled(manifest) if pair.split in wanted for d in _read(pair, augmented=augmented)]
     if not found:
+        songs = counted(len({pair.song for pair in manifest.pairs}), "song")
         raise DatasetError(
-            f"no demonstrations for {', '.join(sorted(wanted))}; {len(manifest.pairs)} pairs were decoded, see "
-            f"{LABELS}/problems.json, or lower data.test_fraction and data.validation_fraction"
+            f"no demonstrations for {', '.join(sorted(wanted))}: {songs} decoded, none there; {LABELS}/{PROBLEMS} says "
+            "what was left out; add songs, or name some in data.splits"
         )
     return found
 

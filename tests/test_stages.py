@@ -65,6 +65,23 @@ def run_to_labels() -> None:
     align.main()
 
 
+def test_a_song_called_problems_is_labelled_as_any_other(project: Path) -> None:
+    """Beside the edit list of every pair lies a list of what was left out: problems.json."""
+    add_pair(project / "data/raw", "problems", 3)
+    run_to_labels()
+    found = read_demonstrations(splits=("train", "validation", "test"))
+    assert [d.pair_id for d in found] == ["problems-2", "s0", "s1", "s2"]
+    assert json.loads((layout.LABELS / layout.PROBLEMS).read_text()) == []
+
+
+def test_without_songs_to_test_on_the_remedy_is_named(project: Path) -> None:
+    for number in (1, 2):
+        (project / f"data/raw/input/s{number}_raw.wav").unlink()
+    run_to_labels()
+    with pytest.raises(DatasetError, match=r"for test: 1 song decoded, .*; add songs, or name some in data\.splits"):
+        read_demonstrations(splits=("test",))
+
+
 @pytest.mark.parametrize("side", ["input", "desired_output"])
 def test_a_channel_turned_over_is_explained(project: Path, side: str) -> None:
     """In the raw or in the edit, to the same edit list as in either alone."""
