@@ -2,7 +2,7 @@
 
 ``python -m stages.closure`` prints the code dependencies of every stage. Imports within functions count, except in
 ``main`` and ``from_file``: command lines and file openers that no stage calls; imports for type checkers do not.
-``config.py`` is left out, since params cover it, and so are package roots that only gather names.
+``config`` is left out, since params cover it, and so are package roots that only gather names.
 """
 
 import ast
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STAGES = ("corpus", "decode", "separate", "features", "align", "bc", "reward_model", "ppo", "evaluate", "export")
-LEFT_OUT = ("rl_editor/__init__.py", "rl_editor/config.py", "stages/__init__.py")
+LEFT_OUT = ("rl_editor/__init__.py", "rl_editor/config", "stages/__init__.py")
 
 _OURS = ("rl_editor", "stages")
 _NOT_RUN = ("main", "from_file")
