@@ -24,6 +24,7 @@ from rl_editor.environment import BatchedEditingEnv
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.labels import EditLabels
 from rl_editor.reward import LearnedReward
+from rl_editor.reward.terms import BEST_SCORE
 from rl_editor.state import AudioState, Observation, ReferenceStatistics, StateRepresentation, TrackBatch
 
 KINDS = tuple(ActionType)
@@ -236,8 +237,15 @@ def lessons_of(songs: Songs, config: Config, *, student: Student | None = None) 
     return Lessons(stacked, label, _by_variant(songs.weight.repeat(N_VARIANTS, 1), n_songs) * legal)
 
 
+def usual_scores(songs: Songs, config: Config) -> tuple[float, ...]:
+    """The mean reward of each editor's own edits; all that there is for one of whom there are none."""
+    scores, known = _demonstrated_scores(songs, config), (songs.weight > 0).any(1)
+    own = (scores[known & (songs.style == style)] for style in range(len(songs.styles)))
+    return tuple(float(mine.mean()) if len(mine) else BEST_SCORE for mine in own)
+
+
 @torch.no_grad()
-def demonstrated_scores(songs: Songs, config: Config) -> Float[Tensor, " songs"]:
+def _demonstrated_scores(songs: Songs, config: Config) -> Float[Tensor, " songs"]:
     """How the editor's own decisions score by the reward, learned preferences aside."""
     track = torch.arange(len(songs), device=songs.style.device)
     env = songs.environment(config, n_envs=len(songs), generator=torch.Generator(songs.style.device))

@@ -60,14 +60,13 @@ from rl_editor.errors import ConfigError, DatasetError, TrainingError
 from rl_editor.fingerprints import agent_fingerprint, reward_fingerprint, run_fingerprint
 from rl_editor.gradients import Gradients, Losses
 from rl_editor.lessons import (
-    Songs,
     Task,
     class_weights,
-    demonstrated_scores,
     kinds_of,
     seed_of,
     songs_of_tasks,
     task_of,
+    usual_scores,
 )
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.ppo_metrics import LOSSES, loss_metrics, rollout_metrics, validation_metrics
@@ -76,7 +75,6 @@ from rl_editor.replaying import Replayed
 from rl_editor.resuming import Learner, Standing, StandingFile
 from rl_editor.returns import clipped_objective, generalized_advantages, normalised, weighted_divergence
 from rl_editor.reward import LearnedReward
-from rl_editor.reward.terms import BEST_SCORE
 from rl_editor.reward_model import RewardModel
 from rl_editor.rollouts import Rollout, Samples, by_song
 from rl_editor.state import Observation, ReferenceStatistics
@@ -149,7 +147,7 @@ class PPOTrainer:
         self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
         demonstrated = songs(given.songs)
         self.kind_weight = class_weights(demonstrated, self.kinds, balance=config.ppo.kl_balance)
-        self.enough = _usual_scores(demonstrated, config)
+        self.enough = usual_scores(demonstrated, config)
         if isinstance(learned_reward, RewardModel):
             self.learned_reward = learned_reward.centred(self._cloned_summaries())
         self.fingerprint += str(reference or "") + reward_fingerprint(learned_reward)
@@ -369,13 +367,6 @@ class PPOTrainer:
             return None
         nats = self.config.ppo.reward_nats if learned is None else self.config.ppo.listener_nats
         return Objective(nats, self.enough, self.songs.reference, learned, self.clone)
-
-
-def _usual_scores(songs: Songs, config: Config) -> tuple[float, ...]:
-    """The mean reward of each editor's own edits; all that there is for one of whom there are none."""
-    scores, known = demonstrated_scores(songs, config), (songs.weight > 0).any(1)
-    own = (scores[known & (songs.style == style)] for style in range(len(songs.styles)))
-    return tuple(float(mine.mean()) if len(mine) else BEST_SCORE for mine in own)
 
 
 class _Tasks(NamedTuple):
