@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PY := $(VENV)/bin/python
+WORKERS ?= logical
 STAMP := $(VENV)/.made-from-lock
 # One thread per process: the same bytes every time, and processes do not fight for cores.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
@@ -38,8 +39,9 @@ repro: setup  ## Run the pipeline: corpus or your recordings in, a registered po
 	@echo "Compare:  make mlflow-ui, dvc metrics show, dvc plots show"
 	@echo "Edit:     $(VENV)/bin/rl-editor edit SONG.wav -o EDITED.wav"
 
+# WORKERS share the tests, a process each; some 1 GB of memory for each
 test: setup  ## Run the tests, but for the slow ones
-	$(THREADS) $(QUIET) $(PY) -m pytest -m "not slow"
+	$(THREADS) $(QUIET) $(PY) -m pytest -m "not slow" --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 
 test-slow: setup  ## Run the slow tests
 	$(THREADS) $(QUIET) $(PY) -m pytest -m slow
