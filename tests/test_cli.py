@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from command_line import Run
+from command_line import in_process as cli
 from typer.testing import CliRunner
 
 from rl_editor.cli import app
@@ -20,10 +22,9 @@ from rl_editor.files import file_sha256
 from rl_editor.utils import source_info
 from tests.test_data import RATE, song
 
-Run = subprocess.CompletedProcess[str]
 
-
-def cli(*arguments: str, module: str = "rl_editor.cli", cwd: Path | None = None) -> Run:
+def process(*arguments: str, module: str = "rl_editor.cli", cwd: Path | None = None) -> Run:
+    """A process of its own: how it starts and ends, and that nothing but what is asked for reaches its stdout."""
     return subprocess.run(
         [sys.executable, "-m", module, *arguments], capture_output=True, text=True, cwd=cwd, check=False
     )
@@ -42,20 +43,20 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestConsole:
     def test_version(self) -> None:
-        assert cli("--version").stdout == "rl-editor 0.1.0\n"
+        assert process("--version").stdout == "rl-editor 0.1.0\n"
 
     def test_align_then_render_gives_the_edit_back(self, pair: Path, tmp_path: Path) -> None:
         edits = tmp_path / "edits.json"
-        done = cli("align", str(pair / "raw.wav"), str(pair / "edit.wav"), "-o", str(edits), "--json")
+        done = process("align", str(pair / "raw.wav"), str(pair / "edit.wav"), "-o", str(edits), "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["n_segments"] == 2
         out = tmp_path / "out.wav"
-        done = cli("render", str(edits), "--source", str(pair / "raw.wav"), "-o", str(out))
+        done = process("render", str(edits), "--source", str(pair / "raw.wav"), "-o", str(out))
         assert (done.returncode, done.stdout) == (0, "")
         rendered, expected = sf.read(out)[0], sf.read(pair / "edit.wav")[0]
         assert abs(len(rendered) - len(expected)) <= 1
         np.testing.assert_array_equal(rendered[: 7 * RATE], expected[: 7 * RATE])  # away from the join: bit for bit
-        exported = cli("export", str(edits), "-o", str(tmp_path / "edits.edl"))
+        exported = process("export", str(edits), "-o", str(tmp_path / "edits.edl"))
         assert exported.returncode == 0
         assert "TITLE" in (tmp_path / "edits.edl").read_text(encoding="utf-8")
 
@@ -120,7 +121,7 @@ class TestConsole:
         assert "gone: there is no such folder; name a folder" in str(done.exception)
 
     def test_a_foreign_edit_exits_with_1(self, pair: Path) -> None:
-        done = cli("align", str(pair / "raw.wav"), str(pair / "foreign.wav"))
+        done = process("align", str(pair / "raw.wav"), str(pair / "foreign.wav"))
         assert done.returncode == 1
         assert done.stderr.startswith("error: ")
         assert len(done.stderr.splitlines()) == 1
@@ -159,13 +160,13 @@ class TestConsole:
         assert "1 of 1 pairs recovered" in done.stderr
 
     def test_bad_input_and_wrong_usage_exit_with_2(self, tmp_path: Path) -> None:
-        done = cli("info", str(tmp_path / "missing.wav"))
+        done = process("info", str(tmp_path / "missing.wav"))
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
         assert cli("align").returncode == 2
         assert cli("edit", "x.wav", "-o", "y.wav", cwd=tmp_path).returncode == 2  # no policy there
 
     def test_info_of_a_recording(self, pair: Path) -> None:
-        values = json.loads(cli("info", str(pair / "raw.wav"), "--json").stdout)
+        values = json.loads(process("info", str(pair / "raw.wav"), "--json").stdout)
         assert (values["kind"], values["frames"], values["channels"]) == ("recording", 24 * RATE, 1)
 
     def test_info_of_folders(self, pair: Path, tmp_path: Path) -> None:
@@ -208,11 +209,11 @@ class TestModules:
         ],
     )
     def test_documented_flags_are_there(self, module: str, flags: list[str]) -> None:
-        text = cli("--help", module=module).stdout
+        text = process("--help", module=module).stdout
         assert all(flag in text for flag in flags), text
 
     def test_underscores_are_as_good_as_dashes(self, tmp_path: Path) -> None:
         for flag in ("--data_dir", "--data-dir"):
-            done = cli(flag, str(tmp_path), "--feature_mode", "basic", module="rl_editor.precache")
+            done = process(flag, str(tmp_path), "--feature_mode", "basic", module="rl_editor.precache")
             assert done.returncode == 2
             assert "no recordings" in done.stderr

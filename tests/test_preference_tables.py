@@ -3,13 +3,12 @@
 import io
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_line import Run, in_process
 from listening_sets import make_set
 
 from rl_editor.judgements import Judgement, Presentation, Rating
@@ -48,9 +47,8 @@ def preferences(folder: Path) -> Preferences:
     return Preferences(make_set(folder), (ANSWER, replace(ANSWER, choice="same", played_first=None)), (RATED,))
 
 
-def cli(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "rl_editor.cli", "preferences", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+def cli(*arguments: str, cwd: Path | None = None) -> Run:
+    return in_process("preferences", *arguments, cwd=cwd)
 
 
 class TestTables:
