@@ -130,7 +130,8 @@ class TestPipeline:
         assert "left out by the features stage" in listed(layout.LABELS)["s1"]
 
     def test_a_killed_stage_leaves_nothing_and_can_be_run_again(self, project: Path) -> None:  # noqa: F811
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        (project / "scratch").mkdir()  # what a killed process leaves there, nobody takes away
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(project / "scratch")}
         child = subprocess.Popen([sys.executable, "-m", "stages.decode"], env=environment, stderr=subprocess.DEVNULL)
         parts = lambda: list((project / "data").glob(".decoded.*.part"))  # noqa: E731
         deadline = time.monotonic() + 20.0

@@ -1,6 +1,7 @@
 """The listening page in a real browser: whole sessions, switching, killed servers, phones."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -72,9 +73,11 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    home = str(tmp_path_factory.mktemp("home"))  # where it leaves crash reports and the like
+    places = {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], env={**os.environ, **places})
         yield browser
         browser.close()
 
