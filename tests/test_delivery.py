@@ -371,6 +371,20 @@ def test_asking_first_says_nothing_of_covers_or_peaks_and_names_the_output(
         check_delivery(tmp_path / "tune.m4a", tmp_path / "out.m4a")
 
 
+@pytest.mark.parametrize(("subtype", "fits"), [("PCM_16", True), ("PCM_24", False)])
+def test_more_than_the_output_can_count_is_refused_by_its_own_samples(tmp_path: Path, subtype: str, fits: bool) -> None:
+    """Six hours of stereo at 44.1 kHz: 21,600 * 44,100 * 2 samples are 3.81e9 bytes of 16 bits, 5.72e9 of 24."""
+    tune, output = tmp_path / "tune.flac", tmp_path / "out.wav"
+    sf.write(tune, np.zeros((RATE, 2)), RATE, subtype=subtype)
+    check_delivery(tune, output, length_s=60.0)
+    check_delivery(tune, tmp_path / "out.flac", length_s=21_600.0)
+    if fits:
+        check_delivery(tune, output, length_s=21_600.0)
+    else:
+        with pytest.raises(AudioFileError, match=rf"^{output}: 5\.3 GiB of audio, \.wav holds at most 4"):
+            check_delivery(tune, output, length_s=21_600.0)
+
+
 def test_without_ffmpeg_the_few_tags_of_libsndfile_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with sf.SoundFile(tmp_path / "tune.flac", "w", RATE, 1) as file:

@@ -200,6 +200,14 @@ class TestEdit:
         with pytest.raises(EditListError, match=r"is longer than what is left of it .*; leave out --no-loop"):
             edited(song, config, tmp_path, demands=demands, loops=False)
 
+    @pytest.mark.parametrize("suffix", [".wav", ".aiff"])
+    def test_more_than_the_output_can_count_is_refused_before_computing(
+        self, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    ) -> None:
+        monkeypatch.setattr(files, "held_in_memory", lambda *_: pytest.fail("it was computed"))
+        with pytest.raises(AudioFileError, match=rf"out{suffix}: .* GiB of audio, {suffix} holds at most 4"):
+            edited(song, config, tmp_path, f"out{suffix}", demands=Demands(duration_s=86_400.0))
+
     @pytest.mark.parametrize("duration_s", [None, 80.0])
     def test_a_moment_later_than_in_the_recording_repeats_what_comes_before(
         self, song: Path, config: Config, tmp_path: Path, duration_s: float | None

@@ -43,7 +43,7 @@ def render(
     found = _edit_of(edits, source, config)
     if not any_source:
         check_recording(found, source)
-    check_delivery(source, output)
+    check_delivery(source, output, length_s=found.duration_s)
     if settle:
         found = settle_joins(found, source, config)
     deliver(found, source, output, config)

@@ -78,7 +78,7 @@ def edit_as_asked(
     refuse_overwriting(outputs, source, *read)
     for option, path in outputs.items():
         check_writable(path, option)
-    check_delivery(source, output)
+    check_delivery(source, output, length_s=request.demands.duration_s or 0.0)
     if request.demands.exact and output.suffix.lower() in WHOLE_BLOCKS:
         raise ConfigError(
             f"{output}: --exact: {output.suffix} holds whole blocks, not samples; write .m4a, .mp3 or .flac"
