@@ -36,6 +36,7 @@ from rl_editor.edits import EditList, Segment, keep_all
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.negotiation.demands import read_seconds, spoken
+from rl_editor.negotiation.record import recorded, recorded_json
 from rl_editor.utils import (
     BLOCK_FRAMES,
     AudioInfo,
@@ -636,6 +637,36 @@ class TestCommands:
         code, out = run("revise", third, "--source", song, "--forget", "all", "-o", tmp_path / "x.json")
         assert code == 0, out
         assert (tmp_path / "x.json").read_text(encoding="utf-8") == edit.to_json()
+
+    def test_what_may_not_be_done_is_held(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        first, opened, second = (tmp_path / f"{name}.json" for name in ("first", "opened", "second"))
+        asked = ("--method", "dp", "--target-duration", "0:40", "--no-loop", "--no-reorder", "--edit-list", first)
+        run("edit", song, "-o", tmp_path / "e.ogg", *asked)
+        edit = EditList.load(first)
+        assert recorded(first) == Demands(40.0, no_loop=True, no_reorder=True)
+        grid = np.rint(np.array(edit.beat_times_s) * edit.source.sample_rate).astype(int).tolist()
+        spans = [(grid[a], grid[b] - grid[a]) for a, b in ((60, 88), (0, 52))]  # a passage from later on opens
+        moved = replace(edit, segments=tuple(Segment(start, frames) for start, frames in spans))
+        opened.write_text(recorded_json(moved, Demands(no_loop=True)), encoding="utf-8")
+        longer = (
+            "revise",
+            opened,
+            "--source",
+            song,
+            "--target-duration",
+            1.4 * moved.duration_s,
+            "-o",
+            second,
+            "--json",
+        )
+        code, out = run(*longer)
+        assert code == 0, out
+        assert "held from before: no loop; --forget 'no loop' releases that" in json.loads(out)["notes"][-1]
+        assert played(EditList.load(second)).max() == 1
+        assert recorded(second).no_loop
+        code, out = run(*longer, "--forget", "no loop")
+        assert code == 0, out
+        assert played(EditList.load(second)).max() > 1
 
     def test_a_length_to_the_sample_is_held(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         first, second = (tmp_path / f"{name}.json" for name in ("first", "second"))

@@ -21,7 +21,7 @@ from rl_editor.negotiation.paths import blocked
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
 from rl_editor.negotiation.score import written_out
-from rl_editor.negotiation.words import exact_line, screen
+from rl_editor.negotiation.words import exact_line, held_line, screen
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
 from tests.world_tracks import RATE_HZ, track
@@ -104,11 +104,30 @@ class TestRevise:
         every, once = (written_out(edit, state.grid, repeats=repeats) for repeats in (True, False))
         assert np.bincount(every.beat).max() == 2
         assert np.bincount(once.beat).max() == 1
-        longer = Demands(duration_s=edit.duration_s + 8.0)
-        found = revise(edit, state, longer, Config(), repeats=False).edit
+        longer = Demands(duration_s=edit.duration_s + 8.0, no_loop=True)
+        found = revise(edit, state, longer, Config()).edit
         bounds = sorted((s.source_start_frame or 0, s.source_end_frame or 0) for s in found.segments)
         assert all(one[1] <= two[0] for one, two in pairwise(bounds))
         assert found.duration_s > edit.duration_s + 4.0  # what was left out at the end plays
+
+    def test_what_repeats_plays_in_the_order_of_the_source_where_nothing_may_be_moved(self, state: AudioState) -> None:
+        """Bars 20 to 49 play twice; of the first time the end can go, of the second the start: then it comes late."""
+        edit, shorter = of_beats(state, (0, 200), (80, 352)), Demands(60.0)
+        assert moved(revise(edit, state, shorter, Config()).edit) > 0
+        found = revise(edit, state, replace(shorter, no_reorder=True), Config())
+        assert moved(found.edit) == 0
+        assert abs(found.missed_s) < 1.0
+        assert found.price["no reorder"] > 0.0
+
+    def test_what_may_not_be_done_has_a_price_only_where_it_hinders(self, state: AudioState) -> None:
+        opened = of_beats(state, (128, 160), (0, 128), (160, 320))
+        longer = Demands(duration_s=opened.duration_s + 24.0, no_loop=True)
+        found = revise(opened, state, longer, Config())
+        assert repeated(found.edit) == 0
+        assert found.price["no loop"] > 1.0  # 16 s more are left at the end, for 24
+        assert repeated(revise(opened, state, replace(longer, no_loop=False), Config()).edit) > 0
+        plain = of_beats(state, (0, 96), (160, 320))
+        assert revise(plain, state, Demands(duration_s=60.0, no_loop=True), Config()).price["no loop"] == 0.0
 
     def test_a_moment_of_the_lead_in_cannot_be_the_first_to_be_heard(self) -> None:
         state = track(1, lead_in_s=1.2)  # plays as a whole
@@ -204,7 +223,9 @@ class TestRevise:
         monkeypatch.setattr(negotiation, "_LONG_PLACES", 300)
         edit, shorter = of_beats(state, (0, 352)), Demands(120.0)
         monkeypatch.setattr(negotiation, "_MOST_PAIRS", 1936)
-        table = negotiation._Table(edit, state, Config(), None, polish=False, repeats=True)
+        table = negotiation._Table(
+            edit, state, Config(), negotiation._Costs(state, Config(), None), polish=False, repeats=True
+        )
         assert 0 < len(table.join) <= 44 * 44 / 2
         assert abs(revise(edit, state, shorter, Config()).missed_s) < 4.0  # two bars
 
@@ -369,6 +390,26 @@ class TestExact:
         assert round(moved * RATE_HZ) == missing
         assert "to the sample" in exact_line(found)
 
+    def test_the_end_goes_on_neither_into_what_plays_nor_out_of_order(self, state: AudioState) -> None:
+        recording = self.recording(state.grid.duration_s)
+
+        def longer(*runs: tuple[int, int], no_loop: bool = False, no_reorder: bool = False) -> EditList:
+            edit = of_beats(state, *runs)
+            frames = edit.frames + 9000
+            no = {"no_loop": no_loop, "no_reorder": no_reorder}
+            found = to_length(edit, recording, frames, allow_stretch=False, only=(), **no).edit
+            assert found.frames == frames
+            return found
+
+        opened = ((96, 160), (0, 96))  # what follows the end plays already
+        assert repeated(longer(*opened)) == 9000
+        assert repeated(longer(*opened, no_loop=True)) == 0
+        again = ((0, 60), (80, 160), (0, 60))  # what follows the end plays nowhere, but later parts did
+        assert moved(longer(*again)) == 9000
+        assert moved(longer(*again, no_reorder=True)) == 0
+        plain = ((0, 60), (80, 160))
+        assert longer(*plain, no_loop=True, no_reorder=True) == longer(*plain)
+
     def test_the_end_plays_nothing_of_what_must_not_play(self, state: AudioState) -> None:
         edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
         end_s = float(state.grid.times_s[96])
@@ -468,6 +509,18 @@ class TestPlacing:
         frozen = place_joins(edit, sound, frozen=[TimeSpan(30.0, 36.0)])
         assert (frozen.segments[0].source_end_frame or 0) <= (edit.segments[0].source_end_frame or 0)
 
+    def test_moving_joins_moves_nothing_where_it_may_not(self, state: AudioState) -> None:
+        """Bars 4 to 19 again after bars 6 to 19: where the second starts earlier, bars never heard come late."""
+        rng, frames = np.random.default_rng(0), state.recording.frames
+        edit, came_late = of_beats(state, (0, 8), (24, 80), (24, 352)), 0
+        for _ in range(8):
+            level = np.repeat(rng.uniform(0.01, 0.5, frames // 2000 + 1), 2000)[:frames, None]
+            noise = (rng.standard_normal((frames, 1)) * level).astype(np.float32)
+            sound = BeatSound(Samples(noise, RATE_HZ), state.grid.times_s)
+            came_late += moved(place_joins(edit, sound, only=(2,))) > 0
+            assert moved(place_joins(edit, sound, only=(2,), in_order=True)) == 0
+        assert came_late > 0
+
     def test_moving_joins_repeats_nothing_more(self, state: AudioState) -> None:
         """A block that opens has room behind it: what plays there plays at its own place as well."""
         rng, frames = np.random.default_rng(0), state.recording.frames
@@ -494,6 +547,17 @@ def repeated(edit: EditList) -> int:
     return int(np.maximum(np.cumsum(times) - 1, 0).sum())
 
 
+def moved(edit: EditList) -> int:
+    """Frames of the source that play for the first time after later ones."""
+    first = np.full(edit.source.frames, -1)
+    for at, segment in zip(edit.output_start_frames(), edit.segments, strict=True):
+        if segment.source_start_frame is not None:
+            part = first[segment.source_start_frame : segment.source_end_frame]
+            part[part < 0] = at + np.flatnonzero(part < 0)
+    heard = first[first >= 0]
+    return int((heard > np.minimum.accumulate(heard[::-1])[::-1]).sum()) if len(heard) else 0
+
+
 class TestRecord:
     HELD = Demands(
         90.0,
@@ -510,6 +574,19 @@ class TestRecord:
         assert recorded(path) == self.HELD  # numbers of joins are this edit's
         assert EditList.load(path) == edit
 
+    def test_what_may_not_be_done_is_recorded_where_it_is_asked_and_released_by_name(
+        self, state: AudioState, tmp_path: Path
+    ) -> None:
+        edit, path = of_beats(state, (0, 96), (160, 352)), tmp_path / "e.json"
+        assert "no_" not in recorded_json(edit, self.HELD)  # as programs before wrote it, and read it
+        path.write_text(recorded_json(edit, Demands(no_loop=True, no_reorder=True)), encoding="utf-8")
+        held = recorded(path)
+        assert held == Demands(no_loop=True, no_reorder=True)
+        assert joined(held, Demands(90.0)) == Demands(90.0, no_loop=True, no_reorder=True)
+        assert forgotten(held, ["no loop"]) == Demands(no_reorder=True)
+        assert forgotten(held, ["no loop", "no reorder"]) == Demands()
+        assert held_line(held, named_in="take back no reorder").startswith("held from before: no reorder;")
+
     def test_an_edit_list_without_a_record_holds_nothing(self, state: AudioState, tmp_path: Path) -> None:
         edit, path = of_beats(state, (0, 96), (160, 352)), tmp_path / "e.json"
         assert recorded_json(edit, Demands()) == edit.to_json()
@@ -524,6 +601,7 @@ class TestRecord:
             {"keep": {"a": 1}}, {"duration_s": "90"}, {"duration_s": 0}, {"duration_s": 1e-9}, {"barred": [[-1, 2]]},
             {"exact": True}, {"duration_s": 9.0, "exact": 1},
             {"anchor": [[1.0, 2.0]]}, {"vetoes": [1]}, {"anchors": [[1.0, float("inf")]]},
+            {"no_loop": 1}, {"no_reorder": None},
         ],
     )  # fmt: skip
     def test_a_broken_record_is_named(self, state: AudioState, tmp_path: Path, broken: object) -> None:

@@ -92,7 +92,7 @@ def edit_as_asked(
         target = numbered(output, number)
         deliver(proposal.edit, source, target, settings, recording=recording)
         if edit_list is not None:
-            write_text(numbered(edit_list, number), recorded_json(proposal.edit, request.demands))
+            write_text(numbered(edit_list, number), recorded_json(proposal.edit, request.asked))
         notes = exactness_notes(source, target) if request.demands.exact else ()
         written.append(Written(proposal.edit, target, (*proposal.notes, *notes)))
     if len(written) < request.candidates:

@@ -99,11 +99,13 @@ def _proposal(
     config: Config,
 ) -> Proposal:
     """The draft, negotiated, its joins placed and settled, its length met."""
-    demands = request.demands
+    demands = request.asked
     edit, notes = _negotiated(draft, state, sound, request, config)
     if state.grid.confidence < SURE:
         notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
-    settled = settle_joins(place_joins(edit, sound, frozen=frozen_spans(demands, state)), recording, config)
+    frozen = frozen_spans(demands, state)
+    placed = place_joins(edit, sound, frozen=frozen, in_order=demands.no_reorder)
+    settled = settle_joins(placed, recording, config)
     if demands.exact:
         assert demands.duration_s is not None
         frames = round(demands.duration_s * state.recording.sample_rate)
@@ -114,6 +116,8 @@ def _proposal(
             allow_stretch=request.allow_stretch,
             keep=demands.keep,
             drop=demands.drop,
+            no_loop=demands.no_loop,
+            no_reorder=demands.no_reorder,
         )
         settled, notes = exact.edit, [*notes, exact_line(exact)]
     elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
@@ -226,9 +230,7 @@ def _negotiated(
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by."""
     beats = tuple(float(t) for t in state.grid.times_s)
     plain = replace(draft.undecided(), beat_times_s=beats, unit_beats=1)
-    changed = revise(
-        plain, state, request.demands, config, sound=sound, polish=True, priced=False, repeats=request.loops
-    )
+    changed = revise(plain, state, request.asked, config, sound=sound, polish=True, priced=False)
     notes = []
     if draft.actions and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1

@@ -1,6 +1,6 @@
 """All that may be asked of an edit, checked against itself and against the recording before anything is computed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -41,6 +41,15 @@ class Request:
     stochastic: bool = False
     seed: int | None = None
     allow_stretch: bool = False
+
+    @property
+    def asked(self) -> Demands:
+        """The demands, with what may not be done."""
+        return replace(
+            self.demands,
+            no_loop=self.demands.no_loop or not self.loops,
+            no_reorder=self.demands.no_reorder or not self.moves,
+        )
 
     def __post_init__(self) -> None:
         if self.demands.exact and self.demands.duration_s is None:

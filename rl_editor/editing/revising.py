@@ -65,7 +65,14 @@ def revise_list(
     found = revise(edit, state, demands, config, sound=sound)
     new = [join.number for join in found.new_joins]
     barred = lasting(demands, edit).barred
-    placed = place_joins(found.edit, sound, frozen=frozen_spans(demands, state), only=new, barred=barred)
+    placed = place_joins(
+        found.edit,
+        sound,
+        frozen=frozen_spans(demands, state),
+        only=new,
+        barred=barred,
+        in_order=demands.no_reorder,
+    )
     changed, notes = settle_joins(placed, recording, config, only=new), []
     frames = None if demands.duration_s is None else round(demands.duration_s * edit.source.sample_rate)
     if not demands.exact and changed.frames != frames:
@@ -73,7 +80,15 @@ def revise_list(
     if demands.exact:
         assert frames is not None
         exact = to_length(
-            changed, recording, frames, allow_stretch=allow_stretch, only=new, keep=demands.keep, drop=demands.drop
+            changed,
+            recording,
+            frames,
+            allow_stretch=allow_stretch,
+            only=new,
+            keep=demands.keep,
+            drop=demands.drop,
+            no_loop=demands.no_loop,
+            no_reorder=demands.no_reorder,
         )
         changed, notes = exact.edit, [exact_line(exact)]
         found = replace(found, missed_s=0.0)

@@ -17,6 +17,7 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -55,7 +56,6 @@ def revise(
     sound: BeatSound | None = None,
     polish: bool = False,
     priced: bool = True,
-    repeats: bool = True,
 ) -> Revised:
     """The edit nearest to ``edit`` that meets ``demands``; a length within half a bar, where there is such an edit.
 
@@ -67,13 +67,12 @@ def revise(
         sound: of the recording, so that new joins are weighed by it too; without it by the features of beats alone.
         polish: weigh the edit's own joins as well, so that bad ones move to better places; else they stay.
         priced: work out what each demand costs.
-        repeats: may play again what plays already; what the edit itself repeats stays.
 
     Raises:
         EditListError: the demands contradict each other, or cannot be met by what the edit plays and leaves out; or
             the edit plays something else than the recording as it is.
     """
-    table = _Table(edit, state, config, sound, polish=polish, repeats=repeats)
+    table = _Table(edit, state, config, _Costs(state, config, sound), polish=polish, repeats=not demands.no_loop)
     way = table.solve(demands)
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
@@ -109,6 +108,20 @@ def described(
     return replace(found, edit=edit, new_joins=tuple(new_joins), dropped_s=dropped, added_s=added)
 
 
+def _out_of_order(beat: Int[np.ndarray, " places"], places: Sequence[int]) -> list[int]:
+    """Places of a way where a beat plays for the first time after a later one."""
+    found: list[int] = []
+    heard: set[int] = set()
+    last = -1
+    for place in places:
+        at = int(beat[place])
+        if at < last and at not in heard:
+            found.append(place)
+        heard.add(at)
+        last = max(last, at)
+    return found
+
+
 class _Costs:
     """c of joins between boundaries, more than half of it by their sound where that is known."""
 
@@ -134,15 +147,17 @@ class _Table:
         edit: EditList,
         state: AudioState,
         config: Config,
-        sound: BeatSound | None,
+        costs: _Costs,
         *,
         polish: bool,
         repeats: bool,
     ) -> None:
         self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
+        self._polish, self._repeats = polish, repeats
+        self._other: _Table | None = None
         self.score = written_out(edit, state.grid, repeats=repeats)
         self.played_s = edit.duration_s - sum(segment.frames for segment in self.score.ending) / edit.source.sample_rate
-        self.costs = _Costs(state, config, sound)
+        self.costs = costs
         self.beat_s = np.diff(state.grid.times_s)
         self.typical_s = state.grid.beat_s
         self.leave, self.land, self.join = self._new_joins()
@@ -174,11 +189,35 @@ class _Table:
         return leave[order], land[order], cost[order]
 
     def solve(self, demands: Demands) -> Way | None:
-        """The cheapest way; None where there is none."""
+        """The cheapest way; None where there is none. Where it may repeat as the table may not, it is another's."""
+        if demands.no_loop == self._repeats and not self._is_in_order():
+            return self._repeating_otherwise().solve(demands)
+        barred: list[int] = []
+        way = self._solve(demands, barred=barred)
+        while demands.no_reorder and way is not None and (moved := _out_of_order(self.score.beat, way.places)):
+            barred += moved
+            way = self._solve(demands, barred=barred)
+        return way
+
+    def _is_in_order(self) -> bool:
+        """Whether the edit plays the source once and in its order: then all that it leaves out plays nowhere."""
+        return bool((np.diff(self.score.beat[self.score.played]) > 0).all())
+
+    def _repeating_otherwise(self) -> "_Table":
+        """The same edit where repeats are allowed, or are not, as it is not here."""
+        if self._other is None:
+            self._other = _Table(
+                self.edit, self.state, self.config, self.costs, polish=self._polish, repeats=not self._repeats
+            )
+        return self._other
+
+    def _solve(self, demands: Demands, *, barred: Sequence[int]) -> Way | None:
+        """The cheapest way without the barred places."""
         has = self.has_length(demands)  # silence at the end is part of it
         goal_s = self.played_s if demands.duration_s is None or has else demands.duration_s
         asked = demands.duration_s is not None
         asks = wanted(self.score, self.grid, demands, self.edit.source.name)
+        asks.may[barred] = False
         if (asks.must & ~asks.may).any():
             return None
         longest_s = max(goal_s, self.edit.duration_s) + 4 * self.grid.beats_per_bar * self.typical_s

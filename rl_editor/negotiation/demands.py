@@ -16,6 +16,7 @@ from rl_editor.errors import ConfigError
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
 MAX_SECONDS = 86_400.0
 MOST_STRETCH = 0.02  # for an exact length; less than a third of a semitone
+NO = {"no loop": "no_loop", "no reorder": "no_reorder"}  # demands that are made or not, by name
 _T = TypeVar("_T")
 
 
@@ -61,6 +62,8 @@ class Demands:
         anchors: what has to play when.
         vetoes: joins of the edit at hand that must go, from 1.
         barred: joins that edits before had, and that must not come back.
+        no_loop: nothing plays twice that does not in the edit at hand.
+        no_reorder: nothing plays for the first time after what follows it in the source.
     """
 
     duration_s: float | None = None
@@ -70,6 +73,8 @@ class Demands:
     anchors: tuple[Anchor, ...] = ()
     vetoes: tuple[int, ...] = ()
     barred: tuple[Jump, ...] = ()
+    no_loop: bool = False
+    no_reorder: bool = False
 
     def __post_init__(self) -> None:
         for name in ("keep", "drop", "anchors", "vetoes", "barred"):
@@ -85,6 +90,8 @@ class Demands:
             found.append((f"veto join {join}", replace(self, vetoes=_without(self.vetoes, k))))
         for k, jump in enumerate(self.barred):
             found.append((f"no join {jump}", replace(self, barred=_without(self.barred, k))))
+        found += [("no loop", replace(self, no_loop=False))] if self.no_loop else []
+        found += [("no reorder", replace(self, no_reorder=False))] if self.no_reorder else []
         if self.duration_s is not None:
             found.append((f"duration {spoken(self.duration_s)}", replace(self, duration_s=None, exact=False)))
         return found

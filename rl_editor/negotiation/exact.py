@@ -18,6 +18,7 @@ import numpy as np
 
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
+from rl_editor.intervals import gaps, union
 from rl_editor.negotiation.demands import MOST_STRETCH, TimeSpan, spoken, spoken_up
 from rl_editor.render.sources import open_source
 from rl_editor.utils import Samples
@@ -49,6 +50,8 @@ def to_length(
     only: Collection[int] | None = None,
     keep: Sequence[TimeSpan] = (),
     drop: Sequence[TimeSpan] = (),
+    no_loop: bool = False,
+    no_reorder: bool = False,
 ) -> ExactLength:
     """The edit, ``frames`` long.
 
@@ -60,6 +63,8 @@ def to_length(
         only: numbers of the joins that may move, from 1 in output order; all by default.
         keep: what of the recording has to play to its end.
         drop: what of it must not play.
+        no_loop: the end does not go on into what plays already.
+        no_reorder: nor into what would play for the first time after what follows it.
 
     Raises:
         EditListError: it is further off than the end may give, or would cut into what has to play.
@@ -79,7 +84,11 @@ def to_length(
             f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for "
             f"{spoken_up((frames - missing) / rate)}" + (", or give --allow-stretch" if in_reach else "")
         )
-    edit = _with_tail(edit, tail, keep, drop)
+    barred = [(round(span.start_s * rate), round(span.end_s * rate)) for span in drop]
+    heard = _played(edit)
+    barred += heard if no_loop else []
+    barred += gaps(heard, heard[-1][1]) if heard and no_reorder else []
+    edit = _with_tail(edit, tail, keep, barred)
     return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
 
 
@@ -150,13 +159,19 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
     return replace(edit, segments=tuple(segments)), done
 
 
-def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], drop: Sequence[TimeSpan]) -> EditList:
-    """The end earlier, faded; or later, into what follows in the source, else into silence."""
+def _played(edit: EditList) -> list[tuple[int, int]]:
+    """What of the source plays, in frames."""
+    spans = ((segment.source_start_frame, segment.source_end_frame) for segment in edit.segments)
+    return union((start, end) for start, end in spans if start is not None and end is not None)
+
+
+def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], barred: Sequence[tuple[int, int]]) -> EditList:
+    """The end earlier, faded; or later, into what follows in the source and is not barred, else into silence."""
     if not missing:
         return edit
     last, rate = edit.segments[-1], edit.source.sample_rate
     end = last.source_end_frame
-    room = 0 if end is None else min([edit.source.frames, *_starts_after(end, drop, rate)]) - end
+    room = 0 if end is None else min([edit.source.frames, *(max(a, end) for a, b in barred if b > end)]) - end
     for span in keep if end is not None and missing < 0 else ():
         assert end is not None
         cut = span.start_s * rate < end and end + missing < span.end_s * rate
@@ -181,8 +196,3 @@ def _plays(segment: Segment, span: TimeSpan, rate: int) -> bool:
     """Whether a segment plays all of a span."""
     start, end = segment.source_start_frame, segment.source_end_frame
     return start is not None and end is not None and start <= span.start_s * rate and end >= span.end_s * rate
-
-
-def _starts_after(frame: int, spans: Sequence[TimeSpan], rate: int) -> list[int]:
-    """Where spans that reach beyond a frame start, at it or later."""
-    return [max(round(span.start_s * rate), frame) for span in spans if span.end_s * rate > frame]

@@ -6,9 +6,9 @@ and bar stay and only what plays within those beats changes sides. The k of leas
 
     cost(k) = 11 a(k) + |e(k)| / 10 ms + 0.05 |k|
 
-of those with which no more of the source plays twice than before. a is how unlike the song the join sounds
-(``sound``), e how far the beats of both sides come apart. Where on the beat the join then sits, to the millisecond, is
-``render.settle_joins``'s matter.
+of those with which no more of the source plays twice than before, nor, ``in_order``, plays for the first time after
+what follows it. a is how unlike the song the join sounds (``sound``), e how far the beats of both sides come apart.
+Where on the beat the join then sits, to the millisecond, is ``render.settle_joins``'s matter.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rl_editor.edits import EditList, Segment
+from rl_editor.intervals import union
 from rl_editor.negotiation.demands import Jump, TimeSpan
 from rl_editor.negotiation.sound import BeatSound
 
@@ -35,6 +36,7 @@ def place_joins(
     frozen: Sequence[TimeSpan] = (),
     only: Sequence[int] | None = None,
     barred: Sequence[Jump] = (),
+    in_order: bool = False,
 ) -> EditList:
     """The same edit with every join on the best beat near it; its length stays to the sample.
 
@@ -44,6 +46,7 @@ def place_joins(
         frozen: spans of the source of which nothing changes sides.
         only: numbers of the joins to move, from 1 in output order; all by default.
         barred: joins that none becomes.
+        in_order: move nothing of the source behind what follows it.
     """
     merged = edit.merged()
     if len(merged.segments) < 2 or len(sound.bounds_s) < 3:
@@ -52,7 +55,7 @@ def place_joins(
     segments = list(merged.segments)
     for k in range(1, len(segments)):
         if only is None or k in only:
-            shift = _best_shift(segments, k, sound, frozen, barred, rate)
+            shift = _best_shift(segments, k, sound, frozen, barred, rate, in_order=in_order)
             segments[k - 1] = replace(segments[k - 1], frames=segments[k - 1].frames + shift)
             start = segments[k].source_start_frame
             if shift and start is not None:
@@ -73,6 +76,8 @@ def _best_shift(
     frozen: Sequence[TimeSpan],
     barred: Sequence[Jump],
     rate: int,
+    *,
+    in_order: bool,
 ) -> int:
     """How many frames later a join lies; 0 where it cannot be moved."""
     left, right = segments[number - 1], segments[number]
@@ -99,6 +104,8 @@ def _best_shift(
         if _repeats_more(spans, number, shift) or any(
             max(abs(i + k - p), abs(j + k - q)) <= VETO_BEATS for p, q in bars
         ):
+            continue
+        if in_order and _moved_frames(_shifted(spans, number, shift)) > _moved_frames(spans):
             continue
         unlike = float(sound.unlikeness(np.array([i + k]), np.array([j + k]))[0])
         cost = UNLIKE * unlike + abs(apart) / (APART_S * rate) + PER_BEAT * abs(k)
@@ -132,3 +139,23 @@ def _repeats_more(spans: Int[np.ndarray, "passages two"], number: int, shift: in
         return int(np.maximum(np.minimum(spans[:, 1], span[1]) - np.maximum(spans[:, 0], span[0]), 0).sum())
 
     return elsewhere(gained) > elsewhere(lost)
+
+
+def _shifted(spans: Int[np.ndarray, "passages two"], number: int, shift: int) -> Int[np.ndarray, "passages two"]:
+    """Passages with a join later, on both sides."""
+    spans = spans.copy()
+    spans[number - 1, 1] += shift
+    spans[number, 0] += shift
+    return spans
+
+
+def _moved_frames(spans: Int[np.ndarray, "passages two"]) -> int:
+    """How much of the source plays for the first time after what follows it."""
+    heard: list[tuple[int, int]] = []
+    moved, last = 0, 0
+    for start, end in spans.tolist():
+        late = (start, min(end, last))
+        moved += max(late[1] - late[0], 0) - sum(max(min(late[1], b) - max(late[0], a), 0) for a, b in union(heard))
+        heard.append((start, end))
+        last = max(last, end)
+    return moved

@@ -4,7 +4,9 @@ Conventions: as in ``demands``. The edit list's JSON has them beside the edit, u
 for what they play passes over it, and an edit list without it holds nothing.
 
     "demands": {"keep": [[40.0, 55.0]], "drop": [], "anchors": [[65.0, 45.0]], "barred": [[30.52, 62.5]],
-                "duration_s": 90.0, "exact": true}
+                "duration_s": 90.0, "exact": true, "no_loop": true, "no_reorder": true}
+
+The last two stand there only where they are asked.
 """
 
 import json
@@ -17,7 +19,7 @@ from typing import Any
 from rl_editor import edits
 from rl_editor.edits import EditList, check_length_asked
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan
+from rl_editor.negotiation.demands import NO, Anchor, Demands, Jump, TimeSpan
 
 _KEY = "demands"
 _OF_ONE_REVISION = ("vetoes",)
@@ -46,6 +48,8 @@ def joined(held: Demands, asked: Demands) -> Demands:
         drop=(*held.drop, *asked.drop),
         anchors=(*held.anchors, *asked.anchors),
         barred=(*held.barred, *asked.barred),
+        no_loop=held.no_loop or asked.no_loop,
+        no_reorder=held.no_reorder or asked.no_reorder,
     )
 
 
@@ -68,7 +72,8 @@ def recorded_json(edit: EditList, demands: Demands) -> str:
     """The edit list as text with the demands that it meets, the same bytes every time."""
     if demands == Demands():
         return edit.to_json()
-    record = {name: value for name, value in asdict(demands).items() if name not in _OF_ONE_REVISION}
+    left_out = (*_OF_ONE_REVISION, *(field for field in NO.values() if not getattr(demands, field)))
+    record = {name: value for name, value in asdict(demands).items() if name not in left_out}
     return json.dumps(edit.to_dict() | {_KEY: record}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -102,6 +107,10 @@ def _read(found: Any) -> Demands:
         raise ValueError(
             f"exact {exact!r} and duration_s {duration_s!r}, true or false and a length to meet are needed"
         )
+    no = {field: found.get(field, False) for field in NO.values()}
+    for field, value in no.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{field} {value!r}, true or false is needed")
     return Demands(
         duration_s,
         exact,
@@ -109,6 +118,7 @@ def _read(found: Any) -> Demands:
         drop=tuple(map(_span, found.get("drop", ()))),
         anchors=tuple(Anchor(*_seconds(pair, 2)) for pair in found.get("anchors", ())),
         barred=tuple(Jump(*_seconds(pair, 2)) for pair in found.get("barred", ())),
+        **no,
     )
 
 

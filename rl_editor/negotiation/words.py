@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rl_editor.edits import EditList
 from rl_editor.negotiation import Revised
-from rl_editor.negotiation.demands import Anchor, Demands, TimeSpan, spoken
+from rl_editor.negotiation.demands import NO, Anchor, Demands, TimeSpan, spoken
 from rl_editor.negotiation.exact import MOST_TAIL_S, ExactLength
 
 MOST_NAMED = 6
@@ -38,7 +38,7 @@ def held_line(held: Demands, *, named_in: str | None = None) -> str:
     """What is held of earlier demands, and how to release it; only what a text names, where there is one."""
     names = [name for name, _ in held.each()]
     if named_in is not None:
-        names = [name for name in names if name.split(" ", 1)[1] in named_in]
+        names = [name for name in names if (name if name in NO else name.split(" ", 1)[1]) in named_in]
     if not names:
         return ""
     return f"held from before: {', '.join(names)}; --forget '{names[0]}' releases that, --forget all everything"
