@@ -12,7 +12,7 @@ import soundfile as sf
 
 from rl_editor import delivery
 from rl_editor.config import Config
-from rl_editor.delivery import check_delivery, deliver, exactness_notes, mp4
+from rl_editor.delivery import check_delivery, deliver, exactness_notes, mp4, programs
 from rl_editor.delivery.belongings import Belongings, read_belongings, still_true
 from rl_editor.delivery.programs import muxer_takes
 from rl_editor.delivery.tagging import add_belongings, picture_block
@@ -330,6 +330,24 @@ def test_a_lossless_m4a_stays_lossless(tmp_path: Path, depth: str, bits: int) ->
          tmp_path / "out.m4a"], check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert stream.stdout.strip() == f"alac,{bits}"
+
+
+@needs_ffmpeg
+def test_a_recording_is_asked_once_what_it_says_of_itself_and_again_once_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, asked = recording(tmp_path, ".m4a"), []
+    run = subprocess.run
+    monkeypatch.setattr(
+        programs.subprocess, "run", lambda command, **options: (asked.append(command[0]), run(command, **options))[1]
+    )
+    check_delivery(path, tmp_path / "out.m4a")
+    deliver(edit_of(path, RATE), path, tmp_path / "out.m4a", Config())
+    assert exactness_notes(path, tmp_path / "out.m4a")
+    assert asked.count("ffprobe") == 1
+    recording(tmp_path, ".m4a", tags={"title": "another"})
+    assert read_belongings(path).tags["title"] == "another"
+    assert read_belongings(tmp_path / "nothing.m4a") == Belongings(tmp_path / "nothing.m4a", {})
 
 
 @needs_ffmpeg
