@@ -16,7 +16,7 @@ from rl_editor.demonstrations import Demonstration
 from rl_editor.errors import DatasetError
 from rl_editor.labels import EditLabels, decode
 from rl_editor.profile import StyleProfile, profiles, rows
-from rl_editor.profile.picture import _bins, _histogram, save_picture
+from rl_editor.profile.picture import _bins, _histogram, picture, save_picture
 from rl_editor.profile.words import save_table, table, to_dict
 
 SPACE = ActionSpace()
@@ -70,6 +70,21 @@ def test_what_never_happens_is_not_a_number_and_keeps_quiet(tmp_path: Path) -> N
     assert "mine,join_cost,,1\n" in (tmp_path / "t.csv").read_text()
     save_picture([found], tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_a_panel_of_what_nobody_does_says_so(tmp_path: Path) -> None:
+    only_cuts = profiles([edited([KEEP] * 8 + [CUT] * 8 + [KEEP] * 16)], Config())
+
+    def said(found: list[StyleProfile]) -> dict[str, list[str]]:
+        panels = picture(found).axes
+        return {axes.get_title(): [text.get_text() for text in axes.texts] for axes in panels if axes.texts}
+
+    assert said(only_cuts) == {"Looped blocks, bars": ["no loops"]}
+    assert said([mine()]) == {}
+    assert said([*only_cuts, mine()]) == {}  # one of two loops
+    all_of_it = profiles([edited([KEEP] * 32, style="none")], Config())
+    words = said(all_of_it)
+    assert (words["Stretches cut, bars"], words["Looped blocks, bars"]) == (["no cuts"], ["no loops"])
 
 
 def test_without_downbeats_and_with_one_bar_there_is_a_profile_all_the_same() -> None:

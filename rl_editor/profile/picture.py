@@ -1,7 +1,8 @@
 """Profiles as one picture, a colour per style.
 
-Conventions: bars of a panel stand side by side, one per style, in the legend's order; what is not defined has none.
-The same profiles give the same bytes. Hues after Okabe and Ito (2008), which the colour-blind tell apart.
+Conventions: bars of a panel stand side by side, one per style, in the legend's order; what is not defined has none, and
+where nothing is, a word says so. The same profiles give the same bytes. Hues after Okabe and Ito (2008), which the
+colour-blind tell apart.
 """
 
 from collections.abc import Sequence
@@ -42,12 +43,20 @@ def picture(profiles: Sequence[StyleProfile]) -> Figure:
     once = [[p.plays_first, p.plays_again] for p in profiles]
     _groups(panels[3], "What plays, by repetition", ["heard first", "heard before"], once)
     names = _bins(_LENGTHS)
-    _groups(panels[4], "Stretches kept, bars", names, [_histogram(p.kept_bars, _LENGTHS) for p in profiles])
-    _groups(panels[5], "Stretches cut, bars", names, [_histogram(p.cut_bars, _LENGTHS) for p in profiles])
+    _groups(
+        panels[4],
+        "Stretches kept, bars",
+        names,
+        [_histogram(p.kept_bars, _LENGTHS) for p in profiles],
+        without="no bars kept",
+    )
+    _groups(
+        panels[5], "Stretches cut, bars", names, [_histogram(p.cut_bars, _LENGTHS) for p in profiles], without="no cuts"
+    )
     looped = [_histogram(p.loop_bars, _LENGTHS) for p in profiles]
-    _groups(panels[6], "Looped blocks, bars", names, looped)
+    _groups(panels[6], "Looped blocks, bars", names, looped, without="no loops")
     offsets = [_histogram(p.join_off_ms, _OFFSETS_MS) for p in profiles]
-    _groups(panels[7], "Joins, ms from a downbeat", _bins(_OFFSETS_MS), offsets)
+    _groups(panels[7], "Joins, ms from a downbeat", _bins(_OFFSETS_MS), offsets, without="no joins")
     handles = [panels[0].bar(0, 0, color=_COLOURS[k % len(_COLOURS)]) for k in range(len(profiles))]
     labels = [f"{p.style} ({p.n_songs} edits)" for p in profiles]
     figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False)
@@ -55,8 +64,12 @@ def picture(profiles: Sequence[StyleProfile]) -> Figure:
     return figure
 
 
-def _groups(axes: Axes, title: str, names: Sequence[str], values: Sequence[Sequence[float]]) -> None:
-    """Groups of bars, one bar per style."""
+def _groups(
+    axes: Axes, title: str, names: Sequence[str], values: Sequence[Sequence[float]], *, without: str = "no data"
+) -> None:
+    """Groups of bars, one bar per style; ``without``: what is said where there are none."""
+    if np.isnan(values).all():
+        axes.text(0.5, 0.5, without, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=_INK)
     width = 0.8 / len(values)
     for k, heights in enumerate(values):
         at = np.arange(len(names)) + (k - (len(values) - 1) / 2.0) * width
