@@ -253,6 +253,19 @@ class TestEdit:
         edit = edit_as_asked(song, tmp_path / "o.wav", Request(demands), policy=policy)[0].edit
         assert edit.duration_s == pytest.approx(1.2, abs=0.6)  # a beat
 
+    def test_a_policy_plays_the_beats_that_are_left_of_units_to_drop(
+        self, policy: Policy, song: Path, tmp_path: Path
+    ) -> None:
+        """Of every bar something is dropped; between 20.0 s and 21.2 s a beat or two are not."""
+        demands = Demands(drop=(TimeSpan(0.0, 20.0), TimeSpan(21.2, sf.info(song).duration)))
+        edit = edit_as_asked(song, tmp_path / "o.wav", Request(demands), policy=policy)[0].edit
+        rate = edit.source.sample_rate
+        assert 0.4 < edit.duration_s < 1.3
+        assert not played(edit)[: round(19.9 * rate)].any()
+        assert not played(edit)[round(21.3 * rate) :].any()
+        with pytest.raises(EditListError, match="leaves nothing to play"):
+            edit_as_asked(song, tmp_path / "o.wav", Request(Demands(drop=(TimeSpan(0.0, 999.0),))), policy=policy)
+
     def test_candidates_differ_and_are_numbered(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         request = Request(Demands(duration_s=35.0), candidates=3, seed=1)
         made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy, edit_list=tmp_path / "o.json")

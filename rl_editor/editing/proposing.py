@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from rl_editor import edits
 from rl_editor.actions import Limits
 from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.config import Config
-from rl_editor.editing.request import Request, check_left, check_length, check_spans, left_s, past_end, units_over
+from rl_editor.editing.request import Request, check_length, check_spans, left_s, past_end, units_over
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
@@ -149,7 +151,10 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     unit_beats = policy.config.action_space.unit_beats
     dropped = units_over(demands.drop, state, unit_beats)
     kept = units_over(demands.keep, state, unit_beats)
-    check_left(state, demands, dropped & ~kept)
+    if (dropped & ~kept).all():  # what is left are parts of units: they play, and negotiation takes out the rest
+        beats = units_over(demands.drop, state, 1)
+        dropped = np.logical_and.reduceat(beats, state.grid.units(unit_beats).beat_bounds[:-1])
+        kept = kept | ~dropped
     limits = Limits(
         kept,
         dropped,
