@@ -17,10 +17,12 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
     .csv    rows of ``exporters``, in order: ``source_start_frame`` and ``frames`` say what plays; where it plays in the
             output follows from the rows before. Seconds and ``index`` may be empty; where they contradict frames or
             order (after an edit by hand, say) the file is refused
-    .json   this package's own
+    .json   this package's own. Seconds may stand without the frames beside them; where they contradict these the file
+            is refused, for whoever changes one means it. Where a segment plays in the output follows from those before
 """
 
 import csv
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +37,8 @@ from rl_editor.errors import EditListError, first_lines
 SUFFIXES = (".json", ".otio", ".txt", ".csv")
 _Row: TypeAlias = Mapping[str, str]
 _CSV_COLUMNS = ("source_start_frame", "frames", "crossfade_in_ms", "gain_db", "speed", "pitch_semitones", "confidence")
-_SAME_S = 0.001  # of a CSV: seconds that a spreadsheet rounded
+_SAME_S = 0.001  # seconds that a person or a spreadsheet rounded
+_JSON_FRAMES = {"source_start": "source_start_frame", "duration": "frames"}
 _SLOWEST_HZ = 12.0  # video frames; what counts slower (in seconds, at a rate of 1) was not rounded to them
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _OVER_OUTPUT = re.compile(
@@ -53,7 +56,7 @@ def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: flo
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
-        return EditList.load(path)
+        return load_edit(path)
     try:
         segments = _segments(path, source, default_crossfade_ms)
         if not segments:
@@ -61,6 +64,34 @@ def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: flo
         return EditList(source, tuple(segments))
     except EditListError as fault:
         raise EditListError(f"{path}: {fault}") from None
+
+
+def load_edit(path: str | Path) -> EditList:
+    """An edit list from this package's JSON, which a person may have changed by hand.
+
+    Raises:
+        EditListError: as of ``EditList.load``, or seconds say something else than the frames beside them.
+    """
+    found = EditList.load(path)
+    whole = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    for index, said in enumerate(whole["segments"]):
+        for name, beside in _JSON_FRAMES.items():
+            if beside in said:
+                _check_json_seconds(f"{path}: segment {index}", name, said[name], beside, said[beside], found)
+    return found
+
+
+def _check_json_seconds(where: str, name: str, value: Any, beside: str, frames: int | None, edit: EditList) -> None:
+    """Refuse a time of a segment that is not that of its frames."""
+    rate = edit.source.sample_rate
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if (value is None and frames is None) or (known and frames is not None and abs(value - frames / rate) <= _SAME_S):
+        return
+    means = "null" if frames is None else f"{frames / rate:.6f} s"
+    raise EditListError(
+        f"{where}: {name} {json.dumps(value)} and {beside} {json.dumps(frames)} ({means} at {rate} Hz) contradict each "
+        f"other; change both, or delete {beside}: then {name} counts"
+    )
 
 
 def _segments(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:

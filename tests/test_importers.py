@@ -1,6 +1,7 @@
 """What other programs give back plays the same: exports are read again, and edited ones as their user meant them."""
 
 import csv
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -328,6 +329,41 @@ def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, said: str) ->
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(EditListError, match=said):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"source_start": 31.0}, r"source_start 31\.0 and source_start_frame 1323001 \(30\.000023 s at 44100 Hz\)"),
+        ({"duration": 4.0}, r"duration 4\.0 and frames 220500 \(5\.000000 s at 44100 Hz\)"),
+        ({"source_start_frame": 1_400_000}, r"source_start 30\.00002\d+ and source_start_frame 1400000"),
+        ({"source_start": None}, r"source_start null and source_start_frame 1323001"),
+        ({"source_start_frame": None}, r"source_start 30\.0\d+ and source_start_frame null \(null at 44100 Hz\)"),
+        ({"duration": True}, r"duration true and frames 220500"),
+        ({"source_start": 30.0, "duration": 5.0004}, None),  # rounded by a person
+        ({"source_start": 31.0, "source_start_frame": 31 * RATE}, None),
+    ],
+)
+def test_seconds_of_json_that_contradict_its_frames(tmp_path: Path, changed: dict[str, Any], said: str | None) -> None:
+    """Frames win in ``EditList.load``: whoever changes seconds alone would hear no change."""
+    value = EDIT.to_dict()
+    value["segments"][1] |= changed
+    path = tmp_path / "hand.json"
+    path.write_text(json.dumps(value), encoding="utf-8")
+    if said is None:
+        assert read(path) == EditList.load(path)
+        return
+    with pytest.raises(EditListError, match=rf"hand\.json: segment 1: {said}.* change both, or delete"):
+        read(path)
+
+
+def test_seconds_of_json_alone_count(tmp_path: Path) -> None:
+    value = EDIT.to_dict()
+    value["segments"][1] |= {"source_start": 31.5}
+    del value["segments"][1]["source_start_frame"]
+    path = tmp_path / "hand.json"
+    path.write_text(json.dumps(value), encoding="utf-8")
+    assert read(path).segments[1] == replace(EDIT.segments[1], source_start_frame=round(31.5 * RATE))
 
 
 def test_json_keeps_its_own_source(tmp_path: Path) -> None:

@@ -102,20 +102,21 @@ def export(
 ) -> None:
     """Write an edit list for another program."""
     from rl_editor.exporters import export_edit
+    from rl_editor.importers import load_edit
 
     by_suffix: Mapping[str, Any] = {suffix: name for name, suffix in SUFFIXES.items()}
     kind = to or by_suffix.get(output.suffix.lower())
     if kind is None:
         raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
     check_written({"-o": output}, edits)
-    export_edit(EditList.load(edits), output, kind, media=media, frame_rate=frame_rate)
+    export_edit(load_edit(edits), output, kind, media=media, frame_rate=frame_rate)
 
 
 def _edit_of(path: Path, source: Path, config: Config) -> EditList:
     """An edit list in any format, of that recording."""
-    from rl_editor.importers import read_edit
+    from rl_editor.importers import load_edit, read_edit
     from rl_editor.utils import source_info
 
     if path.suffix.lower() == ".json":
-        return EditList.load(path)
+        return load_edit(path)
     return read_edit(path, source_info(source), default_crossfade_ms=config.action_space.default_crossfade_ms)

@@ -24,7 +24,6 @@ from rl_editor.cli.options import (
 )
 from rl_editor.command import EXIT_CHECK_FAILED, counted, refuse_overwriting
 from rl_editor.config import EditMethod
-from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.files import write_text
 
@@ -125,12 +124,13 @@ def revise(
 ) -> None:
     """Change an edit as little as what is asked demands, and say what each demand costs. Earlier demands are held."""
     from rl_editor.editing import revise_list
+    from rl_editor.importers import load_edit
     from rl_editor.negotiation import Demands
     from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
     from rl_editor.negotiation.words import held_line, screen
 
     check_written({"-o": output}, edits, source, params)
-    found = EditList.load(edits)
+    found = load_edit(edits)
     demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
     if demands == Demands() and not forget:
         raise ConfigError("nothing is asked; give --veto-join, --pin, --drop, --anchor, --target-duration or --forget")

@@ -8,7 +8,6 @@ import typer
 
 from rl_editor.cli.options import Json, Params, check_written, edit_summary, say, settings, show
 from rl_editor.config import BeatTracker
-from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.files import visible
 
@@ -113,7 +112,9 @@ def describe(path: Path) -> dict[str, Any]:
         return _folder(path)
     match path.suffix.lower():
         case ".json":
-            found = EditList.load(path)
+            from rl_editor.importers import load_edit
+
+            found = load_edit(path)
             return {"kind": "edit list", "source": found.source.name, **edit_summary(found, path)}
         case ".pt":
             from rl_editor.checkpoint import load_policy
