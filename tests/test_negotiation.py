@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_editor import negotiation
+from rl_editor.audition.joins import bands_db
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import ConfigError, EditListError
@@ -485,6 +486,21 @@ class TestSound:
         found = sound.unlikeness(pairs[:, 0], pairs[:, 1])
         assert ((found >= 0.0) & (found <= 1.0)).all()
         assert sound.unlikeness(np.zeros(0, int), np.zeros(0, int)).shape == (0,)
+
+    @pytest.mark.parametrize("rate", [22_050, 8_000, 441])
+    def test_many_spans_at_once_have_the_spectra_and_levels_of_each(self, rate: int) -> None:
+        mono = np.random.default_rng(0).normal(size=70 * rate).astype(np.float32)
+        bounds_s = np.arange(0.0, 70.0, 0.43)
+        sound = BeatSound(Samples(mono[:, None], rate), bounds_s)
+        padded = np.pad(mono, rate)
+        for sides, width in zip(sound._spectra, (round(0.25 * rate), round(0.5 * rate)), strict=True):
+            for k, at in enumerate(np.rint(bounds_s * rate).astype(int) + rate):
+                one, other = padded[at - width : at, None], padded[at : at + width, None]
+                np.testing.assert_array_equal(sides.before[k], bands_db(one, rate).astype(np.float32))
+                np.testing.assert_array_equal(sides.after[k], bands_db(other, rate).astype(np.float32))
+        at, width = rate + round(10 * 0.43 * rate), round(0.2 * rate)
+        level_db = 10.0 * np.log10(np.mean(np.square(padded[at : at + width], dtype=np.float64)))
+        assert sound._level.after[10, 0] == np.float32(level_db)
 
 
 class TestPlacing:

@@ -16,11 +16,14 @@ as one of much; what is not noticed is a change that the song makes there as wel
 2000, "Video textures", jump so: where the frames around would have been alike.)
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from rl_editor.audition.joins import LEVEL_S, SPECTRUM_S, bands_db
-from rl_editor.utils import Samples, padded_span
+from rl_editor.audition.joins import LEVEL_S, SPECTRUM_S
+from rl_editor.audition.joins import _bands as band_lines  # of one width, as ``bands_db`` has them
+from rl_editor.utils import Samples
 
 _CONTEXT, _CONTRAST, _STEP = 0.52, 0.20, 0.28
 _CONTRAST_FROM, _STEP_FROM, _UNUSUAL = 50.0, 65.0, 95.0
@@ -29,6 +32,7 @@ _FLOOR = 1e-10
 _LEAST_DB, _LEAST_STEP_DB = 1e-3, 0.1  # of what differences are measured in
 _COMPARED = 2000  # pairs of boundaries that tell how much any two differ
 _JOINS_AT_A_TIME = 100_000
+_SPANS_AT_A_TIME = 64  # 11 MB of spectra
 
 
 class BeatSound:
@@ -77,17 +81,14 @@ class _Sides:
     @classmethod
     def of_spectra(cls, mono: np.ndarray, rate: int, at: Int[np.ndarray, " bounds"], width: int) -> "_Sides":
         """Bands of the ``width`` frames before and after; silence beyond the recording."""
-        before, after = (
-            np.stack([bands_db(padded_span(mono, a - back, width)[:, None], rate) for a in at.tolist()])
-            for back in (width, 0)
-        )
-        return cls(before.astype(np.float32), after.astype(np.float32), _LEAST_DB)
+        before, after = (_bands_db(mono, rate, at - back, width) for back in (width, 0))
+        return cls(before, after, _LEAST_DB)
 
     @classmethod
     def of_levels(cls, mono: np.ndarray, at: Int[np.ndarray, " bounds"], width: int) -> "_Sides":
         """Level of the ``width`` frames before and after; silence beyond the recording."""
         before, after = (
-            np.array([np.square(padded_span(mono, a - back, width), dtype=np.float64).mean() for a in at.tolist()])
+            np.concatenate([np.square(s, dtype=np.float64).mean(axis=1) for s in _spans(mono, at - back, width)])
             for back in (width, 0)
         )
         before, after = (10.0 * np.log10(np.maximum(power, _FLOOR)) for power in (before, after))
@@ -101,6 +102,32 @@ class _Sides:
         """How far joins are from what the song has before where they land, and after where they leave; up to 1."""
         before, after = (_apart(side[leave], side[land]) / self.usual for side in (self.before, self.after))
         return 0.5 * (np.minimum(before, 1.0) + np.minimum(after, 1.0))
+
+
+def _bands_db(
+    mono: np.ndarray, rate: int, starts: Int[np.ndarray, " spans"], width: int
+) -> Float32[np.ndarray, "spans bands"]:
+    """``audition.joins.bands_db`` of many spans of one width, to the bit, in half the time."""
+    bands, found = band_lines(width, rate), []
+    for spans in _spans(mono, starts, width):
+        spectra = np.abs(np.fft.rfft(spans * bands.window, axis=1))
+        total = np.zeros((len(spectra), spectra.shape[1] + 1))
+        np.cumsum(spectra**2 / max(width, 1), axis=1, out=total[:, 1:])
+        mean = (total[:, bands.high] - total[:, bands.low]) / np.maximum(bands.high - bands.low, 1)
+        found.append((10.0 * np.log10(np.maximum(mean, _FLOOR))).astype(np.float32))
+    return np.concatenate(found)
+
+
+def _spans(mono: np.ndarray, starts: Int[np.ndarray, " spans"], width: int) -> Iterator[np.ndarray]:
+    """``width`` samples from each start, zeros beyond the recording; so many spans at a time."""
+    for first in range(0, len(starts), _SPANS_AT_A_TIME):
+        some = starts[first : first + _SPANS_AT_A_TIME].tolist()
+        spans = np.zeros((len(some), width), np.float32)
+        for span, start in zip(spans, some, strict=True):
+            low, high = max(start, 0), min(start + width, len(mono))
+            if high > low:
+                span[low - start : high - start] = mono[low:high]
+        yield spans
 
 
 def _apart(one: Float32[np.ndarray, "n m"], other: Float32[np.ndarray, "n m"]) -> np.ndarray:
