@@ -603,6 +603,15 @@ class TestRecord:
         assert forgotten(held, ["no loop", "no reorder"]) == Demands()
         assert held_line(held, named_in="take back no reorder").startswith("held from before: no reorder;")
 
+    def test_what_a_refusal_says_to_take_back_is_the_example_of_what_to_forget(self) -> None:
+        keep, drop, anchor = "keep 0:40-0:55", "drop 0:01-0:02.5", "anchor 1:05=0:45"
+        held = replace(self.HELD, barred=(), duration_s=None, exact=False)
+        fault = f"{anchor} and pin 0:03-0:04 cannot be met beside the rest ({keep}, {drop}, {anchor})"
+        said = held_line(held, named_in=f"{fault}; take back {anchor} or pin 0:03-0:04")
+        assert said.startswith(f"held from before: {keep}, {drop}, {anchor}; --forget '{anchor}' releases that")
+        assert f"--forget '{drop}'" in held_line(held, named_in="--pin 0:02-0:04 and --drop 0:01-0:02.5; take back one")
+        assert held_line(held, named_in="the recording ends; take back it") == ""
+
     def test_an_edit_list_without_a_record_holds_nothing(self, state: AudioState, tmp_path: Path) -> None:
         edit, path = of_beats(state, (0, 96), (160, 352)), tmp_path / "e.json"
         assert recorded_json(edit, Demands()) == edit.to_json()

@@ -10,6 +10,7 @@ from rl_editor.negotiation.exact import MOST_TAIL_S, ExactLength
 
 MOST_NAMED = 6
 NEAR_S = 0.05  # a length this near is met
+_TAKE_BACK = "take back "
 
 
 def screen(before: EditList, found: Revised) -> str:
@@ -35,13 +36,23 @@ def screen(before: EditList, found: Revised) -> str:
 
 
 def held_line(held: Demands, *, named_in: str | None = None) -> str:
-    """What is held of earlier demands, and how to release it; only what a text names, where there is one."""
+    """What is held of earlier demands, and how to release it; only what a text names, where there is one.
+
+    Where the text says which to take back, one of those is the example.
+    """
     names = [name for name, _ in held.each()]
+    released = names
     if named_in is not None:
-        names = [name for name in names if (name if name in NO else name.split(" ", 1)[1]) in named_in]
+        names = _named(names, named_in)
+        released = _named(names, named_in.rpartition(_TAKE_BACK)[2]) or names
     if not names:
         return ""
-    return f"held from before: {', '.join(names)}; --forget '{names[0]}' releases that, --forget all everything"
+    return f"held from before: {', '.join(names)}; --forget '{released[0]}' releases that, --forget all everything"
+
+
+def _named(names: Sequence[str], text: str) -> list[str]:
+    """Demands that a text names, be it by the options that asked for them."""
+    return [name for name in names if (name if name in NO else name.split(" ", 1)[1]) in text]
 
 
 def missed_line(missed_s: float) -> str:
