@@ -18,6 +18,7 @@ so w is as strong as in those who do; s is 1 where there is one listener.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -112,11 +113,7 @@ def ridged_logistic(
     """
     w = np.zeros(x.shape[1]) if start is None else start
     weight = np.ones(len(outcome)) if weight is None else weight
-
-    def likelihood(w: Float[np.ndarray, " columns"]) -> float:
-        logits = x @ w + offset
-        return float(weight @ (outcome * logits - np.logaddexp(0.0, logits)) - 0.5 * penalty @ w**2)
-
+    likelihood = partial(_likelihood, x=x, outcome=outcome, penalty=penalty, weight=weight, offset=offset)
     reached = likelihood(w)
     for _ in range(_NEWTON_STEPS):
         p = sigmoid(x @ w + offset)
@@ -128,6 +125,19 @@ def ridged_logistic(
         if np.abs(step).max(initial=0.0) < _SETTLED:
             break
     return np.asarray(w)
+
+
+def _likelihood(
+    w: Float[np.ndarray, " columns"],
+    *,
+    x: Float[np.ndarray, "n columns"],
+    outcome: Float[np.ndarray, " n"],
+    penalty: Float[np.ndarray, " columns"],
+    weight: Float[np.ndarray, " n"],
+    offset: Float[np.ndarray, " n"] | float,
+) -> float:
+    logits = x @ w + offset
+    return float(weight @ (outcome * logits - np.logaddexp(0.0, logits)) - 0.5 * penalty @ w**2)
 
 
 def information(
