@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -13,13 +15,14 @@ Run = subprocess.CompletedProcess[str]
 
 
 def in_process(*arguments: str, cwd: Path | None = None) -> Run:
-    """As ``subprocess.run`` of ``rl-editor`` has it; whatever would end with a traceback is raised."""
+    """As ``subprocess.run`` of ``rl-editor`` has it, its log too; whatever would end with a traceback is raised."""
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         contextlib.chdir(cwd or Path.cwd()),
         patch.object(sys, "argv", ["rl-editor", *arguments]),
+        _log_not_set_up(),
     ):
         try:
             main()
@@ -28,3 +31,16 @@ def in_process(*arguments: str, cwd: Path | None = None) -> Run:
             code = left.code
     assert code is None or isinstance(code, int), code
     return Run(arguments, code or 0, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _log_not_set_up() -> Iterator[None]:
+    """The log as a new process has it, so that the command sends it to its own stderr; afterwards as it was."""
+    ours = logging.getLogger("rl_editor")
+    levels = {log: log.level for log in (logging.root, ours)}
+    with patch.object(logging.root, "handlers", []):
+        try:
+            yield
+        finally:
+            for log, level in levels.items():
+                log.setLevel(level)

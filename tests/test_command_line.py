@@ -1,0 +1,32 @@
+"""A command within the tests' process prints as one of its own would, and leaves nothing behind."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import in_process
+
+from rl_editor import cli
+
+
+def test_the_log_reaches_the_commands_own_stderr_and_is_put_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = logging.getLogger("rl_editor")
+    before = (list(logging.root.handlers), logging.root.level, ours.level, list(sys.argv), os.getcwd(), sys.stderr)
+
+    def app() -> None:
+        ours.info("at work in %s", Path.cwd().name)
+        logging.getLogger("somebody.else").info("chatter")
+        print(sys.argv)
+        sys.exit(3)
+
+    monkeypatch.setattr(cli, "app", app)
+    done = in_process("info", "x", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "['rl-editor', 'info', 'x']\n")
+    assert done.stderr == f"I at work in {tmp_path.name}\n"
+    after = (list(logging.root.handlers), logging.root.level, ours.level, list(sys.argv), os.getcwd(), sys.stderr)
+    assert after == before
+    assert caplog.messages == []
