@@ -120,6 +120,19 @@ class TestRevise:
         assert abs(found.missed_s) < 1.0
         assert found.price["no reorder"] > 0.0
 
+    def test_a_moment_of_a_repeat_is_heard_earlier_though_nothing_may_be_moved(self) -> None:
+        """Beat 32 is heard again at 56 + 32 - 24 = 64 beats, 32.0 s, and asked for at 28.1 s: 8 beats have to go.
+
+        At least cost they are beats 28 to 35 of the first time, and the moment that is asked for would come late.
+        """
+        state = track(1, bars_per_section=2)
+        edit, demands = of_beats(state, (0, 56), (24, 68)), Demands(anchors=(Anchor(16.1, 28.1),))
+        assert moved(revise(edit, state, demands, Config()).edit) > 0
+        found = revise(edit, state, replace(demands, no_reorder=True), Config()).edit
+        assert moved(found) == 0
+        again_s = (found.output_start_frames()[-1] - (found.segments[-1].source_start_frame or 0)) / RATE_HZ + 16.1
+        assert again_s == pytest.approx(28.1, abs=0.25)  # half a beat
+
     def test_what_may_not_be_done_has_a_price_only_where_it_hinders(self, state: AudioState) -> None:
         opened = of_beats(state, (128, 160), (0, 128), (160, 320))
         longer = Demands(duration_s=opened.duration_s + 24.0, no_loop=True)

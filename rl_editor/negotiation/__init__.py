@@ -77,10 +77,10 @@ def revise(
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
     if fault := beyond_length(demands, state.grid):
-        nearest_s = table.revised(table.insisting(demands), demands, {}).edit.duration_s
+        nearest_s = table.revised(table.insisting(demands, way), demands, {}).edit.duration_s
         raise EditListError(f"{edit.source.name}: {fault}; ask for {spoken_up(nearest_s)}")
     if table.misses(way, demands):
-        way, demands = table.insisting(demands), replace(demands, exact=True)
+        way, demands = table.insisting(demands, way), replace(demands, exact=True)
     price = {}
     for name, rest in demands.each() if priced else ():
         without = table.solve(rest)
@@ -192,11 +192,34 @@ class _Table:
         """The cheapest way; None where there is none. Where it may repeat as the table may not, it is another's."""
         if demands.no_loop == self._repeats and not self._is_in_order():
             return self._repeating_otherwise().solve(demands)
+        if not demands.no_reorder:
+            return self._solve(demands)
+        way = self._without_late(demands)
+        return self._in_time(demands) if way is None else way
+
+    def _without_late(self, demands: Demands) -> Way | None:
+        """A way in the source's order: what would come late does not play."""
         barred: list[int] = []
-        way = self._solve(demands, barred=barred)
-        while demands.no_reorder and way is not None and (moved := _out_of_order(self.score.beat, way.places)):
-            barred += moved
+        way = self._solve(demands)
+        while way is not None and (late := _out_of_order(self.score.beat, way.places)):
+            barred += late
             way = self._solve(demands, barred=barred)
+        return way
+
+    def _in_time(self, demands: Demands) -> Way | None:
+        """The same where that is needed: it plays before as well, or what is ahead of it does not play."""
+        beat, playing = self.score.beat, np.flatnonzero(self.score.played)
+        barred: list[int] = []
+        required: list[int] = []
+        way = self._solve(demands)
+        while way is not None and (late := _out_of_order(beat, way.places)):
+            for place in late:
+                before = playing[(playing < place) & (beat[playing] == beat[place])]
+                if len(before):
+                    required.append(int(before[0]))
+                else:
+                    barred += np.flatnonzero(beat[:place] > beat[place]).tolist()
+            way = self._solve(demands, barred=barred, required=required)
         return way
 
     def _is_in_order(self) -> bool:
@@ -211,13 +234,14 @@ class _Table:
             )
         return self._other
 
-    def _solve(self, demands: Demands, *, barred: Sequence[int]) -> Way | None:
-        """The cheapest way without the barred places."""
+    def _solve(self, demands: Demands, *, barred: Sequence[int] = (), required: Sequence[int] = ()) -> Way | None:
+        """The cheapest way without the barred places and with the required ones."""
         has = self.has_length(demands)  # silence at the end is part of it
         goal_s = self.played_s if demands.duration_s is None or has else demands.duration_s
         asked = demands.duration_s is not None
         asks = wanted(self.score, self.grid, demands, self.edit.source.name)
-        asks.may[barred] = False
+        asks.may[list(barred)] = False
+        asks.must[list(required)] = True
         if (asks.must & ~asks.may).any():
             return None
         longest_s = max(goal_s, self.edit.duration_s) + 4 * self.grid.beats_per_bar * self.typical_s
@@ -305,11 +329,10 @@ class _Table:
         off_s = self.revised(way, demands, {}).missed_s
         return abs(off_s) > 0.5 * self.grid.beats_per_bar * self.typical_s
 
-    def insisting(self, demands: Demands) -> Way:
-        """The way that comes nearest to the length asked for, at whatever else that costs; there is one anyhow."""
-        way = self.solve(replace(demands, exact=True))
-        assert way is not None  # a length is priced, not required
-        return way
+    def insisting(self, demands: Demands, way: Way) -> Way:
+        """The way that comes nearest to the length asked for, at whatever else that costs; ``way`` where none does."""
+        nearest = self.solve(replace(demands, exact=True))
+        return way if nearest is None else nearest
 
     def why_not(self, demands: Demands) -> str:
         """Which demand stands in the way."""
