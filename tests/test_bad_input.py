@@ -134,7 +134,7 @@ class TestPipeline:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(project / "scratch")}
         child = subprocess.Popen([sys.executable, "-m", "stages.decode"], env=environment, stderr=subprocess.DEVNULL)
         parts = lambda: list((project / "data").glob(".decoded.*.part"))  # noqa: E731
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 120.0
         while not parts() and child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)

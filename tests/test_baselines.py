@@ -179,9 +179,9 @@ def test_edit_cost_counts_late_start_and_early_end() -> None:
 def test_150_units_solve_within_half_a_second() -> None:
     state = track(bars_per_section=14)  # 154 bars
     retarget_path(state, CONFIG, duration_s=100.0)
-    start = time.perf_counter()
+    start = time.process_time()
     retarget_path(state, CONFIG, duration_s=0.6 * state.grid.duration_s)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_long_recordings_use_the_cheapest_ways() -> None:

@@ -116,7 +116,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         if options or not contexts:
             contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         page.add_init_script(RECORD_STARTS)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
@@ -386,7 +386,7 @@ class TestSurviving:
     def test_a_server_that_is_stopped_ends_well(self, serve: Callable[..., Served]) -> None:
         served = serve()
         served.process.send_signal(signal.SIGINT)
-        assert served.process.wait(timeout=10) == 0
+        assert served.process.wait(timeout=60) == 0
 
 
 class TestTwoTabs:

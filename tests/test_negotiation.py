@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_editor import negotiation
@@ -686,6 +686,7 @@ class TestReading:
             with pytest.raises(ConfigError):
                 read(text)
 
+    @settings(deadline=None)
     @given(st.integers(0, 86_399_999))
     def test_spoken_times_are_read_back(self, milliseconds: int) -> None:
         assert round(1000 * read_seconds(spoken(milliseconds / 1000))) == milliseconds
