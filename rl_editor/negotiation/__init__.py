@@ -189,33 +189,32 @@ class _Table:
         return leave[order], land[order], cost[order]
 
     def solve(self, demands: Demands) -> Way | None:
-        """The cheapest way; None where there is none. Where it may repeat as the table may not, it is another's."""
+        """The cheapest way, where nothing may be moved the cheaper of two in order; None where there is none.
+
+        Where it may repeat as the table may not, it is another's.
+        """
         if demands.no_loop == self._repeats and not self._is_in_order():
             return self._repeating_otherwise().solve(demands)
-        if not demands.no_reorder:
-            return self._solve(demands)
-        way = self._without_late(demands)
-        return self._in_time(demands) if way is None else way
-
-    def _without_late(self, demands: Demands) -> Way | None:
-        """A way in the source's order: what would come late does not play."""
-        barred: list[int] = []
         way = self._solve(demands)
-        while way is not None and (late := _out_of_order(self.score.beat, way.places)):
-            barred += late
-            way = self._solve(demands, barred=barred)
-        return way
+        if way is None or not demands.no_reorder or not _out_of_order(self.score.beat, way.places):
+            return way
+        ways = (self._in_order(demands, way, in_time=in_time) for in_time in (False, True))
+        return min((way for way in ways if way is not None), key=lambda way: way.cost, default=None)
 
-    def _in_time(self, demands: Demands) -> Way | None:
-        """The same where that is needed: it plays before as well, or what is ahead of it does not play."""
+    def _in_order(self, demands: Demands, way: Way | None, *, in_time: bool) -> Way | None:
+        """From ``way``, one in the source's order: what would come late does not play.
+
+        Or, ``in_time``, it plays before as well, where the edit has it first; or else what is ahead of it does not.
+        """
         beat, playing = self.score.beat, np.flatnonzero(self.score.played)
         barred: list[int] = []
         required: list[int] = []
-        way = self._solve(demands)
         while way is not None and (late := _out_of_order(beat, way.places)):
             for place in late:
                 before = playing[(playing < place) & (beat[playing] == beat[place])]
-                if len(before):
+                if not in_time:
+                    barred.append(place)
+                elif len(before):
                     required.append(int(before[0]))
                 else:
                     barred += np.flatnonzero(beat[:place] > beat[place]).tolist()
