@@ -1,6 +1,7 @@
 """A listening set of a composed song: pairs that differ in taste and in little else, anchors, edits to rate, sound."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,11 +195,16 @@ def test_the_command(song: Path, policy: Policy, config: Config, tmp_path: Path)
     save_policy(tmp_path / "young.pt", policy)
     params = tmp_path / "params.yaml"
     params.write_text(f"data: {{cache_dir: {json.dumps(config.data.cache_dir)}}}\n")
-    arguments = ["candidates", str(song), "-o", str(tmp_path / "set"), "--pairs", "2", "--rated", "0", "--json"]
+    takes = tmp_path / "takes"
+    takes.mkdir()
+    shutil.copy(song, takes)
+    (takes / "book.m4b").touch()
+    arguments = ["candidates", str(takes), "-o", str(tmp_path / "set"), "--pairs", "2", "--rated", "0", "--json"]
     arguments += ["--target-duration", "0:40", "--checkpoint", f"kid={tmp_path / 'young.pt'}", "--params", str(params)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout.splitlines()[-1])
-    assert (said["pairs"], said["to_rate"], said["left_out"]) == (2, 0, 0)
+    assert (said["pairs"], said["to_rate"], said["left_out"]) == (2, 0, 1)
+    assert "left out: book.m4b: .m4b is not taken from a folder; name the file itself" in result.stderr
     ways = {side.way for pair in ListeningSet.load(tmp_path / "set").pairs for side in (pair.a, pair.b)}
     assert any(way.startswith("kid") for way in ways)

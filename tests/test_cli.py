@@ -178,6 +178,15 @@ class TestConsole:
         assert (values["kind"], values["pairs"]) == ("recordings", 0)
         assert "a raw without its edit" in values["problems"][0]
 
+    def test_info_of_folders_names_what_no_edit_is_written_as(self, tmp_path: Path) -> None:
+        for name in ("take.wav", "book.m4b", "cover.jpg"):
+            (tmp_path / name).touch()
+        said = "book.m4b: .m4b is not taken from a folder; name the file itself, or make it .flac"
+        for n_left in (1, 0):
+            values = json.loads(cli("info", str(tmp_path), "--json").stdout)
+            assert values == {"kind": "recordings", "recordings": n_left, "problems": [said]}
+            (tmp_path / "take.wav").unlink(missing_ok=True)
+
     def test_cache_commands(self, tmp_path: Path) -> None:
         (tmp_path / "p.yaml").write_text(f"data:\n  cache_dir: {tmp_path}/cache\n", encoding="utf-8")
         params = ("--params", str(tmp_path / "p.yaml"))

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_editor.cli.options import MAX_SEED, Json, Params, TargetDuration, default_checkpoint, say, settings
+from rl_editor.cli.options import (
+    MAX_SEED,
+    Json,
+    Params,
+    TargetDuration,
+    default_checkpoint,
+    passed_over,
+    say,
+    settings,
+)
 from rl_editor.command import EXIT_CHECK_FAILED
 from rl_editor.errors import ConfigError
 
@@ -33,11 +42,17 @@ def candidates(
     params: Params = None,
     as_json: Json = False,
 ) -> None:
-    """Make a listening set: pairs of edits to judge, equally long and loud. Exits with 1 if a song gave none."""
+    """Make a listening set: pairs of edits to judge, equally long and loud. Exits with 1 if a song gave none.
+
+    What a folder holds in formats that no edit is written as is left out and said, and is no failure.
+    """
     from rl_editor.negotiation.demands import read_seconds
     from rl_editor.preferences.candidates import Plan, find_songs, make_set
 
     length_s = None if target_duration is None else read_seconds(target_duration, least=0.1)
+    others = [said for folder in songs if folder.is_dir() for said in passed_over(folder)]
+    for said in others:
+        typer.echo(f"left out: {said}", err=True)
     made = make_set(
         find_songs(songs),
         output,
@@ -53,7 +68,7 @@ def candidates(
     if not n_anchors:
         typer.echo("no anchor could be made: whether listeners hear a broken edit is not asked; add songs", err=True)
     counts = {"pairs": len(found.pairs) - n_anchors, "anchors": n_anchors, "to_rate": len(found.whole)}
-    say({"set": str(output), **counts, "left_out": len(made.problems)}, as_json=as_json)
+    say({"set": str(output), **counts, "left_out": len(made.problems) + len(others)}, as_json=as_json)
     if made.problems:
         raise typer.Exit(EXIT_CHECK_FAILED)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_editor.cli.options import Json, Params, check_written, edit_summary, say, settings, show
+from rl_editor.cli.options import Json, Params, check_written, edit_summary, passed_over, say, settings, show
 from rl_editor.config import BeatTracker
 from rl_editor.errors import ConfigError
 from rl_editor.files import visible
@@ -136,9 +136,9 @@ def _folder(path: Path) -> dict[str, Any]:
     if (path / SET_FILE).exists():
         heard = ListeningSet.load(path)
         return {"kind": "listening set", "pairs": len(heard.pairs), "to_rate": len(heard.whole)}
-    recordings = audio_files(path)
-    if recordings and not has_recordings(path):
-        return {"kind": "recordings", "recordings": len(recordings)}
+    recordings, others = audio_files(path), passed_over(path)
+    if (recordings or others) and not has_recordings(path):
+        return {"kind": "recordings", "recordings": len(recordings), **({"problems": others} if others else {})}
     found = find_library(path)
     counts = {"pairs": len(found.pairs), "references": len(found.references), "styles": list(found.styles)}
     return {"kind": "recordings", **counts, "problems": [str(problem) for problem in found.problems]}
