@@ -3,10 +3,18 @@
 The names below are the public API. They are imported when first used, so that ``import rl_editor`` stays light.
 """
 
+import os
+import signal
+import sys
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+_PROGRAMS = {"-m", "rl-editor"}  # ``python -m rl_editor.precache`` is called ``-m`` while the package is imported
+_IS_PROGRAM = not _PROGRAMS.isdisjoint(os.path.basename(name) for name in sys.argv[:1])
+if _IS_PROGRAM and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends seconds of imports; ``command`` answers it later
 
 _PUBLIC = {
     "config": ("Config", "get_default_config"),

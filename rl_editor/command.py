@@ -1,12 +1,14 @@
 """What all command lines share: both spellings of options, logs on stderr, one line per error, exit codes.
 
-Exit codes: 0 done; 1 a check failed (an edit that does not come from the raw); 2 wrong usage or bad input.
+Exit codes: 0 done; 1 a check failed (an edit that does not come from the raw); 2 wrong usage or bad input; 130 ended
+by Ctrl-C, 143 by SIGTERM: both clear up.
 Options may be written with dashes or underscores: ``--data-dir`` and ``--data_dir``.
 """
 
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,6 +39,10 @@ def run(main: Callable[..., Any]) -> None:
 def run_app(app: Callable[[], Any]) -> None:
     """Run a typer application; does not return."""
     set_up_logging()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the package has it while it is imported
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except PairRejectedError as error:
@@ -46,6 +52,12 @@ def run_app(app: Callable[[], Any]) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_CHECK_FAILED)
         sys.exit(_report(error, EXIT_BAD_INPUT))
+
+
+def _terminated(number: int, _: object) -> None:
+    """End as by Ctrl-C, so that nothing half-written and no worker is left behind."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def optional_value(*names: str) -> type[TyperCommand]:

@@ -7,6 +7,9 @@ it runs, since sums split over threads differ in their last bits: the number of 
 A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; a disk that is full
 raises, since it is no item's fault; any other exception is a fault of the program and raises, too. A worker process
 that ends without an answer is its item's ``error``, and says how it ended.
+
+When the run is left early (Ctrl-C, SIGTERM, a caller who wants no more), or this process is killed, workers leave the
+item at hand and take what they had in scratch folders with them; none says a word.
 """
 
 import multiprocessing
@@ -14,11 +17,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -30,6 +36,7 @@ _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
 
 _task: list[Callable[[Any], Any]] = []  # of a worker process: what it does with every item
+_GRACE_S = 5.0  # for a worker to clear up after itself
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -123,9 +130,10 @@ def _in_processes(
         with _pool(min(count, len(items) - at), fn) as pool:
             futures: dict[int, Future[Outcome[_Item, _Value]]] = {}
             try:
-                for i in range(at, len(items)):
-                    if i not in done:
-                        futures[i] = pool.submit(_attempt_task, items[i])
+                with _no_interrupt():  # workers are born here
+                    for i in range(at, len(items)):
+                        if i not in done:
+                            futures[i] = pool.submit(_attempt_task, items[i])
                 while at < len(items):
                     yield done.pop(at) if at in done else futures[at].result()
                     at += 1
@@ -141,7 +149,8 @@ def _in_processes(
 def _alone(fn: Callable[[_Item], _Value], item: _Item, named: Callable[[_Item], str] | None) -> Outcome[_Item, _Value]:
     others = set(multiprocessing.active_children())
     with _pool(1, fn) as pool:
-        future = pool.submit(_attempt_task, item)
+        with _no_interrupt():
+            future = pool.submit(_attempt_task, item)
         own = set(multiprocessing.active_children()) - others
         try:
             return future.result()
@@ -162,32 +171,79 @@ def _ending(exit_code: int | None) -> str:
     return f"crashed ({name}); is the file damaged? Convert it again, or leave it out"
 
 
-def _pool(count: int, fn: Callable[[Any], Any]) -> ProcessPoolExecutor:
+@contextmanager
+def _pool(count: int, fn: Callable[[Any], Any]) -> Iterator[ProcessPoolExecutor]:
     """Fresh interpreters: a fork of a process that has used torch or BLAS threads may hang.
 
     ``fn`` goes to each worker once, not with every item: it may hold the manifest of a thousand tracks.
     """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_set_up_worker, initargs=(fn,))
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_set_up_worker, initargs=(fn,)) as pool:
+        try:
+            yield pool
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):  # nobody waits for what workers are at
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(set(multiprocessing.active_children()) - others)
+            raise
+
+
+def _end(workers: Iterable[BaseProcess]) -> None:
+    """End workers: those that do not clear up in time are killed."""
+    left = {worker.sentinel: worker for worker in workers}
+    for worker in left.values():
+        worker.terminate()
+    until = time.monotonic() + _GRACE_S
+    while left and (ended := wait(list(left), max(0.0, until - time.monotonic()))):
+        left = {sentinel: worker for sentinel, worker in left.items() if sentinel not in ended}
+    for worker in left.values():
+        worker.kill()
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back: a process that starts meanwhile never hears it, even before it can say so itself."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _set_up_worker(fn: Callable[[Any], Any]) -> None:
     """One thread; Ctrl-C is the parent's to answer, and a worker does not outlive a parent that was killed."""
     _task.append(fn)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
 
 
+def _leave(*_: object) -> None:
+    """Leave the item at hand; what is open clears up on the way out, and no second signal disturbs it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(1)
+
+
 def _attempt_task(item: Any) -> Outcome[Any, Any]:
-    return _attempt(_task[0], item)
+    try:
+        return _attempt(_task[0], item)
+    except SystemExit:
+        os._exit(1)  # the pool would take it for an answer
 
 
 def _leave_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has a parent"
     parent.join()
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, signal.SIGTERM)
+        time.sleep(_GRACE_S)
     os._exit(1)
 
 

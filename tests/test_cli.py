@@ -1,7 +1,9 @@
 """The console command and the commands of the modules: flags, exit codes, what goes to stdout."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -164,6 +166,17 @@ class TestConsole:
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
         assert cli("align").returncode == 2
         assert cli("edit", "x.wav", "-o", "y.wav", cwd=tmp_path).returncode == 2  # no policy there
+
+    @pytest.mark.parametrize("module", ["cli", "precache"])
+    def test_ctrl_c_while_a_command_still_loads_ends_it_without_a_traceback(self, tmp_path: Path, module: str) -> None:
+        pressed = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
+        (tmp_path / "numpy.py").write_text(pressed, encoding="utf-8")
+        paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+        command = [sys.executable, "-m", f"rl_editor.{module}"]
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": paths}, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
     def test_info_of_a_recording(self, pair: Path) -> None:
         values = json.loads(process("info", str(pair / "raw.wav"), "--json").stdout)

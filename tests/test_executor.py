@@ -3,14 +3,18 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rl_editor.errors import AudioFileError, OutputError
 from rl_editor.executor import Outcome, n_workers, one_thread, run_tracks
+from rl_editor.files import scratch_folder
 
 
 def double(item: int, *, offset: int = 0) -> int:
@@ -32,6 +36,15 @@ def picky(item: str) -> str:
     if item == "left":
         os._exit(7)
     return item.upper()
+
+
+def sleepy(_: int) -> None:
+    with scratch_folder():
+        time.sleep(60)
+
+
+def sleep_in_two_processes() -> None:
+    list(run_tracks(sleepy, range(9), workers=2))
 
 
 def threads(_: int) -> list[int]:
@@ -149,3 +162,32 @@ def test_no_bar_without_a_terminal(capsys):
 def test_zero_workers_is_one_per_core():
     assert n_workers(0) >= 1
     assert n_workers(3) == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, ""), (signal.SIGKILL, -signal.SIGKILL, None)],
+)
+@pytest.mark.parametrize("n_at_work", [0, 2])
+def test_a_run_that_is_ended_takes_its_workers_and_their_scratch_along(tmp_path, number, code, said, n_at_work):
+    """``n_at_work`` 0 is while workers start: those of a terminal hear Ctrl-C as well, before they can ignore it."""
+    command = "from rl_editor.command import run; from tests import test_executor as t; run(t.sleep_in_two_processes)"
+    with subprocess.Popen(
+        [sys.executable, "-c", command],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        cwd=Path(__file__).parents[1],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        until = time.monotonic() + 120
+        while time.monotonic() < until and (
+            len(list(tmp_path.iterdir())) < n_at_work or len(children.read_text().split()) < 3
+        ):
+            time.sleep(0.01)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        heard = process.communicate(timeout=50)[1]  # until workers are gone, which share stderr; they sleep for 60 s
+    assert process.returncode == code
+    assert said is None or heard.strip() == said
+    assert not list(tmp_path.iterdir())
