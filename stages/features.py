@@ -47,7 +47,10 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
 
 
 def analyse_view(track: Track, *, training: set[str], config: Config, folder: Path) -> str:
-    """Write the analysis of a track and, where it is trained on, of its augmented copies."""
+    """Write the analysis of a track and, where it is trained on, of its augmented copies.
+
+    Its own comes last: later stages take a track whose own is there, and one that is left out is not taken.
+    """
     analysis = analyse(
         lambda: read_view(track),
         track.source,
@@ -56,11 +59,11 @@ def analyse_view(track: Track, *, training: set[str], config: Config, folder: Pa
         stems=(lambda: read_stems(track.track_id)) if config.features.feature_mode == "full" else None,
         view=VIEW,
     )
-    save_analysis(folder / f"{track.track_id}.npz", analysis)
     if track.track_id in training and config.augmentation.enabled and config.features.feature_mode != "full":
         for number in range(config.augmentation.draws_per_track):
             copy = augmented_copy(track, analysis, config, number=number)
             save_analysis(folder / f"{track.track_id}.aug{number}.npz", copy)
+    save_analysis(folder / f"{track.track_id}.npz", analysis)
     return track.track_id
 
 

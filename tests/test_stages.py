@@ -13,15 +13,15 @@ from opinion_sets import random_set
 
 from benchmarks.preferences.listeners import Listener, session
 from rl_editor.data import align_pair, find_library, load_references
-from rl_editor.demonstrations import load_analysis
+from rl_editor.demonstrations import Analysis, load_analysis
 from rl_editor.edits import EditList
-from rl_editor.errors import DatasetError
+from rl_editor.errors import AudioFileError, DatasetError
 from rl_editor.library import Problem
 from rl_editor.reward import ReferenceStatistics
 from rl_editor.reward_model.learning import load_learned
 from stages import align, corpus, decode, features, layout, reward_model, separate
 from stages.dataset import digest_of, read_demonstrations, read_reference
-from stages.manifest import load_manifest, read_view
+from stages.manifest import Track, load_manifest, read_view
 from stages.params import load_all
 from tests.test_data import RATE, song
 
@@ -165,6 +165,25 @@ class TestPipeline:
         assert copy.pair_id == f"{original.pair_id}.aug0"
         np.testing.assert_array_equal(copy.labels.actions, original.labels.actions)
         assert copy.edit.source.frames == round(copy.grid.duration_s * RATE)
+
+    def test_a_track_whose_copy_fails_is_left_out_as_said(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        corpus.main()
+        decode.main()
+        separate.main()
+        failing = min(load_manifest().training_raws)
+        made = features.augmented_copy
+
+        def augmented_copy(track: Track, *arguments: Any, **options: Any) -> Analysis:
+            if track.track_id == failing:
+                raise AudioFileError(f"{failing}: its view is gone")
+            return made(track, *arguments, **options)
+
+        monkeypatch.setattr(features, "augmented_copy", augmented_copy)
+        features.main()
+        problems = json.loads((layout.FEATURES / layout.PROBLEMS).read_text(encoding="utf-8"))
+        assert [problem["name"] for problem in problems] == [failing]
+        assert not (layout.FEATURES / f"{failing}.npz").exists()
+        assert len(list(layout.FEATURES.glob("s*_raw.npz"))) == 2  # of three
 
     def test_the_same_bytes_twice_without_the_cache(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run_to_labels()
