@@ -207,6 +207,17 @@ class TestConsole:
         assert json.loads(cli("cache", "verify", *params, "--json").stdout) == {"damaged": []}
         assert json.loads(cli("cache", "prune", "--max_size", "1M", *params, "--json").stdout)["entries"] == 0
 
+    @pytest.mark.parametrize("command", [["info"], ["verify"], ["prune", "--max-size", "1M"]])
+    def test_a_cache_that_is_no_folder_is_not_called_empty(self, tmp_path: Path, command: list[str]) -> None:
+        (tmp_path / "file").touch()
+        (tmp_path / "circle").symlink_to(tmp_path / "circle")
+        for name in ("file", "circle"):
+            place = tmp_path / name
+            (tmp_path / "p.yaml").write_text(f"data:\n  cache_dir: {place}\n", encoding="utf-8")
+            done = cli("cache", *command, "--params", str(tmp_path / "p.yaml"))
+            said = f"error: {place}: data.cache_dir is a file or a broken link; name a folder\n"
+            assert (done.returncode, done.stderr) == (2, said)
+
     @pytest.mark.parametrize(
         ("text", "n_bytes"),
         [("0", 0), ("700", 700), ("1K", 1024), ("500M", 500 << 20), ("1.5 GiB", 3 << 29), ("2tb", 2 << 40)],

@@ -1,13 +1,18 @@
 """``cache``: how much lies in it, whether it is whole, and making room."""
 
+import os
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rl_editor.cli.options import Json, Params, say, settings
 from rl_editor.command import EXIT_CHECK_FAILED
 from rl_editor.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rl_editor.cache import FeatureCache
 
 _SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d+)?) ?(?P<unit>[kmgt])?(i?b)?", re.IGNORECASE)
 
@@ -17,9 +22,7 @@ app = typer.Typer(help="The side cache of features, stems and labels.", no_args_
 @app.command("info")
 def cache_info(params: Params = None, as_json: Json = False) -> None:
     """How much lies in the cache."""
-    from rl_editor.cache import get_cache
-
-    found = get_cache(settings(params)).info()
+    found = _cache(params).info()
     kinds = {kind: {"entries": value.entries, "bytes": value.size_bytes} for kind, value in found.kinds.items()}
     say({"cache_dir": str(found.cache_dir), "bytes": found.size_bytes, **kinds}, as_json=as_json)
 
@@ -27,9 +30,7 @@ def cache_info(params: Params = None, as_json: Json = False) -> None:
 @app.command("verify")
 def cache_verify(params: Params = None, as_json: Json = False) -> None:
     """Check every entry. Exits with 1 when some are damaged."""
-    from rl_editor.cache import get_cache
-
-    damaged = [str(path) for path in get_cache(settings(params)).verify()]
+    damaged = [str(path) for path in _cache(params).verify()]
     say({"damaged": damaged}, as_json=as_json)
     if damaged:
         raise typer.Exit(EXIT_CHECK_FAILED)
@@ -42,10 +43,22 @@ def cache_prune(
     as_json: Json = False,
 ) -> None:
     """Remove the entries used longest ago."""
+    removed = _cache(params).prune(read_size(max_size))
+    say({"entries": removed.entries, "bytes": removed.size_bytes}, as_json=as_json)
+
+
+def _cache(params: Path | None) -> "FeatureCache":
+    """The cache that the settings name; one that is not there yet is empty.
+
+    Raises:
+        ConfigError: what lies there is no folder.
+    """
     from rl_editor.cache import get_cache
 
-    removed = get_cache(settings(params)).prune(read_size(max_size))
-    say({"entries": removed.entries, "bytes": removed.size_bytes}, as_json=as_json)
+    found = get_cache(settings(params))
+    if os.path.lexists(found.cache_dir) and not found.cache_dir.is_dir():
+        raise ConfigError(f"{found.cache_dir}: data.cache_dir is a file or a broken link; name a folder")
+    return found
 
 
 def read_size(text: str) -> int:
