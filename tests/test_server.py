@@ -379,6 +379,29 @@ class TestRefusals:
             assert client.get(path, headers=foreign).status_code == 403, path
         assert client.get("/", headers=foreign).status_code == 200  # a link to the page
 
+    @pytest.mark.parametrize("path", ["/answers.csv", "/api/set", "/static/app.js"])
+    def test_scripts_of_other_sites_read_nothing(self, client: TestClient, path: str) -> None:
+        """Browsers that send no ``Sec-Fetch-Site`` send ``Origin`` where a script asks."""
+        assert client.get(path, headers={"Origin": "http://evil.example"}).status_code == 403
+        assert client.get(path, headers={"Origin": BASE}).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("name", "ours", "theirs", "status"),
+        [
+            ("Origin", BASE, "http://evil.example", 403),
+            ("Sec-Fetch-Site", "same-origin", "cross-site", 403),
+            ("Content-Type", "application/json", "text/plain", 415),
+        ],
+    )
+    def test_of_a_header_that_comes_twice_both_count(
+        self, client: TestClient, folder: Path, name: str, ours: str, theirs: str, status: int
+    ) -> None:
+        for values in ([ours, theirs], [theirs, ours]):
+            headers = [(name, value) for value in values]
+            headers += [] if name == "Content-Type" else [("Content-Type", "application/json")]
+            assert client.post("/api/next", content=b'{"listener": "Ann"}', headers=headers).status_code == status
+        assert events(folder) == []
+
     def test_forms_of_other_sites(self, client: TestClient) -> None:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx"):
             response = client.post("/api/next", content=b'{"listener": "Ann"}', headers={"Content-Type": kind})

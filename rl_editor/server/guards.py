@@ -1,8 +1,9 @@
 """Who is answered, and the headers that go with every answer.
 
 A page of another site cannot reach a server on this machine through the visitor's browser: its requests carry another
-``Origin`` or ``Sec-Fetch-Site``, and a name that was made to point here (DNS rebinding) another ``Host``. Any port is
-taken in ``Host``, since one forwarded over SSH has the other machine's.
+``Origin`` or ``Sec-Fetch-Site``, and a name that was made to point here (DNS rebinding) another ``Host``. Of a header
+that comes twice every value has to be ours. Any port is taken in ``Host``, since one forwarded over SSH has the other
+machine's.
 """
 
 import re
@@ -52,14 +53,14 @@ def _refusal(request: Request) -> PlainTextResponse | None:
     hosts = headers.getlist("host")
     if len(hosts) != 1 or not _OURS.fullmatch(hosts[0]):
         return PlainTextResponse("this server answers to localhost, 127.0.0.1 and [::1] only", 421)
-    origins = headers.getlist("origin")
-    foreign_origin = any(origin.lower() != f"http://{hosts[0]}".lower() for origin in origins)
-    foreign_site = headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
-    if request.method == "POST":
-        if foreign_origin or foreign_site:
-            return PlainTextResponse("requests of other sites are refused", 403)
-        if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-            return PlainTextResponse("Content-Type application/json is needed", 415)
-    elif foreign_site and request.url.path != "/":
+    foreign = any(origin.lower() != f"http://{hosts[0]}".lower() for origin in headers.getlist("origin"))
+    foreign |= any(site not in ("same-origin", "none") for site in headers.getlist("sec-fetch-site"))
+    if foreign and (request.method == "POST" or request.url.path != "/"):
         return PlainTextResponse("requests of other sites are refused", 403)
+    if request.method == "POST" and not all(map(_is_json, headers.getlist("content-type") or [""])):
+        return PlainTextResponse("Content-Type application/json is needed", 415)
     return None
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.split(";")[0].strip().lower() == "application/json"
