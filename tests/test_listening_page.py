@@ -232,6 +232,32 @@ class TestCompare:
         count(page, "1 of 2 done")
         assert page.input_value("#compare textarea") == ""
 
+    def test_a_comment_outlives_a_reload_an_answer_and_its_undo(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        """A phone that puts the page away loads it anew."""
+        served = serve(n_pairs=2, n_anchors=0)
+        page = open_page(served)
+        there(page, "#compare .row.active")
+        page.fill("#compare textarea", "half a thought")
+        page.reload()
+        hear_both(page)
+        assert page.input_value("#compare textarea") == "half a thought"
+        page.keyboard.press("n")
+        count(page, "1 of 2 done")
+        assert page.input_value("#compare textarea") == ""
+        page.reload()
+        there(page, "#compare .row.active")
+        page.keyboard.press("u")
+        count(page, "0 of 2 done")
+        page.reload()
+        for done in range(2):
+            hear_both(page)
+            assert page.input_value("#compare textarea") == ("" if done else "half a thought")
+            page.keyboard.press("n")
+            count(page, f"{done + 1} of 2 done")
+        assert [j.comment for j in served.answers.judgements] == ["half a thought", ""]
+
     def test_nothing_is_chosen_before_both_were_heard(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:
@@ -248,6 +274,7 @@ class TestCompare:
         assert page.inner_text("#compare .said") == "First hear B for at least a second."
         page.click(".letter >> nth=1")
         there(page, READY)
+        assert page.inner_text("#compare .said") == ""  # nothing is left to hear
         page.click("[data-choice=first]")
         count(page, "1 of 2 done")
         assert len(served.answers.judgements) == 1
@@ -486,6 +513,30 @@ class TestRate:
         (rating,) = served.answers.ratings
         assert (rating.listener, rating.rating, rating.comment) == ("Ann", 10, "good end")
         assert served.events() == ["rated", "rated", "rated"]  # 7, 10, and the comment
+
+    def test_a_comment_on_what_is_not_rated_yet_is_kept(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=1, n_anchors=0, n_whole=2)
+        page = open_page(served, fragment="#rate")
+        there(page, "#rate .row.active")
+        page.fill("#rate textarea", "bad end")
+        page.click("#rate .next")
+        says(page, "#rate .which", "Edit 2 of 2")
+        assert page.input_value("#rate textarea") == ""
+        page.reload()
+        there(page, "#rate .row.active")
+        assert page.input_value("#rate textarea") == "bad end"
+        page.keyboard.press("Space")
+        there(page, ".scale [aria-disabled=false]")
+        page.keyboard.press("3")
+        count(page, "1 of 2 rated")
+        page.fill("#rate textarea", "")
+        page.click("#rate .next")
+        page.click("#rate .previous")
+        assert page.input_value("#rate textarea") == ""
+        assert [r.comment for r in served.answers.ratings] == [""]
+        assert [e for e in served.events() if e == "rated"] == ["rated", "rated"]
 
     def test_a_rating_survives_a_killed_server(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]

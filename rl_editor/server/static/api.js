@@ -8,6 +8,7 @@ const TIMEOUT_MS = 15_000;
 const AUDIO_TIMEOUT_MS = 600_000; // a whole edit over a slow line
 
 let prefix = "";
+let drafts = "";
 
 /** The server understood, and refuses. */
 export class Refused extends Error {}
@@ -22,6 +23,7 @@ export function notice(words = "", { trouble = false } = {}) {
 /** Keep unsent answers apart from those to other sets at the same address. */
 export function useSet(key) {
   prefix = `rl-editor/${key}/unsent/`;
+  drafts = `rl-editor/${key}/draft/`;
 }
 
 /** Ask the server; tries again until it answers. Throws Refused. */
@@ -48,6 +50,16 @@ export async function fetchAudio(path) {
 export function keep(id, path, body) {
   const at = performance.timeOrigin + performance.now();
   localStorage.setItem(prefix + id, JSON.stringify({ at, path, body }));
+}
+
+/** Keep what is written of `id` and not given yet, as a phone that puts the page away forgets it; "" drops it. */
+export function keepDraft(id, words) {
+  if (words) localStorage.setItem(drafts + id, words);
+  else localStorage.removeItem(drafts + id);
+}
+
+export function draft(id) {
+  return localStorage.getItem(drafts + id) ?? "";
 }
 
 /** Send what an earlier visit could not, in the order in which it was given. */

@@ -1,6 +1,6 @@
 // The pairs: hear both, choose, go on.
 
-import { Refused, keep, notice, post, send } from "./api.js";
+import { Refused, draft, keep, keepDraft, notice, post, send } from "./api.js";
 import { Deck, enough } from "./deck.js";
 
 const LEAST_HEARD_S = 1;
@@ -20,13 +20,13 @@ export class Compare {
     this.find(".undo").addEventListener("click", () => this.undo());
     this.state = null;
     this.busy = false;
-    this.last = null; // what was said last, so that an undo gives its comment back
+    this.gated = false; // whether it says what has to be heard first
+    this.comment.addEventListener("input", () => keepDraft(this.state.presentation.presentation_id, this.comment.value));
   }
 
   /** Show what comes next for a listener. Throws Refused. */
   async show(listener) {
     this.listener = listener;
-    this.last = null;
     await this.#turn(() => post("/api/next", { listener }));
   }
 
@@ -54,7 +54,7 @@ export class Compare {
     const missing = this.#unheard();
     if (this.busy || !this.deck.player) return;
     if (missing.length) {
-      this.#say(`First hear ${missing.join(" and ")} for at least a second.`);
+      this.#say(`First hear ${missing.join(" and ")} for at least a second.`, true);
       return;
     }
     const { player } = this.deck;
@@ -70,7 +70,7 @@ export class Compare {
     };
     player.pause();
     notice();
-    this.last = body;
+    keepDraft(this.state.undo, ""); // of the latest answer it stays, so that an undo gives it back
     keep(presentation_id, "/api/answer", body);
     await this.#turn(() => send(presentation_id, "/api/answer", body), {
       chosen: choice,
@@ -84,7 +84,7 @@ export class Compare {
     notice();
     await this.#turn(() => post("/api/undo", { listener: this.listener, presentation_id: taken }), {
       words: "Your last answer was taken back; this is that pair again.",
-      comment: this.last?.presentation_id === taken ? this.last.comment : "",
+      comment: draft(taken),
     });
   }
 
@@ -117,7 +117,11 @@ export class Compare {
     this.find(".undo").hidden = !state.undo;
     this.find(".question").hidden = !state.presentation;
     this.find(".finished").hidden = Boolean(state.presentation);
-    if (!same) this.comment.value = comment; // what was written of a pair stays while it is open
+    if (!same && state.presentation) {
+      const { presentation_id } = state.presentation;
+      if (comment) keepDraft(presentation_id, comment);
+      this.comment.value = draft(presentation_id); // what was written of a pair stays while it is open
+    }
     this.deck.close();
     this.#say(words);
     this.#refresh();
@@ -143,11 +147,13 @@ export class Compare {
       button.setAttribute("aria-disabled", !open);
       if (!this.busy || chosen) button.classList.toggle("chosen", button.dataset.choice === chosen);
     }
+    if (this.gated && !missing.length) this.#say("");
     const still = missing.length === 2 ? "Hear both" : `Hear ${missing[0]}`;
     this.find(".gate").textContent = missing.length ? `${still} for at least a second, then choose.` : "Your choice:";
   }
 
-  #say(words) {
+  #say(words, gated = false) {
+    this.gated = gated;
     this.find(".said").textContent = words;
   }
 }

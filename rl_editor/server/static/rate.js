@@ -1,6 +1,6 @@
 // The whole edits: hear one, rate it from 1 to 10, change it later.
 
-import { Refused, keep, notice, post, send } from "./api.js";
+import { Refused, draft, keep, keepDraft, notice, post, send } from "./api.js";
 import { Deck, enough } from "./deck.js";
 
 const LEAST_HEARD_S = 1;
@@ -20,6 +20,8 @@ export class Rate {
     this.find(".previous").addEventListener("click", () => this.#go(this.at - 1));
     this.find(".next").addEventListener("click", () => this.#go(this.at + 1));
     this.comment.addEventListener("change", () => this.#commented());
+    this.comment.addEventListener("input", () => keepDraft(this.#draftOf(this.edits[this.at]), this.comment.value));
+    this.gated = false; // whether it says that the edit has to be heard first
   }
 
   /** Show the edits of a listener, at the first that is not rated. Throws Refused. */
@@ -52,7 +54,7 @@ export class Rate {
     const edit = this.edits[this.at];
     if (!edit || !player) return;
     if (edit.rating === null && !enough(player, 0, LEAST_HEARD_S)) {
-      this.#say("First hear it for at least a second.");
+      this.#say("First hear it for at least a second.", true);
       return;
     }
     await this.#send(edit, rating, `Saved: ${rating} of ${MOST}.`);
@@ -70,6 +72,7 @@ export class Rate {
     const rating_id = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
     const comment = this.comment.value.trim();
     const body = { listener, rating_id, edit: edit.edit, rating, comment };
+    keepDraft(this.#draftOf(edit), "");
     keep(rating_id, "/api/rate", body); // at once, not only when its turn to be sent comes
     this.sending = this.sending.then(() => this.#sent(body, words));
     return this.sending;
@@ -95,7 +98,7 @@ export class Rate {
     if (at < 0 || at >= this.edits.length) return;
     this.at = at;
     const edit = this.edits[at];
-    this.comment.value = edit.comment;
+    this.comment.value = draft(this.#draftOf(edit)) || edit.comment;
     notice();
     this.#say("");
     this.#overview();
@@ -117,6 +120,7 @@ export class Rate {
   #refresh() {
     const edit = this.edits[this.at];
     const { player } = this.deck;
+    if (this.gated && player && enough(player, 0, LEAST_HEARD_S)) this.#say("");
     const open = player && edit && (edit.rating !== null || enough(player, 0, LEAST_HEARD_S));
     for (const [i, button] of this.buttons.entries()) {
       button.setAttribute("aria-disabled", !open);
@@ -133,7 +137,12 @@ export class Rate {
     return button;
   }
 
-  #say(words) {
+  #draftOf(edit) {
+    return `${this.listener}/${edit.edit}`;
+  }
+
+  #say(words, gated = false) {
+    this.gated = gated;
     this.find(".said").textContent = words;
   }
 }
