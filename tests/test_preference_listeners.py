@@ -7,7 +7,7 @@ import pytest
 from opinion_sets import random_set
 
 from rl_editor.judgements import Choice, Judgement, Pair, Presentation
-from rl_editor.preferences.listeners import Halves, ListenerReport, Share, listener_report
+from rl_editor.preferences.listeners import Halves, ListenerReport, Share, fell, listener_report
 from rl_editor.preferences.words import about, warnings
 
 FOUND = random_set(1, 20, n_anchors=20)
@@ -64,6 +64,40 @@ class TestHalves:
         monday, tuesday = (f"2026-01-0{day}T20:00:00+00:00" for day in (5, 6))
         mixed = answers(ANCHORS[10:], *["second"] * 10, at=tuesday) + answers(ANCHORS, *["first"] * 10, at=monday)
         assert of(mixed).halves["attention"] == Halves(Share(10, 10), Share(0, 10))
+
+
+class TestFell:
+    def test_by_hand(self) -> None:
+        # Of 7 the last 2 missed: ranks 6 + 7, less 2 * 8 / 2 = 5, over sqrt(2 * 5 * 8 / 12) = 2.58: 1.94 < 2.33.
+        # Of 10 the last 3: 27 - 16.5 = 10.5, over sqrt(3 * 7 * 11 / 12) = 4.39: 2.39 > 2.33.
+        assert not fell([True] * 5 + [False] * 2)
+        assert fell([True] * 7 + [False] * 3)
+        # Both: (5 + 10.5) / sqrt(6.67 + 19.25) = 3.04.
+        assert fell([True] * 5 + [False] * 2, [True] * 7 + [False] * 3)
+
+    def test_it_did_not(self) -> None:
+        for right in ([], [True], [True] * 9, [False] * 9, [False] * 3 + [True] * 7, [True, False] * 20):
+            assert not fell(right), right
+
+    def test_anchors_that_come_late_and_are_harder_are_no_fall(self) -> None:
+        assert not fell([True] * 20, [False] * 20)
+        assert fell([True] * 20 + [False] * 20)
+
+    def test_who_tires_late_is_found(self) -> None:
+        """Of 20 anchors the last five are missed: ten and five of ten are no difference to Fisher (p = 0.03)."""
+        late = of(answers(ANCHORS, *["first"] * 15, *["second"] * 5))
+        assert late.halves["attention"] == Halves(Share(10, 10), Share(5, 10))
+        assert not late.halves["attention"].differ
+        assert late.tired
+        said = "! anchors told and repeats answered alike: 10 of 10 in the first half, 5 of 10 in the second"
+        assert f"{said}; shorter sessions may help" in warnings(late)
+
+    def test_who_gets_better_is_not_tired(self) -> None:
+        early = of(answers(ANCHORS, *["second"] * 10, *["first"] * 10))
+        assert early.halves["attention"].differ
+        assert not early.tired
+        said = "! anchors told and repeats answered alike: 0 of 10 in the first half, 10 of 10 in the second"
+        assert f"{said}; the first answers tell less" in warnings(early)
 
 
 @pytest.mark.parametrize(

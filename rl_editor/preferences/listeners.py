@@ -7,6 +7,13 @@ standard errors would. What sounded first is up to the listener, and mostly the 
 choosing it is looked for beside the three, and takes part in their fit only where it is sure; else the order explains
 what the two have in common. Whether the earlier half of the answers differs from the later is said by Fisher's exact
 test, as surely.
+
+Whether attention fell is looked for wherever it began to: with the anchors of a listener ranked in time, 1 to m, and
+likewise the repeats,
+
+    z = sum over both of (R - k (m + 1) / 2) / sqrt(sum over both of k (m - k) (m + 1) / 12)
+
+where R are the ranks of the k that were missed, added up (Wilcoxon's rank sum, in strata: van Elteren 1960).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +93,20 @@ class Halves(NamedTuple):
         return bool(fisher_exact(table).pvalue < 2 * norm.sf(SURE))
 
 
+def fell(*kinds: Sequence[bool]) -> bool:
+    """Whether what was right earlier is wrong later, more than by chance in as many cases as two-sided ``SURE`` allows.
+
+    Args:
+        kinds: of questions, as anchors and repeats; right or wrong, oldest first. They are compared each with its own.
+    """
+    by_how_much, variance = 0.0, 0.0
+    for right in kinds:
+        missed, m = 1 + np.flatnonzero(~np.array(right, bool)), len(right)
+        by_how_much += float(missed.sum() - len(missed) * (m + 1) / 2)
+        variance += len(missed) * (m - len(missed)) * (m + 1) / 12
+    return by_how_much > float(norm.isf(2 * norm.sf(SURE))) * float(np.sqrt(variance))
+
+
 @dataclass(frozen=True)
 class ListenerReport:
     """One listener.
@@ -105,6 +126,7 @@ class ListenerReport:
         habits: order and what sounded first (log odds), length (per standard deviation of its difference), loudness
             (per dB).
         halves: of ``attention`` (anchors told, repeats answered alike) and of ``first``.
+        tired: whether attention fell, at once or by and by (``fell``).
         median_s: of the time an answer took.
     """
 
@@ -121,6 +143,7 @@ class ListenerReport:
     louder: Share
     habits: dict[str, Effect]
     halves: dict[str, Halves]
+    tired: bool
     median_s: float
 
 
@@ -137,8 +160,7 @@ def listener_report(
     mine = [judgement for _, judgement in asked]
     anchors = [j for pair, j in asked if pair.kind == "anchor" and j.choice != "unsure"]
     seconds = [j.seconds for j in mine if j.seconds > 0]
-    repeats = _repeats(asked)
-    attentive = [(j, j.preferred == "a") for j in anchors] + repeats
+    repeats, told = _repeats(asked), [(j, j.preferred == "a") for j in anchors]
     decided = [(pair, j) for pair, j in asked if j.preferred is not None and pair.kind == "pair"]
     return ListenerReport(
         name,
@@ -154,9 +176,10 @@ def listener_report(
         _share_for(decided, _louder_by, _SAME_LOUDNESS_DB),
         _habits(opinions, [_sounded(j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]),
         {
-            "attention": _halves(mine, attentive),
+            "attention": _halves(mine, told + repeats),
             "first": _halves(mine, [(j, j.choice == "first") for _, j in decided]),
         },
+        fell(_in_time(told), _in_time(repeats)),
         float(np.median(seconds)) if seconds else float("nan"),
     )
 
@@ -171,6 +194,11 @@ def _halves(mine: Sequence[Judgement], said: Sequence[tuple[Judgement, bool]]) -
     early = {j.presentation.presentation_id for j in mine[: len(mine) // 2]}
     in_early = [(j.presentation.presentation_id in early, right) for j, right in said]
     return Halves(*(_share([right for is_early, right in in_early if is_early is half]) for half in (True, False)))
+
+
+def _in_time(said: Sequence[tuple[Judgement, bool]]) -> list[bool]:
+    """What was said, oldest first; of several sets, whichever was judged first."""
+    return [right for _, right in sorted(said, key=lambda each: each[0].at)]
 
 
 def _repeats(asked: Sequence[tuple[Pair, Judgement]]) -> list[tuple[Judgement, bool]]:
@@ -279,6 +307,7 @@ def listener_to_dict(each: ListenerReport) -> dict[str, Any]:
         name: {"early": half.early.to_dict(), "late": half.late.to_dict(), "differ": half.differ}
         for name, half in each.halves.items()
     }
+    counts |= {"tired": each.tired}
     return counts | shares | {"habits": habits, "halves": halves, "median_s": _known(each.median_s)}
 
 

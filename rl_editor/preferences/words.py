@@ -80,7 +80,9 @@ def warnings(listener: ListenerReport) -> list[str]:
             said = _HABIT_SAID[name][effect.weight < 0]
             becomes = _FITTED if name in bradley_terry.HABITS else _NOT_FITTED
             found.append(f"! {said} ({effect.weight:+.1f} +- {effect.error:.1f} in log odds): {becomes}")
-    return found + [_changed(name, half) for name, half in listener.halves.items() if half.differ]
+    changed = {name for name, half in listener.halves.items() if half.differ}
+    changed |= {"attention"} if listener.tired else set()
+    return found + [_changed(name, half) for name, half in listener.halves.items() if name in changed]
 
 
 def way_line(way: Way) -> str:
@@ -156,7 +158,9 @@ def percent(value: float) -> str:
 
 def _changed(name: str, half: Halves) -> str:
     early, late = (f"{share.k} of {share.n}" for share in half)
-    return f"! {_HALVES_SAID[name]}: {early} in the first half, {late} in the second; shorter sessions may help"
+    better = name == "attention" and half.late.value > half.early.value
+    advice = "the first answers tell less" if better else "shorter sessions may help"
+    return f"! {_HALVES_SAID[name]}: {early} in the first half, {late} in the second; {advice}"
 
 
 def _anchors_hint(listener: ListenerReport) -> str:
