@@ -7,7 +7,7 @@ import pytest
 from opinion_sets import random_set
 
 from rl_editor.judgements import Choice, Judgement, Pair, Presentation
-from rl_editor.preferences.listeners import Halves, ListenerReport, Share, fell, listener_report
+from rl_editor.preferences.listeners import Halves, KeyAfter, ListenerReport, Share, fell, listener_report
 from rl_editor.preferences.words import about, warnings
 
 FOUND = random_set(1, 20, n_anchors=20)
@@ -66,6 +66,44 @@ class TestHalves:
         assert of(mixed).halves["attention"] == Halves(Share(10, 10), Share(0, 10))
 
 
+class TestKeyAfter:
+    @pytest.mark.parametrize(
+        ("choices", "said"),
+        [
+            (
+                ["first"] * 10 + ["second"] * 10,
+                "9 of 10 after an answer for A, 0 of 9 after one for B: the last key sticks",
+            ),
+            (["first", "second"] * 10, "0 of 10 after an answer for A, 9 of 9 after one for B: keys alternate"),
+        ],
+    )
+    def test_keys_that_go_by_keys(self, choices: list[Choice], said: str) -> None:
+        assert f"! answers for A: {said}, which blurs the taste" in warnings(of(answers(PAIRS, *choices)))
+
+    def test_no_key_is_between_two(self) -> None:
+        broken = of(answers(PAIRS, "first", "same", "first", "first", "second", "unsure", "second", "first"))
+        assert broken.key_after == KeyAfter(Share(1, 2), Share(1, 1))
+
+    def test_a_taste_does_not_go_by_keys(self) -> None:
+        """Of 200 listeners two or fewer would be named by chance."""
+        rng = np.random.default_rng(0)
+        drawn = rng.choice(["first", "second"], size=(200, 20)).tolist()
+        assert sum(of(answers(PAIRS, *keys)).key_after.depends for keys in drawn) <= 4
+        assert not of(answers(PAIRS, *["first"] * 20)).key_after.depends
+
+
+def test_who_tells_anchors_and_answers_repeats_otherwise_may_be_two() -> None:
+    """Ten pairs asked again with the sides exchanged, and A chosen each time."""
+    again = [
+        (pair, Judgement(Presentation(f"again {pair.pair_id}", "Ann", pair.pair_id, "b", True), "first"))
+        for pair in PAIRS[:10]
+    ]
+    torn = "! less than chance would give, though anchors are told: a taste that changes, two listeners of one name, or"
+    asked = answers(PAIRS[:10], *["first"] * 10) + again
+    assert torn in about(of(asked + answers(ANCHORS, *["first"] * 20)))[1]
+    assert torn not in about(of(asked + answers(ANCHORS, *["first", "second"] * 10)))[1]
+
+
 class TestFell:
     def test_by_hand(self) -> None:
         # Of 7 the last 2 missed: ranks 6 + 7, less 2 * 8 / 2 = 5, over sqrt(2 * 5 * 8 / 12) = 2.58: 1.94 < 2.33.
@@ -106,6 +144,12 @@ class TestFell:
         (["same"] * 8, "0 of 8 (0 % to 32 %), 8 times 'no difference'  ! hears hardly a difference"),
         (["first"] * 7 + ["same"], "7 of 8 (53 % to 98 %), 1 times 'no difference'"),
         (["second"] * 8, "0 of 8 (0 % to 32 %)  ! less than chance would give"),
+        (
+            ["second"] * 4,
+            "0 of 4 (0 % to 49 %)  ! of so few it may be chance, or the buttons the wrong way round: judge more",
+        ),
+        (["second"] * 3 + ["first"], "1 of 4 (5 % to 70 %)"),
+        (["same"] * 4, "0 of 4 (0 % to 49 %), 4 times 'no difference'"),
     ],
 )
 def test_a_tie_is_no_choice_of_the_broken_side(choices: list[Choice], said: str) -> None:

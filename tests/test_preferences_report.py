@@ -236,6 +236,7 @@ def test_ratings_alone_are_no_nothing() -> None:
     said = screen(reported(Preferences(found, ratings=ratings)))
     assert said.startswith("0 judgements by 0 listeners; 3 ratings\n")
     assert "and ratings for 1.5 more" in said  # 3 comparisons that count 1 / (3 - 1)
+    assert "ratings (Ann 3 from 5 to 7) say by their order alone which of two edits of a song is better" in said
 
 
 def test_nothing_yet() -> None:

@@ -18,6 +18,7 @@ where R are the ranks of the k that were missed, added up (Wilcoxon's rank sum, 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,8 +90,24 @@ class Halves(NamedTuple):
     @property
     def differ(self) -> bool:
         """More than by chance, by Fisher's exact test."""
-        table = [[share.k, share.n - share.k] for share in self]
-        return bool(fisher_exact(table).pvalue < 2 * norm.sf(SURE))
+        return _unlike(self.early, self.late)
+
+
+class KeyAfter(NamedTuple):
+    """Answers for A right after one for A, and right after one for B; sides are drawn, so a taste has them alike."""
+
+    first: Share
+    second: Share
+
+    @property
+    def depends(self) -> bool:
+        """More than by chance, by Fisher's exact test: a key sticks, or keys alternate."""
+        return _unlike(self.first, self.second)
+
+
+def _unlike(one: Share, other: Share) -> bool:
+    table = [[share.k, share.n - share.k] for share in (one, other)]
+    return bool(fisher_exact(table).pvalue < 2 * norm.sf(SURE))
 
 
 def fell(*kinds: Sequence[bool]) -> bool:
@@ -126,6 +143,7 @@ class ListenerReport:
         habits: order and what sounded first (log odds), length (per standard deviation of its difference), loudness
             (per dB).
         halves: of ``attention`` (anchors told, repeats answered alike) and of ``first``.
+        key_after: whether an answer's key goes with the one pressed before, anchors included.
         tired: whether attention fell, at once or by and by (``fell``).
         median_s: of the time an answer took.
     """
@@ -143,6 +161,7 @@ class ListenerReport:
     louder: Share
     habits: dict[str, Effect]
     halves: dict[str, Halves]
+    key_after: KeyAfter
     tired: bool
     median_s: float
 
@@ -179,6 +198,7 @@ def listener_report(
             "attention": _halves(mine, told + repeats),
             "first": _halves(mine, [(j, j.choice == "first") for _, j in decided]),
         },
+        _key_after(mine),
         fell(_in_time(told), _in_time(repeats)),
         float(np.median(seconds)) if seconds else float("nan"),
     )
@@ -194,6 +214,12 @@ def _halves(mine: Sequence[Judgement], said: Sequence[tuple[Judgement, bool]]) -
     early = {j.presentation.presentation_id for j in mine[: len(mine) // 2]}
     in_early = [(j.presentation.presentation_id in early, right) for j, right in said]
     return Halves(*(_share([right for is_early, right in in_early if is_early is half]) for half in (True, False)))
+
+
+def _key_after(mine: Sequence[Judgement]) -> KeyAfter:
+    in_time = [j.choice for j in sorted(mine, key=lambda j: j.at)]
+    follows = [(one, two == "first") for one, two in pairwise(in_time) if two in ("first", "second")]
+    return KeyAfter(*(_share([a for one, a in follows if one == before]) for before in ("first", "second")))
 
 
 def _in_time(said: Sequence[tuple[Judgement, bool]]) -> list[bool]:
@@ -307,7 +333,8 @@ def listener_to_dict(each: ListenerReport) -> dict[str, Any]:
         name: {"early": half.early.to_dict(), "late": half.late.to_dict(), "differ": half.differ}
         for name, half in each.halves.items()
     }
-    counts |= {"tired": each.tired}
+    key_after = {before: share.to_dict() for before, share in each.key_after._asdict().items()}
+    counts |= {"tired": each.tired, "key_after": key_after | {"depends": each.key_after.depends}}
     return counts | shares | {"habits": habits, "halves": halves, "median_s": _known(each.median_s)}
 
 

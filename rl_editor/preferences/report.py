@@ -4,7 +4,7 @@ What is said of a listener is in ``listeners``. Strengths of ways are Bradley-Te
 order effect taken out.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -60,6 +60,15 @@ class Counting(NamedTuple):
         return self.n_pairs + self.n_by_ratings
 
 
+class Rater(NamedTuple):
+    """Who rated whole edits, and on how much of the scale."""
+
+    name: str
+    n: int
+    lowest: int
+    highest: int
+
+
 @dataclass(frozen=True, eq=False)
 class PreferencesReport:
     """All of it.
@@ -69,6 +78,7 @@ class PreferencesReport:
         n_ratings: of all listeners, changed ones once.
         counting: which of them, and of the ratings, count toward ``reward_model.min_judgements``.
         listeners: in order of their names.
+        raters: likewise.
         ways: the strongest first.
         learned: the reward model that would be learned.
         n_missing: how many more judgements are needed, for what; 0 where there are enough.
@@ -78,6 +88,7 @@ class PreferencesReport:
     n_ratings: int
     counting: Counting
     listeners: tuple[ListenerReport, ...]
+    raters: tuple[Rater, ...]
     ways: tuple[Way, ...]
     learned: Learned
     n_missing: dict[str, int]
@@ -89,6 +100,7 @@ class PreferencesReport:
             "ratings": self.n_ratings,
             "counting": self.counting._asdict(),
             "listeners": [listener_to_dict(each) for each in self.listeners],
+            "raters": [rater._asdict() for rater in self.raters],
             "ways": [
                 {"way": w.name, "n": w.n, "log_odds": round(w.strength.weight, 4), "error": round(w.strength.error, 4)}
                 for w in self.ways
@@ -148,6 +160,7 @@ def report(
         sum(len(each.ratings) for each in collected),
         counting,
         listeners,
+        _raters(collected),
         ways,
         learned,
         _missing(learned, ways, config, n_compared=len(compared)),
@@ -170,6 +183,13 @@ def _counting(
     return Counting(
         config.min_judgements, kinds["pair"], kinds["anchor"], kinds["unsure"], kinds["contrary"], float(sum(ratings))
     )
+
+
+def _raters(collected: Sequence[Preferences]) -> tuple[Rater, ...]:
+    given = defaultdict(list)
+    for rating in (rating for each in collected for rating in each.ratings):
+        given[rating.listener].append(rating.rating)
+    return tuple(Rater(name, len(all_), min(all_), max(all_)) for name, all_ in sorted(given.items()))
 
 
 def _asked(collected: Preferences) -> list[tuple[Pair, Judgement]]:

@@ -3,7 +3,7 @@
 from math import isfinite
 
 from rl_editor.command import counted
-from rl_editor.preferences.listeners import HABITS, Halves, ListenerReport, Share
+from rl_editor.preferences.listeners import HABITS, Halves, KeyAfter, ListenerReport, Share
 from rl_editor.preferences.report import PreferencesReport, Way
 from rl_editor.reward_model import bradley_terry
 
@@ -16,6 +16,7 @@ _HABIT_SAID = {
     "played_first": ("answers for what sounded first", "answers for what sounded second"),
 }
 _HALVES_SAID = {"attention": "anchors told and repeats answered alike", "first": "answers for A"}
+_TORN = "a taste that changes, two listeners of one name, or little that is heard beside faults"
 _FITTED = "the habit is fitted beside the taste and rewards nothing"
 _NOT_FITTED = "only the order is fitted beside the taste, the rest blurs it; ask to begin with A and B by turns"
 FEATURES_SAID = {
@@ -63,7 +64,7 @@ def about(listener: ListenerReport) -> list[str]:
     n = counted(listener.n, "judgement")
     said = [
         f"{n}, {listener.n_same} of them 'no difference', {listener.n_unsure} 'can't tell'{hurry}",
-        f"same answer to a repeated pair: {spoken(listener.repeats)}{_below(listener.repeats, CONSISTENT)}",
+        f"same answer to a repeated pair: {spoken(listener.repeats)}{_repeats_hint(listener)}",
         f"good side of an anchor chosen: {spoken(listener.anchors)}{_anchors_hint(listener)}",
         f"chose A: {spoken(listener.first)}; what sounded first: {spoken(listener.played_first)}; "
         f"the longer one: {spoken(listener.longer)}; the louder one: {spoken(listener.louder)}",
@@ -82,7 +83,8 @@ def warnings(listener: ListenerReport) -> list[str]:
             found.append(f"! {said} ({effect.weight:+.1f} +- {effect.error:.1f} in log odds): {becomes}")
     changed = {name for name, half in listener.halves.items() if half.differ}
     changed |= {"attention"} if listener.tired else set()
-    return found + [_changed(name, half) for name, half in listener.halves.items() if name in changed]
+    found += [_changed(name, half) for name, half in listener.halves.items() if name in changed]
+    return found + ([_by_keys(listener.key_after)] if listener.key_after.depends else [])
 
 
 def way_line(way: Way) -> str:
@@ -94,7 +96,7 @@ def way_line(way: Way) -> str:
 def reward_lines(found: PreferencesReport) -> list[str]:
     """Whether a reward can be learned, and what it would like."""
     learned = found.learned
-    lines = [f"learned reward: {learned.status}: {learned.reason}", counting_line(found)]
+    lines = [f"learned reward: {learned.status}: {learned.reason}", counting_line(found), *rater_lines(found)]
     if learned.model is not None:
         sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > _SPREADS * spread}
         likes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: -sure[name]) if sure[name] > 0]
@@ -124,12 +126,20 @@ def trust_lines(found: PreferencesReport) -> list[str]:
 def counting_line(found: PreferencesReport) -> str:
     """What counts toward the judgements that a reward needs, and what does not."""
     each = found.counting
-    rated = f", and ratings for {each.n_by_ratings:g} more" if each.n_by_ratings else ""
+    rated = f", and ratings for {round(each.n_by_ratings, 1):g} more" if each.n_by_ratings else ""
     contrary = f", {each.n_contrary} of who prefers the broken side of anchors" if each.n_contrary else ""
     return (
         f"toward reward_model.min_judgements ({each.n_needed}) count {each.n_pairs} of {found.n_judgements} judgements"
         f"{rated}: {each.n_anchors} of anchors{contrary} and {each.n_unsure} 'can't tell' do not"
     )
+
+
+def rater_lines(found: PreferencesReport) -> list[str]:
+    """Who rated whole edits, and on how much of the scale."""
+    if not found.raters:
+        return []
+    said = ", ".join(f"{r.name} {r.n} from {r.lowest} to {r.highest}" for r in found.raters)
+    return [f"ratings ({said}) say by their order alone which of two edits of a song is better; equal ones say nothing"]
 
 
 def missing_lines(found: PreferencesReport) -> list[str]:
@@ -163,8 +173,25 @@ def _changed(name: str, half: Halves) -> str:
     return f"! {_HALVES_SAID[name]}: {early} in the first half, {late} in the second; {advice}"
 
 
+def _by_keys(keys: KeyAfter) -> str:
+    after_a, after_b = (f"{share.k} of {share.n}" for share in keys)
+    habit = "the last key sticks" if keys.first.value > keys.second.value else "keys alternate"
+    return (
+        f"! answers for A: {after_a} after an answer for A, {after_b} after one for B: {habit}, which blurs the taste"
+    )
+
+
+def _repeats_hint(listener: ListenerReport) -> str:
+    """Who tells anchors does listen, so if repeats are answered otherwise it is for another reason."""
+    hint = _below(listener.repeats, CONSISTENT)
+    attentive = listener.anchors.n >= FEW and listener.anchors.value >= ATTENTIVE
+    return f"{hint}, though anchors are told: {_TORN}" if hint and attentive else hint
+
+
 def _anchors_hint(listener: ListenerReport) -> str:
     """A tie is no choice of the broken side."""
+    if not listener.anchors.k and 2 <= listener.anchors.n - listener.n_anchors_same < FEW:
+        return "  ! of so few it may be chance, or the buttons the wrong way round: judge more"
     if not listener.n_anchors_same:
         return _below(listener.anchors, ATTENTIVE)
     mostly = 2 * listener.n_anchors_same > listener.anchors.n >= FEW
