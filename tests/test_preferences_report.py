@@ -1,6 +1,7 @@
 """The report on answers: shares, habits, ways, what is missing; against listeners whose habits are known."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from rl_editor.preferences.listeners import Share
 from rl_editor.preferences.pages import write_report
 from rl_editor.preferences.report import Counting, PreferencesReport, report
 from rl_editor.preferences.words import screen, warnings
+from rl_editor.reward_model import opinions
+from rl_editor.reward_model.opinions import Anchored
 
 
 def reported(*collected: Preferences) -> PreferencesReport:
@@ -185,9 +188,23 @@ def test_who_prefers_broken_sides_counts_for_nothing() -> None:
     given = reported(Preferences(found, tuple(answers)))
     assert given.counting == Counting(60, n_pairs=0, n_anchors=5, n_unsure=0, n_contrary=5, n_by_ratings=0.0)
     assert given.counting.n == given.learned.n_judgements == 0
+    assert given.learned.left_out == {"Ann": Anchored(0, 5)}
     assert given.ways == ()
     assert "5 of anchors, 5 of who prefers the broken side of anchors and 0 'can't tell' do not" in screen(given)
     assert "who chose the good side of 0 of 5 decided anchors" in given.learned.reason
+
+
+def test_who_prefers_broken_sides_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    anchors = opinions._anchors
+
+    def counted(given: Sequence[Preferences]) -> dict[str, list[bool]]:
+        looked.append(len(given))
+        return anchors(given)
+
+    monkeypatch.setattr(opinions, "_anchors", counted)
+    reported(session(random_set(), [Listener("Ann", {"joins": -1.0})], 100, np.random.default_rng(0)))
+    assert looked == [1]
 
 
 def test_the_same_answers_twice_are_refused() -> None:

@@ -19,7 +19,7 @@ from rl_editor.judgements.sets import Preferences
 from rl_editor.preferences.listeners import Effect, ListenerReport, Z, listener_report, listener_to_dict
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.learning import Learned, learn
-from rl_editor.reward_model.opinions import contrary, judged, rated
+from rl_editor.reward_model.opinions import judged, rated
 
 _WAY_RIDGE = 0.1
 _TOO_MANY = 20.0
@@ -147,14 +147,13 @@ def report(
         for name in names
     )
     learned = learn(collected, config, generator)
-    left_out = contrary(collected)
     compared = [
         (pair, j)
         for pair, j in asked
-        if pair.kind == "pair" and j.choice != "unsure" and j.presentation.listener not in left_out
+        if pair.kind == "pair" and j.choice != "unsure" and j.presentation.listener not in learned.left_out
     ]
     ways = _ways(compared)
-    counting = _counting(collected, asked, left_out, config)
+    counting = _counting(collected, asked, learned.left_out, config)
     return PreferencesReport(
         len(asked),
         sum(len(each.ratings) for each in collected),

@@ -5,7 +5,7 @@ one: answers by chance, or by habits such as "the longer one", leave no reward b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,7 @@ class Learned:
         status: ``none`` without answers; ``too few`` of them; ``no taste`` that predicts anything; or ``learned``.
         reason: in words.
         n_judgements: comparisons that say something, ratings weighed in.
+        left_out: listeners whose answers do not count, since they prefer the broken side of anchors, by name.
         model: where it was learned.
         trial: where there were enough answers to hold some out.
     """
@@ -39,6 +40,7 @@ class Learned:
     status: Status
     reason: str
     n_judgements: float
+    left_out: Mapping[str, Anchored] = field(default_factory=dict)
     model: RewardModel | None = None
     trial: Trial | None = None
 
@@ -77,21 +79,21 @@ def learn(collected: Sequence[Preferences], config: RewardModelConfig, generator
     if not found and not left_out:
         n = sum(len(each.judgements) + len(each.ratings) for each in collected)
         silent = f"none of {n} answers says which of two edits is better"
-        return Learned("none", silent if n else "no judgements were collected", 0.0)
+        return Learned("none", silent if n else "no judgements were collected", 0.0, against)
     if total < config.min_judgements:
         needed = f"{total:g} judgements, at least {config.min_judgements} are needed (reward_model.min_judgements)"
-        return Learned("too few", f"{needed}; judge more pairs{left_out}", total)
+        return Learned("too few", f"{needed}; judge more pairs{left_out}", total, against)
     trial = held_out_trial(found, generator)
     if trial is None:
-        return Learned("too few", f"{_undecided(found)}; judge more pairs{left_out}", total)
+        return Learned("too few", f"{_undecided(found)}; judge more pairs{left_out}", total, against)
     said = f"predicts {_share(trial.accuracy)} ({_share(trial.low)} to {_share(trial.high)}) of held-out judgements"
     if not trial.beats_chance:
         doubt = f"as answers without a taste would in {_share(trial.by_chance)} of cases"
-        return Learned("no taste", f"{said}, {doubt}: no reward is learned{left_out}", total, trial=trial)
+        return Learned("no taste", f"{said}, {doubt}: no reward is learned{left_out}", total, against, trial=trial)
     model = RewardModel(n_members=config.n_members, doubt=config.doubt)
     model.fit(found, generator)
     model.calibrate(float(np.clip(trial.slope, LEAST_SLOPE, MOST_SLOPE)))
-    return Learned("learned", said + left_out, total, model, trial)
+    return Learned("learned", said + left_out, total, against, model, trial)
 
 
 def load_learned(folder: str | Path) -> RewardModel | None:
