@@ -3,6 +3,7 @@
 The names below are the public API. They are imported when first used, so that ``import rl_editor`` stays light.
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -11,9 +12,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PROGRAMS = {"-m", "rl-editor"}  # ``python -m rl_editor.precache`` is called ``-m`` while the package is imported
-_IS_PROGRAM = not _PROGRAMS.isdisjoint(os.path.basename(name) for name in sys.argv[:1])
-if _IS_PROGRAM and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+
+def _is_starting() -> bool:
+    """Whether a command of this package starts; ``python -m`` has no other name while the package is imported."""
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    ours = any(m == "-m" and module.startswith("rl_editor.") for m, module in itertools.pairwise(sys.orig_argv))
+    return name == "rl-editor" or (name == "-m" and ours)
+
+
+if _is_starting() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends seconds of imports; ``command`` answers it later
 
 _PUBLIC = {

@@ -36,6 +36,8 @@ _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
 
 _task: list[Callable[[Any], Any]] = []  # of a worker process: what it does with every item
+_at_work: list[Any] = []  # of a worker process: the item at hand
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _GRACE_S = 5.0  # for a worker to clear up after itself
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -130,7 +132,7 @@ def _in_processes(
         with _pool(min(count, len(items) - at), fn) as pool:
             futures: dict[int, Future[Outcome[_Item, _Value]]] = {}
             try:
-                with _no_interrupt():  # workers are born here
+                with _uninterrupted():  # workers are born here
                     for i in range(at, len(items)):
                         if i not in done:
                             futures[i] = pool.submit(_attempt_task, items[i])
@@ -149,7 +151,7 @@ def _in_processes(
 def _alone(fn: Callable[[_Item], _Value], item: _Item, named: Callable[[_Item], str] | None) -> Outcome[_Item, _Value]:
     others = set(multiprocessing.active_children())
     with _pool(1, fn) as pool:
-        with _no_interrupt():
+        with _uninterrupted():
             future = pool.submit(_attempt_task, item)
         own = set(multiprocessing.active_children()) - others
         try:
@@ -201,16 +203,25 @@ def _end(workers: Iterable[BaseProcess]) -> None:
 
 
 @contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back: a process that starts meanwhile never hears it, even before it can say so itself."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back, also in processes that start meanwhile, until they are set up.
+
+    A start that is broken off leaves a child that finds no task and says so with a traceback.
+    """
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # only there Python answers signals
+        before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in _ENDING}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING) if hasattr(signal, "pthread_sigmask") else None
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, answer in before.items():
+            signal.signal(number, signal.SIG_DFL if answer is None else answer)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def _set_up_worker(fn: Callable[[Any], Any]) -> None:
@@ -218,27 +229,36 @@ def _set_up_worker(fn: Callable[[Any], Any]) -> None:
     _task.append(fn)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has a parent"
+    if not parent.is_alive():
+        os._exit(1)
+    threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # held back since before this process began
 
 
 def _leave(*_: object) -> None:
     """Leave the item at hand; what is open clears up on the way out, and no second signal disturbs it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if not _at_work:
+        os._exit(1)  # the pool would print a traceback
     raise SystemExit(1)
 
 
 def _attempt_task(item: Any) -> Outcome[Any, Any]:
+    _at_work.append(item)
     try:
         return _attempt(_task[0], item)
     except SystemExit:
         os._exit(1)  # the pool would take it for an answer
+    finally:
+        _at_work.clear()
 
 
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker has a parent"
+def _leave_with_parent(parent: BaseProcess) -> None:
     parent.join()
     main = threading.main_thread().ident
     if main is not None and hasattr(signal, "pthread_kill"):

@@ -178,6 +178,18 @@ class TestConsole:
         )
         assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
+    def test_a_program_that_imports_the_package_keeps_its_own_ctrl_c(self, tmp_path: Path) -> None:
+        asked = "import rl_editor, signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+        (tmp_path / "theirs").mkdir()
+        (tmp_path / "theirs" / "__init__.py").write_text(asked, encoding="utf-8")
+        (tmp_path / "theirs" / "tool.py").touch()
+        paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+        command = [sys.executable, "-m", "theirs.tool", "-m", "anything"]
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "True"
+
     def test_info_of_a_recording(self, pair: Path) -> None:
         values = json.loads(process("info", str(pair / "raw.wav"), "--json").stdout)
         assert (values["kind"], values["frames"], values["channels"]) == ("recording", 24 * RATE, 1)

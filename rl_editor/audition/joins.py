@@ -31,7 +31,7 @@ CLICK = 15.0
 CLEAR_S = 0.5
 MIN_NATURAL = 8  # fewer natural beats give no percentile
 _N_BANDS, _LOWEST_HZ = 40, 60.0
-_FLOOR = 1e-10  # power, -100 dB
+POWER_FLOOR = 1e-10  # power, -100 dB
 
 
 class JoinDiagnostics(NamedTuple):
@@ -106,7 +106,7 @@ def level_step_db(samples: Samples, at: int) -> float:
     """How far the levels of the 0.2 s before and after a frame lie apart."""
     width = round(LEVEL_S * samples.sample_rate)
     power = [float(np.mean(np.square(side, dtype=np.float64))) for side in _sides(samples, at, width)]
-    before, after = (10.0 * np.log10(max(p, _FLOOR)) for p in power)
+    before, after = (10.0 * np.log10(max(p, POWER_FLOOR)) for p in power)
     return float(abs(after - before))
 
 
@@ -120,14 +120,14 @@ def spectral_distance(samples: Samples, at: int) -> float:
 def bands_db(data: Float[np.ndarray, "frames channels"], rate: int) -> Float[np.ndarray, " bands"]:
     """Mean power of the channels' sum in 40 bands from 60 Hz up, under a Hann window, in dB."""
     mono = data.mean(axis=1, dtype=np.float64)
-    bands = _bands(len(mono), rate)
+    bands = band_lines(len(mono), rate)
     power = np.abs(np.fft.rfft(mono * bands.window)) ** 2 / max(len(mono), 1)
     total = np.concatenate([[0.0], np.cumsum(power)])
     mean = (total[bands.high] - total[bands.low]) / np.maximum(bands.high - bands.low, 1)
-    return np.asarray(10.0 * np.log10(np.maximum(mean, _FLOOR)))
+    return np.asarray(10.0 * np.log10(np.maximum(mean, POWER_FLOOR)))
 
 
-class _Bands(NamedTuple):
+class Bands(NamedTuple):
     """The window, and of each band the first line of the spectrum and the first past it."""
 
     window: Float[np.ndarray, " frames"]
@@ -136,11 +136,12 @@ class _Bands(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _bands(n_frames: int, rate: int) -> _Bands:
+def band_lines(n_frames: int, rate: int) -> Bands:
+    """The bands of equal musical width in the spectrum of so many samples."""
     n_lines = n_frames // 2 + 1
     edges = np.geomspace(_LOWEST_HZ, rate / 2.0, _N_BANDS + 1)
     at = np.minimum(np.searchsorted(np.fft.rfftfreq(max(n_frames, 1), 1.0 / rate)[:n_lines], edges), n_lines)
-    return _Bands(np.hanning(n_frames), at[:-1], np.minimum(np.maximum(at[1:], at[:-1] + 1), n_lines))
+    return Bands(np.hanning(n_frames), at[:-1], np.minimum(np.maximum(at[1:], at[:-1] + 1), n_lines))
 
 
 def _beat_error_ms(grid: BeatGrid, leave_s: float, land_s: float) -> float:

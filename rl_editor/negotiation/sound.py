@@ -21,14 +21,12 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from rl_editor.audition.joins import LEVEL_S, SPECTRUM_S
-from rl_editor.audition.joins import _bands as band_lines  # of one width, as ``bands_db`` has them
+from rl_editor.audition.joins import LEVEL_S, POWER_FLOOR, SPECTRUM_S, band_lines
 from rl_editor.utils import Samples
 
 _CONTEXT, _CONTRAST, _STEP = 0.52, 0.20, 0.28
 _CONTRAST_FROM, _STEP_FROM, _UNUSUAL = 50.0, 65.0, 95.0
 _WIDTHS_S = (SPECTRUM_S, 0.5)
-_FLOOR = 1e-10
 _LEAST_DB, _LEAST_STEP_DB = 1e-3, 0.1  # of what differences are measured in
 _COMPARED = 2000  # pairs of boundaries that tell how much any two differ
 _JOINS_AT_A_TIME = 100_000
@@ -91,7 +89,7 @@ class _Sides:
             np.concatenate([np.square(s, dtype=np.float64).mean(axis=1) for s in _spans(mono, at - back, width)])
             for back in (width, 0)
         )
-        before, after = (10.0 * np.log10(np.maximum(power, _FLOOR)) for power in (before, after))
+        before, after = (10.0 * np.log10(np.maximum(power, POWER_FLOOR)) for power in (before, after))
         return cls(before[:, None].astype(np.float32), after[:, None].astype(np.float32), _LEAST_STEP_DB)
 
     def across(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
@@ -114,7 +112,7 @@ def _bands_db(
         total = np.zeros((len(spectra), spectra.shape[1] + 1))
         np.cumsum(spectra**2 / max(width, 1), axis=1, out=total[:, 1:])
         mean = (total[:, bands.high] - total[:, bands.low]) / np.maximum(bands.high - bands.low, 1)
-        found.append((10.0 * np.log10(np.maximum(mean, _FLOOR))).astype(np.float32))
+        found.append((10.0 * np.log10(np.maximum(mean, POWER_FLOOR))).astype(np.float32))
     return np.concatenate(found)
 
 
