@@ -61,7 +61,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # a full disk names no file
+        named = {str(name) for name in (error.filename, error.filename2) if name is not None}
+        if not named or str(temporary) in named:  # a full disk names no file, or what is copied first
             error.filename, error.filename2 = str(target), None
         raise
     finally:

@@ -31,6 +31,14 @@ def test_a_full_disk_names_the_file_and_not_the_temporary(tmp_path: Path) -> Non
     assert said(found.value).startswith(f"{path}: permission denied; check the path")
 
 
+def test_a_full_disk_names_the_file_that_was_copied_to_it_and_a_read_only_one_that_was_opened(tmp_path: Path) -> None:
+    """``shutil.copyfile`` names what it reads first, ``Path.open`` the path as it is."""
+    for number, names in ((errno.ENOSPC, lambda place: ("take.wav", None, str(place))), (errno.EROFS, lambda p: (p,))):
+        with pytest.raises(OSError, match=os.strerror(number)) as raised, replacing(tmp_path / "a.wav") as temporary:
+            raise OSError(number, os.strerror(number), *names(temporary))
+        assert said(raised.value).startswith(f"{tmp_path / 'a.wav'}: {os.strerror(number).lower()}; ")
+
+
 def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
     left = [tmp_path / f".rl_editor_unfinished_{i}.wav" for i in range(2)]
     for path in left:
