@@ -115,6 +115,15 @@ class TestConsole:
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / held]
         assert (tmp_path / held).read_bytes() == b"mine"
 
+    def test_practice_pairs_of_a_run_that_was_killed_are_called_so(self, pair: Path, tmp_path: Path) -> None:
+        """``pairs.csv`` is written last, and nobody but this command makes a folder ``truth``."""
+        (tmp_path / "input").mkdir()
+        shutil.copy(pair / "raw.wav", tmp_path / "input")
+        (tmp_path / "truth").mkdir()
+        done = cli("corpus", "--from", str(pair), "-o", str(tmp_path))
+        said = f"error: {tmp_path}: -o holds what a run left that did not end; delete it, or name another folder\n"
+        assert (done.returncode, done.stderr) == (2, said)
+
     def test_practice_pairs_come_of_songs_or_of_recordings(self, pair: Path, tmp_path: Path) -> None:
         asked = ["--from", str(pair), "--songs", "3", "-o", str(tmp_path / "out")]
         done = CliRunner().invoke(app, ["corpus", *asked])

@@ -67,9 +67,12 @@ def corpus(
 
 def _check_empty(folder: Path) -> None:
     """Refuse a folder that holds pairs: nothing of a person's is written over, or left out of a new ``pairs.csv``."""
+    from rl_editor.corpus import TRUTH
     from rl_editor.library import INPUT, OUTPUT, PAIRS
 
     held = [path for path in (*visible(folder / INPUT), *visible(folder / OUTPUT), folder / PAIRS) if path.exists()]
+    if held and (folder / TRUTH).is_dir() and not (folder / PAIRS).exists():  # the table is written last
+        raise ConfigError(f"{folder}: -o holds what a run left that did not end; delete it, or name another folder")
     if held:
         raise ConfigError(f"{folder}: -o holds pairs already ({held[0].name}); name another folder")
 
