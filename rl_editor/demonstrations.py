@@ -115,16 +115,21 @@ def load_labels(path: str | Path) -> EditLabels:
 
 
 def rescaled(edit: EditList, source: SourceInfo, *, beat_times_s: Sequence[float]) -> EditList:
-    """The same edit on a version of its source of another length, such as a time-stretched one."""
+    """The same edit on a version of its source of another length, such as a time-stretched one.
+
+    What goes on without a join does so there: starts and ends are rounded, not lengths.
+    """
     ratio = source.frames / edit.source.frames
     segments = []
     for segment in edit.segments:
-        start = None if segment.source_start_frame is None else round(segment.source_start_frame * ratio)
-        frames = max(1, round(segment.frames * ratio))
-        if start is not None:
-            start = min(start, source.frames - 1)
-            frames = max(1, min(frames, int((source.frames - start) / segment.speed)))
-        segments.append(replace(segment, source_start_frame=start, frames=frames))
+        start, end = segment.source_start_frame, segment.source_end_frame
+        frames = round(segment.frames * ratio)
+        if start is not None and end is not None:
+            start = min(round(start * ratio), source.frames - 1)
+            frames = min(
+                round((round(end * ratio) - start) / segment.speed), int((source.frames - start) / segment.speed)
+            )
+        segments.append(replace(segment, source_start_frame=start, frames=max(frames, 1)))
     return replace(edit, source=source, segments=tuple(segments), beat_times_s=tuple(beat_times_s))
 
 

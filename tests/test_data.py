@@ -19,7 +19,7 @@ from rl_editor.data import (
     split_of,
 )
 from rl_editor.demonstrations import load_analysis, load_labels, rescaled, save_analysis, save_labels
-from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.edits import EditList, Segment, SourceInfo, joins
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.library import Problem, safe_name, unknown_songs
 
@@ -261,6 +261,14 @@ class TestDemonstrations:
             except DatasetError:
                 refused += 1
         assert refused > 75  # dates in the archive matter to nobody
+
+    def test_what_goes_on_without_a_join_does_so_in_a_rescaled_edit(self) -> None:
+        segments = tuple(Segment(1001 * i, 1001) for i in range(50))
+        found = rescaled(
+            EditList(SourceInfo("a", "", 100, 1, 60000), segments), SourceInfo("a", "", 100, 1, 54730), beat_times_s=()
+        )
+        assert len(joins(found)) == 0
+        assert found.frames == round(50 * 1001 * 54730 / 60000)
 
     def test_a_rescaled_edit_stays_inside_its_source(self) -> None:
         source = SourceInfo("a", "", 100, 1, 1000)
