@@ -22,6 +22,7 @@ from rl_editor.editing.request import Request, check_length, check_spans, left_s
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
+from rl_editor.intervals import total, union
 from rl_editor.negotiation import BeatSound, Demands, TimeSpan, revise
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
@@ -221,11 +222,13 @@ def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> Edi
     bar_s = state.grid.beats_per_bar * state.grid.beat_s
     in_bars_s = max(may_play_s - bar_s * len(request.demands.drop), min(bar_s, may_play_s))
     goal_s = asked_s * has_s / in_bars_s  # what must not play is taken out again, up to a bar more with each passage
-    repeated = retarget_dp(state, config, duration_s=goal_s)
-    if repeated.duration_s >= goal_s - 0.5 * bar_s:
-        return repeated
+    kept_s = total(union((span.start_s, min(span.end_s, has_s)) for span in request.demands.keep))
+    if has_s - kept_s >= bar_s:
+        repeated = retarget_dp(state, config, duration_s=goal_s)
+        if repeated.duration_s >= goal_s - 0.5 * bar_s:
+            return repeated
     again = replace(whole.segments[0], crossfade_in_ms=config.action_space.default_crossfade_ms)
-    n_times = math.ceil(goal_s / has_s)  # of a few bars the DP has no loop that is long enough
+    n_times = math.ceil(goal_s / has_s)  # nothing in between may be left, or of a few bars no loop is long enough
     return replace(whole, segments=(*whole.segments, *(again,) * (n_times - 1)))
 
 
