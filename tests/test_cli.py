@@ -187,6 +187,11 @@ class TestConsole:
         )
         assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
+    def test_commands_start_without_what_only_some_need(self) -> None:
+        code = "import sys, rl_editor.cli; print({'scipy', 'soundfile', 'librosa', 'torch'} & set(sys.modules))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "set()"
+
     def test_a_program_that_imports_the_package_keeps_its_own_ctrl_c(self, tmp_path: Path) -> None:
         asked = "import rl_editor, signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
         (tmp_path / "theirs").mkdir()

@@ -12,7 +12,6 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.files import check_picture, check_writable
-from rl_editor.library import only_read
 
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
@@ -58,6 +57,8 @@ def check_written(outputs: Mapping[str, Path | None], *inputs: Path | None) -> N
 
 def passed_over(folder: Path) -> list[str]:
     """What is said of recordings that a command does not take from a folder: no edit is written in their formats."""
+    from rl_editor.library import only_read
+
     return [
         f"{path.name}: {path.suffix} is not taken from a folder; name the file itself, or make it .flac"
         for path in only_read(folder)
