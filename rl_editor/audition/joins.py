@@ -119,15 +119,21 @@ def spectral_distance(samples: Samples, at: int) -> float:
 
 def bands_db(data: Float[np.ndarray, "frames channels"], rate: int) -> Float[np.ndarray, " bands"]:
     """Mean power of the channels' sum in 40 bands from 60 Hz up, under a Hann window, in dB."""
-    mono = data.mean(axis=1, dtype=np.float64)
-    bands = band_lines(len(mono), rate)
-    power = np.abs(np.fft.rfft(mono * bands.window)) ** 2 / max(len(mono), 1)
-    total = np.concatenate([[0.0], np.cumsum(power)])
-    mean = (total[bands.high] - total[bands.low]) / np.maximum(bands.high - bands.low, 1)
+    found: np.ndarray = spans_bands_db(data.mean(axis=1, dtype=np.float64)[None], rate)[0]
+    return found
+
+
+def spans_bands_db(spans: Float[np.ndarray, "spans frames"], rate: int) -> Float[np.ndarray, "spans bands"]:
+    """``bands_db`` of many spans of one channel at once."""
+    bands = _bands(spans.shape[1], rate)
+    spectra = np.abs(np.fft.rfft(spans * bands.window, axis=1))
+    total = np.zeros((len(spectra), spectra.shape[1] + 1))
+    np.cumsum(spectra**2 / max(spans.shape[1], 1), axis=1, out=total[:, 1:])
+    mean = (total[:, bands.high] - total[:, bands.low]) / np.maximum(bands.high - bands.low, 1)
     return np.asarray(10.0 * np.log10(np.maximum(mean, POWER_FLOOR)))
 
 
-class Bands(NamedTuple):
+class _Bands(NamedTuple):
     """The window, and of each band the first line of the spectrum and the first past it."""
 
     window: Float[np.ndarray, " frames"]
@@ -136,12 +142,11 @@ class Bands(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def band_lines(n_frames: int, rate: int) -> Bands:
-    """The bands of equal musical width in the spectrum of so many samples."""
+def _bands(n_frames: int, rate: int) -> _Bands:
     n_lines = n_frames // 2 + 1
     edges = np.geomspace(_LOWEST_HZ, rate / 2.0, _N_BANDS + 1)
     at = np.minimum(np.searchsorted(np.fft.rfftfreq(max(n_frames, 1), 1.0 / rate)[:n_lines], edges), n_lines)
-    return Bands(np.hanning(n_frames), at[:-1], np.minimum(np.maximum(at[1:], at[:-1] + 1), n_lines))
+    return _Bands(np.hanning(n_frames), at[:-1], np.minimum(np.maximum(at[1:], at[:-1] + 1), n_lines))
 
 
 def _beat_error_ms(grid: BeatGrid, leave_s: float, land_s: float) -> float:

@@ -77,7 +77,7 @@ def check_delivery(source: Path, output: Path, *, length_s: float = 0.0) -> None
         check_format(source, output, write=lambda trial, silence: write_mp4(trial, silence, plain, places=places))
         return
     check_format(source, output)
-    if output.suffix.lower() not in FFMPEG_SUFFIXES:
+    if length_s and output.suffix.lower() not in FFMPEG_SUFFIXES:
         _check_length(source, output, length_s)
 
 

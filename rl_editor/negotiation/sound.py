@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from rl_editor.audition.joins import LEVEL_S, POWER_FLOOR, SPECTRUM_S, band_lines
+from rl_editor.audition.joins import LEVEL_S, POWER_FLOOR, SPECTRUM_S, spans_bands_db
 from rl_editor.utils import Samples
 
 _CONTEXT, _CONTRAST, _STEP = 0.52, 0.20, 0.28
@@ -79,7 +79,10 @@ class _Sides:
     @classmethod
     def of_spectra(cls, mono: np.ndarray, rate: int, at: Int[np.ndarray, " bounds"], width: int) -> "_Sides":
         """Bands of the ``width`` frames before and after; silence beyond the recording."""
-        before, after = (_bands_db(mono, rate, at - back, width) for back in (width, 0))
+        before, after = (
+            np.concatenate([spans_bands_db(s, rate).astype(np.float32) for s in _spans(mono, at - back, width)])
+            for back in (width, 0)
+        )
         return cls(before, after, _LEAST_DB)
 
     @classmethod
@@ -100,20 +103,6 @@ class _Sides:
         """How far joins are from what the song has before where they land, and after where they leave; up to 1."""
         before, after = (_apart(side[leave], side[land]) / self.usual for side in (self.before, self.after))
         return 0.5 * (np.minimum(before, 1.0) + np.minimum(after, 1.0))
-
-
-def _bands_db(
-    mono: np.ndarray, rate: int, starts: Int[np.ndarray, " spans"], width: int
-) -> Float32[np.ndarray, "spans bands"]:
-    """``audition.joins.bands_db`` of many spans of one width, to the bit, in half the time."""
-    bands, found = band_lines(width, rate), []
-    for spans in _spans(mono, starts, width):
-        spectra = np.abs(np.fft.rfft(spans * bands.window, axis=1))
-        total = np.zeros((len(spectra), spectra.shape[1] + 1))
-        np.cumsum(spectra**2 / max(width, 1), axis=1, out=total[:, 1:])
-        mean = (total[:, bands.high] - total[:, bands.low]) / np.maximum(bands.high - bands.low, 1)
-        found.append((10.0 * np.log10(np.maximum(mean, POWER_FLOOR))).astype(np.float32))
-    return np.concatenate(found)
 
 
 def _spans(mono: np.ndarray, starts: Int[np.ndarray, " spans"], width: int) -> Iterator[np.ndarray]:
