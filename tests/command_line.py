@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ def in_process(*arguments: str, cwd: Path | None = None) -> Run:
         contextlib.chdir(cwd or Path.cwd()),
         patch.object(sys, "argv", ["rl-editor", *arguments]),
         _log_not_set_up(),
+        _signals_as_they_are(),
     ):
         try:
             main()
@@ -44,3 +46,14 @@ def _log_not_set_up() -> Iterator[None]:
         finally:
             for log, level in levels.items():
                 log.setLevel(level)
+
+
+@contextlib.contextmanager
+def _signals_as_they_are() -> Iterator[None]:
+    """What a command has Ctrl-C and SIGTERM do ends with it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, answer in before.items():
+            signal.signal(number, answer)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,11 +12,18 @@ from command_line import in_process
 from rl_editor import cli
 
 
+def state(log: logging.Logger) -> tuple[object, ...]:
+    """What a command could leave behind."""
+    answers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    levels = (logging.root.level, log.level)
+    return list(logging.root.handlers), levels, answers, list(sys.argv), os.getcwd(), sys.stderr
+
+
 def test_the_log_reaches_the_commands_own_stderr_and_is_put_back(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ours = logging.getLogger("rl_editor")
-    before = (list(logging.root.handlers), logging.root.level, ours.level, list(sys.argv), os.getcwd(), sys.stderr)
+    before = state(ours)
 
     def app() -> None:
         ours.info("at work in %s", Path.cwd().name)
@@ -27,6 +35,6 @@ def test_the_log_reaches_the_commands_own_stderr_and_is_put_back(
     done = in_process("info", "x", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (3, "['rl-editor', 'info', 'x']\n")
     assert done.stderr == f"I at work in {tmp_path.name}\n"
-    after = (list(logging.root.handlers), logging.root.level, ours.level, list(sys.argv), os.getcwd(), sys.stderr)
+    after = state(ours)
     assert after == before
     assert caplog.messages == []

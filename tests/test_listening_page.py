@@ -155,6 +155,15 @@ def heard_before_a_kill(served: "Served", open_page: Callable[..., Any]) -> Any:
     return page
 
 
+def goes_with_its_answer(page: Any, comment: str) -> None:
+    """The comment is there until the first pair of two is answered, and not at the second."""
+    hear_both(page)
+    assert page.input_value("#compare textarea") == comment
+    page.keyboard.press("n")
+    count(page, "1 of 2 done")
+    assert page.input_value("#compare textarea") == ""
+
+
 def there(page: Any, selector: str) -> None:
     """Wait for an element; looks at every frame, which Playwright's own waiting does not."""
     page.wait_for_function("selector => document.querySelector(selector)", arg=selector)
@@ -226,11 +235,7 @@ class TestCompare:
         page.click("nav >> text=Rate")
         there(page, "#rate .row.active")
         page.go_back()
-        hear_both(page)
-        assert page.input_value("#compare textarea") == "half a thought"
-        page.keyboard.press("n")
-        count(page, "1 of 2 done")
-        assert page.input_value("#compare textarea") == ""
+        goes_with_its_answer(page, "half a thought")
 
     def test_a_comment_outlives_a_reload_an_answer_and_its_undo(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
@@ -241,11 +246,7 @@ class TestCompare:
         there(page, "#compare .row.active")
         page.fill("#compare textarea", "half a thought")
         page.reload()
-        hear_both(page)
-        assert page.input_value("#compare textarea") == "half a thought"
-        page.keyboard.press("n")
-        count(page, "1 of 2 done")
-        assert page.input_value("#compare textarea") == ""
+        goes_with_its_answer(page, "half a thought")
         page.reload()
         there(page, "#compare .row.active")
         page.keyboard.press("u")
