@@ -64,7 +64,7 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
         analysed = partial(_analyse, config=config, stems=stems)
         outcomes = list(_kept(analysed, recordings, workers=analysing, bar=bar))
         pairs = list(_kept(partial(_align, config=config), library.pairs, workers=workers, bar=bar))
-    problems += [Problem(o.item.path.name, o.error) for o in outcomes if o.error]
+    problems += [_problem(o.item.path, o.error) for o in outcomes if o.error]
     problems += [Problem(o.item.pair_id, o.error) for o in pairs if o.error]
     done = Precached(
         sum(o.error is None for o in outcomes), sum(o.error is None for o in pairs), tuple(sorted(problems))
@@ -72,6 +72,11 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
     if done.n_recordings == 0:
         raise DatasetError("nothing could be computed: " + "; ".join(str(p) for p in done.problems))
     return done
+
+
+def _problem(path: Path, error: str) -> Problem:
+    """An error of a recording, which as a rule begins with its name or path."""
+    return Problem(path.name, error.removeprefix(f"{path}: ").removeprefix(f"{path.name}: "))
 
 
 def _kept(

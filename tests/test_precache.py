@@ -53,6 +53,16 @@ def test_bad_recordings_are_listed_and_the_others_done(folder: Path, config: Con
     assert kinds["labels"].entries == 1
 
 
+@pytest.mark.parametrize(("seconds", "reason"), [(1.0, "1.00 s of audio"), (16.0, "NaN or infinite samples")])
+def test_what_is_left_out_is_named_once(folder: Path, config: Config, seconds: float, reason: str) -> None:
+    """Of the two errors one begins with the file's name, the other with its path."""
+    broken = song(0, seconds)
+    broken[-1] = np.nan if seconds > 3.0 else 0.0
+    sf.write(folder / "input/b_raw.wav", broken, RATE, subtype="FLOAT")
+    (problem,) = (p for p in precache(find_library(folder), config).problems if p.name == "b_raw.wav")
+    assert str(problem).startswith(f"b_raw.wav: {reason}")
+
+
 def test_training_finds_all_of_it(folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     precache(find_library(folder), config)
 
