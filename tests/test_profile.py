@@ -87,6 +87,12 @@ def test_a_panel_of_what_nobody_does_says_so(tmp_path: Path) -> None:
     assert (words["Stretches cut, bars"], words["Looped blocks, bars"]) == (["no cuts"], ["no loops"])
 
 
+def test_the_legend_counts_edits() -> None:
+    found = replace(mine(), style="theirs", n_songs=2)
+    (legend,) = picture([mine(), found]).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["mine (1 edit)", "theirs (2 edits)"]
+
+
 def test_without_downbeats_and_with_one_bar_there_is_a_profile_all_the_same() -> None:
     d = edited([KEEP] * 8 + [CUT] * 8 + [KEEP] * 16)
     nowhere = replace(d.grid, bar_position=np.full(d.grid.n_beats, 1))  # no beat is known to be the first of a bar

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rl_editor.command import counted
 from rl_editor.profile import Numbers, StyleProfile
 from rl_editor.publishing import save_png
 
@@ -58,7 +59,7 @@ def picture(profiles: Sequence[StyleProfile]) -> Figure:
     offsets = [_histogram(p.join_off_ms, _OFFSETS_MS) for p in profiles]
     _groups(panels[7], "Joins, ms from a downbeat", _bins(_OFFSETS_MS), offsets, without="no joins")
     handles = [panels[0].bar(0, 0, color=_COLOURS[k % len(_COLOURS)]) for k in range(len(profiles))]
-    labels = [f"{p.style} ({p.n_songs} edits)" for p in profiles]
+    labels = [f"{p.style} ({counted(p.n_songs, 'edit')})" for p in profiles]
     figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False)
     figure.subplots_adjust(left=0.045, right=0.985, top=0.94, bottom=0.12, wspace=0.24, hspace=0.34)
     return figure
