@@ -131,6 +131,20 @@ class TestCommands:
         collected.write_text("{")  # nothing that could be lost
         assert cli("collect", str(folder), cwd=tmp_path).returncode == 0
 
+    def test_without_answers_nothing_is_collected(self, tmp_path: Path) -> None:
+        folder, collected = tmp_path / "set", tmp_path / "x.json"
+        make_set(folder)
+        done = cli("collect", str(folder), "-o", str(collected))
+        assert (done.returncode, collected.exists()) == (2, False)
+        assert done.stderr == f"error: {folder}: nobody has answered yet; 'rl-editor listen {folder}' asks\n"
+        log = AnswerLog(folder)
+        log.judged(ANSWER)
+        assert cli("collect", str(folder), "-o", str(collected)).returncode == 0
+        log.undone("Ann")
+        log.close()
+        assert cli("collect", str(folder), "-o", str(collected)).returncode == 0  # taken back there, and so here
+        assert Preferences.load(collected).judgements == ()
+
     @pytest.mark.parametrize("command", ["export", "collect"])
     @pytest.mark.parametrize("name", ["set.json", "answers.jsonl"])
     def test_the_set_itself_is_not_overwritten(self, folder: Path, command: str, name: str) -> None:

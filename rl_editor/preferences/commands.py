@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rl_editor.command import refuse_overwriting
-from rl_editor.errors import ConfigError
+from rl_editor.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
     from rl_editor.judgements.sets import Preferences
@@ -55,6 +55,8 @@ def collect(
     path = output or COLLECTED / f"{name}.json"
     _spare(folder, path)
     _spare_others(folder, path)
+    if not (found.judgements or found.ratings or path.exists()):  # what was collected and taken back since goes there
+        raise DatasetError(f"{folder}: nobody has answered yet; 'rl-editor listen {folder}' asks")
     found.save(path)
     choices = Counter[str](judgement.choice for judgement in found.judgements)
     listeners = {j.presentation.listener for j in found.judgements} | {r.listener for r in found.ratings}
@@ -116,7 +118,6 @@ def _spare_others(folder: Path, path: Path) -> None:
     Raises:
         ConfigError: there are such answers.
     """
-    from rl_editor.errors import DatasetError
     from rl_editor.judgements.log import unknown_to
     from rl_editor.judgements.sets import Preferences
 
