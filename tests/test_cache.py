@@ -92,7 +92,7 @@ def test_a_name_cannot_leave_the_cache(cache):
     assert cache.path("mel", "../../etc/x", KEY).parent == cache.cache_dir / "mel"
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "foreign", "other key", "folder"])
+@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "zeros", "foreign", "other key", "folder"])
 def test_a_bad_entry_is_computed_again_with_a_warning(cache, damage, caplog):
     cache.get_or_compute("features", "song", KEY, Counted())
     path = only_entry(cache)
@@ -108,12 +108,14 @@ def test_a_bad_entry_is_computed_again_with_a_warning(cache, damage, caplog):
         cache.get_or_compute("mel", "song", KEY | {"version": 9}, Counted())
         path.write_bytes(only_entry(cache, "mel").read_bytes())
     else:
-        path.write_bytes({"empty": b"", "truncated": good[:-40], "text": b"hello"}[damage])
+        written = {"empty": b"", "truncated": good[:-40], "text": b"hello", "zeros": bytes(len(good))}
+        path.write_bytes(written[damage])
     again = Counted()
     result = cache.get_or_compute("features", "song", KEY, again)
     assert again.calls == 1
     assert "damaged cache entry" in caplog.text
     assert path.name in caplog.text
+    assert "pickle" not in caplog.text  # as numpy advises: to load it unsafely
     assert result["values"].sum() == 15.0  # 0+1+2+3+4+5
     assert path.read_bytes() == good
 
