@@ -193,7 +193,9 @@ class FeatureCache:
         return Pruned(removed, freed)
 
     def _entries(self, kind: str) -> list[Path]:
-        return sorted(path for path in (self.cache_dir / kind).glob("*") if not path.name.startswith("."))
+        """What this cache wrote: it makes no links, and what they lead to is somebody's."""
+        found = (self.cache_dir / kind).glob("*")
+        return sorted(path for path in found if not path.name.startswith(".") and not path.is_symlink())
 
     def _remembered(self, memo: Path, seen: Mapping[str, Any]) -> str | None:
         """The hash in a memo; None where there is none, or the file has changed since."""

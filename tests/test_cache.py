@@ -365,6 +365,21 @@ def test_prune_removes_what_killed_writers_left(cache):
     assert not left.exists()
 
 
+def test_what_a_link_leads_to_is_neither_counted_nor_removed(cache, tmp_path):
+    cache.get_or_compute("stems", "song", KEY, Counted())
+    size = cache.info().size_bytes
+    music = tmp_path / "music"
+    music.mkdir()
+    (music / "song.wav").write_bytes(b"x" * 1000)
+    links = [cache.cache_dir / "stems" / name for name in ("folder", "file.npz")]
+    for link, target in zip(links, (music, music / "song.wav"), strict=True):
+        link.symlink_to(target)
+    assert (cache.info().size_bytes, cache.verify()) == (size, [])
+    assert cache.prune(0) == (1, size)
+    assert (music / "song.wav").stat().st_size == 1000
+    assert all(link.is_symlink() for link in links)
+
+
 def test_info_and_prune_bear_entries_that_vanish(cache, monkeypatch):
     """Two processes may prune, or one prunes what another lists."""
     for i in range(2):
