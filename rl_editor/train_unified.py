@@ -4,12 +4,13 @@
 writes ``<save_dir>/best.pt``.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_editor.command import run
+from rl_editor.command import read_settings, run
 from rl_editor.config import Config
 
 if TYPE_CHECKING:
@@ -71,14 +72,16 @@ def fine_tune(
 def main(
     data_dir: Annotated[Path, typer.Option(help="Folder with input/, desired_output/ and, optionally, reference/.")],
     checkpoint: Annotated[Path, typer.Option(help="Policy to start from, as written by behavioral_cloning.")],
-    total_timesteps: Annotated[int, typer.Option(help="Decisions to train on.", min=1)] = TIMESTEPS,
+    total_timesteps: Annotated[
+        int | None, typer.Option(help=f"Decisions to train on; {TIMESTEPS} unless --config says.", min=1)
+    ] = None,
     save_dir: Annotated[Path, typer.Option(help="Where best.pt goes.")] = Path("./models"),
     reward_model: Annotated[Path | None, typer.Option(help="A reward learned from judgements, to weigh in.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings, as params.yaml; others are the checkpoint's.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
 ) -> None:
     """Fine-tune a policy with PPO."""
-    from rl_editor.checkpoint import load_policy
     from rl_editor.data import load_demonstrations, load_references
     from rl_editor.logging_utils import create_logger
     from rl_editor.reward_model import RewardModel
@@ -86,17 +89,17 @@ def main(
     from rl_editor.trainer import BEST
 
     learned = RewardModel.load(reward_model) if reward_model else None
-    config = load_policy(checkpoint).config
-    config.training.device = device or Config().training.device
-    config.training.resume = resume
-    config.ppo.total_timesteps = total_timesteps
-    demonstrations = load_demonstrations(data_dir, config)
-    reference = ReferenceStatistics.of_analyses(load_references(data_dir, config))
-    with create_logger(config, run_name="ppo") as logger:
+    settings = _settings(checkpoint, config)
+    settings.training.device = device or settings.training.device
+    settings.training.resume = resume or settings.training.resume
+    settings.ppo.total_timesteps = total_timesteps or settings.ppo.total_timesteps
+    demonstrations = load_demonstrations(data_dir, settings)
+    reference = ReferenceStatistics.of_analyses(load_references(data_dir, settings))
+    with create_logger(settings, run_name="ppo") as logger:
         result = fine_tune(
             checkpoint,
             demonstrations,
-            config,
+            settings,
             save_dir=save_dir,
             logger=logger,
             reference=reference,
@@ -104,6 +107,18 @@ def main(
             resumable=True,
         )
     typer.echo(f"{save_dir / BEST}: " + ", ".join(f"{k} {v:.4g}" for k, v in sorted(result.metrics.items())), err=True)
+
+
+def _settings(checkpoint: Path, path: Path | None) -> Config:
+    """The checkpoint's settings, but for how long and on what to train; what a file says goes before them."""
+    from rl_editor.checkpoint import load_policy
+
+    learned = load_policy(checkpoint).config
+    learned.ppo.total_timesteps, learned.training.device = TIMESTEPS, Config().training.device
+    values = learned.to_dict()
+    for section, own in (read_settings(path) if path else {}).items():
+        values[section] = values.get(section, {}) | own if isinstance(own, Mapping) else own
+    return Config.from_dict(values)
 
 
 if __name__ == "__main__":

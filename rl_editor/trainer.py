@@ -105,7 +105,7 @@ class PPOTrainer:
         resumable: keep the training state there as well, from which ``training.resume`` goes on.
 
     Raises:
-        ConfigError: the agent was made with other observations, features or actions than ``config`` has.
+        ConfigError: the agent was made with another network, observations, features or actions than ``config`` has.
         DatasetError: no song to train on, or one of a style that the agent does not know.
     """
 
@@ -384,8 +384,9 @@ def _taken(log_probs: Float[Tensor, "n actions"], action: Int[Tensor, " n"]) -> 
 
 
 def _check_alike(config: Config, own: Config) -> None:
-    """What observations and actions mean has to be as the agent learned it."""
+    """The network, and what observations and actions mean, have to be as the agent learned it."""
     named = {
+        "agent": (config.agent, own.agent),
         "state": (config.state, own.state),
         "action_space": (config.action_space, own.action_space),
         "features.feature_mode": (config.features.feature_mode, own.features.feature_mode),

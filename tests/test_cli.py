@@ -263,7 +263,7 @@ class TestModules:
         [
             ("rl_editor.precache", ["--data-dir", "--feature-mode", "--stems", "--workers"]),
             ("rl_editor.behavioral_cloning", ["--data-dir", "--epochs", "--save-dir"]),
-            ("rl_editor.train_unified", ["--data-dir", "--checkpoint", "--total-timesteps", "--save-dir"]),
+            ("rl_editor.train_unified", ["--data-dir", "--checkpoint", "--total-timesteps", "--save-dir", "--config"]),
             ("rl_editor.infer", ["--input", "--output", "--checkpoint", "--target-duration", "--style", "--seed"]),
         ],
     )

@@ -9,12 +9,13 @@ from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, TrainingResult, load_policy, save_policy
 from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from rl_editor.evaluation.comparison import state_of
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics, RewardCalculator
 from rl_editor.rollouts import by_song
-from rl_editor.train_unified import fine_tune
+from rl_editor.train_unified import fine_tune, main
 from rl_editor.trainer import BEST, LOSSES, PPOTrainer
 
 STYLES = ("quiet_goes",)
@@ -244,3 +245,30 @@ def test_what_cannot_be_trained_on_is_said() -> None:
 def test_a_gradient_that_is_none_is_said() -> None:
     with pytest.raises(TrainingError, match=r"lower ppo\.learning_rate"):
         trained(fast(ppo={"learning_rate": 1e30, "target_kl": 1e30}), 3)
+
+
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Config] = []
+
+    def stand_in(data_dir: Path, config: Config) -> list[Demonstration]:
+        asked.append(config)
+        return toy_demonstrations(config)
+
+    monkeypatch.setattr("rl_editor.data.load_demonstrations", stand_in)
+    monkeypatch.setattr("rl_editor.data.load_references", lambda *_: [])
+    checkpoint, params = tmp_path / "bc.pt", tmp_path / "params.yaml"
+    config = fast(ppo={"total_timesteps": 7})
+    save_policy(checkpoint, Policy(Agent(config), config, STYLES))
+    params.write_text(f"ppo:\n  total_timesteps: {2 * STEPS}\n  epochs: 1\ntracking:\n  backend: none\n")
+    main(tmp_path, checkpoint, total_timesteps=STEPS, save_dir=tmp_path, config=params)
+    assert load_policy(tmp_path / BEST).styles == STYLES
+    used = asked[0]
+    assert (used.ppo.total_timesteps, used.ppo.epochs) == (STEPS, 1)  # the command line before the file
+    assert used.ppo.minibatches == config.ppo.minibatches  # the file before the checkpoint
+    assert used.features.feature_mode == "basic"
+    params.write_text("agent:\n  d_model: 48\n")
+    with pytest.raises(ConfigError, match="d_model"):
+        main(tmp_path, checkpoint, save_dir=tmp_path, config=params)
+    params.write_text("ppo: 3\n")
+    with pytest.raises(ConfigError, match="ppo"):
+        main(tmp_path, checkpoint, save_dir=tmp_path, config=params)
