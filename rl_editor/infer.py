@@ -18,7 +18,7 @@ from jaxtyping import Int
 from rl_editor.actions import Limits
 from rl_editor.command import counted, refuse_overwriting, run
 from rl_editor.config import Config
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, check_length_asked
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.files import write_text
 
@@ -184,7 +184,9 @@ def edit_file(
         config: settings of the cache, beat overrides and rendering; the policy's own by default.
 
     Raises:
-        AudioFileError: the recording cannot be read or is silent, or the output's format does not take it.
+        AudioFileError: the recording cannot be read or is silent, or the output's format does not take it, or not so
+            much of it.
+        EditListError: the length is none.
     """
     import torch
 
@@ -192,7 +194,9 @@ def edit_file(
     from rl_editor.render import held_in_memory, settle_joins
     from rl_editor.state import AudioState
 
-    check_delivery(Path(source), Path(output))
+    if target_duration_s is not None:
+        check_length_asked(target_duration_s)
+    check_delivery(Path(source), Path(output), length_s=target_duration_s or 0.0)
     settings = analysis_settings(policy, config)
     generator = None
     if seed is not None:

@@ -16,7 +16,7 @@ from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
 from rl_editor.decoding import Attempt, Desk, Goal, Leanings, asked_length, ranked
 from rl_editor.edits import EditList
-from rl_editor.errors import AudioFileError, CheckpointError
+from rl_editor.errors import AudioFileError, CheckpointError, EditListError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.infer import analysis_settings, edit_file, edit_recording
@@ -323,3 +323,8 @@ class TestEditFile:
         monkeypatch.setattr(AudioState, "from_file", None)
         with pytest.raises(AudioFileError, match=r"out\.xyz: .*can be written"):
             edit_file(policy, tmp_path / "in.wav", tmp_path / "out.xyz")
+        # 2 bytes a sample: 2 * 22 050 * 100 000 = 4.1 * 2^30
+        with pytest.raises(AudioFileError, match=r"out\.wav: 4\.1 GiB of audio, \.wav holds at most 4"):
+            edit_file(policy, tmp_path / "in.wav", tmp_path / "out.wav", target_duration_s=100_000.0)
+        with pytest.raises(EditListError, match="length asked for: nan s"):
+            edit_file(policy, tmp_path / "in.wav", tmp_path / "out.wav", target_duration_s=float("nan"))
