@@ -62,7 +62,11 @@ def analyse_track(
         StemError: mode ``full`` and the separation model cannot run.
     """
     file, shelf = Path(path), get_cache(config)
-    source = source_info(file, sha256=shelf.hash_file(file) if file.is_file() else None)
+    if recording is None:
+        source = source_info(file, sha256=shelf.hash_file(file) if file.is_file() else None)
+    else:
+        sha256, rate = shelf.hash_file(file), recording.sample_rate
+        source = SourceInfo(file.name, sha256, rate, recording.channels, recording.frames)
     rate = config.audio.sample_rate
     return analyse(
         lambda: load_mono(file, rate) if recording is None else to_mono(recording, rate),

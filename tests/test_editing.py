@@ -48,6 +48,7 @@ from rl_editor.utils import (
     save_audio,
     source_info,
 )
+from rl_editor.utils.elsewhere import decode_elsewhere
 from tests.test_infer import policy as policy  # the fixture
 
 TAGS = {"title": "Übung; eins", "artist": "Ann", "album": "A=B"}
@@ -453,6 +454,23 @@ class TestEdit:
         rate = made.edit.source.sample_rate
         blocks = 40 * rate if codec == "alac" else -(-40 * rate // 1024) * 1024
         assert audio_info(tmp_path / "out.m4a").frames == blocks
+
+    def test_what_libsndfile_cannot_read_is_decoded_once(
+        self, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("no ffmpeg")
+        subprocess.run(["ffmpeg", "-v", "error", "-i", song, tmp_path / "tune.m4a"], check=True)
+        decoded = []
+
+        def counted(path: Path) -> Iterator[Samples]:
+            yield from decode_elsewhere(path)
+            decoded.append(path.name)  # to its end: a look at its beginning is none
+
+        monkeypatch.setattr("rl_editor.utils.reading.decode_elsewhere", counted)
+        edit = edited(tmp_path / "tune.m4a", config, tmp_path, demands=Demands(duration_s=40.0))
+        assert decoded == ["tune.m4a"]
+        assert edit.source.frames == audio_info(tmp_path / "tune.m4a").frames
 
     def test_a_format_that_does_not_take_the_rate_is_refused_before_computing(
         self, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ from jaxtyping import Shaped
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, EditListError
 from rl_editor.files import file_sha256, scratch_folder
-from rl_editor.utils import Samples, audio_info, load_audio, open_output, read_blocks, write_frames
+from rl_editor.utils import Samples, open_output, read_blocks, write_frames
 
 # subtype -> how its samples are held; all others are read as float32
 _DTYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32",
@@ -118,9 +118,13 @@ def held_in_memory(path: Path) -> Samples | None:
     Raises:
         AudioFileError: the file cannot be read.
     """
-    info = audio_info(path)
-    size = info.frames * info.channels * np.dtype(np.float32).itemsize
-    return None if size > _IN_MEMORY_BYTES else load_audio(path)
+    held, rate, channels = bytearray(), 0, 1
+    for block in read_blocks(path):  # to know its length first, what libsndfile cannot read would be decoded twice
+        rate, channels = block.sample_rate, block.channels
+        held += block.data.data
+        if len(held) > _IN_MEMORY_BYTES:
+            return None
+    return Samples(np.frombuffer(held, np.float32).reshape(-1, channels), rate)
 
 
 @contextmanager
