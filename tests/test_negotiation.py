@@ -10,18 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_editor import negotiation
 from rl_editor.audition.joins import bands_db
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, revise
+from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, revise, table
+from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, read_seconds, read_span, spoken
 from rl_editor.negotiation.exact import to_length
 from rl_editor.negotiation.paths import blocked
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
 from rl_editor.negotiation.score import written_out
+from rl_editor.negotiation.table import Table
 from rl_editor.negotiation.words import exact_line, held_line, screen
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
@@ -246,13 +247,11 @@ class TestRevise:
 
     def test_edits_of_hours_try_fewer_joins(self, state: AudioState, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of 88 bars: 88 * 88 = 7744 pairs are four times 1936, so every second bar, half of it ahead."""
-        monkeypatch.setattr(negotiation, "_LONG_PLACES", 300)
+        monkeypatch.setattr(table, "_LONG_PLACES", 300)
         edit, shorter = of_beats(state, (0, 352)), Demands(120.0)
-        monkeypatch.setattr(negotiation, "_MOST_PAIRS", 1936)
-        table = negotiation._Table(
-            edit, state, Config(), negotiation._Costs(state, Config(), None), polish=False, repeats=True
-        )
-        assert 0 < len(table.join) <= 44 * 44 / 2
+        monkeypatch.setattr(table, "_MOST_PAIRS", 1936)
+        found = Table(edit, state, Config(), Costs(state, Config(), None), polish=False, repeats=True)
+        assert 0 < len(found.join) <= 44 * 44 / 2
         assert abs(revise(edit, state, shorter, Config()).missed_s) < 4.0  # two bars
 
     def test_longer_than_can_be_played_gives_all_there_is(self, state: AudioState) -> None:

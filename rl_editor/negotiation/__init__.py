@@ -8,6 +8,8 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
     score      an edit written out beat by beat, with all that it leaves out
     wanted     what demands come to, beat by beat
     sound      how alike the two sides of any join sound
+    costs      what joins cost, by that and by their beats
+    table      an edit over its recording, solved for one demand after another
     paths      the cheapest way through it
     placing    which beat a join lies on
     exact      the last fraction of a beat, to the sample
@@ -16,34 +18,23 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
     words      that in words
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
 
-from rl_editor.baselines import JoinCosts
 from rl_editor.config import Config
-from rl_editor.edits import EditList, Segment
+from rl_editor.edits import EditList
 from rl_editor.errors import EditListError
-from rl_editor.negotiation import paths
-from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken, spoken_up
-from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
-from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds
+from rl_editor.negotiation.costs import Costs
+from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken_up
 from rl_editor.negotiation.results import NewJoin, Revised, spans_changed
-from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.sound import BeatSound
-from rl_editor.negotiation.wanted import LONG_BEATS, Wanted, beyond_length, wanted
+from rl_editor.negotiation.table import Table
+from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.state import AudioState
 
 __all__ = ["Anchor", "BeatSound", "Demands", "Jump", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
 
-SOUND = 0.62  # weight of a join's sound in its cost c, beside the features of its beats
-_LONG_PLACES = 2000
-_MOST_PAIRS = 16_000_000  # of bars to join: of four hours at 120 beats a minute some 50 million, and gigabytes
-_JOINS_AT_A_TIME = 100_000  # some 50 MB of descriptors
 TOGETHER = "together"  # the price of all demands
 
 
@@ -72,7 +63,7 @@ def revise(
         EditListError: the demands contradict each other, or cannot be met by what the edit plays and leaves out; or
             the edit plays something else than the recording as it is.
     """
-    table = _Table(edit, state, config, _Costs(state, config, sound), polish=polish, repeats=not demands.no_loop)
+    table = Table(edit, state, config, Costs(state, config, sound), polish=polish, repeats=not demands.no_loop)
     way = table.solve(demands)
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
@@ -96,7 +87,7 @@ def described(
 ) -> Revised:
     """A revision of ``before`` as ``edit``, made of ``found.edit`` by moving its joins, has it."""
     rate, times = edit.source.sample_rate, state.grid.times_s
-    costs, segments = _Costs(state, config, sound), edit.merged().segments
+    costs, segments = Costs(state, config, sound), edit.merged().segments
     new_joins = []
     for join in found.new_joins:
         leave, land = segments[join.number - 1].source_end_frame, segments[join.number].source_start_frame
@@ -106,302 +97,3 @@ def described(
         new_joins.append(NewJoin(join.number, leave / rate, land / rate, float(costs.between(p, q)[0])))
     dropped, added = spans_changed(before, edit)
     return replace(found, edit=edit, new_joins=tuple(new_joins), dropped_s=dropped, added_s=added)
-
-
-def _out_of_order(beat: Int[np.ndarray, " places"], places: Sequence[int]) -> list[int]:
-    """Places of a way where a beat plays for the first time after a later one."""
-    found: list[int] = []
-    heard: set[int] = set()
-    last = -1
-    for place in places:
-        at = int(beat[place])
-        if at < last and at not in heard:
-            found.append(place)
-        heard.add(at)
-        last = max(last, at)
-    return found
-
-
-class _Costs:
-    """c of joins between boundaries, more than half of it by their sound where that is known."""
-
-    def __init__(self, state: AudioState, config: Config, sound: BeatSound | None) -> None:
-        self._features, self._sound = JoinCosts(state, config), sound
-
-    def between(
-        self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]
-    ) -> Float32[np.ndarray, " joins"]:
-        """c(leave, land) of each pair."""
-        if len(leave) == 0:
-            return np.zeros(0, np.float32)
-        parts = [slice(at, at + _JOINS_AT_A_TIME) for at in range(0, len(leave), _JOINS_AT_A_TIME)]
-        cost: np.ndarray = np.concatenate([self._features.between(leave[part], land[part]) for part in parts])
-        return cost if self._sound is None else (1.0 - SOUND) * cost + SOUND * self._sound.unlikeness(leave, land)
-
-
-class _Table:
-    """One edit over one recording, to be solved many times over."""
-
-    def __init__(
-        self,
-        edit: EditList,
-        state: AudioState,
-        config: Config,
-        costs: _Costs,
-        *,
-        polish: bool,
-        repeats: bool,
-    ) -> None:
-        self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
-        self._polish, self._repeats = polish, repeats
-        self._other: _Table | None = None
-        self.score = written_out(edit, state.grid, repeats=repeats)
-        self.played_s = edit.duration_s - sum(segment.frames for segment in self.score.ending) / edit.source.sample_rate
-        self.costs = costs
-        self.beat_s = np.diff(state.grid.times_s)
-        self.typical_s = state.grid.beat_s
-        self.leave, self.land, self.join = self._new_joins()
-        self.straight = self._straight()
-        self.old = np.array(list(self.score.joins), int).reshape(-1, 2)
-        self.own = np.zeros(len(self.old))
-        if polish:
-            leave, land = self.score.beat[self.old[:, 0]] + 1, self.score.beat[self.old[:, 1]]
-            self.own = paths.NEW_JOIN + paths.JOIN * self.costs.between(leave, land)
-
-    def _new_joins(self) -> tuple[Int[np.ndarray, " joins"], Int[np.ndarray, " joins"], np.ndarray]:
-        """Joins in order of places that keep the count of the bar, and their costs; long edits join at bars alone.
-
-        Those of hours join at every second bar, or third ..
-        """
-        score, metre = self.score, self.grid.beats_per_bar
-        number = bar_places(score, self.grid)
-        leaves, lands = [], []
-        for phase in range(metre) if score.n_places <= _LONG_PLACES else (metre - 1,):
-            ends, starts = np.flatnonzero(number == phase), np.flatnonzero(number == (phase + 1) % metre)
-            step = math.ceil(math.sqrt(len(ends) * len(starts) / _MOST_PAIRS))
-            a, b = np.meshgrid(ends[:: max(step, 1)], starts[:: max(step, 1)], indexing="ij")
-            ahead = (b > a) & (score.beat[b] != score.beat[a] + 1)
-            leaves.append(a[ahead])
-            lands.append(b[ahead])
-        leave, land = np.concatenate(leaves), np.concatenate(lands)
-        cost = self.costs.between(score.beat[leave] + 1, score.beat[land])
-        order = np.argsort(leave, kind="stable")
-        return leave[order], land[order], cost[order]
-
-    def solve(self, demands: Demands) -> Way | None:
-        """The cheapest way, where nothing may be moved the cheaper of two in order; None where there is none.
-
-        Where it may repeat as the table may not, it is another's.
-        """
-        if demands.no_loop == self._repeats and not self._is_in_order():
-            return self._repeating_otherwise().solve(demands)
-        way = self._solve(demands)
-        if way is None or not demands.no_reorder or not _out_of_order(self.score.beat, way.places):
-            return way
-        ways = (self._in_order(demands, way, in_time=in_time) for in_time in (False, True))
-        return min((way for way in ways if way is not None), key=lambda way: way.cost, default=None)
-
-    def _in_order(self, demands: Demands, way: Way | None, *, in_time: bool) -> Way | None:
-        """From ``way``, one in the source's order: what would come late does not play.
-
-        Or, ``in_time``, it plays before as well, where the edit has it first; or else what is ahead of it does not.
-        """
-        beat, playing = self.score.beat, np.flatnonzero(self.score.played)
-        barred: list[int] = []
-        required: list[int] = []
-        while way is not None and (late := _out_of_order(beat, way.places)):
-            for place in late:
-                before = playing[(playing < place) & (beat[playing] == beat[place])]
-                if not in_time:
-                    barred.append(place)
-                elif len(before):
-                    required.append(int(before[0]))
-                else:
-                    barred += np.flatnonzero(beat[:place] > beat[place]).tolist()
-            way = self._solve(demands, barred=barred, required=required)
-        return way
-
-    def _is_in_order(self) -> bool:
-        """Whether the edit plays the source once and in its order: then all that it leaves out plays nowhere."""
-        return bool((np.diff(self.score.beat[self.score.played]) > 0).all())
-
-    def _repeating_otherwise(self) -> "_Table":
-        """The same edit where repeats are allowed, or are not, as it is not here."""
-        if self._other is None:
-            self._other = _Table(
-                self.edit, self.state, self.config, self.costs, polish=self._polish, repeats=not self._repeats
-            )
-        return self._other
-
-    def _solve(self, demands: Demands, *, barred: Sequence[int] = (), required: Sequence[int] = ()) -> Way | None:
-        """The cheapest way without the barred places and with the required ones."""
-        has = self.has_length(demands)  # silence at the end is part of it
-        goal_s = self.played_s if demands.duration_s is None or has else demands.duration_s
-        asked = demands.duration_s is not None
-        asks = wanted(self.score, self.grid, demands, self.edit.source.name)
-        asks.may[list(barred)] = False
-        asks.must[list(required)] = True
-        if (asks.must & ~asks.may).any():
-            return None
-        longest_s = max(goal_s, self.edit.duration_s) + 4 * self.grid.beats_per_bar * self.typical_s
-        ways = self._ways(demands, asks, longest_s)
-        terms = self._terms(demands, asks)
-        per_beat = paths.MISSED_EXACT if demands.exact else paths.MISSED_ASKED if asked else paths.MISSED
-        return cheapest(ways, terms, goal_s=goal_s, per_s=per_beat / self.typical_s, longest_s=longest_s)
-
-    def has_length(self, demands: Demands) -> bool:
-        """Whether the edit has the length asked for already, to the sample."""
-        return demands.duration_s is not None and self.edit.frames == self._frames_asked(demands.duration_s)
-
-    def _frames_asked(self, duration_s: float) -> int:
-        return round(duration_s * self.edit.source.sample_rate)
-
-    def _ways(self, demands: Demands, asks: Wanted, longest_s: float) -> Ways:
-        score, may = self.score, asks.may
-        last = blocked(asks.must)
-        skipped = np.concatenate([[0], np.cumsum(score.played)])
-        vetoed = [list(score.joins)[number - 1] for number in demands.vetoes]
-        bars = [(score.beat[a] + 1, score.beat[b]) for a, b in vetoed]
-        bars += [nearest_bounds(self.grid.times_s, jump) for jump in demands.barred]
-        stays = np.array([join not in vetoed for join in score.joins], bool)
-        old, straight = self.old[stays], self.straight
-        leave, land, join = self.leave, self.land, self.join
-        allowed = np.ones(len(leave), bool)
-        for p, q in bars:
-            near = np.abs(score.beat[leave] + 1 - p) <= VETO_BEATS
-            allowed &= ~(near & (np.abs(score.beat[land] - q) <= VETO_BEATS))
-        most = fitting(len(leave), score.n_places, longest_s, self.typical_s)
-        if most * score.n_places < len(leave):
-            order = np.lexsort((join, leave))
-            number_in_row = np.arange(len(leave)) - np.searchsorted(leave[order], leave[order], "left")
-            allowed[order[number_in_row >= most]] = False
-        source = np.concatenate([straight[:, 0], old[:, 0], leave[allowed]])
-        target = np.concatenate([straight[:, 1], old[:, 1], land[allowed]])
-        new = paths.NEW_JOIN + paths.JOIN * join[allowed]
-        cost = np.concatenate([np.zeros(len(straight)), self.own[stays], new])
-        cost = cost + paths.DROPPED * (skipped[target] - skipped[source + 1])
-        fine = (target <= last[source]) & may[source] & may[target]
-        source, target, cost = source[fine], target[fine], cost[fine]
-        order = np.argsort(source, kind="stable")
-        first = np.searchsorted(source[order], np.arange(score.n_places + 1))
-        return Ways(first, target[order], cost[order])
-
-    def _straight(self) -> Int[np.ndarray, "ways two"]:
-        """Pairs of places whose beats follow each other in the source."""
-        by_beat: dict[int, list[int]] = {}
-        for place, beat in enumerate(self.score.beat.tolist()):
-            by_beat.setdefault(beat, []).append(place)
-        pairs = [
-            (place, after)
-            for place, beat in enumerate(self.score.beat.tolist())
-            for after in by_beat.get(beat + 1, [])
-            if after > place
-        ]
-        return np.array(pairs, int).reshape(-1, 2)
-
-    def _terms(self, demands: Demands, asks: Wanted) -> Terms:
-        score, n_places = self.score, self.score.n_places
-        played = np.concatenate([[0], np.cumsum(score.played)])
-        playing = np.flatnonzero(score.played)
-        place = np.arange(n_places)
-        start = paths.DROPPED * played[:-1] + np.where(place == playing[0], 0.0, paths.EDGE)
-        per_beat = paths.EDGE_BEAT if demands.exact else paths.EDGE
-        short = np.where(place < playing[-1], per_beat * (played[-1] - played[1:]), paths.EDGE)
-        end = paths.DROPPED * (played[-1] - played[1:]) + np.where(
-            place == playing[-1], 0.0, np.minimum(short, paths.EDGE)
-        )
-        required = np.flatnonzero(asks.must)
-        if len(required):
-            start[required[0] + 1 :] = np.inf
-            end[: required[-1]] = np.inf
-        start[~asks.may], end[~asks.may] = np.inf, np.inf
-        length = self.beat_s[score.beat].copy()
-        rate = self.edit.source.sample_rate
-        length[playing[0]] += float(self.grid.times_s[score.beat[playing[0]]]) - score.start_frame / rate
-        length[playing[-1]] += score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
-        return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, asks.earliest_s, asks.latest_s)
-
-    def misses(self, way: Way, demands: Demands) -> bool:
-        """Whether a length is missed by more than half a bar, as anybody would hear."""
-        if demands.duration_s is None or demands.exact:
-            return False
-        off_s = self.revised(way, demands, {}).missed_s
-        return abs(off_s) > 0.5 * self.grid.beats_per_bar * self.typical_s
-
-    def insisting(self, demands: Demands, way: Way) -> Way:
-        """The way that comes nearest to the length asked for, at whatever else that costs; ``way`` where none does."""
-        nearest = self.solve(replace(demands, exact=True))
-        return way if nearest is None else nearest
-
-    def why_not(self, demands: Demands) -> str:
-        """Which demand stands in the way."""
-        names = [name for name, _ in demands.each()]
-        asked = ", ".join(names)
-        alone = [name for name, rest in demands.each() if self.solve(rest) is not None]
-        if len(alone) == len(names) > 1:
-            return f"{asked} contradict each other; take back {' or '.join(alone)}"
-        if alone and len(names) > 1:
-            return f"{' and '.join(alone)} cannot be met beside the rest ({asked}); take back {' or '.join(alone)}"
-        taken = names
-        for name in names:
-            fewer = [other for other in taken if other != name]
-            if self.solve(demands.without(fewer)) is not None:  # it is not in the way
-                taken = fewer
-        first_s = float(self.grid.times_s[1])
-        if first_s > LONG_BEATS * self.typical_s and any(a.source_s < first_s for a in demands.anchors):
-            asked += (
-                f" (what comes before the first beat, at {spoken(round(first_s, 3))}, plays as a whole or not at all)"
-            )
-        return f"no edit meets all of these: {asked}; take back {' and '.join(taken)}"
-
-    def revised(self, way: Way, demands: Demands, price: dict[str, float]) -> Revised:
-        """The way as an edit list."""
-        score, rate = self.score, self.edit.source.sample_rate
-        bounds = self.edit.source.frame_bounds(self.grid.times_s)
-        fade_ms = self.config.action_space.default_crossfade_ms
-        playing = np.flatnonzero(score.played)
-        start = score.start_frame if way.places[0] == playing[0] else int(bounds[score.beat[way.places[0]]])
-        segments: list[Segment] = []
-        new_joins: list[NewJoin] = []
-        n_kept, fade = 0, 0.0
-        joins = {
-            places: cut for number, (places, cut) in enumerate(score.joins.items(), 1) if number not in demands.vetoes
-        }
-        for a, b in pairwise(way.places):
-            old = joins.get((a, b))
-            if old is None and score.beat[b] == score.beat[a] + 1:
-                continue
-            cut = old or Cut(int(bounds[score.beat[a] + 1]), int(bounds[score.beat[b]]), fade_ms)
-            segments.append(Segment(start, cut.leave - start, crossfade_in_ms=fade))
-            start, fade = cut.land, cut.crossfade_ms
-            n_kept += old is not None
-            if old is None:
-                cost = float(self.costs.between(score.beat[[a]] + 1, score.beat[[b]])[0])
-                new_joins.append(NewJoin(len(segments), cut.leave / rate, cut.land / rate, cost))
-        same_end = way.places[-1] == playing[-1]
-        end = score.end_frame if same_end else int(bounds[score.beat[way.places[-1]] + 1])
-        segments.append(Segment(start, end - start, crossfade_in_ms=fade))
-        if same_end and self._keeps_ending(demands, sum(s.frames for s in (*segments, *score.ending))):
-            segments += score.ending
-        edit = replace(self.edit.undecided(), segments=tuple(segments))
-        plays = np.zeros(score.n_places, bool)
-        plays[way.places] = True
-        missed_s = 0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s
-        dropped, added = self._spans(score.played & ~plays), self._spans(plays & ~score.played)
-        return Revised(edit, tuple(new_joins), n_kept, dropped, added, price, missed_s)
-
-    def _keeps_ending(self, demands: Demands, frames: int) -> bool:
-        """Whether the silence after the end stays; where a length is asked to the sample, only if it comes to that."""
-        if demands.duration_s is None:
-            return True
-        return self.has_length(demands) and (not demands.exact or frames == self._frames_asked(demands.duration_s))
-
-    def _spans(self, chosen: Bool[np.ndarray, " places"]) -> tuple[TimeSpan, ...]:
-        """Runs of places as spans of the source."""
-        at = np.flatnonzero(chosen)
-        if len(at) == 0:
-            return ()
-        breaks = np.flatnonzero((np.diff(at) != 1) | (np.diff(self.score.beat[at]) != 1)) + 1
-        beats = [self.score.beat[run] for run in np.split(at, breaks)]
-        times = self.grid.times_s
-        return tuple(TimeSpan(float(times[run[0]]), float(times[run[-1] + 1])) for run in beats)
