@@ -372,3 +372,19 @@ def test_an_ogg_that_does_not_end_is_said(tmp_path, caplog):
     assert not caplog.text
     assert audio_info(tmp_path / "half.ogg").frames < 5 * RATE
     assert "half.ogg: has no end; is the file whole?" in caplog.text
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("first", ["loud", "silent"])
+def test_an_mp3_that_does_not_say_its_length_is_read_to_its_end(tmp_path, first):
+    """Of its 10 s libsndfile expects 1.6 s or 13.3 s, by the size of the first frame."""
+    parts = {"loud": 0.2 * noise(RATE).data[:, :1], "silent": np.zeros((9 * RATE, 1), np.float32)}
+    data = np.concatenate([parts.pop(first), *parts.values()])
+    save_audio(tmp_path / "a.wav", Samples(data, RATE))
+    for name, counted in (("says.mp3", "1"), ("mute.mp3", "0")):
+        coding = ["-c:a", "libmp3lame", "-q:a", "0", "-write_xing", counted]
+        subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "a.wav", *coding, tmp_path / name], check=True)
+    said, found = (load_audio(tmp_path / name) for name in ("says.mp3", "mute.mp3"))
+    assert said.frames == 10 * RATE
+    assert 0 < found.frames - said.frames < 3 * 1152  # the encoder's own delay and padding, of which nobody knows
+    assert audio_info(tmp_path / "mute.mp3").frames == found.frames

@@ -27,6 +27,7 @@ LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it 
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _OGG_PAGE_BYTES, _OGG_FLAGS, _OGG_LAST = 65_307, 5, 4  # RFC 3533: largest page, where its flags are, "last page"
+_ID3_BYTES, _MP3_FRAME_BYTES = 10, 1441  # ID3v2's header, whose last four bytes of 7 bits are its size; largest frame
 _log = logging.getLogger(__name__)
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
@@ -163,6 +164,8 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
         info = sf.info(str(path))
     except sf.LibsndfileError:
         return None
+    if info.format == "MP3" and not _says_length(path):
+        return None
     _check_frames(path, info.frames)
     if info.format in {"WAV", "WAVEX"}:
         _check_wav_size(path, info.frames)
@@ -186,6 +189,16 @@ def _is_mp4(path: Path) -> bool:
     """Libsndfile takes whatever is named .mp3 for MP3, and finds some frames even in an MP4."""
     with path.open("rb") as file:
         return file.read(8)[4:] == b"ftyp"
+
+
+def _says_length(path: Path) -> bool:
+    """Whether an MP3's first frame counts them; libsndfile estimates the others' length by it, and stops there."""
+    with path.open("rb") as file:
+        head = file.read(_ID3_BYTES)
+        size = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=False))
+        file.seek(_ID3_BYTES + size if head.startswith(b"ID3") else 0)
+        frame = file.read(_MP3_FRAME_BYTES)
+    return any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))
 
 
 def _check_wav_size(path: Path, frames: int) -> None:
