@@ -73,6 +73,11 @@ def load_edit(path: str | Path) -> EditList:
         EditListError: as of ``EditList.load``, or seconds say something else than the frames beside them.
     """
     found = EditList.load(path)
+    for name, value in {"name": found.source.name, "sha256": found.source.sha256}.items():
+        if not isinstance(value, str):
+            raise EditListError(
+                f'{path}: source: {name} {json.dumps(value)}, text is needed; where it is not known, ""'
+            )
     whole = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     for index, said in enumerate(whole["segments"]):
         for name, beside in _JSON_FRAMES.items():

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from rl_editor.cli import app
 from rl_editor.cli.caching import read_size
-from rl_editor.edits import keep_all
+from rl_editor.edits import SourceInfo, keep_all
 from rl_editor.errors import ConfigError, RlEditorError
 from rl_editor.files import file_sha256
 from rl_editor.utils import source_info
@@ -255,6 +255,15 @@ class TestConsole:
     def test_what_is_no_size_is_refused(self, text: str) -> None:
         with pytest.raises(ConfigError, match=f"--max-size {text}: no size; write bytes"):
             read_size(text)
+
+    def test_a_source_whose_hash_is_no_text_is_refused(self, tmp_path: Path) -> None:
+        """In a process of its own: types are not checked there as they are in these tests."""
+        value = keep_all(SourceInfo("song.wav", "", RATE, 1, RATE)).to_dict()
+        value["source"]["sha256"] = None
+        (tmp_path / "hand.json").write_text(json.dumps(value), encoding="utf-8")
+        done = process("info", "hand.json", cwd=tmp_path)
+        said = 'error: hand.json: source: sha256 null, text is needed; where it is not known, ""\n'
+        assert (done.returncode, done.stderr) == (2, said)
 
 
 class TestModules:
