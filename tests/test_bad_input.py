@@ -342,6 +342,22 @@ class TestCommands:
         assert "is no edit list" in str(self.fails("align", raw, raw, "-o", raw))
         assert (raw.read_bytes(), edits.read_bytes()) == before
 
+    def test_an_edit_list_is_written_under_no_other_name(self, tmp_path: Path) -> None:
+        """A recording may lie there, and nothing would read the edit list by it."""
+        raw, edits, other = tmp_path / "raw.wav", tmp_path / "e.json", tmp_path / "other.wav"
+        sf.write(raw, song(0, 4.0), RATE)
+        edits.write_text(keep_all(source_info(raw)).to_json(), encoding="utf-8")
+        other.write_bytes(raw.read_bytes())
+        asked = ("--method", "dp", "--target-duration", "3")
+        for option, arguments in {
+            "-o": ("revise", edits, "--drop", "0:01-0:02", "-o", other),
+            "--edit-list": ("edit", raw, "-o", tmp_path / "o.wav", *asked, "--edit-list", other),
+        }.items():
+            error = self.fails(*arguments)
+            assert isinstance(error, ConfigError), (arguments, error)
+            assert str(error) == f"{other}: {option} is an edit list (JSON); name it other.json"
+        assert other.read_bytes() == raw.read_bytes()
+
     def test_align_says_what_is_missing_or_too_much(self, tmp_path: Path) -> None:
         raw = tmp_path / "raw.wav"
         sf.write(raw, song(0, 4.0), RATE)

@@ -15,6 +15,7 @@ from rl_editor.cli.options import (
     Json,
     Params,
     TargetDuration,
+    check_edit_list,
     check_written,
     default_checkpoint,
     edit_summary,
@@ -76,6 +77,8 @@ def edit(
     read = [path for path in (trained, params) if path is not None]
     for option, path in {"-o": output, "--edit-list": edit_list}.items():  # a folder may take both
         refuse_overwriting({option: path}, song, *read)
+    if edit_list is not None and not song.is_dir():
+        check_edit_list(edit_list, "--edit-list")
     policy = None if trained is None else load_policy(trained)
     config = settings(params) if params else None
     if not song.is_dir():
@@ -130,6 +133,7 @@ def revise(
     from rl_editor.negotiation.words import held_line, screen
 
     check_written({"-o": output}, edits, source, params)
+    check_edit_list(output, "-o")
     found = load_edit(edits)
     demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
     if demands == Demands() and not forget:
