@@ -374,6 +374,8 @@ class TestRevise:
         text = screen(edit, asked(edit, state, vetoes=(1,), duration_s=100.0))
         assert "what each demand costs" in text
         assert "veto join 1" in text
+        left_out = TimeSpan(48.0, 80.0)  # already
+        assert "; 1 join as before, 0 new" in screen(edit, asked(edit, state, drop=(left_out,)))
 
 
 def test_what_is_asked_twice_has_one_price(state: AudioState) -> None:

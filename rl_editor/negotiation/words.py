@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from rl_editor.command import counted
 from rl_editor.edits import EditList
 from rl_editor.negotiation import Revised
 from rl_editor.negotiation.demands import NO, Anchor, Demands, TimeSpan, spoken
@@ -18,7 +19,7 @@ def screen(before: EditList, found: Revised) -> str:
     edit = found.edit
     lines = [
         f"{edit.source.name}: {spoken(before.duration_s)} became {spoken(edit.duration_s)}; "
-        f"{found.n_joins_kept} joins as before, {len(found.new_joins)} new"
+        f"{counted(found.n_joins_kept, 'join')} as before, {len(found.new_joins)} new"
     ]
     lines += [
         f"  new join {join.number}: {spoken(join.leave_s)} to {spoken(join.land_s)} (cost {join.cost:.2f} of 1)"
