@@ -252,7 +252,7 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
         fields = line.split("\t")
         try:
             start_s, end_s = float(fields[0]), float(fields[1])
-            if not (isfinite(start_s) and isfinite(end_s)):
+            if not (isfinite(start_s) and isfinite(end_s) and start_s <= end_s):
                 raise ValueError
             labels.append((start_s, end_s, fields[2].strip() if len(fields) > 2 else ""))
         except (ValueError, IndexError):

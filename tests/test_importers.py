@@ -312,6 +312,7 @@ def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
         ("a.txt", "hello\n", "line 1 is no label"),
         ("a.txt", "0\tinf\tx\n", "line 1 is no label"),
         ("a.txt", "nan\t4\tx\n", "line 1 is no label"),
+        ("a.txt", "1\t4\tx\n9\t7\ty\n", "line 2 is no label"),
         (
             "a.csv",
             "source_start_frame;frames\n0;1\n",
