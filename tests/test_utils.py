@@ -388,3 +388,14 @@ def test_an_mp3_that_does_not_say_its_length_is_read_to_its_end(tmp_path, first)
     assert said.frames == 10 * RATE
     assert 0 < found.frames - said.frames < 3 * 1152  # the encoder's own delay and padding, of which nobody knows
     assert audio_info(tmp_path / "mute.mp3").frames == found.frames
+
+
+@needs_ffmpeg
+def test_ogg_streams_one_after_the_other_are_all_read(tmp_path):
+    for name, seconds in (("a", 2), ("b", 3)):
+        save_audio(tmp_path / f"{name}.wav", noise(seconds * RATE))
+        coding = ["-c:a", "libvorbis", tmp_path / f"{name}.ogg"]  # libsndfile may give two files one number
+        subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / f"{name}.wav", *coding], check=True)
+    (tmp_path / "radio.ogg").write_bytes(b"".join((tmp_path / f"{name}.ogg").read_bytes() for name in "ab"))
+    assert abs(load_audio(tmp_path / "radio.ogg").frames - 5 * RATE) < 2048  # of each stream half a block
+    assert audio_info(tmp_path / "radio.ogg").frames == load_audio(tmp_path / "radio.ogg").frames

@@ -27,6 +27,7 @@ LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it 
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _OGG_PAGE_BYTES, _OGG_FLAGS, _OGG_LAST = 65_307, 5, 4  # RFC 3533: largest page, where its flags are, "last page"
+_OGG_STREAM = slice(14, 18)  # the same: the stream that a page belongs to
 _ID3_BYTES, _MP3_FRAME_BYTES = 10, 1441  # ID3v2's header, whose last four bytes of 7 bits are its size; largest frame
 _log = logging.getLogger(__name__)
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
@@ -164,7 +165,7 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
         info = sf.info(str(path))
     except sf.LibsndfileError:
         return None
-    if info.format == "MP3" and not _says_length(path):
+    if (info.format == "MP3" and not _says_length(path)) or (info.format == "OGG" and _is_chained(path)):
         return None
     _check_frames(path, info.frames)
     if info.format in {"WAV", "WAVEX"}:
@@ -172,6 +173,16 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
     if info.format == "OGG":
         _say_if_cut_off(path)
     return AudioInfo(info.samplerate, info.channels, info.frames, info.format, info.subtype)
+
+
+def _is_chained(path: Path) -> bool:
+    """Of Ogg streams one after the other, as radio sends a song each, libsndfile reads the first."""
+    with path.open("rb") as file:
+        first = file.read(_OGG_STREAM.stop)
+        file.seek(max(path.stat().st_size - _OGG_PAGE_BYTES, 0))
+        end = file.read()
+    last = end[max(end.rfind(b"OggS"), 0) :]
+    return len(last) >= _OGG_STREAM.stop and first[_OGG_STREAM] != last[_OGG_STREAM]
 
 
 @cache
