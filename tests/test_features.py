@@ -1,5 +1,7 @@
 """Frame features equal librosa's; beat features have the documented columns and hand-computable values."""
 
+import tracemalloc
+
 import librosa
 import numpy as np
 import pytest
@@ -130,6 +132,23 @@ def test_anything_gives_finite_features(kind):
     assert pooled.values.shape == (2, 109)
     assert np.isfinite(pooled.values).all()
     assert 0 <= features.estimate_key(pooled) < 24
+
+
+def test_of_a_long_signal_one_mel_spectrum_is_held(monkeypatch):
+    monkeypatch.setattr(frames_module, "_KEPT_POWER_BYTES", 0)
+
+    def peak_bytes(signal):
+        tracemalloc.start()
+        extract_frames(signal, Config())
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    long = song(240.0)
+    peak_bytes(long[: 10 * RATE])  # filters and windows stay
+    per_frame = (peak_bytes(long) - peak_bytes(long[: 120 * RATE])) / (120 * RATE / HOP)
+    columns, bands, extremes, spectral_peaks = 52 * 4, 128 * 4, 2 * 7 * 8, 2 * 4 * 10
+    assert per_frame < columns + bands + extremes + spectral_peaks + bands // 2  # no room for another
 
 
 def test_other_analysis_settings_keep_the_width():

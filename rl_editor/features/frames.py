@@ -1,7 +1,7 @@
 """Features per frame from one STFT, in blocks; definitions and rounding as librosa's.
 
 Columns are written into one array of ``FRAME_NAMES``. What needs the whole signal (the decibel floor, the tuning) is
-gathered in a first pass over the spectrum (``_SpectralPass``) and becomes features after it. Arrays (``Any``) are
+gathered in a first pass over the spectrum (``_spectral_pass``) and becomes features after it. Arrays (``Any``) are
 NumPy's on the CPU and tensors on another device (``features.device``); the array API that both have gives one set of
 formulas. What devices give differs as float32 sums in another order do: a rolloff now and then by one bin.
 """
@@ -15,7 +15,7 @@ import array_api_compat
 import numpy as np
 import scipy.fft
 from array_api_compat import array_namespace
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 
 from rl_editor.config import AudioConfig, Config
 from rl_editor.errors import StemError
@@ -42,6 +42,7 @@ _TUNING_BINS = 101  # edges of hundredths of a semitone over [-0.5, 0.5]
 _TUNING_REFERENCE_HZ = 440.0 / 16.0  # A0 of librosa's hz_to_octs
 _ZERO_CROSSING_DEAD_ZONE = 1e-10
 _TINY = float(np.finfo(np.float32).tiny)
+_BLOCK_ROWS = 4096  # frames of a whole spectrum at a time
 _KEPT_POWER_BYTES = 128 << 20  # 5 minutes at the default rate
 
 
@@ -75,14 +76,10 @@ def frame_values(mono: Float32[Any, " samples"], audio: AudioConfig) -> Float32[
     xp = array_namespace(mono)
     n_frames = n_spectrum_frames(len(mono), hop_length=audio.hop_length)
     values = xp.zeros((n_frames, len(FRAME_NAMES)), dtype=xp.float32, device=array_api_compat.device(mono))
-    spectral = _spectral_pass(mono, audio, values)
+    for_chroma = _spectral_pass(mono, audio, values)
     _level_pass(mono, audio, values)
-    mel_db = to_db(spectral.mel)
-    values[:, _at("onset")] = _onset_strength(mel_db, audio)
-    values[:, _span(CONTRAST)] = to_db(spectral.peak) - to_db(spectral.valley)
-    values[:, _span(MFCC)] = mel_db @ beside(mono, _cosines(audio.n_mels))
     values[:, _span(MFCC_DELTA)] = _local_slope(values[:, _span(MFCC)])
-    values[:, _span(CHROMA)] = _normalised_chroma(mono, audio, spectral)
+    values[:, _span(CHROMA)] = _normalised_chroma(mono, audio, for_chroma)
     return values
 
 
@@ -99,38 +96,39 @@ def stem_frames(stems: Mapping[str, Float32[np.ndarray, " samples"]], config: Co
     )
 
 
-class _SpectralPass(NamedTuple):
-    """What the whole signal must be known for before it becomes features."""
+class _ForChroma(NamedTuple):
+    """What the whole signal must be heard for before there is chroma."""
 
-    mel: Float32[Any, "frames mels"]  # power
-    peak: Float64[Any, "frames 7"]
-    valley: Float64[Any, "frames 7"]
-    tuning: float  # semitone / 100 steps, in semitones
+    peaks: list["_Peaks"]  # blocks of them
     kept_power: list[Any]  # blocks of the power spectrum; empty where it is too large to keep
 
 
-def _spectral_pass(
-    mono: Float32[Any, " samples"], audio: AudioConfig, values: Float32[Any, "frames 52"]
-) -> _SpectralPass:
-    xp, n_frames = array_namespace(mono), len(values)
+def _spectral_pass(mono: Float32[Any, " samples"], audio: AudioConfig, values: Float32[Any, "frames 52"]) -> _ForChroma:
+    """The columns of spectra but the chroma, and what that needs."""
+    xp, n_frames, device = array_namespace(mono), len(values), array_api_compat.device(mono)
     filters: Any = mel_filters(audio.sample_rate, audio.n_fft, audio.n_mels)
     if not isinstance(mono, np.ndarray):
         filters = beside(mono, filters.toarray())
     frequencies = beside(mono, _frequencies(audio.sample_rate, audio.n_fft))
     keep = n_frames * (audio.n_fft // 2 + 1) * 4 <= _KEPT_POWER_BYTES
-    mels, extremes, peaks, kept, at = [], [], [], [], 0
+    mel = xp.empty((n_frames, audio.n_mels), dtype=xp.float32, device=device)
+    highest, lowest = (xp.empty((n_frames, N_CONTRAST), dtype=xp.float64, device=device) for _ in range(2))
+    peaks, kept, at = [], [], 0
     for spectrum in stft_blocks(mono, n_fft=audio.n_fft, hop_length=audio.hop_length):
         block = power(spectrum)
-        magnitude = xp.sqrt(block)
-        mels.append(block @ filters)
-        _shape_features(block, magnitude, frequencies, values[at : at + len(block)])
-        extremes.append(_contrast_bands(magnitude, audio))
+        magnitude, rows = xp.sqrt(block), slice(at, at + len(block))
+        mel[rows] = block @ filters
+        _shape_features(block, magnitude, frequencies, values[rows])
+        highest[rows], lowest[rows] = _contrast_bands(magnitude, audio)
         peaks.append(_pitch_peaks(block, audio))
         if keep:
             kept.append(block)
         at += len(block)
-    peak, valley = (xp.concat(parts) for parts in zip(*extremes, strict=True))
-    return _SpectralPass(xp.concat(mels), peak, valley, _tuning(peaks), kept)
+    mel_db = _in_db(mel)
+    values[:, _at("onset")] = _onset_strength(mel_db, audio)
+    values[:, _span(MFCC)] = mel_db @ beside(mono, _cosines(audio.n_mels))
+    values[:, _span(CONTRAST)] = _in_db(highest) - _in_db(lowest)
+    return _ForChroma(peaks, kept)
 
 
 def _shape_features(
@@ -238,14 +236,15 @@ def _tuning(blocks: list[_Peaks]) -> float:
 
 
 def _normalised_chroma(
-    mono: Float32[Any, " samples"], audio: AudioConfig, spectral: _SpectralPass
+    mono: Float32[Any, " samples"], audio: AudioConfig, known: _ForChroma
 ) -> Float32[Any, "frames 12"]:
     """Power gathered by pitch class; the largest of each frame is 1."""
     from librosa.filters import chroma as chroma_filters
 
-    xp, tuned = array_namespace(mono), chroma_filters(sr=audio.sample_rate, n_fft=audio.n_fft, tuning=spectral.tuning)
+    xp, tuning = array_namespace(mono), _tuning(known.peaks)
+    tuned = chroma_filters(sr=audio.sample_rate, n_fft=audio.n_fft, tuning=tuning)
     filters = beside(mono, np.ascontiguousarray(tuned.T, dtype=np.float32))
-    blocks = spectral.kept_power or (
+    blocks = known.kept_power or (
         power(spectrum) for spectrum in stft_blocks(mono, n_fft=audio.n_fft, hop_length=audio.hop_length)
     )
     chroma = xp.concat([block @ filters for block in blocks])
@@ -279,12 +278,23 @@ def _zero_crossing_rate(piece: Float32[Any, " span"], *, n_fft: int, hop_length:
     return xp.astype(passed[n_fft - 1 :: hop_length] - passed[: -n_fft + 1 : hop_length], xp.float64) / n_fft
 
 
+def _in_db(power_values: Float[Any, "frames bands"]) -> Float[Any, "frames bands"]:
+    """``to_db`` in place, in blocks that are floored by the loudest of all: an hour's mel spectrum is 80 MB."""
+    xp = array_namespace(power_values)
+    loudest = xp.max(power_values, axis=0, keepdims=True)
+    for first in range(0, len(power_values), _BLOCK_ROWS):
+        block = power_values[first : first + _BLOCK_ROWS]
+        block[...] = to_db(xp.concat([block, loudest]))[:-1]
+    return power_values
+
+
 def _onset_strength(mel_db: Float32[Any, "frames mels"], audio: AudioConfig) -> Float32[Any, " frames"]:
     """Mean rise of the bands since the frame before, delayed by librosa's centring: 1 + n_fft / (2 hop) zeros."""
     xp, delay = array_namespace(mel_db), 1 + audio.n_fft // (2 * audio.hop_length)
     strength = xp.zeros_like(mel_db[:, 0])
-    rise = xp.clip(mel_db[1:] - mel_db[:-1], min=0.0)
-    strength[delay:] = xp.mean(rise[: max(len(mel_db) - delay, 0)], axis=1)
+    for first in range(delay, len(mel_db), _BLOCK_ROWS):
+        heard = mel_db[first - delay : first - delay + min(_BLOCK_ROWS, len(mel_db) - first) + 1]
+        strength[first : first + _BLOCK_ROWS] = xp.mean(xp.clip(heard[1:] - heard[:-1], min=0.0), axis=1)
     return strength
 
 
