@@ -10,14 +10,14 @@ forget to say so.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float16, Float32
 
-from rl_editor.beats import apply_override, log_mel, track_beats
+from rl_editor.beats import apply_override, grid_of, listened, log_mel
 from rl_editor.cache import FeatureCache, get_cache
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
@@ -99,9 +99,9 @@ def analyse(
     check_length(source.name, duration_s=source.frames / source.sample_rate, min_duration_s=config.audio.min_duration_s)
     shelf, mode = get_cache(config), config.features.feature_mode
     key = {"sha256": source.sha256, "view": view, "audio": asdict(config.audio)}
-    mono = cache(load)
-    frames = _cached_frames(shelf, mono, key, config, track_id)
-    tracked = _cached_grid(shelf, mono, frames, key, config, track_id)
+    signal = _Signal(load)
+    frames = _cached_frames(shelf, signal, key, config, track_id)
+    tracked = _cached_grid(shelf, signal, frames, key, config, track_id)
     grid = apply_override(tracked, config.beats.override_for(track_id))
     stem_features = None
     if mode == "full" and stems is not None:
@@ -151,33 +151,47 @@ def _residual_db(stems: Mapping[str, Mono], mix: Mono) -> float:
     return float(10.0 * np.log10(max(missed, _TINY) / max(heard, _TINY)))
 
 
-def _cached_frames(
-    shelf: FeatureCache, load: Callable[[], Mono], key: _Key, config: Config, name: str
-) -> FrameFeatures:
+class _Signal:
+    """The mono view, loaded once for all that listens to it, until it is forgotten: of an hour it is 320 MB."""
+
+    def __init__(self, load: Callable[[], Mono]) -> None:
+        self._load = load
+
+    @cached_property
+    def mono(self) -> Mono:
+        return self._load()
+
+    def forget(self) -> None:
+        self.__dict__.pop("mono", None)
+
+
+def _cached_frames(shelf: FeatureCache, signal: _Signal, key: _Key, config: Config, name: str) -> FrameFeatures:
     full = {**key, "what": "frames", "code": code_digest("features", *READING)}
     return FrameFeatures.from_arrays(
-        shelf.get_or_compute("features", name, full, lambda: extract_frames(load(), config).to_arrays())
+        shelf.get_or_compute("features", name, full, lambda: extract_frames(signal.mono, config).to_arrays())
     )
 
 
 def _cached_grid(
-    shelf: FeatureCache, load: Callable[[], Mono], frames: FrameFeatures, key: _Key, config: Config, name: str
+    shelf: FeatureCache, signal: _Signal, frames: FrameFeatures, key: _Key, config: Config, name: str
 ) -> BeatGrid:
     beats = {k: v for k, v in asdict(config.beats).items() if k != "overrides"}
     full = {**key, "what": "grid", "beats": beats, "code": code_digest("beats", "features", *READING)}
 
     def track() -> dict[str, np.ndarray]:
-        mel = _cached_mel(shelf, load, key, config, name)
-        return track_beats(load(), config, frames=frames, mel=mel).to_arrays()
+        mel = _cached_mel(shelf, signal, key, config, name)
+        found = listened(signal.mono, frames, config.beats)
+        signal.forget()
+        return grid_of(found, frames, mel, config.beats).to_arrays()
 
     return BeatGrid.from_arrays(shelf.get_or_compute("metadata", name, full, track))
 
 
 def _cached_mel(
-    shelf: FeatureCache, load: Callable[[], Mono], key: _Key, config: Config, name: str
+    shelf: FeatureCache, signal: _Signal, key: _Key, config: Config, name: str
 ) -> Float16[np.ndarray, "frames bands"]:
     full = {**key, "what": "mel", "code": code_digest("beats/network", *READING)}
-    arrays = shelf.get_or_compute("mel", name, full, lambda: {"mel": log_mel(load(), config.audio.sample_rate)})
+    arrays = shelf.get_or_compute("mel", name, full, lambda: {"mel": log_mel(signal.mono, config.audio.sample_rate)})
     mel: np.ndarray = arrays["mel"]
     return mel
 

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import soundfile as sf
 import typer
 from tqdm import tqdm
 
+from rl_editor import analysis
 from rl_editor.analysis import analyse_track
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
@@ -91,6 +93,27 @@ def test_beats_are_tracked_anew_in_the_spectrum_that_is_kept(
     later = analyse_track(raw, config).grid
     assert kept.stat().st_size == before
     np.testing.assert_allclose(later.times_s[1:-1] - tracked.times_s[1:-1], 0.02, atol=1e-6)
+
+
+def test_the_signal_is_let_go_of_before_the_network_hears(
+    folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an hour it is 320 MB, beside which what the network and the decoder hold would pass 1 GB."""
+    held: list[weakref.ref[Any]] = []
+    load, track = analysis.load_mono, analysis.grid_of
+
+    def loaded(*given: Any) -> Any:
+        mono = load(*given)
+        held.append(weakref.ref(mono))
+        return mono
+
+    def tracked(*given: Any) -> Any:
+        assert [mono() for mono in held] == [None]
+        return track(*given)
+
+    monkeypatch.setattr(analysis, "load_mono", loaded)
+    monkeypatch.setattr(analysis, "grid_of", tracked)
+    assert analyse_track(folder / "input/a_raw.wav", config).grid.n_beats > 1
 
 
 def test_the_second_run_computes_nothing_and_starts_no_process(

@@ -12,15 +12,17 @@ Sources: beside the modules'; Davies et al. 2009 for the tolerance of 70 ms that
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float16, Float32
+from jaxtyping import Float16, Float32, Float64
 
-from rl_editor.beats.attacks import attack_offsets_s
+from rl_editor.beats.attacks import attack_offsets_s, energy_rise
 from rl_editor.beats.doctor import Alternative, alternatives, confidence_of
 from rl_editor.beats.grids import (
     MIN_BEATS,
     Metre,
+    Span,
     apply_override,
     assemble_grid,
     extended_times,
@@ -28,7 +30,7 @@ from rl_editor.beats.grids import (
     sounding_span_s,
 )
 from rl_editor.beats.network import Activations, activations, log_mel
-from rl_editor.beats.trackers import METRES, TRACKERS, chosen_tracker
+from rl_editor.beats.trackers import METRES, TRACKERS, Counter, chosen_tracker
 from rl_editor.config import BeatsConfig, Config
 from rl_editor.features import FrameFeatures, extract_frames
 from rl_editor.grid import BeatGrid
@@ -36,10 +38,13 @@ from rl_editor.grid import BeatGrid
 __all__ = [
     "Activations",
     "Alternative",
+    "Listened",
     "activations",
     "alternatives",
     "apply_override",
     "chosen_tracker",
+    "grid_of",
+    "listened",
     "log_mel",
     "regular_grid",
     "track_beats",
@@ -67,28 +72,53 @@ def track_beats(
     """
     frames = extract_frames(mono, config) if frames is None else frames
     mel = log_mel(mono, config.audio.sample_rate) if mel is None else mel
-    grid = _tracked(mono, frames, mel, config.beats) or regular_grid(frames.duration_s, config.beats)
+    grid = grid_of(listened(mono, frames, config.beats), frames, mel, config.beats)
     return apply_override(grid, config.beats.override_for(track_id))
 
 
-def _tracked(
-    mono: Float32[np.ndarray, " samples"],
-    frames: FrameFeatures,
-    mel: Float16[np.ndarray, "frames bands"],
-    config: BeatsConfig,
-) -> BeatGrid | None:
-    """None where there is no beat."""
+class Listened(NamedTuple):
+    """What tracking takes from the samples of a signal: they may go then, which are 320 MB of an hour."""
+
+    sounds: Span
+    rise: Float64[np.ndarray, " blocks"]
+    counter: Counter
+
+
+def listened(mono: Float32[np.ndarray, " samples"], frames: FrameFeatures, config: BeatsConfig) -> Listened | None:
+    """The first half of ``track_beats``; None where there is no beat.
+
+    Raises:
+        BeatTrackerError: as ``track_beats``.
+    """
     sound = sounding_span_s(frames)
     if sound is None or np.percentile(frames.column("onset"), 95.0) < _STEADY_DB:
         return None
-    rate = frames.sample_rate
+    counter = TRACKERS[chosen_tracker(config.tracker)](mono, frames.sample_rate)
+    return Listened(sound, energy_rise(mono), counter)
+
+
+def grid_of(
+    found: Listened | None,
+    frames: FrameFeatures,
+    mel: Float16[np.ndarray, "frames bands"],
+    config: BeatsConfig,
+) -> BeatGrid:
+    """The second half of ``track_beats``, before corrections."""
+    tracked = None if found is None else _tracked(found, frames, mel, config)
+    return tracked or regular_grid(frames.duration_s, config)
+
+
+def _tracked(
+    listened: Listened, frames: FrameFeatures, mel: Float16[np.ndarray, "frames bands"], config: BeatsConfig
+) -> BeatGrid | None:
+    """None where there is no beat."""
     heard = activations(mel)
-    metres = (config.beats_per_bar,) if config.beats_per_bar else METRES
-    found = TRACKERS[chosen_tracker(config.tracker)](mono, rate, heard, metres)
+    found = listened.counter(heard, (config.beats_per_bar,) if config.beats_per_bar else METRES)
     if len(found.beats_s) < MIN_BEATS or heard.near(found.beats_s).beat.mean() < _HEARD:
         return None
-    exact = found.beats_s + attack_offsets_s(mono, found.beats_s, sample_rate=rate) + config.latency_s
-    times_s = extended_times(exact, sound, frames.duration_s)
+    offsets_s = attack_offsets_s(listened.rise, found.beats_s, sample_rate=frames.sample_rate)
+    exact = found.beats_s + offsets_s + config.latency_s
+    times_s = extended_times(exact, listened.sounds, frames.duration_s)
     if len(times_s) < MIN_BEATS:
         return None
     middle = len(exact) // 2  # beats at the ends may have gone

@@ -11,15 +11,14 @@ _ATTACK_COMPRESSION = 10.0  # log1p of this times energy over its mean
 
 
 def attack_offsets_s(
-    mono: Float32[np.ndarray, " samples"], times_s: Float64[np.ndarray, " beats"], *, sample_rate: int
+    rise: Float64[np.ndarray, " blocks"], times_s: Float64[np.ndarray, " beats"], *, sample_rate: int
 ) -> Float64[np.ndarray, " beats"]:
-    """How far the attacks lie from the beats, from rises of energy at a finer scale, alike for neighbouring beats.
+    """How far the attacks lie from the beats, by the ``energy_rise`` of the signal, alike for neighbouring beats.
 
     The frames' 93 ms windows see an attack early by as much as its rise stands out, which differs by instrument.
     """
     from scipy.ndimage import gaussian_filter, gaussian_filter1d  # slow to import, and not needed for cached beats
 
-    rise = _energy_rise(mono)
     rate = sample_rate / _ATTACK_HOP_SAMPLES
     offsets = np.arange(-_ATTACK_REACH_S, _ATTACK_REACH_S, 1.0 / rate)
     at = (times_s[:, None] + offsets) * rate  # energy has risen where the louder block begins
@@ -30,7 +29,7 @@ def attack_offsets_s(
     return smoothed
 
 
-def _energy_rise(mono: Float32[np.ndarray, " samples"]) -> Float64[np.ndarray, " blocks"]:
+def energy_rise(mono: Float32[np.ndarray, " samples"]) -> Float64[np.ndarray, " blocks"]:
     """Rise of log energy from block to block, of the signal and of its difference (which stresses the highs)."""
     energy = np.zeros((2, len(mono) // _ATTACK_HOP_SAMPLES))
     for first in range(0, energy.shape[1], _ATTACK_BLOCKS):  # in pieces: an hour is large

@@ -71,7 +71,7 @@ class BeatNetwork(nn.Module):
     def _fronted(self, log_mel: Float[Tensor, "batch frames bands"], at: int) -> Float[Tensor, "batch channels piece"]:
         """The front end's output from frame ``at`` on, as if it had heard all frames at once."""
         first, last = max(at - _FRONT_REACH, 0), at + _FRONT_FRAMES + _FRONT_REACH
-        heard: Tensor = self.front(log_mel[:, first:last].transpose(1, 2)[:, None]).squeeze(2)
+        heard: Tensor = self.front(log_mel[:, first:last].float().transpose(1, 2)[:, None]).squeeze(2)
         return heard[:, :, at - first : at - first + _FRONT_FRAMES]
 
 
@@ -103,8 +103,8 @@ def log_mel(mono: Float32[np.ndarray, " samples"], sample_rate: int) -> Float16[
         mel[at : at + len(spectrum)] = np.sqrt(power(spectrum) @ filters)
         at += len(spectrum)
     mean = float(mel.mean(dtype=np.float64))
-    heard: np.ndarray = np.log1p(np.float32(_COMPRESSION / max(mean, 1e-9)) * mel)
-    return heard.astype(np.float16)
+    mel *= np.float32(_COMPRESSION / max(mean, 1e-9))
+    return np.log1p(mel, out=mel).astype(np.float16)
 
 
 @cache
@@ -117,7 +117,6 @@ def trained_network() -> BeatNetwork:
 
 def activations(mel: Float16[np.ndarray, "frames bands"]) -> Activations:
     """How likely each frame is a beat and a downbeat, by ``log_mel``."""
-    heard = torch.from_numpy(mel).float()
     with torch.inference_mode():
-        probable = torch.sigmoid(trained_network()(heard[None])[0]).double().numpy()
+        probable = torch.sigmoid(trained_network()(torch.from_numpy(mel)[None])[0]).double().numpy()
     return Activations(probable[:, 0], np.minimum(probable[:, 1], probable[:, 0]))

@@ -1,4 +1,6 @@
-"""Backends of one shape: a signal and what the network hears in it, in; beats and their places in the bar, out.
+"""Backends of one shape: a signal, in; then what the network hears in it, in; beats and their places in the bar, out.
+
+In two steps, since what the network and the way through its bars need is no signal: of an hour it can go before them.
 
 ``network`` is this package's own. ``librosa`` takes the beats of librosa's ``beat_track`` and counts bars by the
 network's downbeats. ``beat_this`` is Foscarin, Schlüter and Widmer 2024, "Beat This! Accurate beat tracking without DBN
@@ -31,7 +33,8 @@ class Counted(NamedTuple):
     beats_per_bar: int
 
 
-Tracker = Callable[[Float32[np.ndarray, " samples"], int, Activations, tuple[int, ...]], Counted]
+Counter = Callable[[Activations, tuple[int, ...]], Counted]  # what the network hears and metres, in; holds no signal
+Tracker = Callable[[Float32[np.ndarray, " samples"], int], Counter]
 
 
 def chosen_tracker(name: BeatTracker) -> BeatTracker:
@@ -41,27 +44,25 @@ def chosen_tracker(name: BeatTracker) -> BeatTracker:
     return "beat_this" if importlib.util.find_spec("beat_this") else "network"
 
 
-def network_tracker(
-    mono: Float32[np.ndarray, " samples"], sample_rate: int, heard: Activations, metres: tuple[int, ...]
-) -> Counted:
+def network_tracker(mono: Float32[np.ndarray, " samples"], sample_rate: int) -> Counter:
     """The best path through what the network hears."""
-    found = decoded(heard, metres=metres)
-    return Counted(found.beats_s, found.position, found.beats_per_bar)
+
+    def count(heard: Activations, metres: tuple[int, ...]) -> Counted:
+        found = decoded(heard, metres=metres)
+        return Counted(found.beats_s, found.position, found.beats_per_bar)
+
+    return count
 
 
-def librosa_tracker(
-    mono: Float32[np.ndarray, " samples"], sample_rate: int, heard: Activations, metres: tuple[int, ...]
-) -> Counted:
+def librosa_tracker(mono: Float32[np.ndarray, " samples"], sample_rate: int) -> Counter:
     """librosa's dynamic programming with its defaults; bars where the network hears them."""
     from librosa.beat import beat_track
 
     _, beats = beat_track(y=mono, sr=sample_rate, units="time")
-    return counted(beats, heard.near(beats - _LIBROSA_LATE_S).downbeat, metres)
+    return lambda heard, metres: counted(beats, heard.near(beats - _LIBROSA_LATE_S).downbeat, metres)
 
 
-def beat_this_tracker(
-    mono: Float32[np.ndarray, " samples"], sample_rate: int, heard: Activations, metres: tuple[int, ...]
-) -> Counted:
+def beat_this_tracker(mono: Float32[np.ndarray, " samples"], sample_rate: int) -> Counter:
     """Beat This! with its own peak picking; bars of one metre where its downbeats lie.
 
     Raises:
@@ -71,7 +72,7 @@ def beat_this_tracker(
     opens = np.zeros(len(beats))
     if len(downbeats) and len(beats):
         opens[np.abs(beats - downbeats[:, None]).argmin(axis=1)] = 1.0
-    return counted(beats, opens, metres)
+    return lambda _, metres: counted(beats, opens, metres)
 
 
 @cache
