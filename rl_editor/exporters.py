@@ -4,12 +4,16 @@ Conventions: an export names the recording by the edit list's bare file name unl
 the same bytes every time. Neighbours that continue each other are one clip, but in CSV, which lists every segment.
 
     otio       a clip per segment, a gap where the material is not in the source, a dissolve per crossfade; positions
-               in frames of the sample rate; the whole edit list as metadata under "rl_editor"
-    edl        CMX 3600, non-drop, cuts and dissolves rounded to video frames; rounding does not add up. Of 23.976
-               frames per second, 24000/1001, timecode counts 24 as a second (of 29.97 thirty ..)
+               in frames of the sample rate, or whole video frames if a frame rate is given: a video editor takes the
+               rate for the project's; the whole edit list as metadata under "rl_editor"
+    edl        CMX 3600, non-drop, cuts and dissolves in whole video frames. Of 23.976 frames per second, 24000/1001,
+               timecode counts 24 as a second (of 29.97 thirty ..)
     rpp        REAPER: overlapping items with fades; speed changes the pitch, as in the edit list
     audacity   a label track over the *output*: what plays; speed, pitch and gain where they are changed; crossfades
     csv        a row per segment, seconds and frames
+
+In video frames every boundary is rounded by itself, so that rounding does not add up; what is shorter than half a frame
+and crossfades below a whole one vanish.
 
 Sources: OpenTimelineIO 0.18 schema; CMX 3600 as in SMPTE ST 258 (A mode, M2 speed); REAPER's RPP text format.
 """
@@ -47,7 +51,7 @@ def export_edit(
     to: ExportFormat,
     *,
     media: str | None = None,
-    frame_rate: int | float = DEFAULT_FRAME_RATE,
+    frame_rate: int | float | None = None,
 ) -> None:
     """Write an edit list for another program, whole or not at all.
 
@@ -56,18 +60,26 @@ def export_edit(
         path: the file to write.
         to: the format.
         media: how the program finds the recording: a path or URL; None names it as the edit list does.
-        frame_rate: video frames per second, of an EDL: a whole number, or one of NTSC's as 23.976.
+        frame_rate: video frames per second: a whole number, or one of NTSC's as 23.976. None is
+            ``DEFAULT_FRAME_RATE`` of an EDL, and samples of OpenTimelineIO.
 
     Raises:
-        EditListError: the format is unknown, the frame rate is none, or the edit list plays nothing.
+        EditListError: the format is unknown or counts no video frames, the frame rate is none, or the edit list plays
+            nothing.
     """
     export_format(to)
     if not edit.segments:
         raise EditListError(f"{edit.source.name}: the edit list plays nothing; keep at least one segment")
-    if to == "edl":
-        write_text(path, to_edl(edit, frame_rate=frame_rate))
-    else:
-        write_text(path, _WRITERS[to](edit, media or edit.source.name))
+    match to:
+        case "edl":
+            text = to_edl(edit, media, frame_rate=DEFAULT_FRAME_RATE if frame_rate is None else frame_rate)
+        case "otio":
+            text = str(to_otio(edit, media, frame_rate=frame_rate).to_json_string(indent=1)) + "\n"
+        case _:
+            if frame_rate is not None:
+                raise EditListError(f"frame rate {frame_rate:g}: {to} counts no video frames, otio and edl do")
+            text = _WRITERS[to](edit, media or edit.source.name)
+    write_text(path, text)
 
 
 def export_format(name: str) -> ExportFormat:
@@ -82,28 +94,30 @@ def export_format(name: str) -> ExportFormat:
     return found
 
 
-def to_otio(edit: EditList, media: str | None = None) -> Any:
-    """The edit list as an ``opentimelineio.schema.Timeline``."""
+def to_otio(edit: EditList, media: str | None = None, *, frame_rate: int | float | None = None) -> Any:
+    """The edit list as an ``opentimelineio.schema.Timeline``, in samples or in whole video frames."""
     import opentimelineio as otio
 
-    merged = edit.merged()
+    clock = Fraction(edit.source.sample_rate) if frame_rate is None else _exact_rate(frame_rate)
     track = otio.schema.Track(name="edit", kind=otio.schema.TrackKind.Audio)
-    for segment, fade in zip(merged.segments, crossfades(merged), strict=True):
-        if fade.frames:
-            track.append(_otio_transition(fade, segment.crossfade_in_ms, edit.source.sample_rate))
-        track.append(_otio_item(segment, edit, media or edit.source.name))
+    for tile in _tiles(edit.merged(), clock):
+        if tile.fade.frames:
+            track.append(_otio_transition(tile, clock))
+        track.append(_otio_item(tile, edit, media or edit.source.name, clock))
     timeline = otio.schema.Timeline(name=Path(edit.source.name).stem, metadata={"rl_editor": edit.to_dict()})
     timeline.tracks.append(track)
     return timeline
 
 
-def to_edl(edit: EditList, *, frame_rate: int | float = DEFAULT_FRAME_RATE) -> str:
-    """The edit list as a CMX 3600 EDL. Events below half a video frame and crossfades below a whole one vanish."""
+def to_edl(edit: EditList, media: str | None = None, *, frame_rate: int | float = DEFAULT_FRAME_RATE) -> str:
+    """The edit list as a CMX 3600 EDL."""
     video = _exact_rate(frame_rate)
     lines = [f"TITLE: {Path(edit.source.name).stem}", "FCM: NON-DROP FRAME"]
     before: _Event | None = None
     for number, event in enumerate(_edl_events(edit.merged(), video), start=1):
         lines += ["", *_edl_lines(number, event, before, edit, round(video))]
+        if media is not None and event.reel == "AX":
+            lines.append("* SOURCE FILE: " + media)
         before = event
     return "\n".join(lines) + "\n"
 
@@ -115,7 +129,7 @@ def _exact_rate(frame_rate: int | float) -> Fraction:
         if abs(frame_rate / float(exact) - 1) < _SAME_RATE:
             return exact
     raise EditListError(
-        f"frame rate {frame_rate:g}: an EDL counts whole frames per second from 1 up, or 23.976, 29.97 or 59.94"
+        f"frame rate {frame_rate:g}: video has whole frames per second from 1 up, or 23.976, 29.97 or 59.94"
     )
 
 
@@ -127,45 +141,73 @@ def timecode(frame: int, frame_rate: int) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}:{frames:02}"
 
 
-def _otio_json(edit: EditList, media: str) -> str:
-    return str(to_otio(edit, media).to_json_string(indent=1)) + "\n"
+class _Tile(NamedTuple):
+    """A segment and the crossfade into it, in units of a clock; tiles follow each other without gap or overlap."""
+
+    segment: Segment
+    source_start: int
+    frames: int
+    fade: Crossfade  # none for a dip, whose sides have nothing to play beyond the join
 
 
-def _otio_item(segment: Segment, edit: EditList, media: str) -> Any:
+def _tiles(merged: EditList, clock: Fraction) -> Iterator[_Tile]:
+    """What plays, on a clock that ticks as the samples do or more slowly."""
+    unit = clock / merged.source.sample_rate
+    bounds = [_nearest(at * unit) for at in (*merged.output_start_frames(), merged.frames)]
+    for segment, (start, end), fade in zip(merged.segments, pairwise(bounds), crossfades(merged), strict=True):
+        if start == end:
+            continue
+        last = _nearest(merged.source.frames * unit) - round((end - start) * segment.speed)
+        first = min(_nearest((segment.source_start_frame or 0) * unit), max(last, 0))
+        mixed = 0 if fade.dip or not start else floor(fade.frames * unit)
+        before = min(_nearest(fade.before * unit), mixed)
+        yield _Tile(segment, first, end - start, Crossfade(before, mixed - before))
+
+
+def _otio_item(tile: _Tile, edit: EditList, media: str, clock: Fraction) -> Any:
     import opentimelineio as otio
 
-    rate = edit.source.sample_rate
-    start = segment.source_start_frame
-    span = _otio_range(start or 0, segment.frames, rate)
-    if start is None:
-        return otio.schema.Gap(source_range=span, metadata={"rl_editor": {"not_in_source": True}})
+    segment = tile.segment
+    if segment.source_start_frame is None:
+        # A dissolve into silence begins before it: there must be some.
+        span = _otio_range(tile.fade.before, tile.frames, clock)
+        return otio.schema.Gap(source_range=span, metadata={"rl_editor": {"not_in_source": True, **_unsaid_fade(tile)}})
     values = {"gain_db": segment.gain_db, "pitch_semitones": segment.pitch_semitones, "confidence": segment.confidence}
-    reference = otio.schema.ExternalReference(media, _otio_range(0, edit.source.frames, rate))
-    clip = otio.schema.Clip(edit.source.name, reference, span, metadata={"rl_editor": values})
+    whole = _otio_range(0, _nearest(edit.source.frames * clock / edit.source.sample_rate), clock)
+    span = _otio_range(tile.source_start, tile.frames, clock)
+    reference = otio.schema.ExternalReference(media, whole)
+    metadata = {"rl_editor": values | _unsaid_fade(tile)}
+    clip = otio.schema.Clip(edit.source.name, reference, span, metadata=metadata)
     if segment.speed != 1.0:
         clip.effects.append(otio.schema.LinearTimeWarp(name="speed", time_scalar=segment.speed))
     return clip
 
 
-def _otio_transition(fade: Crossfade, crossfade_ms: float, rate: int) -> Any:
+def _unsaid_fade(tile: _Tile) -> dict[str, float]:
+    """A crossfade that no dissolve stands for, to be read back."""
+    asked_ms = tile.segment.crossfade_in_ms
+    return {"crossfade_in_ms": asked_ms} if asked_ms and not tile.fade.frames else {}
+
+
+def _otio_transition(tile: _Tile, clock: Fraction) -> Any:
     """As it is mixed, its sides clipped to what there is; and as it was asked for, to be read back."""
     import opentimelineio as otio
 
-    before, after = (otio.opentime.RationalTime(frames, rate) for frames in (fade.before, fade.after))
-    asked = {"crossfade_ms": crossfade_ms, "sides_s": [before.to_seconds(), after.to_seconds()]}
+    before, after = (otio.opentime.RationalTime(side, float(clock)) for side in (tile.fade.before, tile.fade.after))
+    asked_ms = tile.segment.crossfade_in_ms
     return otio.schema.Transition(
         name="crossfade",
         transition_type=otio.schema.TransitionTypes.SMPTE_Dissolve,
         in_offset=before,
         out_offset=after,
-        metadata={"rl_editor": asked},
+        metadata={"rl_editor": {"crossfade_ms": asked_ms, "sides_s": [before.to_seconds(), after.to_seconds()]}},
     )
 
 
-def _otio_range(start: int, frames: int, rate: int) -> Any:
+def _otio_range(start: int, frames: int, clock: Fraction) -> Any:
     from opentimelineio.opentime import RationalTime, TimeRange
 
-    return TimeRange(RationalTime(start, rate), RationalTime(frames, rate))
+    return TimeRange(RationalTime(start, float(clock)), RationalTime(frames, float(clock)))
 
 
 def _nearest(number: Fraction) -> int:
@@ -192,7 +234,6 @@ class _Event(NamedTuple):
 
 
 def _edl_events(merged: EditList, frame_rate: Fraction) -> Iterator[_Event]:
-    """Every boundary is rounded by itself: rounding does not add up."""
     rate = merged.source.sample_rate
     dissolves, starts = [], []
     for fade, at in zip(crossfades(merged), merged.output_start_frames(), strict=True):
@@ -314,7 +355,6 @@ def _csv(edit: EditList, media: str) -> str:
 
 
 _WRITERS: Mapping[str, Callable[[EditList, str], str]] = {
-    "otio": _otio_json,
     "rpp": _rpp,
     "audacity": _audacity,
     "csv": _csv,

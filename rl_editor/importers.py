@@ -5,10 +5,11 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
 
     .otio   clips and gaps of the one track with audio, in order (more are refused, unless they play alike, as the two
             sides of a stereo recording do), as far as the source ranges of track and timeline reach; dissolves, time
-            warps; gain and pitch where this package's metadata say so. A dissolve that reaches farther to one side of
-            its cut is a join in its middle. What leaves the recording by half a frame of the clip's own rate at its
-            start, or by a whole one at its end (start and length are rounded each), was rounded there and ends with
-            the recording. Whatever the clips are called, they play the recording that is given
+            warps; gain, pitch and a crossfade without a dissolve where this package's metadata say so. A dissolve that
+            reaches farther to one side of its cut is a join in its middle. What leaves the recording by half a frame of
+            the clip's own rate at its start, or by a whole one at its end (start and length are rounded each), was
+            rounded there and ends with the recording. Whatever the clips are called, they play the recording that is
+            given
     .txt    Audacity labels. One whose text is as ``exporters`` writes it, ``source A-B s`` with six decimals each, lies
             over the *output* and plays the recording from A on for as long as the label is; ``not in source`` is
             silence; after a comma each may say ``speed 1.1``, ``pitch -2.0`` (semitones), ``gain -3.0 dB`` and
@@ -149,7 +150,7 @@ def _otio_track(track: Any, shown: Any, source: SourceInfo) -> list[Segment]:
         if isinstance(item, otio.schema.Transition):
             dissolve = _otio_dissolve(item, source.sample_rate)
             continue
-        segment = _otio_segment(item, source, dissolve.fade_ms if segments else 0.0)
+        segment = _otio_segment(item, source, _otio_fade_ms(item, dissolve) if segments else 0.0)
         if segments and dissolve.late_frames:
             segments[-1], segment = _with_later_join(segments[-1], segment, dissolve.late_frames, item.name)
         dissolve = _Dissolve()
@@ -160,6 +161,11 @@ def _otio_track(track: Any, shown: Any, source: SourceInfo) -> list[Segment]:
             first_s, end_s = span.start_time.to_seconds(), span.end_time_exclusive().to_seconds()
             segments = _between(segments, round(first_s * source.sample_rate), round(end_s * source.sample_rate))
     return segments
+
+
+def _otio_fade_ms(item: Any, dissolve: _Dissolve) -> float:
+    """Into an item: its dissolve, or what it was exported with where that was none."""
+    return dissolve.fade_ms or float(item.metadata.get("rl_editor", {}).get("crossfade_in_ms", 0.0))
 
 
 def _otio_dissolve(transition: Any, rate: int) -> _Dissolve:

@@ -75,6 +75,48 @@ def test_otio_keeps_gain_speed_and_the_whole_edit_list(tmp_path, track):
     assert EditList.from_dict(json.loads(text)) == EDIT
 
 
+def test_otio_counts_whole_video_frames_where_a_frame_rate_is_given(tmp_path):
+    track = otio.adapters.read_from_file(str(exported(tmp_path, "otio", frame_rate=25))).tracks[0]
+    items = [item for item in track if not isinstance(item, otio.schema.Transition)]
+    placed = [track.range_of_child(item) for item in items]
+    # 0, 4, 8, 9, 11 and 13 s at 25 frames per second; the source at 10, 10, 50 and 80 s, 100 s long
+    assert [(r.start_time.value, r.duration.value) for r in placed] == [
+        (0, 100), (100, 100), (200, 25), (225, 50), (275, 50)
+    ]  # fmt: skip
+    clips = [item for item in items if isinstance(item, otio.schema.Clip)]
+    assert [clip.source_range.start_time.value for clip in clips] == [250, 250, 1250, 2000]
+    assert {clip.media_reference.available_range.duration.value for clip in clips} == {2500}
+    assert {clip.source_range.start_time.rate for clip in clips} == {25}
+    # 50 ms are one frame and a quarter, mixed as one; 20 ms are none
+    offsets = [(t.in_offset.value, t.out_offset.value) for t in track if isinstance(t, otio.schema.Transition)]
+    assert offsets == [(1, 0)]
+
+
+def test_otio_in_video_frames_does_not_add_up_rounding_and_stays_in_the_recording(tmp_path):
+    # 100 segments of 1.01 frames of 24000/1001 per second, which is 2002 samples of 48 kHz: 101 frames in all, not 100
+    segments = tuple(Segment(SOURCE.frames - 2022, 2022) for _ in range(100))
+    export_edit(EditList(SOURCE, segments), tmp_path / "x.otio", "otio", frame_rate=23.976)
+    timeline = otio.adapters.read_from_file(str(tmp_path / "x.otio"))
+    assert timeline.duration() == otio.opentime.RationalTime(101, 24000 / 1001)
+    clips = timeline.find_clips()
+    assert sorted({clip.source_range.duration.value for clip in clips}) == [1, 2]
+    # 4,800,000 samples are 2397.6 frames and the clips begin at 2396.6: of two frames they begin one earlier
+    assert {clip.source_range.end_time_exclusive().value for clip in clips} == {2398}
+    assert clips[0].media_reference.available_range.duration.value == 2398
+
+
+def test_otio_has_no_dissolve_where_neither_side_has_more_to_play(tmp_path):
+    end_then_start = EditList(SOURCE, (Segment(99 * RATE, RATE), Segment(0, RATE, 50.0)))
+    export_edit(end_then_start, tmp_path / "x.otio", "otio")
+    track = otio.adapters.read_from_file(str(tmp_path / "x.otio")).tracks[0]
+    assert [type(item).__name__ for item in track] == ["Clip", "Clip"]
+
+
+def test_otio_silence_has_what_a_dissolve_into_it_begins_with(track):
+    gap = next(item for item in track if isinstance(item, otio.schema.Gap))
+    assert gap.source_range.start_time.value == 480  # 20 ms at 48 kHz, half of them before it
+
+
 def seconds(code, frame_rate=25):
     hours, minutes, secs, frames = map(int, code.split(":"))
     return hours * 3600 + minutes * 60 + secs + frames / frame_rate
@@ -140,6 +182,11 @@ def test_edl_of_ntsc_video_counts_its_own_frames_an_hour_on(frame_rate):
     (_, first, _), (start, length, at) = frames_of(track)
     assert (first, at) == (round(3600 * exact),) * 2
     assert (start, length) == (round(3610 * exact), round(3660 * exact) - at)
+
+
+def test_an_edl_names_where_the_recording_is_found(tmp_path):
+    lines = exported(tmp_path, "edl", media="media/song raw.wav").read_text().splitlines()
+    assert lines.count("* SOURCE FILE: media/song raw.wav") == 4  # of silence there is none
 
 
 def test_an_edl_of_silence_and_sound_dissolves_into_black():
@@ -235,6 +282,8 @@ def test_bad_requests_are_named(tmp_path):
         export_format("xml")
     with pytest.raises(EditListError, match="frame rate 0"):
         export_edit(EDIT, tmp_path / "x.edl", "edl", frame_rate=0)
+    with pytest.raises(EditListError, match="frame rate 25: csv counts no video frames, otio and edl do"):
+        export_edit(EDIT, tmp_path / "x.csv", "csv", frame_rate=25)
     assert not list(tmp_path.iterdir())
 
 

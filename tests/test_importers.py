@@ -55,6 +55,29 @@ def test_a_crossfade_clipped_on_one_side_comes_back_from_otio(tmp_path: Path) ->
     assert read(path).segments[1].crossfade_in_ms == pytest.approx(20.0)  # changed in another program
 
 
+def test_what_no_dissolve_stands_for_comes_back_from_otio(tmp_path: Path) -> None:
+    """A join with nothing beyond it on either side, and one of 30 ms, shorter than a frame of 25 per second."""
+    path = tmp_path / "edit.otio"
+    dips = EditList(SOURCE, (Segment(50 * RATE, 10 * RATE), Segment(0, RATE, crossfade_in_ms=60.0)))
+    export_edit(dips, path, "otio")
+    assert read(path).segments == dips.segments
+    short = EditList(SOURCE, (Segment(0, 2 * RATE), Segment(8 * RATE, RATE, crossfade_in_ms=30.0)))
+    export_edit(short, path, "otio", frame_rate=25)
+    assert read(path).segments == short.segments
+
+
+def test_a_timeline_in_video_frames_comes_back_within_half_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "edit.otio"
+    export_edit(EDIT, path, "otio", frame_rate=25)
+    found = read(path)
+    assert [s.crossfade_in_ms for s in found.segments] == [s.crossfade_in_ms for s in EDIT.segments]
+    half = RATE / 25 / 2
+    for ours, theirs in zip(EDIT.output_start_frames(), found.output_start_frames(), strict=True):
+        assert abs(ours - theirs) <= half
+    for ours, theirs in zip(EDIT.segments, found.segments, strict=True):
+        assert abs((ours.source_start_frame or 0) - (theirs.source_start_frame or 0)) <= half
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

@@ -97,8 +97,13 @@ def export(
     to: Annotated[ExportFormat | None, typer.Option(help="Format; default: by the extension.")] = None,
     media: Annotated[str | None, typer.Option(help="Where the other program finds the recording.")] = None,
     frame_rate: Annotated[
-        float, typer.Option(help="Video frames per second, of an EDL: 24, 25, 29.97 ..", min=1, max=120)
-    ] = 25,
+        float | None,
+        typer.Option(
+            help="Video frames per second, 24, 25, 29.97 ..: of an EDL (25), of otio in place of samples.",
+            min=1,
+            max=120,
+        ),
+    ] = None,
 ) -> None:
     """Write an edit list for another program."""
     from rl_editor.exporters import export_edit
