@@ -21,13 +21,14 @@ Sources: OpenTimelineIO 0.18 schema; CMX 3600 as in SMPTE ST 258 (A mode, M2 spe
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from math import floor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from rl_editor.edits import Crossfade, EditList, Segment, crossfades
+from rl_editor.edits import Crossfade, EditList, Segment, SourceInfo, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.files import write_text
 
@@ -52,6 +53,7 @@ def export_edit(
     *,
     media: str | None = None,
     frame_rate: int | float | None = None,
+    cuts_only: bool = False,
 ) -> None:
     """Write an edit list for another program, whole or not at all.
 
@@ -62,17 +64,21 @@ def export_edit(
         media: how the program finds the recording: a path or URL; None names it as the edit list does.
         frame_rate: video frames per second: a whole number, or one of NTSC's as 23.976. None is
             ``DEFAULT_FRAME_RATE`` of an EDL, and samples of OpenTimelineIO.
+        cuts_only: an EDL without dissolves, of one audio channel, for readers that know no more.
 
     Raises:
-        EditListError: the format is unknown or counts no video frames, the frame rate is none, or the edit list plays
-            nothing.
+        EditListError: the format is unknown, counts no video frames or has crossfades only, the frame rate is none, or
+            the edit list plays nothing.
     """
     export_format(to)
     if not edit.segments:
         raise EditListError(f"{edit.source.name}: the edit list plays nothing; keep at least one segment")
+    if cuts_only and to != "edl":
+        raise EditListError(f"cuts only: {to} is not written without crossfades, edl is")
     match to:
         case "edl":
-            text = to_edl(edit, media, frame_rate=DEFAULT_FRAME_RATE if frame_rate is None else frame_rate)
+            frame_rate = DEFAULT_FRAME_RATE if frame_rate is None else frame_rate
+            text = to_edl(_cuts_of(edit) if cuts_only else edit, media, frame_rate=frame_rate)
         case "otio":
             text = str(to_otio(edit, media, frame_rate=frame_rate).to_json_string(indent=1)) + "\n"
         case _:
@@ -122,6 +128,12 @@ def to_edl(edit: EditList, media: str | None = None, *, frame_rate: int | float 
     return "\n".join(lines) + "\n"
 
 
+def _cuts_of(edit: EditList) -> EditList:
+    """What an EDL of one audio channel says without a dissolve."""
+    segments = tuple(replace(segment, crossfade_in_ms=0.0) for segment in edit.segments)
+    return replace(edit, source=replace(edit.source, channels=1), segments=segments)
+
+
 def _exact_rate(frame_rate: int | float) -> Fraction:
     """Video frames per second, exactly: those of NTSC are a thousandth and one slower than a whole number."""
     nominal = max(round(frame_rate), 1)
@@ -157,11 +169,16 @@ def _tiles(merged: EditList, clock: Fraction) -> Iterator[_Tile]:
     for segment, (start, end), fade in zip(merged.segments, pairwise(bounds), crossfades(merged), strict=True):
         if start == end:
             continue
-        last = _nearest(merged.source.frames * unit) - round((end - start) * segment.speed)
-        first = min(_nearest((segment.source_start_frame or 0) * unit), max(last, 0))
+        first = _within(segment.source_start_frame or 0, end - start, segment, merged.source, clock)
         mixed = 0 if fade.dip or not start else floor(fade.frames * unit)
         before = min(_nearest(fade.before * unit), mixed)
         yield _Tile(segment, first, end - start, Crossfade(before, mixed - before))
+
+
+def _within(frame: int, length: int, segment: Segment, source: SourceInfo, clock: Fraction) -> int:
+    """A frame of the recording on the clock, early enough that ``length`` there does not leave the recording."""
+    last = _nearest(source.frames * clock / source.sample_rate) - round(length * segment.speed)
+    return min(_nearest(frame * clock / source.sample_rate), max(last, 0))
 
 
 def _otio_item(tile: _Tile, edit: EditList, media: str, clock: Fraction) -> Any:
@@ -244,7 +261,8 @@ def _edl_events(merged: EditList, frame_rate: Fraction) -> Iterator[_Event]:
     for segment, at, start, (record_in, record_out), dissolve in rows:
         if record_out > record_in:
             first = max(0, (segment.source_start_frame or 0) - round((at - start) * segment.speed))
-            yield _Event(segment, _nearest(first * frame_rate / rate), record_in, record_out, dissolve)
+            source_in = _within(first, record_out - record_in, segment, merged.source, frame_rate)
+            yield _Event(segment, source_in, record_in, record_out, dissolve)
 
 
 def _edl_lines(number: int, event: _Event, before: _Event | None, edit: EditList, frame_rate: int) -> list[str]:

@@ -184,6 +184,28 @@ def test_edl_of_ntsc_video_counts_its_own_frames_an_hour_on(frame_rate):
     assert (start, length) == (round(3610 * exact), round(3660 * exact) - at)
 
 
+def test_an_edl_of_cuts_alone_is_of_one_channel_and_dissolves_nowhere(tmp_path):
+    text = exported(tmp_path, "edl", cuts_only=True).read_text()
+    events = re.findall(r"^(\d+)  (\S+) +(\S+) +(\S+) +\S+ \S+ (\S+) (\S+)$", text, re.MULTILINE)
+    assert [event[:4] for event in events] == [
+        ("001", "AX", "A", "C"), ("002", "AX", "A", "C"), ("003", "BL", "A", "C"), ("004", "AX", "A", "C"),
+        ("005", "AX", "A", "C"),
+    ]  # fmt: skip
+    bounds = [(seconds(start), seconds(end)) for *_, start, end in events]
+    assert bounds == [(0, 4), (4, 8), (8, 9), (9, 11), (11, 13)]
+    with pytest.raises(EditListError, match="cuts only: rpp is not written without crossfades, edl is"):
+        exported(tmp_path, "rpp", cuts_only=True)
+
+
+def test_an_edl_of_the_recordings_last_frames_does_not_leave_it():
+    # 2499.4 video frames, 1920 samples each, played from 2397.6 on: at 1.4 to 103.2, which are 102 from 1 on, and 2398
+    # and 102 were 2500
+    cut = EditList(replace(SOURCE, frames=4_798_848), (Segment(0, 2688), Segment(4_603_392, 195_456)))
+    assert re.findall(r" C +(\S+) (\S+) (\S+) \S+$", to_edl(cut), re.MULTILINE) == [
+        ("00:00:00:00", "00:00:00:01", "00:00:00:00"), ("00:01:35:22", "00:01:39:24", "00:00:00:01")
+    ]  # fmt: skip
+
+
 def test_an_edl_names_where_the_recording_is_found(tmp_path):
     lines = exported(tmp_path, "edl", media="media/song raw.wav").read_text().splitlines()
     assert lines.count("* SOURCE FILE: media/song raw.wav") == 4  # of silence there is none

@@ -104,6 +104,9 @@ def export(
             max=120,
         ),
     ] = None,
+    cuts_only: Annotated[
+        bool, typer.Option("--cuts-only", help="An EDL without dissolves, as OpenShot reads it.")
+    ] = False,
 ) -> None:
     """Write an edit list for another program."""
     from rl_editor.exporters import export_edit
@@ -114,7 +117,7 @@ def export(
     if kind is None:
         raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
     check_written({"-o": output}, edits)
-    export_edit(load_edit(edits), output, kind, media=media, frame_rate=frame_rate)
+    export_edit(load_edit(edits), output, kind, media=media, frame_rate=frame_rate, cuts_only=cuts_only)
 
 
 def _edit_of(path: Path, source: Path, config: Config) -> EditList:
