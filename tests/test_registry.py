@@ -8,6 +8,7 @@ import pytest
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, load_policy, save_policy
 from rl_editor.config import Config
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import CheckpointError
 from rl_editor.files import file_sha256
 from rl_editor.model_card import model_card
@@ -51,6 +52,20 @@ class TestRegistry:
         file = policy_file("models:/p@champion")
         assert file_sha256(file) == file_sha256(checkpoint(store, 2))
         assert not list(store.glob("mlruns/**/*.pkl"))
+
+    def test_the_registry_says_what_the_model_is_and_what_it_gives(self, store: Path) -> None:
+        from mlflow.models import get_model_info
+        from mlflow.tracking import MlflowClient
+
+        register(checkpoint(store, 0), "p", held_out=HeldOut(0.5, "songs"))
+        client = MlflowClient()
+        assert "edit lists out" in client.get_registered_model("p").description
+        given = get_model_info("models:/p/1").signature.outputs.input_names()
+        source = SourceInfo("song.wav", "0" * 64, 44_100, 2, 100)
+        assert given == list(EditList(source, (Segment(0, 100),)).to_dict())
+        client.update_registered_model("p", "Ann's own words")
+        register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "songs"))
+        assert client.get_registered_model("p").description == "Ann's own words"
 
     def test_other_songs_measure_the_champion_anew(self, store: Path) -> None:
         register(checkpoint(store, 0), "p", held_out=HeldOut(0.9, "old songs"))

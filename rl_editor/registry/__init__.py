@@ -20,6 +20,11 @@ CHAMPION = "champion"
 HASH_TAG, SCORE_TAG, HELD_OUT_TAG = "policy.sha256", "held_out.score", "held_out.digest"
 SERVED = Path(__file__).with_name("served.py")
 ARTIFACT = "policy"
+EDIT_LIST = ("format", "version", "source", "duration", "segments", "beats", "regions", "actions")
+DESCRIPTION = (
+    "Edits recordings as its editor does: paths of recordings in, edit lists out, as `rl-editor render` reads them. "
+    f"The alias `{CHAMPION}` is the version with the best score on songs that no training has seen (tag `{SCORE_TAG}`)."
+)
 
 
 class Registered(NamedTuple):
@@ -68,6 +73,8 @@ def register(
         is_new = version is None
         if version is None:
             version = _log_version(Path(policy), name, run_id)
+            if not client.get_registered_model(name).description:  # or a person has written their own
+                client.update_registered_model(name, DESCRIPTION)
             values = {HASH_TAG: sha256}
             for key, value in values.items():
                 client.set_model_version_tag(name, version, key, value)
@@ -88,6 +95,7 @@ def _log_version(policy: Path, name: str, run_id: str | None) -> str:
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
 
     mlflow.set_tracking_uri(tracking_uri())
     columns = [
@@ -95,6 +103,7 @@ def _log_version(policy: Path, name: str, run_id: str | None) -> str:
         ColSpec("double", "target_duration_s", required=False),
         ColSpec("string", "style", required=False),
     ]
+    edit_list = [ColSpec(AnyType(), field) for field in EDIT_LIST]
     run = mlflow.start_run(run_id=run_id, run_name=None if run_id else "export")
     with run, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # no input example: it would be a path of this machine
@@ -102,7 +111,7 @@ def _log_version(policy: Path, name: str, run_id: str | None) -> str:
             name=ARTIFACT,
             python_model=str(SERVED),
             artifacts={ARTIFACT: str(policy)},
-            signature=ModelSignature(inputs=Schema(columns)),
+            signature=ModelSignature(inputs=Schema(columns), outputs=Schema(edit_list)),
             pip_requirements=[f"rl-editor=={__version__}"],
             registered_model_name=name,
         )
