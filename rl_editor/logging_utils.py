@@ -159,8 +159,9 @@ class MLflowLogger(TrainingLogger):
         self._client = MlflowClient(tracking_uri=tracking_uri())
         experiment_id = _experiment_id(self._client, experiment)
         tags = {"mlflow.user": os.environ.get("USER", "unknown")}
-        if group:
-            tags |= {"mlflow.parentRunId": _parent_run_id(self._client, experiment_id, group), GROUP_TAG: group}
+        self._parent_id = _parent_run_id(self._client, experiment_id, group) if group else None
+        if group and self._parent_id:
+            tags |= {"mlflow.parentRunId": self._parent_id, GROUP_TAG: group}
         self.run_id = self._client.create_run(experiment_id, tags=tags, run_name=run_name).info.run_id
 
     def _write_params(self, params: dict[str, str]) -> None:
@@ -193,7 +194,9 @@ class MLflowLogger(TrainingLogger):
         self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def _write_end(self, failed: bool) -> None:
-        self._client.set_terminated(self.run_id, "FAILED" if failed else "FINISHED")
+        for run_id in (self.run_id, self._parent_id):  # a pipeline ends with its last stage, and as it did
+            if run_id is not None:
+                self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
 
 
 class TensorBoardLogger(TrainingLogger):
@@ -284,7 +287,8 @@ def _parent_run_id(client: Any, experiment_id: str, group: str) -> str:
     found = client.search_runs([experiment_id], filter_string=query, max_results=1)
     if found:
         return str(found[0].info.run_id)
-    tags = {GROUP_TAG: group, f"{GROUP_TAG}.role": "parent"} | provenance_tags()
+    tags = provenance_tags() | {GROUP_TAG: group, f"{GROUP_TAG}.role": "parent"}
+    tags.pop("dvc.stage", None)  # it holds every stage, not the first to ask
     run = client.create_run(experiment_id, tags=tags, run_name=f"{PARENT_NAME}-{group[:8]}")
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)

@@ -64,6 +64,8 @@ def test_mlflow_nests_stage_runs_below_one_parent(tmp_path: Path, monkeypatch: p
     assert len(runs) == 3  # one parent, two stages
     assert {runs[name].data.tags["mlflow.parentRunId"] for name in ("bc", "ppo")} == {parent.info.run_id}
     assert runs["bc"].data.tags["dvc.stage"] == "bc"
+    assert "dvc.stage" not in parent.data.tags  # it holds all of them
+    assert parent.info.end_time >= max(runs[name].info.end_time for name in ("bc", "ppo"))
     assert runs["bc"].data.params["ppo.clip_ratio"] == "0.2"
     assert [m.value for m in client.get_metric_history(runs["ppo"].info.run_id, "loss")] == [2.0, 1.0]
     assert [a.path for a in client.list_artifacts(runs["bc"].info.run_id, "notes")] == ["notes/note.txt"]
@@ -95,6 +97,19 @@ def test_an_unreachable_tracker_warns_once_and_stays_quiet(tmp_path: Path, monke
         warnings.simplefilter("error")
         logger.log_metrics({"loss": 1.0}, step=1)
         logger.close()
+
+
+def test_a_pipeline_ends_in_mlflow_as_its_last_stage_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    for failed in (True, False):
+        create_logger(config_for("mlflow"), run_name="bc", group="g").close(failed=failed)
+        client = MlflowClient(tracking_uri=tracking_uri())
+        experiment = client.get_experiment_by_name("rl-editor")
+        (parent,) = client.search_runs([experiment.experiment_id], f"tags.`{GROUP_TAG}.role` = 'parent'")
+        assert parent.info.status == ("FAILED" if failed else "FINISHED")
 
 
 def test_the_group_follows_the_settings() -> None:
