@@ -52,6 +52,7 @@ from rl_editor.lessons import (
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.resuming import Learner, Standing, StandingFile
 from rl_editor.state import Observation
+from rl_editor.trees import kinds_decided
 from rl_editor.tryouts import Tryout, agreement
 
 BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
@@ -118,6 +119,7 @@ class _Cloning:
         songs = self.train_set.songs
         self.agent.fit_normalisation(songs.batch)
         self.agent.usual_lengths.fit(songs.target_ratio, songs.batch.reward.duration_s, songs.style)
+        self._grow_trees()
         self.average = AveragedAgent(self.agent, mean_until(config.bc.weight_average))
         self.optimizer = torch.optim.AdamW(
             self.agent.parameters(), lr=config.bc.learning_rate, weight_decay=config.bc.weight_decay
@@ -143,6 +145,23 @@ class _Cloning:
             self._note(epoch, metrics)
             self.left.save(self.standing, self.learner)
         return self._result()
+
+    def _grow_trees(self) -> None:
+        """Trees have no epoch to choose, so songs that choose among those teach them as well."""
+        schools = [school.songs for school in (self.train_set, self.validation_set) if school is not None]
+        space, parts = ActionSpace(self.config.action_space), []
+        for songs in schools:
+            exists = songs.weight > 0.0
+            kinds = kinds_decided(songs.actions, songs.late, space)
+            style = songs.style[:, None].expand_as(kinds)
+            columns = self.agent.structure(songs.batch)
+            parts.append([of_units[exists] for of_units in (columns, kinds, songs.weight, style)])
+        self.agent.trees.fit(
+            *(torch.cat(part) for part in zip(*parts, strict=True)),
+            n_trees=self.config.bc.trees,
+            balance=self.config.bc.class_balance,
+            seed=self.config.training.seed,
+        )
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training songs; returns the numbers of the epoch."""

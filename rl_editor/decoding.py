@@ -7,7 +7,8 @@ hardly vary and miss the duration. Of these attempts the best is taken:
 
     log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
 
-with what the policy itself finds likely, leaning nowhere. A clone knows no reward. A policy that PPO trained brings
+with what the policy itself finds likely, leaning nowhere, times what trees beside it do (``rl_editor.trees``; a product
+of experts, Hinton 2002: the network knows how edits go on, trees which passages are meant). A clone knows no reward. A policy that PPO trained brings
 along its reward and the clone that it started from (``Objective``): both of them attempt, P is the geometric mean of
 what both find likely, and the reward counts with ``ppo.reward_nats``; a choice among many draws comes nearer to what
 training is after (best-of-n: Stiennon et al. 2020, "Learning to summarize from human feedback"). Its terms count up to
@@ -48,6 +49,7 @@ from rl_editor.environment import BatchedEditingEnv
 from rl_editor.environment.batched import Scores
 from rl_editor.reward.terms import BEST_SCORE, combined
 from rl_editor.state import AudioState, EditHistory, Observation, StateRepresentation
+from rl_editor.trees import of_actions
 
 MOST_LEANING = 12.0  # logits; beyond it a policy is too sure to be moved
 SIDE_BY_SIDE = 33  # leanings tried at once, between those that the round before found to be nearest
@@ -77,7 +79,7 @@ class Attempt(NamedTuple):
 
     actions: tuple[int, ...]
     duration_s: float  # of what plays
-    log_prob: float  # of the decisions, leaning nowhere
+    log_prob: float  # of the decisions, leaning nowhere, and what the trees say of them
     miss_s: float  # how far the duration is off
     reward: float  # what the policy was trained on, as far as it counts; means nothing of a clone
 
@@ -154,6 +156,7 @@ class Desk:
         with torch.no_grad(), torch_threads(policy.config.training.threads):
             self.minds = [_Mind(agent, agent.encode(self.batch)) for agent in agents]
         self._shares = torch.tensor(shares, device=self.device)
+        self._trees = self._said_by_trees()
         units = state.grid.units(policy.config.action_space.unit_beats)
         self.unit_s = float(np.median(np.diff(units.times_s)))
         self.barred = None if limits is None else _barred(policy.config, limits).to(self.device)
@@ -234,9 +237,16 @@ class Desk:
     def _logits(
         self, unit: int, observation: Observation, forgets: Bool[Tensor, " envs"] | None
     ) -> Float[Tensor, "agents envs actions"]:
-        """What every agent thinks of every decision."""
+        """What every agent and the trees think of every decision."""
         says = torch.stack([mind.logits(observation, forgets) for mind in self.minds])
-        return says if self.barred is None else says.masked_fill(self.barred[unit], -torch.inf)
+        if self.barred is not None:
+            says = says.masked_fill(self.barred[unit], -torch.inf)
+        return says.log_softmax(2) + self._trees[unit]
+
+    def _said_by_trees(self) -> Float[Tensor, "units actions"]:
+        agent = self.policy.agent
+        says = agent.trees(agent.structure(self.batch)[0], self.state.style)
+        return of_actions(says, ActionSpace(self.policy.config.action_space))
 
     def _environment(self, n_envs: int) -> BatchedEditingEnv:
         return BatchedEditingEnv(

@@ -32,6 +32,7 @@ from rl_editor.devices import resolve_device
 from rl_editor.errors import ConfigError
 from rl_editor.habits import STARTS
 from rl_editor.state import PROGRESS_NAMES, Observation, StateRepresentation, TrackBatch
+from rl_editor.trees import Trees
 from rl_editor.usual_length import UsualLengths
 
 __all__ = [
@@ -135,6 +136,7 @@ class Agent(nn.Module):
         self.normal_map = Normalisation(self.dimensions.token)
         self.normal_static = Normalisation(self.dimensions.static)
         self.usual_lengths = UsualLengths(self.dimensions.style)
+        self.trees = Trees(self.dimensions.style)
         self.register_buffer("_offsets", torch.as_tensor(ActionSpace(config.action_space).target_offsets), False)
         self.register_buffer("_starts", self.dimensions.features + torch.tensor(STARTS), False)
         self._generator: torch.Generator | None = None
@@ -156,6 +158,10 @@ class Agent(nn.Module):
         self.normal_rows.fit(batch.rows[batch.rows[..., -1] > 0])
         self.normal_map.fit(batch.song_map.flatten(0, 1))
         self.normal_static.fit(batch.static)
+
+    def structure(self, batch: TrackBatch) -> Float[Tensor, "tracks units structure"]:
+        """What every unit is told of the song's structure, as it is."""
+        return centre(batch.rows, self.dimensions.context)[..., self.dimensions.features : -1]
 
     def encode(self, batch: TrackBatch, *, jitter: Jitter | None = None) -> Embeddings:
         """Embeddings of every position of every track; positions past a track's end mean nothing."""

@@ -58,6 +58,7 @@ class BCConfig:
     batch_tracks: Count = 4
     patience_epochs: Count = 20
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    trees: Natural = 100  # of each editor, that say beside the network what to play; 0 leaves it to the network
     class_balance: Probability = 0.75  # exponent on inverse class frequency
     weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8  # kept of the averaged weights per epoch
     own_decisions: Probability = 1.0  # most that the learner decides itself while it collects lessons; 0 replays only

@@ -1,0 +1,153 @@
+"""Trees beside the network: which kind of decision the places of a song call for, by comparison of columns alone.
+
+What repeats, how strong a span is beside the others, which of two alike comes later: such columns (``STRUCTURE_NAMES``)
+decide by where they lie, above or below a threshold, several at once. Trees find that in some thirty songs where a
+network finds it in many more (Grinsztajn, Oyallon & Varoquaux 2022, "Why do tree-based models still outperform deep
+learning on typical tabular data?"); they know nothing of what was decided before, of lines of phrases, of loops. So
+edits are attempted and chosen by what both say (``rl_editor.decoding``); docs/learning.md says what that brings.
+
+Extremely randomised trees (Geurts, Ernst & Wehenkel 2006), a forest per editor, grown by scikit-learn and kept as
+tensors. Shapes: U units, S structure columns, K kinds (``KINDS``), N nodes of all trees.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace, ActionType
+
+KINDS = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.REORDER)
+_LEAST_UNITS = 8  # in a leaf: two blocks of four bars
+_COLUMNS_TRIED = 0.3  # share of columns that each split chooses from
+_LEAST_PROBABLE = 0.01  # nothing is ruled out by songs that are few
+
+
+class Trees(nn.Module):
+    """Forests of all editors; silent until they are grown."""
+
+    column: Tensor
+    threshold: Tensor
+    branches: Tensor
+    probable: Tensor
+    roots: Tensor
+
+    def __init__(self, n_styles: int) -> None:
+        super().__init__()
+        self.register_buffer("column", torch.zeros(0, dtype=torch.int32))
+        self.register_buffer("threshold", torch.zeros(0))
+        self.register_buffer("branches", torch.zeros(0, 2, dtype=torch.int32))  # of a leaf: itself
+        self.register_buffer("probable", torch.zeros(0, len(KINDS)))
+        self.register_buffer("roots", torch.zeros(n_styles, 0, dtype=torch.int32))  # -1: no trees
+
+    def fit(
+        self,
+        columns: Float[Tensor, "units structure"],
+        kinds: Int[Tensor, " units"],
+        weight: Float[Tensor, " units"],
+        style: Int[Tensor, " units"],
+        *,
+        n_trees: int,
+        balance: float,
+        seed: int,
+    ) -> None:
+        """Grow a forest for each editor.
+
+        Args:
+            columns: of every unit of all songs.
+            kinds: what its editor decided, numbers in ``KINDS``.
+            weight: how much each unit counts; 0 leaves it out.
+            style: whose song it is.
+            n_trees: of a forest.
+            balance: exponent on the inverse frequency of each kind, by which its units count more.
+            seed: of the chance in it.
+        """
+        if not n_trees:
+            return
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        parts: list[tuple[np.ndarray, ...]] = []
+        roots = np.full((len(self.roots), n_trees), -1, np.int32)
+        arrays = [values.cpu().numpy() for values in (columns, kinds, weight, style)]
+        n_nodes = 0
+        for number in sorted(set(arrays[3].tolist())):
+            own = (arrays[3] == number) & (arrays[2] > 0.0)
+            if not own.any():
+                continue
+            rows, decided, counts = (values[own] for values in arrays[:3])
+            mass = np.bincount(decided, counts, minlength=len(KINDS))
+            forest = ExtraTreesClassifier(
+                n_trees, min_samples_leaf=_LEAST_UNITS, max_features=_COLUMNS_TRIED, random_state=seed
+            ).fit(rows, decided, sample_weight=counts * (mass.sum() / mass[decided]) ** balance)
+            for tree, grown in enumerate(forest.estimators_):
+                roots[number, tree] = n_nodes
+                parts.append(_arrays(grown.tree_, forest.classes_, n_nodes))
+                n_nodes += len(parts[-1][0])
+        device = self.roots.device
+        self.roots = torch.from_numpy(roots).to(device)
+        if parts:
+            whole = (torch.from_numpy(np.concatenate(arrays)).to(device) for arrays in zip(*parts, strict=True))
+            self.column, self.threshold, self.branches, self.probable = whole
+
+    def forward(self, columns: Float[Tensor, "units structure"], style: int) -> Float[Tensor, "units kinds"]:
+        """Log probability of every kind at each unit; zeros where nothing was learned of the editor."""
+        roots = self.roots[style].long()
+        if not len(roots) or int(roots[0]) < 0:
+            return torch.zeros(len(columns), len(KINDS), device=columns.device)
+        at, before = roots.expand(len(columns), -1), None
+        while before is None or not torch.equal(at, before):
+            before = at
+            above = columns.gather(1, self.column[at].long()) > self.threshold[at]
+            at = self.branches[at].gather(2, above[:, :, None].long())[:, :, 0].long()
+        return self.probable[at].mean(1).clamp(min=_LEAST_PROBABLE).log()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take on the size of what is loaded."""
+        for name, buffer in list(self.named_buffers(recurse=False)):
+            if (found := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(found, device=buffer.device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def kinds_decided(
+    actions: Int[Tensor, "*units"], late: Int[Tensor, "*units"], space: ActionSpace
+) -> Int[Tensor, "*units"]:
+    """The kind of every decision; EXTEND counts as the region that it extends.
+
+    Args:
+        actions: decisions.
+        late: the same with EXTEND replaced by what opens the rest of its region (``lessons.late_actions``).
+        space: what the numbers mean.
+    """
+    kind = torch.full_like(actions, KINDS.index(ActionType.KEEP))
+    loops = (actions >= FIRST_LOOP) & (actions <= space.extend)
+    kind[actions == CUT] = KINDS.index(ActionType.CUT)
+    kind[loops] = KINDS.index(ActionType.LOOP)
+    kind[(actions >= space.first_reorder) | ((actions == space.extend) & (late != KEEP))] = KINDS.index(
+        ActionType.REORDER
+    )
+    return kind
+
+
+def of_actions(says: Float[Tensor, "units kinds"], space: ActionSpace) -> Float[Tensor, "units actions"]:
+    """What is said of kinds, for every action of that kind; EXTEND may be of a loop or a move."""
+    keep, cut, loop, reorder = says.unbind(1)
+    each = torch.empty(len(says), space.n_discrete_actions, device=says.device)
+    each[:, KEEP], each[:, CUT] = keep, cut
+    each[:, FIRST_LOOP : space.extend] = loop[:, None]
+    each[:, space.extend] = torch.logaddexp(loop, reorder)
+    each[:, space.first_reorder :] = reorder[:, None]
+    return each
+
+
+def _arrays(tree: Any, classes: Int[np.ndarray, " seen"], offset: int) -> tuple[np.ndarray, ...]:
+    """Column, threshold, children and probabilities of a tree's nodes, counted from ``offset``."""
+    itself = np.arange(tree.node_count)
+    leaf = tree.children_left < 0
+    children = np.stack([np.where(leaf, itself, tree.children_left), np.where(leaf, itself, tree.children_right)], 1)
+    probable = np.zeros((tree.node_count, len(KINDS)), np.float32)
+    probable[:, classes] = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
+    column = np.where(leaf, 0, tree.feature).astype(np.int32)
+    return column, tree.threshold.astype(np.float32), (children + offset).astype(np.int32), probable
