@@ -8,12 +8,12 @@ hardly vary and miss the duration. Of these attempts the best is taken:
     log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
 
 with what the policy itself finds likely, leaning nowhere, times what trees beside it do (``rl_editor.trees``; a product
-of experts, Hinton 2002: the network knows how edits go on, trees which passages are meant). A clone knows no reward. A policy that PPO trained brings
-along its reward and the clone that it started from (``Objective``): both of them attempt, P is the geometric mean of
-what both find likely, and the reward counts with ``ppo.reward_nats``; a choice among many draws comes nearer to what
-training is after (best-of-n: Stiennon et al. 2020, "Learning to summarize from human feedback"). Its terms count up to
-what the editor's own edits score (``Objective.enough``): who moves passages accepts joins, and an edit that scores far
-beyond an editor's is not theirs.
+of experts, Hinton 2002: the network knows how edits go on, trees which passages are meant). A clone knows no reward. A
+policy that PPO trained brings along its reward and the clone that it started from (``Objective``): both of them
+attempt, P is the geometric mean of what both find likely, and the reward counts with ``ppo.reward_nats``; a choice
+among many draws comes nearer to what training is after (best-of-n: Stiennon et al. 2020, "Learning to summarize from
+human feedback"). Its terms count up to what the editor's own edits score (``Objective.enough``): who moves passages
+accepts joins, and an edit that scores far beyond an editor's is not theirs.
 
 What listeners are known to prefer counts without end, with ``ppo.listener_nats``; where it takes part, P is the
 clone's. What gains most reward without straying from a clone is the clone's distribution times exp(nats * reward)
