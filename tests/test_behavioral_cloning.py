@@ -95,7 +95,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
 def test_what_is_kept_are_averaged_weights(tmp_path: Path) -> None:
     def last(epochs: int, average: float) -> dict[str, torch.Tensor]:
         weights_of(fast(epochs, bc={"weight_average": average}), tmp_path)
-        return dict(load_policy(tmp_path / LAST).agent.state_dict())
+        return dict(load_policy(tmp_path / LAST).agent.named_parameters())
 
     first, second, averaged = last(1, 0.0), last(2, 0.0), last(2, 0.8)
     assert any(not torch.equal(first[name], second[name]) for name in first)
