@@ -31,7 +31,7 @@ from rl_editor.state import TrackBatch
 
 SONGS_SEED = 777  # of the composer; the default corpus has another
 _HELD_OUT = 12  # every so many-th song chooses when to stop
-_AN_EDITORS_OWN = ("policy.habits.", "usual_lengths.")  # left for the learner to find out
+_AN_EDITORS_OWN = ("policy.habits.", "usual_lengths.", "trees.")  # left for the learner to find out
 _STYLE_COLUMNS = ("trunk.style.weight", "trunk.done.weight")  # layers whose last columns read the style
 
 
