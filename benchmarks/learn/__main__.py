@@ -1,7 +1,7 @@
 """Train on a few songs, judge on others: tables per editor, with the ceiling and the baselines.
 
     python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo]
-                               [--nats 0,10] [--ablate | --ablate-ppo] [--start WEIGHTS] [--csv ROWS]
+                               [--nats 0,10] [--ablate [--ways NAMES] | --ablate-ppo] [--start WEIGHTS] [--csv ROWS]
 
 FOLDER holds recordings; songs are composed without it. Settings are those of ``params.yaml``.
 """
@@ -39,6 +39,7 @@ ABLATIONS = (
     Way("replays only (no DAgger)", {"bc": {"own_decisions": 0.0}}),
     Way("sees its past always", {"agent": {"path_dropout": 0.0}}),
     Way("no habits", {"agent": {"habit_dropout": 1.0}}),
+    Way("no trees", {"bc": {"trees": 0}}),
     Way("no noise on features", {"bc": {"feature_noise": 0.0}}),
     Way("classes as they come", {"bc": {"class_balance": 0.0}}),
     Way("classes fully balanced", {"bc": {"class_balance": 1.0}}),
@@ -60,6 +61,7 @@ def main(
     ppo: Annotated[bool, typer.Option(help="Refine with PPO as well")] = True,
     nats: Annotated[str, typer.Option(help="PPO's policy chooses by so many nats as well, separated by commas")] = "",
     ablate: Annotated[bool, typer.Option("--ablate", help="Compare ways to learn, without PPO")] = False,
+    ways: Annotated[str, typer.Option(help="That --ablate compares, separated by commas; all by default")] = "",
     ablate_ppo: Annotated[bool, typer.Option("--ablate-ppo", help="Compare ways of PPO")] = False,
     start: Annotated[Path | None, typer.Option(help="Begin with weights of benchmarks.learn.pretraining")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write all rows here")] = None,
@@ -68,12 +70,12 @@ def main(
     chosen = known(editors.split(","), ALL, "editor")
     base = settings()
     heard = songs_of(folder, base, n_songs=songs)
-    ways = ABLATIONS if ablate else PPO_ABLATIONS if ablate_ppo else (PLAIN,)
+    compared = _compared(ways) if ablate else PPO_ABLATIONS if ablate_ppo else (PLAIN,)
     if start is not None:
-        ways = (Way("started", STARTED, start=start),)
+        compared = (Way("started", STARTED, start=start),)
     jobs = [
         Job(editor, seed, way, train, ppo and not ablate, tuple(map(float, filter(None, nats.split(",")))))
-        for way in ways
+        for way in compared
         for editor in chosen
         for seed in range(seeds)
     ]
@@ -84,7 +86,7 @@ def main(
     print(f"{len(heard)} songs, {seeds} seeds, at most {train} pairs to learn from\n")
     for condition in ("target", "free"):
         print(f"\nThe editor's length {'asked for' if condition == 'target' else 'not asked for'}:\n")
-        table = ablation_table if len(ways) > 1 else agreement_table
+        table = ablation_table if len(compared) > 1 else agreement_table
         print("\n".join(table(rows, condition=condition)), flush=True)
     if ppo and not ablate:
         print("\nPPO minus BC, and both:\n")
@@ -92,6 +94,12 @@ def main(
         for way, of_way in rows.groupby("way", sort=False):
             print(f"\nPPO minus BC by the choice among edits, over editors; {way}:\n")
             print("\n".join(choice_table(of_way)))
+
+
+def _compared(names: str) -> tuple[Way, ...]:
+    """The ways of ``ABLATIONS`` with these names, or all."""
+    every = {way.name: way for way in ABLATIONS}
+    return tuple(every[name] for name in known(names.split(",") if names else list(every), every, "way"))
 
 
 def settings() -> Config:
