@@ -241,7 +241,7 @@ class Desk:
         says = torch.stack([mind.logits(observation, forgets) for mind in self.minds])
         if self.barred is not None:
             says = says.masked_fill(self.barred[unit], -torch.inf)
-        return says.log_softmax(2) + self._trees[unit]
+        return says + self._trees[unit]
 
     def _said_by_trees(self) -> Float[Tensor, "units actions"]:
         agent = self.policy.agent

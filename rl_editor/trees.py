@@ -17,9 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace, ActionType
+from rl_editor.actions import FIRST_LOOP, KEEP, ActionSpace, ActionType
 
 KINDS = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.REORDER)
+_EXTENDED = (ActionType.LOOP, ActionType.REORDER)
 _LEAST_UNITS = 8  # in a leaf: two blocks of four bars
 _COLUMNS_TRIED = 0.3  # share of columns that each split chooses from
 _LEAST_PROBABLE = 0.01  # nothing is ruled out by songs that are few
@@ -121,25 +122,22 @@ def kinds_decided(
         late: the same with EXTEND replaced by what opens the rest of its region (``lessons.late_actions``).
         space: what the numbers mean.
     """
-    kind = torch.full_like(actions, KINDS.index(ActionType.KEEP))
-    loops = (actions >= FIRST_LOOP) & (actions <= space.extend)
-    kind[actions == CUT] = KINDS.index(ActionType.CUT)
-    kind[loops] = KINDS.index(ActionType.LOOP)
-    kind[(actions >= space.first_reorder) | ((actions == space.extend) & (late != KEEP))] = KINDS.index(
-        ActionType.REORDER
-    )
-    return kind
+    in_loop = (actions == space.extend) & (late == KEEP)
+    opens = torch.where(in_loop, FIRST_LOOP, late)
+    return _kind_numbers(space).to(actions.device)[opens]
 
 
 def of_actions(says: Float[Tensor, "units kinds"], space: ActionSpace) -> Float[Tensor, "units actions"]:
     """What is said of kinds, for every action of that kind; EXTEND may be of a loop or a move."""
-    keep, cut, loop, reorder = says.unbind(1)
-    each = torch.empty(len(says), space.n_discrete_actions, device=says.device)
-    each[:, KEEP], each[:, CUT] = keep, cut
-    each[:, FIRST_LOOP : space.extend] = loop[:, None]
-    each[:, space.extend] = torch.logaddexp(loop, reorder)
-    each[:, space.first_reorder :] = reorder[:, None]
+    each = says[:, _kind_numbers(space).to(says.device)]
+    each[:, space.extend] = torch.logaddexp(*(says[:, KINDS.index(kind)] for kind in _EXTENDED))
     return each
+
+
+def _kind_numbers(space: ActionSpace) -> Int[Tensor, " actions"]:
+    """Number in ``KINDS`` of every action; EXTEND is of no kind of its own and stands as the first that it extends."""
+    kinds = (space.type_of(action) for action in range(space.n_discrete_actions))
+    return torch.tensor([KINDS.index(_EXTENDED[0] if kind is ActionType.EXTEND else kind) for kind in kinds])
 
 
 def _arrays(tree: Any, classes: Int[np.ndarray, " seen"], offset: int) -> tuple[np.ndarray, ...]:
