@@ -5,14 +5,16 @@ The order of sums hangs on the number of threads: only a set number gives the sa
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import torch
 
 from rl_editor.config import TrainingConfig, check_device
 from rl_editor.errors import ConfigError
 
+_SIDE_BY_SIDE = 2
 _log = logging.getLogger("rl_editor")
 
 
@@ -54,3 +56,13 @@ def torch_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(device: torch.device, threads: int) -> Executor | None:
+    """Computes several things at once on a CPU, each on ``threads`` threads of torch's (0: as many as it takes).
+
+    Results are the same as one after the other. A GPU is kept busy by one: None.
+    """
+    if device.type != "cpu":
+        return None
+    return ThreadPoolExecutor(_SIDE_BY_SIDE, initializer=partial(torch.set_num_threads, threads) if threads else None)

@@ -1,11 +1,16 @@
 """Gradients of minibatches in which few songs occur: only those are encoded.
 
+On the CPU a minibatch is computed in two halves side by side, each on a thread of its own: the operations are many and
+small, so that two cores do halves of the samples faster than halves of every operation. The halves are the same on any
+machine, and so is their sum.
+
 On a GPU the kernels of a minibatch are many and small, so they are recorded and replayed (``replaying``). That needs
 fixed shapes: minibatches of one size, gathered from samples that stay in place, and a list of songs that is filled up
 to a multiple of eight.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +23,7 @@ from rl_editor.replaying import Replayed
 from rl_editor.rollouts import Samples
 from rl_editor.state import TrackBatch
 
+_PARTS = 2  # of a minibatch: the samples of some of its songs, and those of the others
 _SONGS_STEP = 8  # lists of songs have so many entries, or twice as many ...
 
 
@@ -43,6 +49,7 @@ class Gradients:
         losses: from embeddings of some songs and samples whose tracks count those songs.
         autocast: the precision of encoding.
         replayed: record and replay; the samples must always be as many, and a group hold one minibatch.
+        side_by_side: computes the halves of a minibatch at once; None takes minibatches whole.
     """
 
     agent: Agent
@@ -50,6 +57,7 @@ class Gradients:
     losses: Callable[[Embeddings, Samples], Losses]
     autocast: Callable[[], torch.autocast]
     replayed: bool
+    side_by_side: Executor | None = None
     _held: Samples | None = None
     _inputs: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     _replays: dict[tuple[int, int], Replayed[_Gradient]] = field(default_factory=dict)
@@ -72,14 +80,25 @@ class Gradients:
         return torch.stack([self._accumulate(chosen, share=1.0 / len(group)) for chosen in group])
 
     def _accumulate(self, chosen: Int[Tensor, " chosen"], *, share: float) -> Float[Tensor, " losses"]:
+        """Add ``share`` of a minibatch's gradient to that of the weights."""
+        parts = chosen.tensor_split(min(_PARTS, len(chosen)) if self.side_by_side else 1)
+        together = self.side_by_side.map if self.side_by_side else map
+        losses: list[Tensor] = []
+        for part, gradient in zip(parts, together(self._gradient, parts), strict=True):
+            of_all = len(part) / len(chosen)
+            losses.append(gradient.losses * of_all)
+            for weight, slope in zip(self._learning(), gradient.weights, strict=True):
+                if slope is not None:
+                    own = slope * (share * of_all)  # two weights may be given one slope
+                    weight.grad = own if weight.grad is None else weight.grad.add_(own)
+        return torch.stack(losses).sum(0)
+
+    def _gradient(self, chosen: Int[Tensor, " chosen"]) -> _Gradient:
+        """Of the mean loss over some samples."""
         assert self._held is not None, "hold samples first"
         part = self._held.of(chosen)
         songs, local = torch.unique(part.observation.track, return_inverse=True)
-        with self.autocast():
-            embeddings = self.agent.encode_tracks(self.batch, songs)
-        loss, watched = self.losses(embeddings, part.on_tracks(local))
-        torch.autograd.backward(loss * share)
-        return torch.cat([loss.detach()[None], watched])
+        return self._of(songs, part.on_tracks(local))
 
     def _replay(self, chosen: Int[Tensor, " chosen"]) -> _Gradient:
         assert self._held is not None, "hold samples first"
@@ -99,9 +118,13 @@ class Gradients:
         part, nobody = self._held.of(chosen), self.batch.n_tracks
         place = songs.new_zeros(nobody + 1)
         place[songs] = torch.arange(len(songs), device=songs.device)
+        return self._of(songs.clamp(max=nobody - 1), part.on_tracks(place[part.observation.track]))
+
+    def _of(self, songs: Int[Tensor, " songs"], part: Samples) -> _Gradient:
+        """Of samples whose tracks count these songs."""
         with self.autocast():
-            embeddings = self.agent.encode_tracks(self.batch, songs.clamp(max=nobody - 1))
-        loss, watched = self.losses(embeddings, part.on_tracks(place[part.observation.track]))
+            embeddings = self.agent.encode_tracks(self.batch, songs)
+        loss, watched = self.losses(embeddings, part)
         slopes = torch.autograd.grad(loss, self._learning(), allow_unused=True)
         return _Gradient(torch.cat([loss.detach()[None], watched]), slopes)
 

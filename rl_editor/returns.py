@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rl_editor.agent import probabilities
+
 _EPSILON = 1e-8  # keeps constant advantages finite
 
 
@@ -72,5 +74,5 @@ def weighted_divergence(
     No term is negative, and each is 0 where p(a) = q(a) alone, so that weights may differ (Csiszar 1991, "Why least
     squares and maximum entropy?", the I-divergence). Illegal actions have a finite floor on both sides.
     """
-    p, q = log_p.exp(), log_q.exp()
+    p, q = probabilities(log_p), probabilities(log_q)
     return ((p * (log_p - log_q) - p + q) * weight).sum(-1)

@@ -55,7 +55,7 @@ from rl_editor.averaging import AveragedAgent, exponential
 from rl_editor.checkpoint import Objective, Policy, TrainingResult, save_policy
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.devices import autocast, resolve_device, torch_threads
+from rl_editor.devices import autocast, resolve_device, side_by_side, torch_threads
 from rl_editor.errors import ConfigError, DatasetError, TrainingError
 from rl_editor.fingerprints import agent_fingerprint, reward_fingerprint, run_fingerprint
 from rl_editor.gradients import Gradients, Losses
@@ -160,6 +160,7 @@ class PPOTrainer:
             target_dropout=config.training.duration_dropout,
             learned_reward=self.learned_reward,
         )
+        self.side_by_side = side_by_side(self.device, config.training.threads)
         records = self.device.type == "cuda" and isinstance(self.learned_reward, RewardModel | None)
         self.collect = Replayed(self._collect, self.generator, enabled=records)
         self.validation = Tryout(
@@ -178,6 +179,7 @@ class PPOTrainer:
             self._losses,
             partial(autocast, self.device, config.training),
             replayed=records and evenly and alone,
+            side_by_side=self.side_by_side,
         )
 
     def _tasks(self, demonstrations: Sequence[Demonstration]) -> "_Tasks":
@@ -277,11 +279,12 @@ class PPOTrainer:
         observation = Observation(*(part.flatten(0, 1) for part in rollout.observation))
         return Samples(observation, self._clone_says(observation), *(part.flatten(0, 1) for part in parts))
 
-    @torch.no_grad()
     def _clone_says(self, observation: Observation) -> Float[Tensor, "n actions"]:
         """Log probabilities of the clone, few songs at a time."""
         says = torch.empty(observation.mask.shape, dtype=torch.float32, device=self.device)
-        for first in range(0, len(self.songs), FEW_TRACKS):
+
+        @torch.no_grad()
+        def fill(first: int) -> None:
             heard = Embeddings(*(part[first : first + FEW_TRACKS] for part in self.clone_embeddings))
             here = (observation.track // FEW_TRACKS == first // FEW_TRACKS).nonzero()[:, 0]
             for chosen in torch.split(here, _ON_A_GPU if self.device.type == "cuda" else _SAMPLES_AT_A_TIME):
@@ -289,6 +292,10 @@ class PPOTrainer:
                 with autocast(self.device, self.config.training):
                     logits = self.clone.logits(heard, part._replace(track=part.track - first))
                 says[chosen] = functional.log_softmax(logits.float(), dim=1)
+
+        together = self.side_by_side.map if self.side_by_side else map
+        for _ in together(fill, range(0, len(self.songs), FEW_TRACKS)):
+            pass
         return says
 
     def _learn(self, samples: Samples) -> dict[str, float]:

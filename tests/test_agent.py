@@ -16,6 +16,8 @@ from rl_editor.agent import (
     PolicyNetwork,
     ValueNetwork,
     kind_entropy,
+    kind_log_probs,
+    probabilities,
     sample,
 )
 from rl_editor.config import Config
@@ -177,6 +179,25 @@ def test_entropy_counts_targets_as_one_kind() -> None:
     # P = 1/2 for KEEP, 1/8 for each of four targets: two kinds of 1/2 each, so log 2
     log_probs = torch.tensor([[0.5, 0.125, 0.125, 0.125, 0.125]]).log()
     assert kind_entropy(log_probs, 1).item() == pytest.approx(math.log(2))
+
+
+def test_probabilities_are_never_too_small_to_be_fast() -> None:
+    log_probs = torch.tensor([0.0, -3.0, -79.0, -88.0, -95.0, -1e9, -torch.inf])
+    found = probabilities(log_probs)
+    torch.testing.assert_close(found[:3], log_probs[:3].exp())
+    assert ((found[3:] > torch.finfo(torch.float32).tiny) & (found[3:] < 1e-34)).all()
+
+
+def test_all_moves_together_are_as_likely_as_their_sum() -> None:
+    log_probs = torch.randn(50, 9, generator=torch.Generator().manual_seed(0)) * 30.0
+    log_probs[0, 4:] = -torch.inf
+    log_probs[1, 4:] = -1e9
+    log_probs.requires_grad_()
+    found, exact = kind_log_probs(log_probs, 4)[:, 4], log_probs[:, 4:].logsumexp(1)
+    torch.testing.assert_close(found[2:], exact[2:])
+    assert ((-1.1e9 < found[:2]) & (found[:2] < -1e8)).all()
+    slopes = [torch.autograd.grad(total[2:].sum(), log_probs)[0][2:] for total in (found, exact)]
+    torch.testing.assert_close(*slopes)
 
 
 def test_the_value_trains_neither_encoder_nor_policy() -> None:

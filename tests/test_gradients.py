@@ -59,3 +59,23 @@ def test_held_samples_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> No
     trainer.gradients.hold(trainer._samples(trainer.collect()))
     assert held.action.data_ptr() == place
     assert (held.action != before).any()
+
+
+def test_halves_side_by_side_give_the_same_bytes_every_time() -> None:
+    trainer = trainer_of(fast())
+    with torch.no_grad():
+        trainer.clone_embeddings = trainer.clone.encode(trainer.songs.batch)
+    trainer.generator.manual_seed(3)
+    samples = trainer._samples(trainer.collect())
+    trainer.gradients.hold(samples)
+    assert trainer.gradients.side_by_side is not None
+    everything = torch.arange(len(samples.action))
+    first_losses, first = trainer.gradients([everything]), slopes(trainer)
+    for _ in range(3):
+        assert torch.equal(trainer.gradients([everything]), first_losses)
+        for a, b in zip(slopes(trainer), first, strict=True):
+            assert (a is None and b is None) or torch.equal(a, b)
+    trainer.gradients.side_by_side = None
+    torch.testing.assert_close(trainer.gradients([everything]), first_losses)
+    for whole, halves in zip(slopes(trainer), first, strict=True):
+        torch.testing.assert_close(whole, halves, rtol=1e-4, atol=1e-6)

@@ -26,7 +26,7 @@ from rl_editor.actions import ActionSpace
 from rl_editor.agent.dimensions import Dimensions, dimensions
 from rl_editor.agent.encoder import Heard, Normalisation, TrackEncoder, centre
 from rl_editor.agent.heads import FEW_TRACKS, ILLEGAL, Keys, PolicyNetwork, Seen, ValueNetwork
-from rl_editor.agent.sampling import kind_entropy, kind_log_probs, sample
+from rl_editor.agent.sampling import kind_entropy, kind_log_probs, probabilities, sample
 from rl_editor.config import Config
 from rl_editor.devices import resolve_device
 from rl_editor.errors import ConfigError
@@ -51,6 +51,7 @@ __all__ = [
     "ValueNetwork",
     "kind_entropy",
     "kind_log_probs",
+    "probabilities",
     "sample",
     "seeded",
 ]
