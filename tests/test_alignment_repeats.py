@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from test_alignment import MS, RATE, assert_spans, cut, info, song, spans
 
-from rl_editor.alignment import _settled, align
+from rl_editor.alignment import align
+from rl_editor.alignment.joins import spliced
 from rl_editor.alignment.refine import Mastering, Pair, Placed, at_peaks, learn_mastering, refined, settled
 from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.twins import rivals
@@ -119,13 +120,12 @@ def test_a_stretch_of_two_lags_gives_both(raw: np.ndarray) -> None:
 
 
 def test_a_sliver_between_two_joins_goes(raw: np.ndarray) -> None:
-    config = Config()
     edit = cut(raw, (0, 10), (20, 30))
     pair = pair_of(raw, edit)
     bounds = [0, 10 * RATE, round(10.05 * RATE), len(edit)]
     lags = [0.0, 3.0 * RATE, 10.0 * RATE]
     runs = [Placed(a, b, lag) for (a, b), lag in zip(pairwise(bounds), lags, strict=True)]
-    found, crossfades = _settled(runs, learn_mastering([runs[0], runs[2]], pair), config)
+    found, crossfades = spliced(runs, learn_mastering([runs[0], runs[2]], pair), hop=512, sample_rate=RATE)
     assert [run.lag for run in found] == [0.0, 10.0 * RATE]
     assert found[0].end == pytest.approx(10 * RATE, abs=MS)
     assert len(crossfades) == 2

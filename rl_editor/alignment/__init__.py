@@ -9,16 +9,14 @@ Conventions: both recordings enter as mono float32 at ``config.audio.sample_rate
 the source's own rate. Unexplained output is a segment whose ``source_start_frame`` is None. ``gain_db`` is a
 segment's level against the pair's median, so that mastering the whole edit louder shows in no segment.
 
-Source: the recurrence is DESIGN section 6; the modules say theirs.
+Sources are said by the modules; docs/alignment.md has what was measured.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
-from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,10 +26,9 @@ from jaxtyping import Bool, Float32
 
 from rl_editor.alignment.confidence import Belief, Evidence, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
-from rl_editor.alignment.joins import Join, find_join
+from rl_editor.alignment.joins import spliced
 from rl_editor.alignment.refine import (
     SILENT_SHARE,
-    Mastering,
     Pair,
     Placed,
     joined,
@@ -40,14 +37,15 @@ from rl_editor.alignment.refine import (
     settled,
     unheard,
 )
+from rl_editor.alignment.segments import segments_of
 from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
-from rl_editor.alignment.views import SAME_PITCH, SHORTEST_RUN_FRAMES, Search, tape_semitones, tape_view
+from rl_editor.alignment.views import SAME_PITCH, Search, tape_semitones, tape_view
 from rl_editor.alignment.viterbi import Stacked, best_runs, stacked
 from rl_editor.channels import load_turned, looks_turned
 from rl_editor.config import Config
-from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.edits import EditList, SourceInfo
 from rl_editor.errors import AlignmentError, PairRejectedError
 from rl_editor.utils import audio_info, load_mono, source_info
 
@@ -59,11 +57,7 @@ __all__ = [
 SILENT_PEAK = 1e-4  # -80 dBFS
 DC_SHARE = 1e-7  # of the power: -70 dB
 DC_POLE = 0.998  # of a high-pass at 7 Hz
-LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
 AGREED, CLOSELY_AGREED = 0.7, 0.97  # mastered music has more than the one, a copy more than the other
-LARGEST_JOIN_SHIFT_S = 0.05
-SPEED_DECIMALS, PITCH_DECIMALS = 7, 2  # 1e-7 is a frame in four minutes
-LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the source
 
 
 @dataclass(frozen=True)
@@ -99,7 +93,7 @@ def align(
 
 
 def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> EditList:
-    """The same for two files of any rates and channels.
+    """As ``align``, for two files of any rates and channels.
 
     Raises:
         AudioFileError: a file cannot be read.
@@ -192,7 +186,7 @@ def recover(
     _check(edit, "edit", config)
     if any(_has_dc(mono) for mono in (raw, edit)):
         raw, edit = _without_dc(raw), _without_dc(edit)
-    hop = config.audio.hop_length
+    hop, rate = config.audio.hop_length, config.audio.sample_rate
     rows = descriptors(edit, config.audio, config.alignment)
     near = stacked(rows, config.alignment.stack_frames)
     runs, pair = _placed(rows, near, raw, edit, config)
@@ -203,16 +197,14 @@ def recover(
     runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
     runs = joined(without_foreign(runs, mastering, near, hop=hop), pair)
     _require_share(runs, config, len(edit))
-    runs, crossfades = _settled(runs, mastering, config)
-    rate = config.audio.sample_rate
-    beliefs = [believe(run, mastering, near, hop=hop, sample_rate=rate) for run in runs]
-    _require_confidence(runs, beliefs, config)
-    ratio = source.sample_rate / config.audio.sample_rate
-    frames = output_frames or round(len(edit) * ratio)
-    segments = _segments(runs, pair, crossfades, beliefs, ratio, source, frames)
+    found = spliced(runs, mastering, hop=hop, sample_rate=rate)
+    beliefs = [believe(run, mastering, near, hop=hop, sample_rate=rate) for run in found.runs]
+    _require_confidence(found.runs, beliefs, config)
+    frames = output_frames or round(len(edit) * (source.sample_rate / rate))
+    segments = segments_of(found, beliefs, pair, source, sample_rate=rate, output_frames=frames)
     gain_db = 20 * float(np.log10(abs(mastering.gain)))
-    agreement = _agreement(runs, beliefs, pair)
-    evidence = tuple(b.evidence for run, b in zip(runs, beliefs, strict=True) if run.lag is not None)
+    agreement = _agreement(found.runs, beliefs, pair)
+    evidence = tuple(b.evidence for run, b in zip(found.runs, beliefs, strict=True) if run.lag is not None)
     return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement, evidence)
 
 
@@ -308,108 +300,3 @@ def _require_confidence(runs: list[Placed], beliefs: Sequence[Belief], config: C
             f"{config.alignment.min_confidence:.2f} is needed (alignment.min_confidence); "
             "is it the edit of another take, or stretched or transposed?"
         )
-
-
-def _settled(runs: Sequence[Placed], mastering: Mastering, config: Config) -> tuple[list[Placed], list[float]]:
-    """Runs between the joins that the sound tells, and the crossfade into each; slivers that are left go."""
-    joins = [find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(runs)]
-    runs = _between(runs, joins)
-    shortest = SHORTEST_RUN_FRAMES * config.audio.hop_length
-    while slivers := [k for k in range(1, len(runs) - 1) if runs[k].end - runs[k].start < shortest]:
-        k = min(slivers, key=lambda k: runs[k].end - runs[k].start)
-        middle = (runs[k].start + runs[k].end) // 2
-        around = joined([replace(runs[k - 1], end=middle), replace(runs[k + 1], start=middle)], mastering.pair)
-        joins[k - 1 : k + 1] = [
-            find_join(a, b, mastering, sample_rate=config.audio.sample_rate) for a, b in pairwise(around)
-        ]
-        runs = _between([*runs[: k - 1], *around, *runs[k + 2 :]], joins)
-    kept = [
-        (run, fade)
-        for run, fade in zip(runs, [0.0, *(j.crossfade_ms for j in joins)], strict=True)
-        if run.end > run.start
-    ]
-    return [run for run, _ in kept], [0.0, *(fade for _, fade in kept[1:])]
-
-
-def _between(runs: Sequence[Placed], joins: Sequence[Join]) -> list[Placed]:
-    """Runs from join to join; none ends before it starts."""
-    bounds = np.maximum.accumulate([runs[0].start, *(join.position for join in joins), runs[-1].end]).tolist()
-    return [replace(run, start=a, end=b) for run, (a, b) in zip(runs, pairwise(bounds), strict=True)]
-
-
-def _segments(
-    runs: list[Placed],
-    pair: Pair,
-    crossfades: list[float],
-    beliefs: Sequence[Belief],
-    ratio: float,
-    source: SourceInfo,
-    output_frames: int,
-) -> list[Segment]:
-    levels = _levels_db(runs, beliefs)
-    bounds = _bounds(runs, pair, ratio, source, output_frames)
-    segments: list[Segment] = []
-    for k, run in enumerate(runs):
-        start, end = bounds[k], bounds[k + 1]
-        if end <= start:
-            continue
-        if run.lag is None:
-            segments.append(Segment(None, end - start, confidence=0.0))
-            continue
-        view = pair.views[run.view]
-        speed = round(view.speed, SPEED_DECIMALS)
-        segment = Segment(
-            round((start + run.lag * ratio) * speed),
-            end - start,
-            crossfade_in_ms=crossfades[k],
-            gain_db=levels[k],
-            speed=speed,
-            pitch_semitones=round(view.semitones, PITCH_DECIMALS),
-            confidence=round(beliefs[k].confidence, 4),
-        )
-        segments += _inside(segment, source.frames)
-    return segments
-
-
-def _bounds(runs: list[Placed], pair: Pair, ratio: float, source: SourceInfo, output_frames: int) -> list[int]:
-    """Where runs meet, in output frames; a join that would leave the source by a little moves to its end."""
-    bounds = [0, *(min(output_frames, round(run.start * ratio)) for run in runs[1:]), output_frames]
-    slack = round(LARGEST_JOIN_SHIFT_S * source.sample_rate)
-    for k, (left, right) in enumerate(pairwise(runs), start=1):
-        if left.lag is None or right.lag is None:
-            continue
-        last = int(source.frames / pair.views[left.view].speed) - round(left.lag * ratio)
-        first = -round(right.lag * ratio)
-        if 0 < bounds[k] - last <= slack:
-            bounds[k] = last
-        if 0 < first - bounds[k] <= slack:
-            bounds[k] = first
-    return bounds
-
-
-def _levels_db(runs: list[Placed], beliefs: Sequence[Belief]) -> list[float]:
-    """Level of each run against the median, in tenths; small differences are none."""
-    levels = [20 * float(np.log10(b.gain)) for b in beliefs]
-    matched = [(level, r.end - r.start) for level, r in zip(levels, runs, strict=True) if r.lag is not None]
-    middle = weighted_median([level for level, _ in matched], [n for _, n in matched])
-    return [0.0 if abs(x - middle) < LEVEL_DEADBAND_DB else round(x - middle, 1) for x in levels]
-
-
-def _inside(segment: Segment, source_frames: int) -> list[Segment]:
-    """The segment cut to the source; what hangs over (encoder delay, padding) is unexplained."""
-    start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
-    if 0 < -start <= LARGEST_SLIP_FRAMES and end - start <= source_frames:
-        start, end = 0, end - start
-    if 0 < end - source_frames <= LARGEST_SLIP_FRAMES and start >= end - source_frames:
-        start, end = start - (end - source_frames), source_frames
-    early, late = (ceil(max(0, over) / segment.speed) for over in (-start, end - source_frames))
-    inner = segment.frames - early - late
-    if inner <= 0:
-        return [Segment(None, segment.frames, confidence=0.0)]
-    start = max(0, round(start + early * segment.speed))
-    while start + round(inner * segment.speed) > source_frames:  # rounding: by a frame at most
-        inner, late = inner - 1, late + 1
-    head = [Segment(None, early, confidence=0.0)] if early else []
-    tail = [Segment(None, late, confidence=0.0)] if late else []
-    fade = 0.0 if early else segment.crossfade_in_ms
-    return [*head, replace(segment, source_start_frame=start, frames=inner, crossfade_in_ms=fade), *tail]

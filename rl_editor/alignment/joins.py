@@ -12,7 +12,10 @@ by descriptors 5.8 ms apart, and the join is a hard cut.
 Conventions: samples at the analysis rate; the join is the middle of the crossfade.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +23,8 @@ import scipy.fft
 from jaxtyping import Complex, Float, Float32
 
 from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
-from rl_editor.alignment.refine import SILENT_SHARE, Mastering, Placed
+from rl_editor.alignment.refine import SILENT_SHARE, Mastering, Placed, joined
+from rl_editor.alignment.views import SHORTEST_RUN_FRAMES
 from rl_editor.utils import padded_span
 
 REACH_SAMPLES = 6000  # the join is sought this far to either side of the estimate: 0.27 s
@@ -41,6 +45,49 @@ class Join(NamedTuple):
 
     position: int
     crossfade_ms: float
+
+
+class Spliced(NamedTuple):
+    """Runs that meet at their joins, and the length of the crossfade into each; 0 into the first."""
+
+    runs: list[Placed]
+    crossfades_ms: list[float]
+
+
+def spliced(runs: Sequence[Placed], mastering: Mastering, *, hop: int, sample_rate: int) -> Spliced:
+    """Runs between the joins that the sound tells; slivers that are left go.
+
+    Args:
+        runs: neighbours that tile the edit, ends as estimated.
+        mastering: of their pair.
+        hop: samples per frame; a run of fewer than ``SHORTEST_RUN_FRAMES`` between two others is a sliver.
+        sample_rate: of the analysis.
+    """
+    joins = _joins(runs, mastering, sample_rate)
+    runs = _between(runs, joins)
+    while slivers := [k for k in range(1, len(runs) - 1) if _length(runs[k]) < SHORTEST_RUN_FRAMES * hop]:
+        k = min(slivers, key=lambda k: _length(runs[k]))
+        middle = (runs[k].start + runs[k].end) // 2
+        around = joined([replace(runs[k - 1], end=middle), replace(runs[k + 1], start=middle)], mastering.pair)
+        joins[k - 1 : k + 1] = _joins(around, mastering, sample_rate)
+        runs = _between([*runs[: k - 1], *around, *runs[k + 2 :]], joins)
+    crossfades_ms = [0.0, *(join.crossfade_ms for join in joins)]
+    kept = [(run, fade) for run, fade in zip(runs, crossfades_ms, strict=True) if _length(run) > 0]
+    return Spliced([run for run, _ in kept], [0.0, *(fade for _, fade in kept[1:])])
+
+
+def _joins(runs: Sequence[Placed], mastering: Mastering, sample_rate: int) -> list[Join]:
+    return [find_join(left, right, mastering, sample_rate=sample_rate) for left, right in pairwise(runs)]
+
+
+def _between(runs: Sequence[Placed], joins: Sequence[Join]) -> list[Placed]:
+    """Runs from join to join; none ends before it starts."""
+    bounds = np.maximum.accumulate([runs[0].start, *(join.position for join in joins), runs[-1].end]).tolist()
+    return [replace(run, start=a, end=b) for run, (a, b) in zip(runs, pairwise(bounds), strict=True)]
+
+
+def _length(run: Placed) -> int:
+    return run.end - run.start
 
 
 def find_join(left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int) -> Join:
