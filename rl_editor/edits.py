@@ -180,7 +180,7 @@ class EditList:
         return replace(self, segments=tuple(replace(s, region=None) for s in self.segments), regions=(), actions=())
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of DESIGN section 4."""
+        """The JSON object that docs/architecture.md shows."""
         rate = self.source.sample_rate
         return {
             "format": FORMAT,

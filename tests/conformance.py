@@ -12,7 +12,7 @@ TOLERANCE = 1e-4
 
 
 def check_editing_env(make: Callable[[], AudioEditingEnv], *, seed: int = 0, episodes: int = 2) -> None:
-    """Raise AssertionError where an environment breaks the contract of DESIGN section 5."""
+    """Raise AssertionError where an environment breaks the contract of ``AudioEditingEnv``."""
     env, rng = make(), np.random.default_rng(seed)
     assert isinstance(env.action_space, ActionSpace), "the action space is ours"
     for number in (-1, env.action_space.n_discrete_actions):

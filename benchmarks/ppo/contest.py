@@ -1,7 +1,7 @@
 """The two learners, and what is measured of them: decisions per second, and the held-out return over time.
 
 Both play ``AudioEditingEnv`` on the same songs with the same reward and asked for the same lengths, from scratch. The
-held-out return is the score (DESIGN section 7) of the likeliest decisions on songs that neither trains on, the target
+held-out return is the score of the likeliest decisions on songs that neither trains on, the target
 shown. Times are of training alone for the peer; ours hold its own validation as well.
 """
 

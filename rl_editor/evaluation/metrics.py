@@ -16,7 +16,7 @@ defined on a track (the balanced accuracy of KEEP and CUT where the editor cut n
                           0 is the best attainable, 1 is random; below 0 an edit gains by starting late or ending early;
                           not defined for edits whose length is off by more than ``SAME_LENGTH``
 
-Sources: mir_eval (one-to-one matching within a tolerance), ALGORITHMS 4.1.
+Source: mir_eval (one-to-one matching within a tolerance).
 """
 
 from collections.abc import Mapping

@@ -64,7 +64,7 @@ class _Cut(NamedTuple):
 
 
 class RewardCalculator:
-    """The reward of DESIGN section 7, as a function of the edit list and the recording's tables alone."""
+    """The reward (formulas in ``terms``), as a function of the edit list and the recording's tables alone."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ Conventions: U units, N beats, both 0-based; columns of ``heard`` (D of them: ti
 those are missing) are standardised over the track; places are in [0, 1]. Nothing here holds an N x N table: likeness
 is taken in blocks of rows, memory O(block * U).
 
-Source: Rubin et al. 2013 and ALGORITHMS 5.2 (compare runs of beats, not single beats).
+Source: Rubin et al. 2013, "Content-Based Tools for Editing Audio Stories" (compare runs of beats, not single beats).
 """
 
 from typing import NamedTuple
