@@ -75,6 +75,8 @@ class ReorderAction:
     target_position: int
 
 
+UNIT_KINDS = tuple(kind for kind in ActionType if kind is not ActionType.EXTEND)  # what may become of a unit
+
 Action = KeepAction | CutAction | LoopAction | ExtendAction | ReorderAction
 
 KEEP, CUT = 0, 1
@@ -259,6 +261,15 @@ class ActionLedger:
         if not self._open or self._targeted[unit]:
             return False
         return self._target is None or not unit <= self._target <= unit + 1
+
+
+def unit_kinds(actions: Sequence[int] | Int[np.ndarray, " units"], space: ActionSpace) -> list[ActionType]:
+    """What becomes of every unit, of ``UNIT_KINDS``: EXTEND counts as the region that it extends."""
+    kinds: list[ActionType] = []
+    for action in actions:
+        kind = space.type_of(int(action))
+        kinds.append(kinds[-1] if kind is ActionType.EXTEND else kind)
+    return kinds
 
 
 class Run(NamedTuple):

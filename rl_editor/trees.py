@@ -7,7 +7,7 @@ learning on typical tabular data?"); they know nothing of what was decided befor
 edits are attempted and chosen by what both say (``rl_editor.decoding``); docs/learning.md says what that brings.
 
 Extremely randomised trees (Geurts, Ernst & Wehenkel 2006), a forest per editor, grown by scikit-learn and kept as
-tensors. Shapes: U units, S structure columns, K kinds (``KINDS``), N nodes of all trees.
+tensors. Shapes: U units, S structure columns, K kinds (``UNIT_KINDS``), N nodes of all trees.
 """
 
 from typing import Any
@@ -17,9 +17,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from rl_editor.actions import FIRST_LOOP, KEEP, ActionSpace, ActionType
+from rl_editor.actions import FIRST_LOOP, KEEP, UNIT_KINDS, ActionSpace, ActionType
 
-KINDS = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.REORDER)
 _EXTENDED = (ActionType.LOOP, ActionType.REORDER)
 _LEAST_UNITS = 8  # in a leaf: two blocks of four bars
 _COLUMNS_TRIED = 0.3  # share of columns that each split chooses from
@@ -40,7 +39,7 @@ class Trees(nn.Module):
         self.register_buffer("column", torch.zeros(0, dtype=torch.int32))
         self.register_buffer("threshold", torch.zeros(0))
         self.register_buffer("branches", torch.zeros(0, 2, dtype=torch.int32))  # of a leaf: itself
-        self.register_buffer("probable", torch.zeros(0, len(KINDS)))
+        self.register_buffer("probable", torch.zeros(0, len(UNIT_KINDS)))
         self.register_buffer("roots", torch.zeros(n_styles, 0, dtype=torch.int32))  # -1: no trees
 
     def fit(
@@ -58,7 +57,7 @@ class Trees(nn.Module):
 
         Args:
             columns: of every unit of all songs.
-            kinds: what its editor decided, numbers in ``KINDS``.
+            kinds: what its editor decided, numbers in ``UNIT_KINDS``.
             weight: how much each unit counts; 0 leaves it out.
             style: whose song it is.
             n_trees: of a forest.
@@ -78,7 +77,7 @@ class Trees(nn.Module):
             if not own.any():
                 continue
             rows, decided, counts = (values[own] for values in arrays[:3])
-            mass = np.bincount(decided, counts, minlength=len(KINDS))
+            mass = np.bincount(decided, counts, minlength=len(UNIT_KINDS))
             forest = ExtraTreesClassifier(
                 n_trees, min_samples_leaf=_LEAST_UNITS, max_features=_COLUMNS_TRIED, random_state=seed
             ).fit(rows, decided, sample_weight=counts * (mass.sum() / mass[decided]) ** balance)
@@ -96,7 +95,7 @@ class Trees(nn.Module):
         """Log probability of every kind at each unit; zeros where nothing was learned of the editor."""
         roots = self.roots[style].long()
         if not len(roots) or int(roots[0]) < 0:
-            return torch.zeros(len(columns), len(KINDS), device=columns.device)
+            return torch.zeros(len(columns), len(UNIT_KINDS), device=columns.device)
         at, before = roots.expand(len(columns), -1), None
         while before is None or not torch.equal(at, before):
             before = at
@@ -130,14 +129,14 @@ def kinds_decided(
 def of_actions(says: Float[Tensor, "units kinds"], space: ActionSpace) -> Float[Tensor, "units actions"]:
     """What is said of kinds, for every action of that kind; EXTEND may be of a loop or a move."""
     each = says[:, _kind_numbers(space).to(says.device)]
-    each[:, space.extend] = torch.logaddexp(*(says[:, KINDS.index(kind)] for kind in _EXTENDED))
+    each[:, space.extend] = torch.logaddexp(*(says[:, UNIT_KINDS.index(kind)] for kind in _EXTENDED))
     return each
 
 
 def _kind_numbers(space: ActionSpace) -> Int[Tensor, " actions"]:
-    """Number in ``KINDS`` of every action; EXTEND is of no kind of its own and stands as the first that it extends."""
+    """Number in ``UNIT_KINDS`` of every action; EXTEND has none of its own and stands as the first that it extends."""
     kinds = (space.type_of(action) for action in range(space.n_discrete_actions))
-    return torch.tensor([KINDS.index(_EXTENDED[0] if kind is ActionType.EXTEND else kind) for kind in kinds])
+    return torch.tensor([UNIT_KINDS.index(_EXTENDED[0] if kind is ActionType.EXTEND else kind) for kind in kinds])
 
 
 def _arrays(tree: Any, classes: Int[np.ndarray, " seen"], offset: int) -> tuple[np.ndarray, ...]:
@@ -145,7 +144,7 @@ def _arrays(tree: Any, classes: Int[np.ndarray, " seen"], offset: int) -> tuple[
     itself = np.arange(tree.node_count)
     leaf = tree.children_left < 0
     children = np.stack([np.where(leaf, itself, tree.children_left), np.where(leaf, itself, tree.children_right)], 1)
-    probable = np.zeros((tree.node_count, len(KINDS)), np.float32)
+    probable = np.zeros((tree.node_count, len(UNIT_KINDS)), np.float32)
     probable[:, classes] = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
     column = np.where(leaf, 0, tree.feature).astype(np.int32)
     return column, tree.threshold.astype(np.float32), (children + offset).astype(np.int32), probable

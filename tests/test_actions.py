@@ -7,6 +7,7 @@ from gymnasium.spaces import Discrete
 from rl_editor.actions import (
     CUT,
     KEEP,
+    UNIT_KINDS,
     ActionSpace,
     ActionType,
     CutAction,
@@ -17,6 +18,7 @@ from rl_editor.actions import (
     output_runs,
     output_units,
     replay,
+    unit_kinds,
 )
 from rl_editor.config import ActionSpaceConfig
 from rl_editor.errors import EditListError
@@ -119,3 +121,12 @@ def test_seeded_samples_are_legal_with_a_mask() -> None:
     space = ActionSpace(seed=1)
     mask = replay([KEEP], 2, space).mask().astype(np.int8)
     assert all(mask[space.sample(mask)] for _ in range(50))
+
+
+def test_extend_becomes_what_the_region_does() -> None:
+    move = SPACE.first_reorder
+    actions = [KEEP, CUT, 3, SPACE.extend, SPACE.extend, move, SPACE.extend]
+    kept, cut, loop, moved = UNIT_KINDS
+    assert (kept, cut, loop, moved) == (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.REORDER)
+    assert unit_kinds(actions, SPACE) == [kept, cut, loop, loop, loop, moved, moved]
+    assert unit_kinds([], SPACE) == []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
 
-from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace
+from rl_editor.actions import CUT, FIRST_LOOP, KEEP, UNIT_KINDS, ActionSpace
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, load_policy, save_policy
 from rl_editor.config import Config
@@ -16,9 +16,9 @@ from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.infer import edit_recording
 from rl_editor.state import STRUCTURE_DIM, STRUCTURE_NAMES, AudioState
-from rl_editor.trees import KINDS, Trees, kinds_decided, of_actions
+from rl_editor.trees import Trees, kinds_decided, of_actions
 
-KEPT, WAS_CUT, LOOPED, MOVED = range(len(KINDS))
+KEPT, WAS_CUT, LOOPED, MOVED = range(len(UNIT_KINDS))
 PLACE = STRUCTURE_NAMES.index("place")
 N_BEATS = 96
 

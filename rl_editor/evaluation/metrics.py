@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from rl_editor.actions import ActionSpace, ActionType
+from rl_editor.actions import UNIT_KINDS, ActionSpace, ActionType, unit_kinds
 from rl_editor.baselines import JoinCosts
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
@@ -119,12 +119,8 @@ class TrackJudge:
         return encode(edit, grid, self._space, unit_beats=unit_beats).actions
 
     def kinds(self, edit: EditList) -> list[ActionType]:
-        """KEEP, CUT, LOOP or REORDER of every unit; EXTEND counts as the region that it extends."""
-        kinds: list[ActionType] = []
-        for action in self.actions(edit):
-            kind = self._space.type_of(int(action))
-            kinds.append(kinds[-1] if kind is ActionType.EXTEND else kind)
-        return kinds
+        """What becomes of every unit, as ``actions.unit_kinds``."""
+        return unit_kinds(self.actions(edit), self._space)
 
     def action_counts(self, edit: EditList) -> dict[ActionType, int]:
         """How often each kind of decision is taken."""
@@ -142,15 +138,14 @@ class TrackJudge:
         plays, truth = units_played(edit, self._units), self._truth
         kinds, own = self.kinds(edit), self.demonstration.edit
         tolerance_s = self.config.evaluation.join_tolerance_s
-        numbering = {kind: number for number, kind in enumerate(ActionType)}
-        codes = [np.array([numbering[kind] for kind in some]) for some in (kinds, self._truth_kinds)]
+        numbers = [np.array([UNIT_KINDS.index(kind) for kind in some]) for some in (kinds, self._truth_kinds)]
         return {
             "balanced_accuracy": balanced_accuracy(plays.astype(int), truth.astype(int)),
             "balanced_accuracy_weighted": balanced_accuracy(
                 plays.astype(int), truth.astype(int), weights=np.diff(self._units.times_s)
             ),
             "balanced_accuracy_equivalent": equivalent_accuracy(plays, truth, self._alike),
-            "action_balanced_accuracy": balanced_accuracy(codes[0], codes[1]),
+            "action_balanced_accuracy": balanced_accuracy(*numbers),
             "run_f1": run_f1(edit, own, tolerance_s=tolerance_s),
             "cut_f1": cut_f1(edit, own, tolerance_s=tolerance_s),
             "loop_f1": self._region_f1(kinds, ActionType.LOOP),

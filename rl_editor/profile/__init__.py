@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from rl_editor.actions import ActionSpace, ActionType, ReorderAction
+from rl_editor.actions import UNIT_KINDS, ActionSpace, ActionType, ReorderAction, unit_kinds
 from rl_editor.audition.joins import bar_phase_kept
 from rl_editor.baselines import JoinCosts
 from rl_editor.config import Config
@@ -94,10 +94,10 @@ class _Read:
     def __init__(self, demonstration: Demonstration, config: Config) -> None:
         self.d, self.config, self.space = demonstration, config, ActionSpace(config.action_space)
         self.units = demonstration.grid.units(config.action_space.unit_beats)
-        self.kinds = _kinds(demonstration.labels.actions, self.space)
+        self.kinds = unit_kinds(demonstration.labels.actions, self.space)
         columns = structure(demonstration.features, demonstration.grid, self.units).columns
         self._columns = dict(zip(STRUCTURE_NAMES, columns.T, strict=True))
-        self.plays = self.kinds != ActionType.CUT.value
+        self.plays = np.array([kind is not ActionType.CUT for kind in self.kinds])
 
     def column(self, name: str) -> Float[np.ndarray, " units"]:
         """A structure column."""
@@ -118,7 +118,7 @@ class _Read:
 
     def stretches(self, kind: ActionType) -> list[int]:
         """Lengths of unbroken stretches of one kind."""
-        return [len(list(group)) for value, group in groupby(self.kinds) if value == kind.value]
+        return [len(list(group)) for value, group in groupby(self.kinds) if value is kind]
 
     def regions(self, kind: ActionType) -> list[tuple[int, int]]:
         """First unit and length of every region that such a decision opens."""
@@ -161,12 +161,11 @@ def _profile(style: str, demonstrations: Sequence[Demonstration], config: Config
     loops = [(song, *region) for song in read for region in song.regions(ActionType.LOOP)]
     moves = [(song, *region) for song in read for region in song.regions(ActionType.REORDER)]
     joins = [song.joins() for song in read]
-    kinds = (ActionType.KEEP, ActionType.CUT, ActionType.LOOP, ActionType.REORDER)
     return StyleProfile(
         style=style,
         n_songs=len(read),
         length_ratio=tuple(song.d.edit.duration_s / song.d.grid.duration_s for song in read),
-        actions={kind.value: _mean([float((song.kinds == kind.value).mean()) for song in read]) for kind in kinds},
+        actions={kind.value: _mean([song.kinds.count(kind) / len(song.kinds) for song in read]) for kind in UNIT_KINDS},
         plays_by_strength=_means([song.by_part("section_strength_rank", QUARTERS) for song in read]),
         plays_by_place=_means([song.by_part("place", FIFTHS) for song in read]),
         plays_first=_mean([song.plays_where(~song.again()) for song in read]),
@@ -208,15 +207,6 @@ def rows(profile: StyleProfile) -> list[dict[str, str | float]]:
 
 def _row(profile: StyleProfile, measure: str, value: float, n: int) -> dict[str, str | float]:
     return {"style": profile.style, "measure": measure, "value": round(float(value), 4), "n": n}
-
-
-def _kinds(actions: Int[np.ndarray, " units"], space: ActionSpace) -> np.ndarray:
-    """Kind of every unit; EXTEND counts as its region's."""
-    kinds: list[str] = []
-    for number in actions:
-        kind = space.type_of(int(number))
-        kinds.append(kinds[-1] if kind is ActionType.EXTEND else kind.value)
-    return np.array(kinds)
 
 
 def _extended(actions: Int[np.ndarray, " units"], unit: int, space: ActionSpace) -> int:
