@@ -18,7 +18,7 @@ result (``training.resume``).
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import typer
@@ -30,7 +30,7 @@ from rl_editor.actions import ActionSpace
 from rl_editor.agent import Agent, Jitter, kind_log_probs, sample, seeded
 from rl_editor.averaging import AveragedAgent, mean_until
 from rl_editor.checkpoint import Policy, TrainingResult, save_policy
-from rl_editor.command import read_settings, run
+from rl_editor.command import overlaid, read_settings, run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import autocast, resolve_device, torch_threads
@@ -344,7 +344,7 @@ def main(
     from rl_editor.data import load_demonstrations
     from rl_editor.logging_utils import create_logger
 
-    settings = _settings(config, {"features": {"feature_mode": feature_mode}, "bc": {"epochs": epochs}})
+    settings = _settings(config, feature_mode=feature_mode, epochs=epochs)
     settings.training.resume = resume or settings.training.resume
     settings.training.device = device or settings.training.device
     demonstrations = load_demonstrations(data_dir, settings)
@@ -354,15 +354,13 @@ def main(
     typer.echo(f"{save_dir / BEST}: epoch {result.best_step}, {numbers}", err=True)
 
 
-def _settings(path: Path | None, given: Mapping[str, Mapping[str, Any]]) -> Config:
+def _settings(path: Path | None, *, feature_mode: str | None, epochs: int | None) -> Config:
     """The settings of a file, or the defaults; what is given on the command line goes before both."""
-    values = read_settings(path) if path else {}
-    for section, options in given.items():
-        chosen = {name: value for name, value in options.items() if value is not None}
-        own = values.get(section, {})
-        if chosen and isinstance(own, Mapping):  # what is no section is refused below
-            values[section] = {**own, **chosen}
-    return Config.from_dict(values)
+    given = {
+        "features": {} if feature_mode is None else {"feature_mode": feature_mode},
+        "bc": {} if epochs is None else {"epochs": epochs},
+    }
+    return Config.from_dict(overlaid(read_settings(path) if path else {}, given))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from rl_editor.config import Config
 from rl_editor.errors import ConfigError, PairRejectedError, RlEditorError, said
 
 EXIT_CHECK_FAILED, EXIT_BAD_INPUT = 1, 2
@@ -93,6 +94,25 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(values, Mapping | None):
         raise ConfigError(f"{path}: holds {type(values).__name__}, expected sections of settings")
     return dict(values or {})
+
+
+def read_config(path: Path | None) -> Config:
+    """The settings in a file, or the defaults where none is named.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds wrong settings.
+    """
+    return Config.from_dict(read_settings(path)) if path else Config()
+
+
+def overlaid(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections of settings, those of ``over`` laid upon them key by key; what is no section ``Config`` refuses."""
+    result = dict(values)
+    for section, own in over.items():
+        below = result.get(section, {})
+        if isinstance(below, Mapping):
+            result[section] = {**below, **own} if isinstance(own, Mapping) else own
+    return result
 
 
 def set_up_logging() -> None:

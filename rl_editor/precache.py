@@ -17,7 +17,7 @@ import typer
 
 from rl_editor.analysis import analyse_track, separated
 from rl_editor.cache import NotStored, get_cache, must_write, stored_only
-from rl_editor.command import EXIT_CHECK_FAILED, read_settings, run
+from rl_editor.command import EXIT_CHECK_FAILED, read_config, run
 from rl_editor.config import Config, FeatureMode
 from rl_editor.data import align_pair
 from rl_editor.errors import ConfigError, DatasetError
@@ -126,7 +126,7 @@ def main(
     ] = None,
 ) -> None:
     """Compute features and labels ahead of training."""
-    config = Config.from_dict(read_settings(settings)) if settings else Config()
+    config = read_config(settings)
     config.features.feature_mode = feature_mode or config.features.feature_mode
     config.data.use_stems = stems or config.data.use_stems
     config.data.cache_dir = str(cache_dir or config.data.cache_dir)

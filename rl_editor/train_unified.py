@@ -4,13 +4,12 @@
 writes ``<save_dir>/best.pt``.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_editor.command import read_settings, run
+from rl_editor.command import overlaid, read_settings, run
 from rl_editor.config import Config
 
 if TYPE_CHECKING:
@@ -115,10 +114,7 @@ def _settings(checkpoint: Path, path: Path | None) -> Config:
 
     learned = load_policy(checkpoint).config
     learned.ppo.total_timesteps, learned.training.device = TIMESTEPS, Config().training.device
-    values = learned.to_dict()
-    for section, own in (read_settings(path) if path else {}).items():
-        values[section] = values.get(section, {}) | own if isinstance(own, Mapping) else own
-    return Config.from_dict(values)
+    return Config.from_dict(overlaid(learned.to_dict(), read_settings(path))) if path else learned
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rl_editor.command import read_settings
+from rl_editor.command import overlaid, read_settings
 from rl_editor.config import NO_RESULT_SECTIONS, Config, section_types
 from rl_editor.errors import ConfigError
 from stages.closure import STAGES, code_dependencies
@@ -173,6 +173,14 @@ def test_exponents_are_numbers_as_dvc_writes_them(tmp_path: Path, text: str, val
     path = tmp_path / "params.yaml"
     path.write_text(f"ppo:\n  learning_rate: {text}\n  name: e5\n")
     assert read_settings(path) == {"ppo": {"learning_rate": value, "name": "e5"}}
+
+
+def test_settings_are_laid_upon_each_other_key_by_key() -> None:
+    below = {"bc": {"epochs": 3, "patience_epochs": 2}, "ppo": "no section"}
+    over = {"bc": {"epochs": 5}, "audio": {"n_fft": 1024}, "ppo": {"epochs": 1}, "beats": None}
+    expected = {"bc": {"epochs": 5, "patience_epochs": 2}, "audio": {"n_fft": 1024}, "ppo": "no section", "beats": None}
+    assert overlaid(below, over) == expected
+    assert below["bc"]["epochs"] == 3
 
 
 @pytest.mark.parametrize("text", ["- a list\n", "a: [", "\x00"])

@@ -12,13 +12,13 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-import yaml
 
 from benchmarks.choices import known
 from benchmarks.editing import given, songs_of
 from benchmarks.learn.editors import ALL, HEARING_ALIKE
 from benchmarks.learn.runs import Job, Way, run
 from benchmarks.learn.tables import ablation_table, agreement_table, choice_table, reward_table
+from rl_editor.command import read_config
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
 
@@ -103,12 +103,11 @@ def _compared(names: str) -> tuple[Way, ...]:
 
 
 def settings() -> Config:
-    """``params.yaml``, on one thread and without tracking; PPO is shorter, since there is one editor."""
-    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    values["tracking"]["backend"] = "none"
-    values["ppo"] |= {"total_timesteps": PPO_STEPS}
-    known = Config().to_dict()
-    return Config.from_dict({name: section for name, section in values.items() if name in known})
+    """``params.yaml`` without tracking; PPO is shorter, since there is one editor."""
+    config = read_config(PARAMS)
+    config.tracking.backend = "none"
+    config.ppo.total_timesteps = PPO_STEPS
+    return config
 
 
 if __name__ == "__main__":

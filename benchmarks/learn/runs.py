@@ -18,6 +18,7 @@ from benchmarks.learn.pretraining import started_agent
 from rl_editor import behavioral_cloning
 from rl_editor.agent import Agent
 from rl_editor.behavioral_cloning import train_bc
+from rl_editor.command import overlaid
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.editors.styles import Editor
@@ -44,11 +45,9 @@ class Way:
 
     def config(self, base: Config, *, seed: int) -> Config:
         """The settings."""
-        values = base.to_dict()
-        for section, keys in self.settings.items():
-            values[section] = {**values[section], **keys}
-        values["training"]["seed"] = seed
-        return Config.from_dict(values)
+        config = Config.from_dict(overlaid(base.to_dict(), self.settings))
+        config.training.seed = seed
+        return config
 
 
 @dataclass(frozen=True)

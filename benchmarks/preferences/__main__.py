@@ -20,8 +20,8 @@ import pandas as pd
 import typer
 
 from benchmarks.preferences.listeners import TASTES, Listener, differences, scale_of, session, sharpened
-from rl_editor.command import read_settings
-from rl_editor.config import Config, RewardModelConfig
+from rl_editor.command import read_config
+from rl_editor.config import RewardModelConfig
 from rl_editor.data import load_demonstrations
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward_model import RewardModel
@@ -67,7 +67,7 @@ def _tuned(judged: ListeningSet, held_pairs: Path | None, params: Path) -> pd.Da
     from benchmarks.preferences.tuning import tuning_table
     from stages.dataset import read_demonstrations
 
-    config = Config.from_dict(read_settings(params))
+    config = read_config(params)
     held = load_demonstrations(held_pairs, config) if held_pairs else read_demonstrations(splits=("test",))
     return tuning_table(judged, held, TASTES, config)
 

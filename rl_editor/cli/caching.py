@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_editor.cli.options import Json, Params, say, settings
-from rl_editor.command import EXIT_CHECK_FAILED
+from rl_editor.cli.options import Json, Params, say
+from rl_editor.command import EXIT_CHECK_FAILED, read_config
 from rl_editor.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _cache(params: Path | None) -> "FeatureCache":
     """
     from rl_editor.cache import get_cache
 
-    found = get_cache(settings(params))
+    found = get_cache(read_config(params))
     if os.path.lexists(found.cache_dir) and not found.cache_dir.is_dir():
         raise ConfigError(f"{found.cache_dir}: data.cache_dir is a file or a broken link; name a folder")
     return found

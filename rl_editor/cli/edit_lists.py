@@ -16,9 +16,9 @@ from rl_editor.cli.options import (
     check_written,
     edit_summary,
     say,
-    settings,
     show,
 )
+from rl_editor.command import read_config
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
@@ -39,7 +39,7 @@ def render(
     from rl_editor.render import check_recording, settle_joins
 
     check_written({"-o": output}, source, edits, params)
-    config = settings(params)
+    config = read_config(params)
     found = _edit_of(edits, source, config)
     if not any_source:
         check_recording(found, source)
@@ -64,7 +64,7 @@ def evaluate(
     from rl_editor.audition.words import screen
 
     check_written({"--picture": picture}, source, edits, params)
-    config = settings(params)
+    config = read_config(params)
     found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     if picture is not None:
         save_picture(found, picture)
@@ -85,7 +85,7 @@ def preview(
     from rl_editor.audition.pages import check_preview, write_preview
 
     check_preview(output, edits, source, params)
-    config = settings(params)
+    config = read_config(params)
     found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
     written = write_preview(found, output, seconds=seconds)
     say({"page": str(written[-1]), "joins": len(found.joins), "files": len(written)}, as_json=as_json)

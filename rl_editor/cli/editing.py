@@ -20,10 +20,9 @@ from rl_editor.cli.options import (
     default_checkpoint,
     edit_summary,
     say,
-    settings,
     show,
 )
-from rl_editor.command import EXIT_CHECK_FAILED, counted, refuse_overwriting
+from rl_editor.command import EXIT_CHECK_FAILED, counted, read_config, refuse_overwriting
 from rl_editor.config import EditMethod
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.files import write_text
@@ -80,7 +79,7 @@ def edit(
     if edit_list is not None and not song.is_dir():
         check_edit_list(edit_list, "--edit-list")
     policy = None if trained is None else load_policy(trained)
-    config = settings(params) if params else None
+    config = read_config(params) if params else None
     if not song.is_dir():
         made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read)
         _say_edits(made, as_json=as_json)
@@ -143,7 +142,7 @@ def revise(
         held = replace(held, duration_s=None, exact=False)
     asked = joined(held, demands)
     try:
-        changed, notes = revise_list(found, asked, source, settings(params), allow_stretch=allow_stretch)
+        changed, notes = revise_list(found, asked, source, read_config(params), allow_stretch=allow_stretch)
     except EditListError as fault:
         raise EditListError("; ".join(filter(None, (str(fault), held_line(held, named_in=str(fault)))))) from None
     write_text(output, recorded_json(changed.edit, lasting(asked, found)))

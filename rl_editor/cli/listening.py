@@ -14,9 +14,8 @@ from rl_editor.cli.options import (
     default_checkpoint,
     passed_over,
     say,
-    settings,
 )
-from rl_editor.command import EXIT_CHECK_FAILED
+from rl_editor.command import EXIT_CHECK_FAILED, read_config
 from rl_editor.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def candidates(
         output,
         _policies(checkpoint or ()),
         Plan(pairs, rated, length_s, style, seed),
-        config=settings(params) if params else None,
+        config=read_config(params) if params else None,
         tell=lambda said: typer.echo(said, err=True),
     )
     for problem in made.problems:

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_editor.command import read_settings, refuse_overwriting
-from rl_editor.config import Config
+from rl_editor.command import refuse_overwriting
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.files import check_picture, check_writable
@@ -35,15 +34,6 @@ TargetDuration = Annotated[str | None, typer.Option(help="Length to aim at: seco
 AllowStretch = Annotated[
     bool, typer.Option("--allow-stretch", help="With --exact: play up to 2 % faster or slower for it.")
 ]
-
-
-def settings(path: Path | None) -> Config:
-    """The settings in a YAML file, or the defaults.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or holds wrong settings.
-    """
-    return Config.from_dict(read_settings(path)) if path else Config()
 
 
 def check_written(outputs: Mapping[str, Path | None], *inputs: Path | None) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_editor.cli.options import Json, Params, check_written, edit_summary, passed_over, say, settings, show
+from rl_editor.cli.options import Json, Params, check_written, edit_summary, passed_over, say, show
+from rl_editor.command import read_config
 from rl_editor.config import BeatTracker
 from rl_editor.errors import ConfigError
 from rl_editor.files import visible
@@ -31,7 +32,7 @@ def grid(
     check_written({"--click": click, "--picture": picture}, song, params)
     if click is not None:
         check_format(song, click)
-    config = settings(params)
+    config = read_config(params)
     config.beats.tracker = tracker or config.beats.tracker
     found = check_up(song, config)
     if click is not None:
@@ -51,7 +52,7 @@ def corpus(
     """Make practice pairs: from a folder of recordings, or from composed songs."""
     from rl_editor.corpus import build_default_corpus, build_practice_pairs
 
-    config = settings(params)
+    config = read_config(params)
     if source is not None and songs is not None:
         raise ConfigError(f"--songs {songs} composes, --from {source} takes recordings; give one of them")
     _check_empty(output)
@@ -91,7 +92,7 @@ def profile(
     from rl_editor.profile.picture import save_picture
     from rl_editor.profile.words import save_table, table, to_dict
 
-    config = settings(params)
+    config = read_config(params)
     found = profiles(load_demonstrations(folder, config), config)
     if output is not None:
         save_table(found, output / "profile.csv")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rl_editor.cli.options import Json, Params, say, settings
-from rl_editor.command import EXIT_CHECK_FAILED
+from rl_editor.cli.options import Json, Params, say
+from rl_editor.command import EXIT_CHECK_FAILED, read_config
 from rl_editor.config import Config
 from rl_editor.errors import ConfigError
 from rl_editor.exporters import SUFFIXES
@@ -43,7 +43,7 @@ def align(
     RAW may be a folder with input/NAME_raw.* and desired_output/NAME_edit.* (or a pairs.csv): all its pairs are done
     in parallel, each written to the folder -o as NAME.json; --picture takes no FILE then.
     """
-    config = settings(params)
+    config = read_config(params)
     if raw.is_dir():
         if edit is not None or picture:
             raise ConfigError(f"{raw}: is a folder of pairs; leave out {edit or picture}, or name one recording")

@@ -87,13 +87,12 @@ def report(
     """Say how far listeners can be trusted, which ways of editing they prefer, and what may be learned."""
     import numpy as np
 
-    from rl_editor.command import read_settings
-    from rl_editor.config import Config
+    from rl_editor.command import read_config
     from rl_editor.preferences.pages import write_report
     from rl_editor.preferences.report import report as report_on
     from rl_editor.preferences.words import screen
 
-    config = Config.from_dict(read_settings(params)) if params else Config()
+    config = read_config(params)
     collected = [found for path in answers or (COLLECTED,) for found in _answers(path)]
     found = report_on(collected, config.reward_model, np.random.default_rng(config.training.seed))
     if output is not None:
