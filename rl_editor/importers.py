@@ -105,7 +105,7 @@ def _segments(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
         case ".otio":
             return _from_otio(path, source)
         case ".txt":
-            return _from_labels(path, source, fade_ms)
+            return _from_labels(path, source.sample_rate, fade_ms)
         case ".csv":
             return _from_csv(path, source.sample_rate)
         case suffix:
@@ -250,9 +250,28 @@ def _rounded_back(segment: Segment, source_frames: int, *, clip_frame: float) ->
     return segment
 
 
-def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
+class _Label(NamedTuple):
+    """A line of a label track."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+def _from_labels(path: Path, rate: int, fade_ms: float) -> list[Segment]:
+    labels = _labels(_text(path))
+    _require_one_kind(labels)
+    segments: list[Segment] = []
+    for label in sorted(labels):
+        frames = round(label.end_s * rate) - round(label.start_s * rate)
+        if frames > 0:
+            segments.append(_label_segment(label, frames, rate, fade_ms, joined=bool(segments)))
+    return segments
+
+
+def _labels(text: str) -> list[_Label]:
     labels = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("\\"):  # a label's frequencies, on a line of their own
             continue
         fields = line.split("\t")
@@ -260,38 +279,37 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
             start_s, end_s = float(fields[0]), float(fields[1])
             if not (isfinite(start_s) and isfinite(end_s) and start_s <= end_s):
                 raise ValueError
-            labels.append((start_s, end_s, fields[2].strip() if len(fields) > 2 else ""))
+            labels.append(_Label(start_s, end_s, fields[2].strip() if len(fields) > 2 else ""))
         except (ValueError, IndexError):
             raise EditListError(
                 f"line {number} is no label: {line[:60]!r}; each is start, end and text, by tabs"
             ) from None
-    over_output = [bool(_OVER_OUTPUT.fullmatch(text)) for _, _, text in labels]
-    if any(over_output) and not all(over_output):
-        other = next(text for (_, _, text), known in zip(labels, over_output, strict=True) if not known)
+    return labels
+
+
+def _require_one_kind(labels: Sequence[_Label]) -> None:
+    """Refuse labels of which some lie over the output and some mark passages of the recording."""
+    own = [label.text for label in labels if not _OVER_OUTPUT.fullmatch(label.text)]
+    if 0 < len(own) < len(labels):
         raise EditListError(
-            f"some labels say what of the source plays, {other!r} does not; label passages of the recording "
+            f"some labels say what of the source plays, {own[0]!r} does not; label passages of the recording "
             "alone, or write it as 'source 12.000000-15.500000 s', six decimals each"
         )
-    rate = source.sample_rate
-    segments: list[Segment] = []
-    for start_s, end_s, text in sorted(labels):
-        frames = round(end_s * rate) - round(start_s * rate)
-        if frames <= 0:
-            continue
-        named = _OVER_OUTPUT.fullmatch(text)
-        said = {} if named is None else {name: float(value) for name, value in named.groupdict().items() if value}
-        first = start_s if named is None else said.get("start")
-        segments.append(
-            Segment(
-                None if first is None else round(first * rate),
-                frames,
-                crossfade_in_ms=said.get("fade", fade_ms) if segments else 0.0,
-                gain_db=said.get("gain", 0.0),
-                speed=said.get("speed", 1.0),
-                pitch_semitones=said.get("pitch", 0.0),
-            )
-        )
-    return segments
+
+
+def _label_segment(label: _Label, frames: int, rate: int, fade_ms: float, *, joined: bool) -> Segment:
+    """What plays for ``frames`` by a label over the output, or of the passage that it marks."""
+    named = _OVER_OUTPUT.fullmatch(label.text)
+    said = {} if named is None else {name: float(value) for name, value in named.groupdict().items() if value}
+    first = label.start_s if named is None else said.get("start")
+    return Segment(
+        None if first is None else round(first * rate),
+        frames,
+        crossfade_in_ms=said.get("fade", fade_ms) if joined else 0.0,
+        gain_db=said.get("gain", 0.0),
+        speed=said.get("speed", 1.0),
+        pitch_semitones=said.get("pitch", 0.0),
+    )
 
 
 def _from_csv(path: Path, rate: int) -> list[Segment]:
