@@ -13,7 +13,7 @@ Of an *anchor* the better side is known: ``a`` is a good edit, ``b`` the same wi
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -25,7 +25,6 @@ Kind = Literal["pair", "anchor"]
 Choice = Literal["first", "second", "same", "unsure"]
 """``same``: no difference, half a vote for each; ``unsure``: can't tell, no vote."""
 
-CHOICES: tuple[Choice, ...] = get_args(Choice)
 RATINGS = range(1, 11)
 MOST_NAME, MOST_COMMENT = 60, 2000  # characters
 
@@ -126,7 +125,7 @@ class Judgement:
 
     Attributes:
         presentation: what was asked.
-        choice: of ``CHOICES``.
+        choice: how it was answered, as ``Choice``.
         played_first: the side that sounded first; None where that is not known.
         n_switches: how often the listener changed sides.
         seconds: from presentation to answer.
