@@ -16,6 +16,7 @@ from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.evaluation import EvaluationResult, evaluate_plans
 from rl_editor.labels import decode, encode
 from rl_editor.report import write_comparison, write_report
+from rl_editor.report.tables import comparison_tables
 from rl_editor.report.timeline import BINS_PER_S, source_peaks, spans_of, timeline_svg
 from rl_editor.state import AudioState, EditHistory
 from rl_editor.utils import Samples, audio_info, save_audio
@@ -131,6 +132,18 @@ def test_tables_agree_with_the_result(report: Path, result: EvaluationResult) ->
     assert found["mean"].item() == result.metrics["ppo/target/all/balanced_accuracy"] == 1.0
     assert len(pd.read_csv(report / "tracks.csv")) == len(result.rows)
     assert (comparison["n_songs"] > 0).all()
+
+
+def test_nobody_is_the_best_where_all_are_alike(result: EvaluationResult) -> None:
+    def n_best(summary: pd.DataFrame) -> int:
+        table = comparison_tables(replace(result, summary=summary))[0]
+        column = table.metrics.index("balanced_accuracy")
+        return sum(row.cells[column].best for row in table.rows)
+
+    alike = result.summary.copy()
+    alike.loc[alike["metric"] == "balanced_accuracy", "mean"] = 0.0
+    assert n_best(result.summary) > 0
+    assert n_best(alike) == 0
 
 
 def test_every_held_out_edit_can_be_read_back(report: Path, result: EvaluationResult) -> None:

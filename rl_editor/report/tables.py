@@ -104,8 +104,11 @@ def _table(result: EvaluationResult, style: str, condition: str, metrics: Sequen
 
 
 def _best(part: pd.DataFrame, metric: str) -> float:
+    """NaN, which nothing equals, where nobody is better than another."""
     means = part[(part["method"] != EDITOR) & (part["n_songs"] > 0)]["mean"]
-    return float(means.max() if METRICS[metric].higher_is_better else means.min()) if len(means) else np.nan
+    if means.nunique() < 2:
+        return np.nan
+    return float(means.max() if METRICS[metric].higher_is_better else means.min())
 
 
 def _cell(row: Mapping[Hashable, Any], best: float) -> Cell:
