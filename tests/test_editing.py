@@ -35,7 +35,7 @@ from rl_editor.editing import (
 from rl_editor.edits import EditList, Segment, keep_all
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
-from rl_editor.negotiation.demands import read_seconds, spoken
+from rl_editor.negotiation.demands import MOST_STRETCH, read_seconds, spoken
 from rl_editor.negotiation.record import recorded, recorded_json
 from rl_editor.utils import (
     BLOCK_FRAMES,
@@ -51,6 +51,7 @@ from rl_editor.utils import (
 from rl_editor.utils.elsewhere import decode_elsewhere
 from tests.test_infer import policy as policy  # the fixture
 
+RATE = 24_000  # of the composed song
 TAGS = {"title": "Übung; eins", "artist": "Ann", "album": "A=B"}
 
 
@@ -555,6 +556,64 @@ class TestRevise:
         found, _ = revise_list(edit, Demands(duration_s=36.0, exact=True), song, config)
         assert found.edit.frames == 36 * edit.source.sample_rate
         assert found.to_dict()["missed_s"] == 0.0
+
+    @pytest.fixture(scope="class")
+    def stretched(self, song: Path, config: Config, tmp_path_factory: pytest.TempPathFactory) -> EditList:
+        demands = Demands(duration_s=40.3, exact=True)
+        edit = edited(song, config, tmp_path_factory.mktemp("s"), demands=demands, allow_stretch=True)
+        speeds = {segment.speed for segment in edit.segments}
+        assert len(speeds) == 1
+        assert 1e-4 < abs(speeds.pop() - 1.0) <= MOST_STRETCH
+        return edit
+
+    def test_a_stretched_edit_is_held_to_its_length(self, song: Path, config: Config, stretched: EditList) -> None:
+        held = Demands(duration_s=40.3, exact=True)
+        same, _ = revise_list(stretched, held, song, config)
+        assert same.edit.segments == stretched.undecided().segments
+        vetoed, notes = revise_list(stretched, replace(held, vetoes=(1,)), song, config)
+        assert vetoed.edit.frames == stretched.frames
+        assert cuts(stretched)[0] not in cuts(vetoed.edit)
+        (speed,) = {segment.speed for segment in vetoed.edit.segments}
+        assert abs(speed - 1.0) <= MOST_STRETCH
+        assert f"to the sample: everything plays {abs(1 / speed - 1):.2%}" in notes[0]
+
+    @pytest.mark.parametrize("by_cache", [True, False])
+    def test_what_a_stretched_edit_plays_stays_stretched(
+        self, song: Path, config: Config, stretched: EditList, by_cache: bool
+    ) -> None:
+        """No length is held: nothing is stretched anew, and what stays is as it was, to the sample."""
+        source = None if by_cache else song
+        same, notes = revise_list(stretched, Demands(keep=(TimeSpan(0.0, 1.0),)), source, config)
+        assert same.edit.segments == stretched.undecided().segments
+        assert "as before" in notes[0]
+        dropped, _ = revise_list(stretched, Demands(drop=(TimeSpan(1.0, 3.0),)), source, config)
+        assert {segment.speed for segment in dropped.edit.segments} == {stretched.segments[0].speed}
+        assert set(stretched.undecided().segments) & set(dropped.edit.segments)
+        assert not played(dropped.edit)[round(1.3 * RATE) : round(2.7 * RATE)].any()
+
+    def test_a_stretched_edit_to_another_length(self, song: Path, config: Config, stretched: EditList) -> None:
+        """At the speed that it has, or at the one that suits the new length, where that is asked."""
+        speed = stretched.segments[0].speed
+        kept, _ = revise_list(stretched, Demands(duration_s=36.0, exact=True), song, config)
+        assert kept.edit.frames == 36 * RATE
+        assert {s.speed for s in kept.edit.segments if s.source_start_frame is not None} == {speed}
+        anew, _ = revise_list(stretched, Demands(duration_s=36.0, exact=True), song, config, allow_stretch=True)
+        assert anew.edit.frames == 36 * RATE
+        assert abs(anew.edit.segments[0].speed - 1.0) <= MOST_STRETCH
+        near, _ = revise_list(stretched, Demands(duration_s=36.0), song, config)
+        assert abs(near.edit.duration_s - 36.0) < 1.0
+        assert near.missed_s == pytest.approx(near.edit.duration_s - 36.0, abs=1e-3)
+
+    def test_a_moment_of_a_stretched_edit(self, song: Path, config: Config, stretched: EditList) -> None:
+        (at_s,) = heard_at_s(stretched, 10.0)
+        found, _ = revise_list(stretched, Demands(anchors=(Anchor(10.0, at_s),)), song, config)
+        assert found.edit.segments == stretched.undecided().segments
+
+    def test_of_several_speeds_is_refused(self, config: Config, song: Path, stretched: EditList) -> None:
+        first, *rest = stretched.segments
+        twice = replace(stretched, segments=(replace(first, speed=1.0, frames=first.frames - 9), *rest))
+        with pytest.raises(EditListError, match="or all of it up to 2% faster"):
+            revise_list(twice, Demands(keep=(TimeSpan(0.0, 1.0),)), song, config)
 
     def test_what_is_refused(self, song: Path, config: Config, tmp_path: Path) -> None:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))

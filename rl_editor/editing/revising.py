@@ -16,9 +16,10 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Demands, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import to_length
+from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.record import lasting
-from rl_editor.negotiation.words import anchor_lines, exact_line
+from rl_editor.negotiation.words import anchor_lines, exact_line, pace_lines
 from rl_editor.render import check_recording, held_in_memory, settle_joins
 from rl_editor.state import AudioState
 
@@ -33,7 +34,8 @@ def revise_list(
         demands: what is asked.
         source: the recording; None takes beats and features from the cache.
         config: reads ``audio``, ``beats``, ``features``, ``data`` and ``render``.
-        allow_stretch: as in ``Request``.
+        allow_stretch: as in ``Request``. An edit that was stretched stays so, and to the length that it was stretched
+            to it is stretched again without.
 
     Raises:
         ConfigError: the cache does not know the recording, or to the sample is asked without a length.
@@ -59,42 +61,51 @@ def revise_list(
     if source is None:
         found = revise(edit, state, demands, config)
         notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
-        return found, [*past_end(demands, state, kept_by="pin"), *(notes if found.new_joins else [])]
+        notes = [*pace_lines(found.edit), *(notes if found.new_joins else [])]
+        return found, [*past_end(demands, state, kept_by="pin"), *notes]
     recording = held or source
     sound = beat_sound(recording, state)
     found = revise(edit, state, demands, config, sound=sound)
-    new = [join.number for join in found.new_joins]
+    new, plain = [join.number for join in found.new_joins], at_own_pace(found.edit)
     barred = lasting(demands, edit).barred
     placed = place_joins(
-        found.edit,
+        plain,
         sound,
         frozen=frozen_spans(demands, state),
         only=new,
         barred=barred,
         in_order=demands.no_reorder,
     )
-    changed, notes = settle_joins(placed, recording, config, only=new), []
+    settled = settle_joins(placed, recording, config, only=new)
+    changed = _paced_as(found.edit, settled)
     frames = None if demands.duration_s is None else round(demands.duration_s * edit.source.sample_rate)
     if not demands.exact and changed.frames != frames:
-        changed = _ending_as(placed, changed)
+        changed = _paced_as(found.edit, _ending_as(placed, settled))
     if demands.exact:
         assert frames is not None
+        again = pace(edit) != 1.0 and edit.frames == frames  # it was stretched to this length before
         exact = to_length(
             changed,
             recording,
             frames,
-            allow_stretch=allow_stretch,
+            allow_stretch=allow_stretch or again,
             only=new,
             keep=demands.keep,
             drop=demands.drop,
             no_loop=demands.no_loop,
             no_reorder=demands.no_reorder,
         )
-        changed, notes = exact.edit, [exact_line(exact)]
-        found = replace(found, missed_s=0.0)
+        changed, found = exact.edit, replace(found, missed_s=0.0)
+        notes = [exact_line(exact), *(() if exact.stretch else pace_lines(changed))]
+    else:
+        notes = pace_lines(changed)
     notes += anchor_lines(changed, demands.anchors)
     found = described(edit, found, changed, state, config, sound)
     return found, [*past_end(demands, state, kept_by="pin"), *notes]
+
+
+def _paced_as(like: EditList, edit: EditList) -> EditList:
+    return replace(edit, segments=at_pace(edit.segments, like))
 
 
 def _ending_as(before: EditList, settled: EditList) -> EditList:

@@ -12,6 +12,7 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
     table      an edit over its recording, solved for one demand after another
     paths      the cheapest way through it
     placing    which beat a join lies on
+    pace       all of it a little faster or slower
     exact      the last fraction of a beat, to the sample
     record     what an edit list was asked, for later revisions
     results    what a change came to
@@ -67,7 +68,7 @@ def revise(
     way = table.solve(demands)
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
-    if fault := beyond_length(demands, state.grid):
+    if fault := beyond_length(demands, state.grid, speed=table.score.speed):
         nearest_s = table.revised(table.insisting(demands, way), demands, {}).edit.duration_s
         raise EditListError(f"{edit.source.name}: {fault}; ask for {spoken_up(nearest_s)}")
     if table.misses(way, demands):

@@ -3,7 +3,8 @@
 Conventions: positions are frames at the source's rate. What is missing, or too much, is found in this order, and all of
 it is reported:
 
-    stretch   where it is allowed: everything plays up to ``MOST_STRETCH`` faster or slower, pitch with it
+    stretch   where it is allowed: everything plays up to ``MOST_STRETCH`` faster or slower than the recording, pitch
+              with it
     silence   the recording's own silence at the end of the output is lengthened, up to ``MOST_TAIL_S``, or shortened
     joins     right sides start up to ``MOST_NUDGE_MS`` earlier or later, alike at all joins that may move
     tail      the end fades out earlier, or goes on into what follows in the source, or into silence; never out of
@@ -20,6 +21,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
 from rl_editor.intervals import gaps, union
 from rl_editor.negotiation.demands import MOST_STRETCH, TimeSpan, spoken, spoken_up
+from rl_editor.negotiation.pace import pace
 from rl_editor.render.sources import open_source
 from rl_editor.utils import Samples
 
@@ -56,7 +58,7 @@ def to_length(
     """The edit, ``frames`` long.
 
     Args:
-        edit: an edit near that length.
+        edit: an edit near that length; it may be stretched already, and stays so where it is not stretched anew.
         recording: what it cuts.
         frames: of output.
         allow_stretch: play everything a little faster or slower instead of touching ends and joins.
@@ -70,10 +72,10 @@ def to_length(
         EditListError: it is further off than the end may give, or would cut into what has to play.
     """
     rate = edit.source.sample_rate
-    in_reach = abs(edit.frames / frames - 1.0) <= MOST_STRETCH
+    in_reach = abs(edit.frames / frames * pace(edit) - 1.0) <= MOST_STRETCH
     if allow_stretch and in_reach:
         stretched = _stretched(edit, frames)
-        return ExactLength(stretched, stretch=frames / edit.frames - 1.0)
+        return ExactLength(stretched, stretch=frames / edit.frames / pace(edit) - 1.0)
     missing = frames - edit.frames
     edit, silence = _with_silence(edit, recording, missing)
     edit, joins = _nudged(edit, frames - edit.frames, only)
@@ -100,11 +102,16 @@ def _stretched(edit: EditList, frames: int) -> EditList:
     segments = []
     for segment, start, end in zip(edit.segments, bounds[:-1], bounds[1:], strict=True):
         changed = replace(segment, frames=int(end - start), speed=segment.speed * speed)
-        over = (changed.source_end_frame or 0) - edit.source.frames
-        if over > 0 and segment.source_start_frame is not None:  # a frame of rounding at the recording's end
-            changed = replace(changed, source_start_frame=max(segment.source_start_frame - over, 0))
-        segments.append(changed)
+        segments.append(_inside(changed, edit.source.frames))
     return replace(edit, segments=tuple(segments))
+
+
+def _inside(segment: Segment, source_frames: int) -> Segment:
+    """The segment without the frame of rounding by which a speed may carry it past the recording's end."""
+    over = (segment.source_end_frame or 0) - source_frames
+    if over <= 0 or segment.source_start_frame is None:
+        return segment
+    return replace(segment, source_start_frame=max(segment.source_start_frame - over, 0))
 
 
 def _with_silence(edit: EditList, recording: str | Path | Samples, missing: int) -> tuple[EditList, int]:
@@ -115,7 +122,7 @@ def _with_silence(edit: EditList, recording: str | Path | Samples, missing: int)
         return edit, 0
     silent = _silent_tail(recording, start, end)
     if missing < 0:
-        cut = min(-missing, max(silent - 1, 0), last.frames - 1)
+        cut = min(-missing, max(int(silent / last.speed) - 1, 0), last.frames - 1)
         return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames - cut))), -cut
     if silent == 0 or missing > MOST_TAIL_S * edit.source.sample_rate:
         return edit, 0
@@ -151,10 +158,11 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
         segment = segments[index]
         assert segment.source_start_frame is not None
         share = round((missing - done) / (len(plain) - number))
-        share = int(np.clip(share, -min(limit, segment.frames // 2), min(limit, segment.source_start_frame)))
-        segments[index] = replace(
-            segment, source_start_frame=segment.source_start_frame - share, frames=segment.frames + share
-        )
+        most = min(limit, int(segment.source_start_frame / segment.speed))
+        share = int(np.clip(share, -min(limit, segment.frames // 2), most))
+        start = segment.source_start_frame - round(share * segment.speed)
+        moved = replace(segment, source_start_frame=start, frames=segment.frames + share)
+        segments[index] = _inside(moved, edit.source.frames)
         done += share
     return replace(edit, segments=tuple(segments)), done
 
@@ -174,15 +182,16 @@ def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], barred: S
     room = 0 if end is None else min([edit.source.frames, *(max(a, end) for a, b in barred if b > end)]) - end
     for span in keep if end is not None and missing < 0 else ():
         assert end is not None
-        cut = span.start_s * rate < end and end + missing < span.end_s * rate
+        cut = span.start_s * rate < end and end + missing * last.speed < span.end_s * rate
         if cut and not any(_plays(segment, span, rate) for segment in edit.segments[:-1]):
             length = spoken((edit.frames + missing) / rate)
             raise EditListError(
                 f"{edit.source.name}: keep {span} and {length} to the sample contradict each other: the end would come "
                 f"{-missing / rate:.2f} s too early; ask for {spoken_up(edit.frames / rate)}"
             )
-    if 0 < missing <= room:
-        return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames + missing)))
+    if 0 < missing * last.speed <= room:
+        longer = _inside(replace(last, frames=last.frames + missing), edit.source.frames)
+        return replace(edit, segments=(*edit.segments[:-1], longer))
     quiet = missing if missing > 0 else round(_FADE_MS * rate / 2000)
     kept = last.frames + missing - quiet
     if kept <= 0:

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Int
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
 from rl_editor.grid import PARTIAL, BeatGrid
+from rl_editor.negotiation.demands import MOST_STRETCH
 
 _AROUND_BARS = 4  # how far a join that jumps back may move to either side
 
@@ -40,6 +41,7 @@ class Score:
         start_frame: where the first played beat starts, exactly.
         end_frame: where the last played beat ends, exactly.
         ending: silence after it, that an exact length or a fade has added.
+        speed: source seconds that pass in a second of output, everywhere alike: an exact length may be stretched to.
     """
 
     beat: Int[np.ndarray, " places"]
@@ -48,6 +50,7 @@ class Score:
     start_frame: int
     end_frame: int
     ending: tuple[Segment, ...] = ()
+    speed: float = 1.0
 
     @property
     def n_places(self) -> int:
@@ -66,7 +69,7 @@ def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Scor
 
     Raises:
         EditListError: the edit plays nothing, or plays material that no beat can stand for (from elsewhere, or at
-            another speed or pitch).
+            another speed, but for a stretch of the whole, pitch or level).
     """
     segments, ending = _without_ending(edit)
     runs = _runs(edit, segments, grid)
@@ -99,7 +102,8 @@ def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Scor
     first, last_end = runs[0].segment.source_start_frame, runs[-1].segment.source_end_frame
     assert first is not None
     assert last_end is not None
-    return Score(np.array(beats), np.array(played), joins, first, last_end, ending)
+    speed = runs[0].segment.speed
+    return Score(np.array(beats), np.array(played), joins, first, last_end, ending, speed)
 
 
 def _left_out(leave: int, land: int, around: int, n_beats: int) -> list[int]:
@@ -121,10 +125,12 @@ def _runs(edit: EditList, segments: Sequence[Segment], grid: BeatGrid) -> list[_
     runs: list[_Run] = []
     for segment in segments:
         first, last = segment.source_start_frame, segment.source_end_frame
-        if first is None or last is None or segment.speed != 1.0 or segment.pitch_semitones or segment.gain_db:
+        own_speed = segment.speed != segments[0].speed or abs(segment.speed - 1.0) > MOST_STRETCH + 1e-9
+        if first is None or last is None or own_speed or segment.pitch_semitones or segment.gain_db:
             raise EditListError(
                 f"{edit.source.name}: the edit list plays material from elsewhere, or changes speed, pitch or level; "
-                "only edits that play the recording as it is can be revised"
+                f"only edits that play the recording as it is, or all of it up to {MOST_STRETCH:.0%} faster or slower, "
+                "can be revised"
             )
         start, end = (int(np.argmin(np.abs(grid.times_s - frame / rate))) for frame in (first, last))
         start = min(start, grid.n_beats - 1)

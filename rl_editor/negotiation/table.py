@@ -16,6 +16,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.negotiation import paths
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import Demands, TimeSpan, spoken
+from rl_editor.negotiation.pace import at_pace
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
 from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds
 from rl_editor.negotiation.results import NewJoin, Revised
@@ -46,8 +47,8 @@ class Table:
         self.score = written_out(edit, state.grid, repeats=repeats)
         self.played_s = edit.duration_s - sum(segment.frames for segment in self.score.ending) / edit.source.sample_rate
         self.costs = costs
-        self.beat_s = np.diff(state.grid.times_s)
-        self.typical_s = state.grid.beat_s
+        self.beat_s = np.diff(state.grid.times_s) / self.score.speed
+        self.typical_s = state.grid.beat_s / self.score.speed
         self.leave, self.land, self.join = self._new_joins()
         self.straight = self._straight()
         self.old = np.array(list(self.score.joins), int).reshape(-1, 2)
@@ -205,8 +206,10 @@ class Table:
         start[~asks.may], end[~asks.may] = np.inf, np.inf
         length = self.beat_s[score.beat].copy()
         rate = self.edit.source.sample_rate
-        length[playing[0]] += float(self.grid.times_s[score.beat[playing[0]]]) - score.start_frame / rate
-        length[playing[-1]] += score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
+        early_s = float(self.grid.times_s[score.beat[playing[0]]]) - score.start_frame / rate
+        late_s = score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
+        length[playing[0]] += early_s / score.speed
+        length[playing[-1]] += late_s / score.speed
         return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, asks.earliest_s, asks.latest_s)
 
     def misses(self, way: Way, demands: Demands) -> bool:
@@ -269,9 +272,10 @@ class Table:
         same_end = way.places[-1] == playing[-1]
         end = score.end_frame if same_end else int(bounds[score.beat[way.places[-1]] + 1])
         segments.append(Segment(start, end - start, crossfade_in_ms=fade))
-        if same_end and self._keeps_ending(demands, sum(s.frames for s in (*segments, *score.ending))):
-            segments += score.ending
-        edit = replace(self.edit.undecided(), segments=tuple(segments))
+        played = at_pace(segments, self.edit.merged())
+        if same_end and self._keeps_ending(demands, sum(s.frames for s in (*played, *score.ending))):
+            played += score.ending
+        edit = replace(self.edit.undecided(), segments=played)
         plays = np.zeros(score.n_places, bool)
         plays[way.places] = True
         missed_s = 0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s

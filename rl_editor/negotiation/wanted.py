@@ -50,26 +50,27 @@ def wanted(score: Score, grid: BeatGrid, demands: Demands, name: str) -> Wanted:
     for span in demands.keep:
         must |= _once(score, grid, (beats_over(grid, [span]) & ~given_to_drop)[score.beat], f"{name}: keep {span}")
     earliest_s, latest_s = np.zeros(score.n_places), np.full(score.n_places, np.inf)
+    beat_s = grid.beat_s / score.speed
     places = [_anchored(score, grid, anchor, name) for anchor in demands.anchors]
     for k, (anchor, at) in enumerate(zip(demands.anchors, places, strict=True)):
         must[at] = True
         for other, there in zip(demands.anchors[:k], places[:k], strict=True):
-            _check_together(grid, other, anchor, name, one_beat=at == there)
-        due_s = anchor.output_s - (anchor.source_s - float(grid.times_s[score.beat[at]]))
-        if due_s > -LONG_BEATS * grid.beat_s:  # of a beat that the output starts with it is heard as soon as can be
+            _check_together(score, grid, other, anchor, name, one_beat=at == there)
+        due_s = anchor.output_s - (anchor.source_s - float(grid.times_s[score.beat[at]])) / score.speed
+        if due_s > -LONG_BEATS * beat_s:  # of a beat that the output starts with it is heard as soon as can be
             due_s = max(due_s, 0.0)
-        earliest_s[at] = max(earliest_s[at], due_s - 0.5 * grid.beat_s)
-        latest_s[at] = min(latest_s[at], due_s + 0.5 * grid.beat_s)
+        earliest_s[at] = max(earliest_s[at], due_s - 0.5 * beat_s)
+        latest_s[at] = min(latest_s[at], due_s + 0.5 * beat_s)
     return Wanted(must, may, earliest_s, latest_s)
 
 
-def beyond_length(demands: Demands, grid: BeatGrid) -> str:
+def beyond_length(demands: Demands, grid: BeatGrid, *, speed: float = 1.0) -> str:
     """Why no edit of the length asked for can hold what else is asked, in words; empty where that is not plain."""
     if demands.duration_s is None:
         return ""
     most_s = demands.duration_s * (1.0 + MOST_STRETCH if demands.exact else 1.0)
     most_s = max(most_s, demands.duration_s + 0.5 * grid.beat_s)
-    kept_s = covered_s(demands.keep, grid)
+    kept_s = covered_s(demands.keep, grid) / speed
     asked = f"the {spoken(demands.duration_s)} asked for"
     if kept_s > most_s:
         together = " together" if len(demands.keep) > 1 else ""
@@ -166,13 +167,13 @@ def _anchored(score: Score, grid: BeatGrid, anchor: Anchor, name: str) -> int:
         raise EditListError(f"{name}: anchor {anchor}: the edit does not pass there")
     playing = at[score.played[at]]
     chosen = playing if len(playing) else at
-    heard_s = np.cumsum(np.where(score.played, np.diff(grid.times_s)[score.beat], 0.0))
+    heard_s = np.cumsum(np.where(score.played, np.diff(grid.times_s)[score.beat], 0.0)) / score.speed
     return int(chosen[np.argmin(np.abs(heard_s[chosen] - anchor.output_s))])
 
 
-def _check_together(grid: BeatGrid, first: Anchor, second: Anchor, name: str, *, one_beat: bool) -> None:
+def _check_together(score: Score, grid: BeatGrid, first: Anchor, second: Anchor, name: str, *, one_beat: bool) -> None:
     """Refuse one moment at two times, and two moments at one time."""
-    apart_s = abs((first.output_s - first.source_s) - (second.output_s - second.source_s))
+    apart_s = abs(first.output_s - second.output_s - (first.source_s - second.source_s) / score.speed)
     if one_beat and apart_s > grid.beat_s:
         why = f"both name one beat, which plays at one time; the two are {apart_s:.2f} s apart"
     elif not one_beat and first.output_s == second.output_s:

@@ -8,6 +8,7 @@ from rl_editor.edits import EditList
 from rl_editor.negotiation import Revised
 from rl_editor.negotiation.demands import NO, Anchor, Demands, TimeSpan, spoken
 from rl_editor.negotiation.exact import MOST_TAIL_S, ExactLength
+from rl_editor.negotiation.pace import pace
 
 MOST_NAMED = 6
 NEAR_S = 0.05  # a length this near is met
@@ -90,15 +91,21 @@ def anchor_lines(edit: EditList, anchors: Sequence[Anchor]) -> list[str]:
 def exact_line(exact: ExactLength) -> str:
     """Where the last fraction of a beat went."""
     if exact.stretch:
-        cents = -1200.0 * math.log2(1.0 + exact.stretch)
-        return f"to the sample: everything plays {abs(exact.stretch):.2%} {_pace(exact.stretch)} ({cents:+.0f} cents)"
+        return f"to the sample: everything plays {_slower(exact.stretch)}"
     parts = (("silence at the end", exact.silence_s), ("joins", exact.joins_s), ("the end", exact.tail_s))
     said = ", ".join(f"{name} {value * 1000:+.1f} ms" for name, value in parts if value)
     return f"to the sample: {said or 'nothing to change'}"
 
 
-def _pace(stretch: float) -> str:
-    return "slower" if stretch > 0 else "faster"
+def pace_lines(edit: EditList) -> list[str]:
+    """That an edit was stretched, and stays so."""
+    speed = pace(edit)
+    return [] if speed == 1.0 else [f"everything plays {_slower(1.0 / speed - 1.0)}, as before"]
+
+
+def _slower(stretch: float) -> str:
+    cents = -1200.0 * math.log2(1.0 + stretch)
+    return f"{abs(stretch):.2%} {'slower' if stretch > 0 else 'faster'} ({cents:+.0f} cents)"
 
 
 def _listed(spans: tuple[TimeSpan, ...]) -> str:
