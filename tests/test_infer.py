@@ -16,7 +16,7 @@ from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
 from rl_editor.decoding import Attempt, Desk, Goal, Leanings, asked_length, ranked
 from rl_editor.edits import EditList
-from rl_editor.errors import AudioFileError, CheckpointError, EditListError
+from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.infer import analysis_settings, edit_file, edit_recording
@@ -293,6 +293,15 @@ class TestEditFile:
         main(tmp_path / "in.wav", tmp_path / "out.flac", tmp_path / "p.pt", edit_list_out=tmp_path / "edits.json")
         edit = EditList.load(tmp_path / "edits.json")
         assert sf.info(tmp_path / "out.flac").frames == edit.frames
+
+    @pytest.mark.parametrize("name", ["song.wav", "song", "song.json.bak"])
+    def test_an_edit_list_over_a_recording_is_refused_before_computing(self, tmp_path: Path, name: str) -> None:
+        from rl_editor.infer import main
+
+        (tmp_path / name).write_bytes(b"the only copy")
+        with pytest.raises(ConfigError, match=r"--edit-list-out is an edit list \(JSON\); name it song\."):
+            main(tmp_path / "in.wav", tmp_path / "out.wav", tmp_path / "none.pt", edit_list_out=tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"the only copy"
 
     @pytest.mark.parametrize(("bias", "said"), [(1e3, "10.0 s in 1 segment\n"), (0.0, "s in [2-9] segments\n")])
     def test_the_command_counts_segments(

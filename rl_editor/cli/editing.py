@@ -15,7 +15,6 @@ from rl_editor.cli.options import (
     Json,
     Params,
     TargetDuration,
-    check_edit_list,
     check_written,
     default_checkpoint,
     edit_summary,
@@ -26,6 +25,7 @@ from rl_editor.command import EXIT_CHECK_FAILED, counted, read_config, refuse_ov
 from rl_editor.config import EditMethod
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.files import write_text
+from rl_editor.infer import check_edit_list
 
 if TYPE_CHECKING:
     from rl_editor.editing import Written

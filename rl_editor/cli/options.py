@@ -12,7 +12,6 @@ from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.files import check_picture, check_writable
 
-EDITS = ".json"
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
 
@@ -44,12 +43,6 @@ def check_written(outputs: Mapping[str, Path | None], *inputs: Path | None) -> N
             check_writable(path, option)
             if option == "--picture":
                 check_picture(path)
-
-
-def check_edit_list(path: Path, option: str) -> None:
-    """Refuse to write an edit list under a name that no command would read it by, a recording's perhaps."""
-    if path.suffix.lower() != EDITS:
-        raise ConfigError(f"{path}: {option} is an edit list (JSON); name it {path.with_suffix(EDITS).name}")
 
 
 def passed_over(folder: Path) -> list[str]:
