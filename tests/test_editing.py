@@ -664,6 +664,17 @@ class TestCommands:
 
         return run
 
+    def test_what_cannot_be_held_in_memory_is_not_judged(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        whole = keep_all(source_info(song))
+        n_times = int(16 * 3600 / whole.duration_s)
+        edits = tmp_path / "long.json"
+        edits.write_text(replace(whole, segments=whole.segments * n_times).to_json(), encoding="utf-8")
+        for command, output in (("evaluate", "--picture"), ("preview", "-o")):
+            code, out = run(command, edits, "--source", song, output, tmp_path / "o.png")
+            assert code == 1
+            assert "joins are judged in at most 4 GiB" in out
+            assert not (tmp_path / "o.png").exists()
+
     def test_edit_evaluate_preview_revise(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         edits = tmp_path / "e.json"
         asked = ("--method", "dp", "--target-duration", "0:40", "--drop", "0:12-0:14", "--edit-list", edits)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from rl_editor.cli.options import (
@@ -18,11 +19,14 @@ from rl_editor.cli.options import (
     say,
     show,
 )
+from rl_editor.clock import clock
 from rl_editor.command import read_config
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.errors import ConfigError
+from rl_editor.errors import ConfigError, EditListError
 from rl_editor.exporters import SUFFIXES, ExportFormat
+
+MOST_HELD_GIB = 4  # of rendered samples in memory, which holds them twice for a moment: 3:22 hours at 44.1 kHz stereo
 
 
 def render(
@@ -65,7 +69,9 @@ def evaluate(
 
     check_written({"--picture": picture}, source, edits, params)
     config = read_config(params)
-    found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
+    edit = _edit_of(edits, source, config)
+    _check_held(edit, edits)
+    found = audition(edit, source, config, any_source=any_source)
     if picture is not None:
         save_picture(found, picture)
     show(found.to_dict(), screen(found), as_json=as_json)
@@ -86,7 +92,9 @@ def preview(
 
     check_preview(output, edits, source, params)
     config = read_config(params)
-    found = audition(_edit_of(edits, source, config), source, config, any_source=any_source)
+    edit = _edit_of(edits, source, config)
+    _check_held(edit, edits)
+    found = audition(edit, source, config, any_source=any_source)
     written = write_preview(found, output, seconds=seconds)
     say({"page": str(written[-1]), "joins": len(found.joins), "files": len(written)}, as_json=as_json)
 
@@ -118,6 +126,18 @@ def export(
         raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
     check_written({"-o": output}, edits)
     export_edit(load_edit(edits), output, kind, media=media, frame_rate=frame_rate, cuts_only=cuts_only)
+
+
+def _check_held(edit: EditList, path: Path) -> None:
+    """Refuse an edit whose rendering, which is judged as a whole, would fill the memory."""
+    bytes_per_s = edit.source.sample_rate * edit.source.channels * np.dtype(np.float32).itemsize
+    held_gib = edit.duration_s * bytes_per_s / 2**30
+    if held_gib > MOST_HELD_GIB:
+        longest = clock(MOST_HELD_GIB * 2**30 / bytes_per_s)
+        raise EditListError(
+            f"{path}: plays {clock(edit.duration_s)}, {held_gib:.1f} GiB of samples; joins are judged in at most "
+            f"{MOST_HELD_GIB} GiB, here {longest}; judge a shorter edit of it, or render it, which streams"
+        )
 
 
 def _edit_of(path: Path, source: Path, config: Config) -> EditList:
