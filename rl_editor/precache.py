@@ -17,7 +17,7 @@ import typer
 
 from rl_editor.analysis import analyse_track, separated
 from rl_editor.cache import NotStored, get_cache, must_write, stored_only
-from rl_editor.command import EXIT_CHECK_FAILED, read_config, run
+from rl_editor.command import EXIT_CHECK_FAILED, counted, read_config, run
 from rl_editor.config import Config, FeatureMode
 from rl_editor.data import align_pair
 from rl_editor.errors import ConfigError, DatasetError
@@ -134,9 +134,8 @@ def main(
     done = precache(find_library(data_dir), config, stems=config.data.use_stems)
     for problem in done.problems:
         typer.echo(f"left out: {problem}", err=True)
-    typer.echo(
-        f"{done.n_recordings} recordings and {done.n_pairs} pairs are in {Path(config.data.cache_dir)}", err=True
-    )
+    held = f"{counted(done.n_recordings, 'recording')} and {counted(done.n_pairs, 'pair')}"
+    typer.echo(f"{held} are in {Path(config.data.cache_dir)}", err=True)
     if done.problems:
         raise typer.Exit(EXIT_CHECK_FAILED)
 

@@ -178,7 +178,7 @@ class TestRefusals:
             make_set([tmp_path / "a" / "tune.wav", tmp_path / "b" / "tune.ogg"], tmp_path, {"young": policy}, Plan())
 
     def test_nothing_to_judge(self, policy: Policy, tmp_path: Path) -> None:
-        with pytest.raises(DatasetError, match=r"no pair to judge from 1 recordings: missing\.wav: .*no such file"):
+        with pytest.raises(DatasetError, match=r"no pair to judge from 1 recording: missing\.wav: .*no such file"):
             make_set([tmp_path / "missing.wav"], tmp_path / "set", {"young": policy}, Plan())
         assert not (tmp_path / "set" / SET_FILE).exists()
 

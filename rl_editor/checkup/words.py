@@ -8,6 +8,7 @@ import numpy as np
 import yaml
 
 from rl_editor.checkup import Checkup
+from rl_editor.command import counted
 from rl_editor.config import BeatOverride
 
 DOUBTFUL = 0.1  # an alternative at least this likely is worth hearing
@@ -22,7 +23,7 @@ def screen(found: Checkup) -> str:
     slow, fast = np.percentile(local, [5, 95])
     lines = [
         f"{found.track_id}: {grid.tempo_bpm:.1f} bpm ({slow:.1f} to {fast:.1f}), {grid.beats_per_bar} in a bar, "
-        f"{len(found.beats_s)} beats, {len(found.downbeats_s)} bars; tracker {found.tracker}",
+        f"{counted(len(found.beats_s), 'beat')}, {counted(len(found.downbeats_s), 'bar')}; tracker {found.tracker}",
         f"expected F-measure of the beats: {grid.confidence:.2f}",
     ]
     if found.override != BeatOverride():

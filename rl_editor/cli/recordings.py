@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rl_editor.cli.options import Json, Params, check_written, edit_summary, passed_over, say, show
-from rl_editor.command import read_config
+from rl_editor.command import counted, read_config
 from rl_editor.config import BeatTracker
 from rl_editor.errors import ConfigError
 from rl_editor.files import visible
@@ -63,7 +63,7 @@ def corpus(
         made = build_practice_pairs(source, editor.replace("-", "_"), output, config)
     for problem in made.problems:
         typer.echo(f"left out: {problem}", err=True)
-    typer.echo(f"{output}: {len(made.pairs)} pairs, {len(made.problems)} left out", err=True)
+    typer.echo(f"{output}: {counted(len(made.pairs), 'pair')}, {len(made.problems)} left out", err=True)
 
 
 def _check_empty(folder: Path) -> None:

@@ -17,6 +17,7 @@ from rl_editor import edits
 from rl_editor.actions import Limits
 from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
+from rl_editor.command import counted
 from rl_editor.config import Config
 from rl_editor.editing.request import Request, check_length, check_spans, left_s, past_end, units_over
 from rl_editor.edits import EditList, Segment
@@ -242,6 +243,6 @@ def _negotiated(
     notes = []
     if draft.actions and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1
-        notes.append(f"{len(changed.new_joins)} of {n_joins} joins moved from where the policy had them")
+        notes.append(f"{len(changed.new_joins)} of {counted(n_joins, 'join')} moved from where the policy had them")
     same = not (changed.new_joins or changed.dropped_s or changed.added_s)
     return draft if same and draft.actions else changed.edit, notes

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_editor.checkpoint import Policy
+from rl_editor.command import counted
 from rl_editor.config import Config
 from rl_editor.editing import recordings_in
 from rl_editor.edits import EditList
@@ -118,7 +119,8 @@ def make_set(
             anchors = studio.anchors(n_anchors) if found else []
             pairs += found + anchors
             whole += studio.whole(plan.n_rated) if found else []
-            tell(f"{song.name} ({number + 1} of {len(songs)}): {len(found)} pairs, {len(anchors)} anchors")
+            made_here = f"{counted(len(found), 'pair')}, {counted(len(anchors), 'anchor')}"
+            tell(f"{song.name} ({number + 1} of {len(songs)}): {made_here}")
             if not found and missing:
                 problems.append(Problem(song.name, "its edits do not differ in passages of equal length"))
         except (RlEditorError, OSError) as error:
@@ -127,7 +129,8 @@ def make_set(
             problems.append(Problem(song.name, said(error).removeprefix(f"{song.name}: ")))
     if not pairs:
         reasons = "; ".join(str(problem) for problem in problems[:3])
-        raise DatasetError(f"no pair to judge from {len(songs)} recordings: {reasons or 'their edits do not differ'}")
+        given = counted(len(songs), "recording")
+        raise DatasetError(f"no pair to judge from {given}: {reasons or 'their edits do not differ'}")
     made = ListeningSet(folder.resolve().name, plan.seed, SUMMARY_NAMES, tuple(pairs), tuple(whole))
     made.save(folder)
     return Made(made, tuple(problems))
