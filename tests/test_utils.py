@@ -391,6 +391,23 @@ def test_an_mp3_that_does_not_say_its_length_is_read_to_its_end(tmp_path, first)
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125)])
+def test_mp3s_one_after_the_other_are_all_read(tmp_path, between):
+    """Each counts its own frames; one alone, whatever stands after it, is libsndfile's, to the sample."""
+    for name, seconds in (("a", 2), ("b", 3)):
+        save_audio(tmp_path / f"{name}.wav", noise(seconds * RATE))
+        coding = ["-c:a", "libmp3lame", tmp_path / f"{name}.mp3"]
+        subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / f"{name}.wav", *coding], check=True)
+    one, other = ((tmp_path / f"{name}.mp3").read_bytes() for name in "ab")
+    (tmp_path / "both.mp3").write_bytes(one + between + other)
+    assert abs(load_audio(tmp_path / "both.mp3").frames - 5 * RATE) < 4 * 1152  # delay and padding in the middle
+    assert audio_info(tmp_path / "both.mp3").frames == load_audio(tmp_path / "both.mp3").frames
+    for name, after in (("plain", b""), ("tagged", between), ("noisy", bytes(3000))):
+        (tmp_path / f"{name}.mp3").write_bytes(one + after)
+        assert load_audio(tmp_path / f"{name}.mp3").frames == 2 * RATE
+
+
+@needs_ffmpeg
 def test_ogg_streams_one_after_the_other_are_all_read(tmp_path):
     for name, seconds in (("a", 2), ("b", 3)):
         save_audio(tmp_path / f"{name}.wav", noise(seconds * RATE))
