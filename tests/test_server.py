@@ -517,6 +517,42 @@ class TestOpening:
         with pytest.raises(DatasetError, match="leads out of"), opened(folder):
             pass
 
+    def test_a_link_to_itself_is_missing_audio(self, folder: Path) -> None:
+        file = folder / AUDIO / "pair0-way-of-a.flac"
+        file.unlink()
+        file.symlink_to(file.name)
+        with pytest.raises(DatasetError, match="is missing"), opened(folder):
+            pass
+
+    @pytest.mark.parametrize("kind", ["link", "pipe"])
+    def test_what_is_put_in_the_place_of_audio_later_is_not_served(
+        self, folder: Path, tmp_path: Path, kind: str
+    ) -> None:
+        (tmp_path / "secret").write_text("of this machine")
+        with client_of(folder) as client:
+            audio = ask(client)["presentation"]["first"]["audio"]
+            assert client.get(audio).status_code == 200
+            for file in (folder / AUDIO).iterdir():
+                file.unlink()
+                os.mkfifo(file) if kind == "pipe" else file.symlink_to(tmp_path / "secret")
+            refused = client.get(audio)  # a pipe that nobody writes would hold the server for ever
+        assert refused.status_code == 503
+        assert "of this machine" not in refused.text
+
+    @pytest.mark.parametrize("whither", ["notes.txt", "nothing.txt"])
+    def test_answers_are_written_through_no_link(self, folder: Path, tmp_path: Path, whither: str) -> None:
+        (tmp_path / "notes.txt").write_text("one line without its end")
+        (folder / ANSWERS).symlink_to(tmp_path / whither)
+        with pytest.raises(DatasetError, match=r"answers\.jsonl: is a link"), opened(folder):
+            pass
+        assert (tmp_path / "notes.txt").read_text() == "one line without its end"
+        assert not (tmp_path / "nothing.txt").exists()
+
+    def test_answers_are_no_pipe(self, folder: Path) -> None:
+        os.mkfifo(folder / ANSWERS)
+        with pytest.raises(DatasetError, match=r"answers\.jsonl: is no plain file"), opened(folder):
+            pass
+
     def test_two_servers_on_one_set(self, folder: Path) -> None:
         with opened(folder), pytest.raises(DatasetError, match="another rl-editor listen"), opened(folder):
             pass

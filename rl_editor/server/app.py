@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from rl_editor.errors import said
 from rl_editor.server.guards import HEADERS, Guards
-from rl_editor.server.opening import MEDIA_TYPES
+from rl_editor.server.opening import MEDIA_TYPES, read_audio
 from rl_editor.server.study import Refused, Study
 from rl_editor.server.wire import MOST_BODY_BYTES, Answer, Asking, Rate, Sent, Undo, read
 
@@ -87,7 +87,7 @@ def create_app(study: Study) -> ASGIApp:
 
     async def audio(request: Request) -> Response:
         path = study.audio(request.path_params["key"])
-        return Response(path.read_bytes(), media_type=MEDIA_TYPES[path.suffix.lower()])
+        return Response(read_audio(path), media_type=MEDIA_TYPES[path.suffix.lower()])
 
     async def answers_csv(_: Request) -> Response:
         from rl_editor.preferences.tables import judgements_table, to_csv  # pandas: half of the time of a start

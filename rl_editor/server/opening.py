@@ -1,8 +1,10 @@
 """A set's folder, checked before anything is served, and held by one server at a time."""
 
+import errno
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +31,8 @@ def opened(folder: Path, *, choose: Chooser | None = None) -> Iterator[Study]:
     """A set, ready to be judged, and its log; closed at the end.
 
     Raises:
-        DatasetError: no set, audio that is missing or elsewhere, a log of another set, or one that another server has.
+        DatasetError: no set, audio that is missing or elsewhere, a log of another set, that is no plain file, or that
+            another server has.
         OSError: the log cannot be written.
     """
     found = ListeningSet.load(folder)
@@ -54,19 +57,33 @@ def audio_files(found: ListeningSet, folder: Path) -> dict[str, Path]:
     return {name: _audio_file(name, folder) for name in sorted({heard.audio for heard in found.heard()})}
 
 
+def read_audio(path: Path) -> bytes:
+    """What a file holds that ``audio_files`` found, if it still is one: nothing is read through a link put there since.
+
+    Raises:
+        OSError: it is gone, or something else by now.
+    """
+    found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for whoever writes it
+    with open(found, "rb") as file:
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            raise OSError(errno.EINVAL, "no plain file any more", str(path))
+        return file.read()
+
+
 def _audio_file(name: str, folder: Path) -> Path:
     path = folder / name
     if not name.isprintable() or name != path.name or name in ("", ".", "..") or "\\" in name:
         raise DatasetError(
             f"{folder.parent / SET_FILE}: audio {name!r}, the plain name of a file in {folder} is needed"
         )
-    if path.suffix.lower() not in MEDIA_TYPES:
-        raise DatasetError(f"{path}: browsers do not play that; known: {', '.join(MEDIA_TYPES)}")
-    if not path.is_file():
+    if not path.is_file():  # nor where a link leads nowhere, or to itself
         raise DatasetError(f"{path}: is missing; copy the set with its audio, or make it again")
-    if path.resolve().parent != folder.resolve():
+    real = path.resolve()
+    if real.parent != folder.resolve():
         raise DatasetError(f"{path}: is a link that leads out of {folder}; put the file itself there")
-    return path
+    if real.suffix.lower() not in MEDIA_TYPES:
+        raise DatasetError(f"{real}: browsers do not play that; known: {', '.join(MEDIA_TYPES)}")
+    return real
 
 
 def _check_answers(found: ListeningSet, log: AnswerLog) -> None:
@@ -78,6 +95,9 @@ def _check_answers(found: ListeningSet, log: AnswerLog) -> None:
 
 @contextmanager
 def _sole_writer(path: Path) -> Iterator[None]:
+    if path.is_symlink() or (path.exists() and not path.is_file()):  # of a set from elsewhere it could be any file
+        what = "a link" if path.is_symlink() else "no plain file"
+        raise DatasetError(f"{path}: is {what}; answers are written to a file of the set's own: take it away")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         _lock(file, path)
