@@ -105,11 +105,26 @@ class TestCommands:
     def test_collect(self, folder: Path, tmp_path: Path) -> None:
         done = cli("collect", str(folder), cwd=tmp_path)
         assert done.returncode == 0
-        words = "1 listeners, 3 judgements, 1 first, 1 same, 1 unsure, 1 ratings"
+        words = "1 listener, 3 judgements (1 for A, 1 'no difference', 1 'can't tell'), 1 rating"
         assert done.stderr == f"data/preferences/toy.json: {words}\n"
         assert len(Preferences.load(tmp_path / "data/preferences/toy.json").judgements) == 3
         done = cli("collect", str(folder), "-o", str(tmp_path / "x.json"), "--json")
         assert json.loads(done.stdout)["judgements"] == 3
+
+    def test_collect_of_some_listeners(self, folder: Path, tmp_path: Path) -> None:
+        log = AnswerLog(folder)
+        log.judged(replace(ANSWER, presentation=replace(ASKED, presentation_id="p9", listener="Bob")))
+        log.close()
+        done = cli("collect", str(folder), "--listener", "Bob", "-o", str(tmp_path / "bob.json"))
+        assert done.stderr == f"{tmp_path}/bob.json: 1 listener, 1 judgement (1 for A), 0 ratings\n"
+        collected = Preferences.load(tmp_path / "bob.json")
+        assert [j.presentation.listener for j in collected.judgements] == ["Bob"]
+        assert collected.ratings == ()
+        done = cli("report", str(folder), "--listener", "Bob", "--json")
+        assert [each["listener"] for each in json.loads(done.stdout)["listeners"]] == ["Bob"]
+        done = cli("collect", str(folder), "--listener", "Cy", "-o", str(tmp_path / "cy.json"))
+        assert (done.returncode, (tmp_path / "cy.json").exists()) == (2, False)
+        assert "--listener 'Cy': gave no answers; who did: Ann, Bob" in done.stderr
 
     def test_collect_replaces_only_what_the_set_holds(self, folder: Path, tmp_path: Path) -> None:
         collected = tmp_path / "data/preferences/toy.json"

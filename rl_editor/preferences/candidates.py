@@ -119,8 +119,8 @@ def make_set(
             anchors = studio.anchors(n_anchors) if found else []
             pairs += found + anchors
             whole += studio.whole(plan.n_rated) if found else []
-            made_here = f"{counted(len(found), 'pair')}, {counted(len(anchors), 'anchor')}"
-            tell(f"{song.name} ({number + 1} of {len(songs)}): {made_here}")
+            counts = f"{counted(len(found), 'pair')}, {counted(len(anchors), 'anchor')}"
+            tell(f"{song.name} ({number + 1} of {len(songs)}): {counts}")
             if not found and missing:
                 problems.append(Problem(song.name, "its edits do not differ in passages of equal length"))
         except (RlEditorError, OSError) as error:

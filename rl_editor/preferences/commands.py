@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_editor.command import refuse_overwriting
+from rl_editor.command import counted, refuse_overwriting
 from rl_editor.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What listeners answered.", no_args_is_help=True)
 
 COLLECTED = Path("data/preferences")
+Listeners = Annotated[
+    list[str] | None, typer.Option("--listener", help="Only this listener's answers; may be repeated. Default: all.")
+]
 Set = Annotated[Path, typer.Argument(metavar="SET", help="Folder of the listening set; its page may be open.")]
 
 
@@ -34,7 +37,7 @@ def export(
     found = read_answers(folder)
     table = ratings_table(found) if ratings else judgements_table(found)
     write_text(output, to_csv(table))
-    typer.echo(f"{output}: {len(table)} {'ratings' if ratings else 'judgements'}", err=True)
+    typer.echo(f"{output}: {counted(len(table), 'rating' if ratings else 'judgement')}", err=True)
 
 
 @app.command()
@@ -43,12 +46,13 @@ def collect(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="JSON to write; default: data/preferences/NAME.json.")
     ] = None,
+    listener: Listeners = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Keep the answers and what they are about, without audio, to learn from."""
     from rl_editor.judgements.log import read_answers
 
-    found = read_answers(folder)
+    (found,) = _of([read_answers(folder)], listener)
     name = found.listening_set.name
     if output is None and (Path(name).name != name or not name):
         raise ConfigError(f"{folder}: the set's name {name!r} is no name of a file; say with -o where to write")
@@ -66,8 +70,7 @@ def collect(
     if as_json:
         typer.echo(json.dumps({"file": str(path), **counts}, sort_keys=True, ensure_ascii=False))
     else:
-        said = ", ".join(f"{count} {what}" for what, count in counts.items())
-        typer.echo(f"{path}: {said}", err=True)
+        typer.echo(f"{path}: {_said(counts)}", err=True)
 
 
 @app.command()
@@ -81,6 +84,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write a page, its picture and numbers to.")
     ] = None,
+    listener: Listeners = None,
     params: Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
@@ -93,7 +97,7 @@ def report(
     from rl_editor.preferences.words import screen
 
     config = read_config(params)
-    collected = [found for path in answers or (COLLECTED,) for found in _answers(path)]
+    collected = _of([found for path in answers or (COLLECTED,) for found in _answers(path)], listener)
     found = report_on(collected, config.reward_model, np.random.default_rng(config.training.seed))
     if output is not None:
         page = write_report(found, output)
@@ -102,6 +106,38 @@ def report(
         typer.echo(json.dumps(found.to_dict(), sort_keys=True, ensure_ascii=False))
     else:
         typer.echo(screen(found), err=True)
+
+
+def _said(counts: dict[str, int]) -> str:
+    """What was collected, in words: choices as they are on the page."""
+    whole = [counted(counts[what], what.removesuffix("s")) for what in ("listeners", "judgements", "ratings")]
+    words = {"first": "for A", "second": "for B", "same": "'no difference'", "unsure": "'can't tell'"}
+    chosen = [f"{counts[choice]} {said}" for choice, said in words.items() if choice in counts]
+    return ", ".join([whole[0], whole[1] + (f" ({', '.join(chosen)})" if chosen else ""), whole[2]])
+
+
+def _of(collected: "list[Preferences]", listeners: list[str] | None) -> "list[Preferences]":
+    """The answers of some listeners.
+
+    Raises:
+        ConfigError: one of them gave none.
+    """
+    from dataclasses import replace
+
+    if not listeners:
+        return collected
+    known = sorted({said.presentation.listener for each in collected for said in each.judgements})
+    known = sorted({*known, *(said.listener for each in collected for said in each.ratings)})
+    if unknown := sorted(set(listeners) - set(known)):
+        raise ConfigError(f"--listener {unknown[0]!r}: gave no answers; who did: {', '.join(known) or 'nobody'}")
+    return [
+        replace(
+            each,
+            judgements=tuple(said for said in each.judgements if said.presentation.listener in listeners),
+            ratings=tuple(said for said in each.ratings if said.listener in listeners),
+        )
+        for each in collected
+    ]
 
 
 def _spare(folder: Path, output: Path) -> None:
