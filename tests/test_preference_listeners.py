@@ -142,7 +142,7 @@ class TestFell:
     ("choices", "said"),
     [
         (["same"] * 8, "0 of 8 (0 % to 32 %), 8 times 'no difference'  ! hears hardly a difference"),
-        (["first"] * 7 + ["same"], "7 of 8 (53 % to 98 %), 1 times 'no difference'"),
+        (["first"] * 7 + ["same"], "7 of 8 (53 % to 98 %), 1 time 'no difference'"),
         (["second"] * 8, "0 of 8 (0 % to 32 %)  ! less than chance would give"),
         (
             ["second"] * 4,
@@ -161,3 +161,43 @@ def test_a_repeat_is_of_the_same_pair_though_another_has_its_name() -> None:
     again = [(one, Judgement(Presentation("again", "Ann", one.pair_id, "b", True), "second"))]
     asked = answers((one,), "first") + answers((other,), "second", at="x") + again
     assert of(asked).repeats == Share(1, 1)
+
+
+class TestOfNoUse:
+    def test_who_prefers_broken_sides_is_told_so(self) -> None:
+        contrary = of(answers(ANCHORS, *["second"] * 5))
+        assert contrary.contrary
+        assert warnings(contrary)[0].startswith("! prefers the broken side of anchors: the buttons are the wrong way")
+        assert not of(answers(ANCHORS, *["second"] * 4)).contrary  # a coin does that in 1 of 16 cases
+        assert not of(answers(ANCHORS, *["second"] * 4, *["same"] * 8)).contrary
+
+    def test_who_says_no_difference_of_nearly_all(self) -> None:
+        lazy = of(answers(PAIRS, *["same"] * 18, "first", "second"))
+        assert warnings(lazy)[0].startswith("! says 'no difference' of most pairs (18 of 20 (70 % to 97 %))")
+        half = of(answers(PAIRS, *["same", "first"] * 10))
+        assert not any("no difference" in said for said in warnings(half))
+
+    def test_repeats_that_are_no_difference_both_times_are_counted(self) -> None:
+        again = [
+            (pair, Judgement(Presentation(f"again {pair.pair_id}", "Ann", pair.pair_id, "b", True), choice))
+            for pair, choice in zip(PAIRS, ("same", "second", "same"), strict=False)
+        ]
+        some = of(answers(PAIRS, "same", "first", "first") + again)
+        assert (some.repeats, some.n_repeats_same) == (Share(2, 3), 1)
+        assert "2 of 3 (21 % to 94 %), 1 of them 'no difference' both times" in about(some)[1]
+
+    def test_who_tells_anchors_as_a_coin_does(self) -> None:
+        # 10 of 20: Wilson's interval is 0.30 to 0.70, and 0.75 is what is asked of repeats.
+        coin = of(answers(ANCHORS, *["first", "second"] * 10))
+        assert "anchors told and repeats answered alike together: 10 of 20 (30 % to 70 %)" in warnings(coin)[0]
+        assert warnings(of(answers(ANCHORS, *["first"] * 20))) == []
+
+    def test_few_anchors_say_nothing_of_the_buttons(self) -> None:
+        many = [*PAIRS, *(replace(pair, pair_id=f"more {pair.pair_id}") for pair in PAIRS)]
+        asked = answers(tuple(many), *["first", "second", "second", "first"] * 10)
+        few = of(asked + answers(ANCHORS, *["first"] * 4))
+        assert "! 4 anchors decided, 5 are needed to see buttons that are the wrong way round: judge more" in warnings(
+            few
+        )
+        enough = of(asked + answers(ANCHORS, *["first"] * 5))
+        assert not any("anchors decided" in said for said in warnings(enough))

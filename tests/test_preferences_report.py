@@ -19,7 +19,7 @@ from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.preferences.listeners import Share
 from rl_editor.preferences.pages import write_report
 from rl_editor.preferences.report import Counting, PreferencesReport, report
-from rl_editor.preferences.words import screen, warnings
+from rl_editor.preferences.words import reach_in_spreads, screen, warnings
 from rl_editor.reward_model import opinions
 from rl_editor.reward_model.opinions import Anchored
 
@@ -190,7 +190,9 @@ def test_who_prefers_broken_sides_counts_for_nothing() -> None:
     assert given.counting.n == given.learned.n_judgements == 0
     assert given.learned.left_out == {"Ann": Anchored(0, 5)}
     assert given.ways == ()
-    assert "5 of anchors, 5 of who prefers the broken side of anchors and 0 'can't tell' do not" in screen(given)
+    assert "5 of anchors, 5 of listeners who prefer the broken side of anchors and 0 'can't tell' do not" in screen(
+        given
+    )
     assert "who chose the good side of 0 of 5 decided anchors" in given.learned.reason
 
 
@@ -237,6 +239,31 @@ def test_listeners_of_opposite_tastes_are_named() -> None:
     alone = screen(reported(session(found, [taste], 100, np.random.default_rng(0))))
     assert "judges by it" not in alone
     assert "dislikes joins" in alone
+
+
+def test_what_two_have_in_common_is_said_with_what_to_do() -> None:
+    found = random_set()
+    taste = sharpened(Listener("Ann", {"joins": -1.0}), found, 0.9)
+    opposite = replace(taste, name="Bob", taste={"joins": 1.0})
+    given = reported(session(found, [taste, opposite], 300, np.random.default_rng(0)))
+    said = screen(given)
+    (two,) = given.learned.accords
+    assert two.opposed
+    assert f"  Ann and Bob: the same edit of {two.n_alike} of {two.n_both} (" in said
+    assert f"one's taste predicts {100 * two.predicted:.0f} % ({100 * two.low:.0f} % to {100 * two.high:.0f} %)" in said
+    assert "! Ann and Bob want opposite things: one reward of both is nobody's taste; learn of one at a time" in said
+    assert "Ann and Bob want opposite things" in given.learned.reason
+    assert given.to_dict()["accords"][0]["opposed"] is True
+    alike = reported(session(found, [taste, replace(taste, name="Bob")], 300, np.random.default_rng(0)))
+    assert not alike.learned.accords[0].opposed
+    assert alike.learned.accords[0].low > 0.5
+    assert "opposite things:" not in screen(alike)
+
+
+def test_how_far_a_weight_reaches_by_hand() -> None:
+    # Student's t at 9 degrees of freedom has 0.005 above 3.250; a spread about the members' own mean is sqrt(9 / 10)
+    # of an unbiased one.
+    assert reach_in_spreads(10) == pytest.approx(3.250 * np.sqrt(10 / 9), abs=1e-3)
 
 
 def test_answers_that_say_nothing_were_given_all_the_same() -> None:

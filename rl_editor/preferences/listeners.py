@@ -30,6 +30,7 @@ from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.model import Preference, feature_differences
+from rl_editor.reward_model.opinions import Anchored
 
 HABITS = (*bradley_terry.HABITS, "played_first")
 """Those that the reward is fitted beside, and what sounded first."""
@@ -134,6 +135,7 @@ class ListenerReport:
         n_same: "no difference".
         n_unsure: "can't tell".
         repeats: answers given again alike.
+        n_repeats_same: those that were "no difference" both times.
         anchors: anchors whose good side was chosen.
         n_anchors_same: those of which "no difference" was said.
         first: decided answers for what was presented first.
@@ -153,6 +155,7 @@ class ListenerReport:
     n_same: int
     n_unsure: int
     repeats: Share
+    n_repeats_same: int
     anchors: Share
     n_anchors_same: int
     first: Share
@@ -164,6 +167,22 @@ class ListenerReport:
     key_after: KeyAfter
     tired: bool
     median_s: float
+
+    @property
+    def contrary(self) -> bool:
+        """Whether the broken side of anchors is preferred, for which the reward leaves a listener out."""
+        return Anchored(self.anchors.k, self.n_anchors_decided).contrary
+
+    @property
+    def n_anchors_decided(self) -> int:
+        """Anchors of which one side was chosen."""
+        return self.anchors.n - self.n_anchors_same
+
+    @property
+    def told(self) -> Share:
+        """Anchors told and repeats answered alike, without repeats that were "no difference" both times."""
+        alike = self.repeats.k - self.n_repeats_same
+        return Share(self.anchors.k + alike, self.anchors.n + self.repeats.n - self.n_repeats_same)
 
 
 def listener_report(
@@ -187,6 +206,7 @@ def listener_report(
         sum(j.choice == "same" for j in mine),
         sum(j.choice == "unsure" for j in mine),
         _share([alike for _, alike in repeats]),
+        sum(alike and j.choice == "same" for j, alike in repeats),
         _share([j.preferred == "a" for j in anchors]),
         sum(j.choice == "same" for j in anchors),
         _share([j.choice == "first" for _, j in decided]),
@@ -328,7 +348,7 @@ def listener_to_dict(each: ListenerReport) -> dict[str, Any]:
         for name, e in each.habits.items()
     }
     counts = {"listener": each.name, "n": each.n, "same": each.n_same, "unsure": each.n_unsure}
-    counts |= {"anchors_same": each.n_anchors_same}
+    counts |= {"repeats_same": each.n_repeats_same, "anchors_same": each.n_anchors_same, "contrary": each.contrary}
     halves = {
         name: {"early": half.early.to_dict(), "late": half.late.to_dict(), "differ": half.differ}
         for name, half in each.halves.items()

@@ -20,6 +20,7 @@ def write_report(found: PreferencesReport, folder: Path) -> Path:
     text = page.render(
         summary=words.summary(found),
         listeners=[(each.name, words.about(each)) for each in found.listeners],
+        accords=words.accord_lines(found)[1:] if found.learned.accords else [],
         ways=[(way.name, words.way_line(way)) for way in found.ways],
         reward=words.reward_lines(found),
         missing=words.missing_lines(found),

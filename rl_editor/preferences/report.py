@@ -106,6 +106,10 @@ class PreferencesReport:
                 for w in self.ways
             ],
             "reward": {"status": self.learned.status, "reason": self.learned.reason, **self.learned.metrics()},
+            "accords": [
+                {name: round(value, 4) if isinstance(value, float) else value for name, value in two._asdict().items()}
+                for two in self.learned.accords
+            ],
             "trust": {name: round(trust, 4) for name, trust in self.trust.items()},
             "missing": self.n_missing,
         }

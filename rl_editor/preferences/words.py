@@ -2,10 +2,14 @@
 
 from math import isfinite
 
+import numpy as np
+from scipy.stats import t
+
 from rl_editor.command import counted
 from rl_editor.preferences.listeners import HABITS, Halves, KeyAfter, ListenerReport, Share
 from rl_editor.preferences.report import PreferencesReport, Way
 from rl_editor.reward_model import bradley_terry
+from rl_editor.reward_model.accord import Accord, opposed
 
 FEW = 5  # answers that say nothing yet
 CONSISTENT, ATTENTIVE = 0.75, 0.8  # shares of repeats and of anchors below which somebody is worth a look
@@ -32,7 +36,11 @@ FEATURES_SAID = {
     "ending": "ending as the song does",
 }
 AGAINST = -0.3  # trust: of listeners by chance or by a habit it came to -0.2, of an opposite taste to -0.5 and below
-_SPREADS = 2.0  # of the ensemble, from 0
+_LIKED = 0.01  # chance that a feature of no weight is said to be liked or disliked
+_MANY = 30  # judgements after which few anchors are worth a word
+_IDLE = 0.5  # share of 'no difference' above which there is little to learn
+_MOST_TWOS = 10  # of listeners, in words
+_COLLECT = "rl-editor preferences collect SET --listener NAME"
 
 
 def screen(found: PreferencesReport) -> str:
@@ -42,6 +50,8 @@ def screen(found: PreferencesReport) -> str:
         return lines[0]
     for listener in found.listeners:
         lines += ["", f"{listener.name}:", *(f"  {line}" for line in about(listener))]
+    if found.learned.accords:
+        lines += ["", *accord_lines(found)]
     if found.ways:
         lines += ["", "ways of editing, by how often they would be preferred to the average one:"]
         width = max(len(way.name) for way in found.ways)
@@ -64,7 +74,7 @@ def about(listener: ListenerReport) -> list[str]:
     n = counted(listener.n, "judgement")
     said = [
         f"{n}, {listener.n_same} of them 'no difference', {listener.n_unsure} 'can't tell'{hurry}",
-        f"same answer to a repeated pair: {spoken(listener.repeats)}{_repeats_hint(listener)}",
+        f"same answer to a repeated pair: {spoken(listener.repeats)}{_repeats_same(listener)}{_repeats_hint(listener)}",
         f"good side of an anchor chosen: {spoken(listener.anchors)}{_anchors_hint(listener)}",
         f"chose A: {spoken(listener.first)}; what sounded first: {spoken(listener.played_first)}; "
         f"the longer one: {spoken(listener.longer)}; the louder one: {spoken(listener.louder)}",
@@ -73,8 +83,8 @@ def about(listener: ListenerReport) -> list[str]:
 
 
 def warnings(listener: ListenerReport) -> list[str]:
-    """Habits that are sure, and what becomes of them; what did not last."""
-    found = []
+    """What is wrong with anchors; habits that are sure, and what becomes of them; what did not last."""
+    found = _of_no_use(listener)
     for name in HABITS:
         effect = listener.habits[name]
         if effect.sure:
@@ -87,10 +97,56 @@ def warnings(listener: ListenerReport) -> list[str]:
     return found + ([_by_keys(listener.key_after)] if listener.key_after.depends else [])
 
 
+def _of_no_use(listener: ListenerReport) -> list[str]:
+    """Who judges against the anchors, by chance, or not at all; and of whom one cannot say."""
+    if listener.contrary:
+        return [
+            "! prefers the broken side of anchors: the buttons are the wrong way round, or something else is listened "
+            "for; these answers are left out of the reward and of the ways"
+        ]
+    idle = Share(listener.n_same, listener.n)
+    if idle.n and idle.interval[0] > _IDLE:
+        return [
+            f"! says 'no difference' of most pairs ({spoken(idle)}): these teach next to nothing, though they count; "
+            "better headphones, or a set whose pairs differ more, may help"
+        ]
+    habit = any(effect.sure for effect in listener.habits.values())
+    if not habit and listener.told.n >= 2 * FEW and listener.told.interval[1] < CONSISTENT:
+        return [
+            f"! anchors told and repeats answered alike together: {spoken(listener.told)}, about as by a coin; what "
+            "such answers say of a taste is chance"
+        ]
+    if listener.n >= _MANY and listener.n_anchors_decided < FEW:
+        return [
+            f"! {counted(listener.n_anchors_decided, 'anchor')} decided, {FEW} are needed to see buttons that are the "
+            "wrong way round: judge more"
+        ]
+    return []
+
+
+def accord_lines(found: PreferencesReport) -> list[str]:
+    """What every two listeners have in common, those first who want opposite things."""
+    twos = sorted(found.learned.accords, key=lambda each: (not each.opposed, each.predicted))
+    lines = ["listeners two by two (a half is nothing in common):"]
+    lines += [f"  {each.one} and {each.other}: {accord_line(each)}" for each in twos[:_MOST_TWOS]]
+    lines += [f"  and {len(twos) - _MOST_TWOS} more"] if len(twos) > _MOST_TWOS else []
+    if said := opposed(twos):
+        lines.append(f"! {said}: one reward of both is nobody's taste; learn of one at a time: {_COLLECT}")
+    return lines
+
+
+def accord_line(each: Accord) -> str:
+    """What two listeners have in common."""
+    alike = f"the same edit of {spoken(Share(each.n_alike, each.n_both))} that both decided"
+    middle, low, high = percent(each.predicted), percent(each.low), percent(each.high)
+    predicted = f"one's taste predicts {middle} ({low} to {high}) of the other's answers"
+    return f"{alike if each.n_both else 'no pair that both decided'}; {predicted}"
+
+
 def way_line(way: Way) -> str:
     """How a way fares."""
     middle, low, high = way.wins
-    return f"{percent(middle)} ({percent(low)} to {percent(high)}), {way.n} times judged"
+    return f"{percent(middle)} ({percent(low)} to {percent(high)}), {counted(way.n, 'time')} judged"
 
 
 def reward_lines(found: PreferencesReport) -> list[str]:
@@ -98,7 +154,8 @@ def reward_lines(found: PreferencesReport) -> list[str]:
     learned = found.learned
     lines = [f"learned reward: {learned.status}: {learned.reason}", counting_line(found), *rater_lines(found)]
     if learned.model is not None:
-        sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > _SPREADS * spread}
+        reach = reach_in_spreads(learned.model.n_members)
+        sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > reach * spread}
         likes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: -sure[name]) if sure[name] > 0]
         dislikes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: sure[name]) if sure[name] < 0]
         for verb, things in (("likes", likes), ("dislikes", dislikes)):
@@ -108,6 +165,14 @@ def reward_lines(found: PreferencesReport) -> list[str]:
         lines.append(f"  its chances are off by {percent(learned.trial.calibration_error)} on average")
         lines += trust_lines(found)
     return lines
+
+
+def reach_in_spreads(n_members: int) -> float:
+    """How many spreads of an ensemble lie between a weight and the ends of its interval (Student's t).
+
+    The spread is that of the members about their mean, whose square is (n - 1) / n of an unbiased one.
+    """
+    return float(t.isf(_LIKED / 2, n_members - 1) * np.sqrt(n_members / (n_members - 1)))
 
 
 def trust_lines(found: PreferencesReport) -> list[str]:
@@ -127,7 +192,7 @@ def counting_line(found: PreferencesReport) -> str:
     """What counts toward the judgements that a reward needs, and what does not."""
     each = found.counting
     rated = f", and ratings for {round(each.n_by_ratings, 1):g} more" if each.n_by_ratings else ""
-    contrary = f", {each.n_contrary} of who prefers the broken side of anchors" if each.n_contrary else ""
+    contrary = f", {each.n_contrary} of listeners who prefer the broken side of anchors" if each.n_contrary else ""
     return (
         f"toward reward_model.min_judgements ({each.n_needed}) count {each.n_pairs} of {found.n_judgements} judgements"
         f"{rated}: {each.n_anchors} of anchors{contrary} and {each.n_unsure} 'can't tell' do not"
@@ -196,7 +261,11 @@ def _anchors_hint(listener: ListenerReport) -> str:
         return _below(listener.anchors, ATTENTIVE)
     mostly = 2 * listener.n_anchors_same > listener.anchors.n >= FEW
     hint = "  ! hears hardly a difference" if mostly else _below(listener.anchors, ATTENTIVE)
-    return f", {listener.n_anchors_same} times 'no difference'{hint}"
+    return f", {counted(listener.n_anchors_same, 'time')} 'no difference'{hint}"
+
+
+def _repeats_same(listener: ListenerReport) -> str:
+    return f", {listener.n_repeats_same} of them 'no difference' both times" if listener.n_repeats_same else ""
 
 
 def _below(share: Share, least: float) -> str:

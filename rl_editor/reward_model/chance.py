@@ -24,7 +24,7 @@ from rl_editor.reward_model.bradley_terry import HABIT_RIDGE, HABITS, Comparison
 from rl_editor.reward_model.model import Preference, comparisons_of, groups_of
 
 FLIPS = 4000
-_ALIKE = 1.0 - 1e-9  # all signs exchanged give the same T, up to rounding
+ALIKE = 1.0 - 1e-9  # all signs exchanged give the same T, up to rounding
 
 
 def chance_without_taste(preferences: Sequence[Preference], generator: np.random.Generator) -> float:
@@ -32,6 +32,16 @@ def chance_without_taste(preferences: Sequence[Preference], generator: np.random
 
     With n groups it is 2 / 2^n at the least, that of a T which only the signs as they are, and all exchanged, reach.
     """
+    scores = song_scores(preferences)
+    signs = generator.choice([-1.0, 1.0], size=(FLIPS, scores.shape[1]))
+    signs[0] = 1.0
+    sums = signs @ scores  # listeners, flips, features
+    found = np.square(sums.sum(0)).sum(-1) + np.square(sums).sum((0, -1))
+    return float((found >= ALIKE * found[0]).mean())
+
+
+def song_scores(preferences: Sequence[Preference]) -> Float[np.ndarray, "listeners groups features"]:
+    """s of every listener, in order of their names, and of every group, likewise; in the metric."""
     data = comparisons_of(preferences)
     names, groups = np.unique(np.array(groups_of(preferences)), return_inverse=True)
     listeners = range(int(data.listener.max()) + 1)
@@ -39,17 +49,28 @@ def chance_without_taste(preferences: Sequence[Preference], generator: np.random
     for listener in listeners:
         mine = np.flatnonzero(data.listener == listener)
         np.add.at(scores[listener], groups[mine], _scores(data.of(mine)))
-    signs = generator.choice([-1.0, 1.0], size=(FLIPS, len(names)))
-    signs[0] = 1.0
-    sums = signs @ (scores @ _metric(data))  # listeners, flips, features
-    found = np.square(sums.sum(0)).sum(-1) + np.square(sums).sum((0, -1))
-    return float((found >= _ALIKE * found[0]).mean())
+    return np.asarray(scores @ _metric(data))
+
+
+def beyond_habits(preferences: Sequence[Preference]) -> Float[np.ndarray, " n"]:
+    """y - p of every answer."""
+    data = comparisons_of(preferences)
+    found = np.zeros(len(data))
+    for listener in range(int(data.listener.max()) + 1):
+        mine = np.flatnonzero(data.listener == listener)
+        found[mine] = data.outcome[mine] - _by_habits(data.of(mine))
+    return found
+
+
+def _by_habits(data: Comparisons) -> Float[np.ndarray, " n"]:
+    """p of every answer of one listener."""
+    penalty = np.full(len(HABITS), HABIT_RIDGE)
+    return sigmoid(data.z @ ridged_logistic(data.z, data.outcome, penalty=penalty, weight=data.weight))
 
 
 def _scores(data: Comparisons) -> Float[np.ndarray, "n features"]:
     """Of every answer of one listener: (y - p) times the features less what the habits explain of them."""
-    penalty = np.full(len(HABITS), HABIT_RIDGE)
-    p = sigmoid(data.z @ ridged_logistic(data.z, data.outcome, penalty=penalty, weight=data.weight))
+    p, penalty = _by_habits(data), np.full(len(HABITS), HABIT_RIDGE)
     weighed = data.z.T * (data.weight * p * (1.0 - p))
     explained = data.z @ np.linalg.solve(information(data.z, p, penalty=penalty, weight=data.weight), weighed @ data.x)
     return np.asarray((data.weight * (data.outcome - p))[:, None] * (data.x - explained))

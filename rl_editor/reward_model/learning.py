@@ -15,6 +15,7 @@ from rl_editor.config import RewardModelConfig
 from rl_editor.errors import CheckpointError
 from rl_editor.files import write_json
 from rl_editor.judgements.sets import Preferences
+from rl_editor.reward_model.accord import Accord, accords, opposed
 from rl_editor.reward_model.model import Preference, RewardModel
 from rl_editor.reward_model.opinions import Anchored, contrary, opinions
 from rl_editor.reward_model.trials import Trial, held_out_trial
@@ -35,6 +36,7 @@ class Learned:
         left_out: listeners whose answers do not count, since they prefer the broken side of anchors, by name.
         model: where it was learned.
         trial: where there were enough answers to hold some out.
+        accords: what every two listeners have in common, likewise.
     """
 
     status: Status
@@ -43,6 +45,7 @@ class Learned:
     left_out: Mapping[str, Anchored] = field(default_factory=dict)
     model: RewardModel | None = None
     trial: Trial | None = None
+    accords: Sequence[Accord] = ()
 
     def metrics(self) -> dict[str, float]:
         """Numbers, for trackers."""
@@ -86,14 +89,17 @@ def learn(collected: Sequence[Preferences], config: RewardModelConfig, generator
     trial = held_out_trial(found, generator)
     if trial is None:
         return Learned("too few", f"{_undecided(found)}; judge more pairs{left_out}", total, against)
+    together = accords(found, generator.spawn(1)[0])
+    divided = f"; {words}: one reward is not for both" if (words := opposed(together)) else ""
     said = f"predicts {_share(trial.accuracy)} ({_share(trial.low)} to {_share(trial.high)}) of held-out judgements"
     if not trial.beats_chance:
         doubt = f"as answers without a taste would in {_share(trial.by_chance)} of cases"
-        return Learned("no taste", f"{said}, {doubt}: no reward is learned{left_out}", total, against, trial=trial)
+        reason = f"{said}, {doubt}: no reward is learned{divided}{left_out}"
+        return Learned("no taste", reason, total, against, trial=trial, accords=together)
     model = RewardModel(n_members=config.n_members, doubt=config.doubt)
     model.fit(found, generator)
     model.calibrate(float(np.clip(trial.slope, LEAST_SLOPE, MOST_SLOPE)))
-    return Learned("learned", said + left_out, total, against, model, trial)
+    return Learned("learned", said + divided + left_out, total, against, model, trial, together)
 
 
 def load_learned(folder: str | Path) -> RewardModel | None:
