@@ -112,6 +112,7 @@ class TestCommands:
         assert json.loads(done.stdout)["judgements"] == 3
 
     def test_collect_of_some_listeners(self, folder: Path, tmp_path: Path) -> None:
+        folder = Path(shutil.copytree(folder, tmp_path / "copy"))
         log = AnswerLog(folder)
         log.judged(replace(ANSWER, presentation=replace(ASKED, presentation_id="p9", listener="Bob")))
         log.close()
@@ -120,8 +121,6 @@ class TestCommands:
         collected = Preferences.load(tmp_path / "bob.json")
         assert [j.presentation.listener for j in collected.judgements] == ["Bob"]
         assert collected.ratings == ()
-        done = cli("report", str(folder), "--listener", "Bob", "--json")
-        assert [each["listener"] for each in json.loads(done.stdout)["listeners"]] == ["Bob"]
         done = cli("collect", str(folder), "--listener", "Cy", "-o", str(tmp_path / "cy.json"))
         assert (done.returncode, (tmp_path / "cy.json").exists()) == (2, False)
         assert "--listener 'Cy': gave no answers; who did: Ann, Bob" in done.stderr

@@ -305,5 +305,7 @@ def test_the_page_and_the_command(tmp_path: Path) -> None:
     words = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected" / "evening.json")])
     assert "Cy:" in words.stderr
     assert "answers for the longer one" in words.stderr
+    only = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected"), "--listener", "Cy", "--json"])
+    assert [each["listener"] for each in json.loads(only.stdout)["listeners"]] == ["Cy"]
     missing = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "nowhere")])
     assert missing.exit_code != 0
