@@ -109,7 +109,9 @@ def _telling(rows: pd.DataFrame, editor: str) -> str:
 
 
 def _cell(found: Interval, *, signed: bool = False) -> str:
+    """A mean with its interval; of differences, which are small, to the third decimal with signs."""
     if not found.n_songs:
         return "–"
-    sign = "+" if signed else ""
-    return f"{found.mean:{sign}.3f} ({found.low:{sign}.2f}–{found.high:{sign}.2f})"
+    if signed:
+        return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    return f"{found.mean:.3f} ({found.low:.2f}–{found.high:.2f})"
