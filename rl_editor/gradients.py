@@ -10,7 +10,6 @@ to a multiple of eight.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,11 +18,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rl_editor.agent import Agent, Embeddings
+from rl_editor.devices import SideBySide
 from rl_editor.replaying import Replayed
 from rl_editor.rollouts import Samples
 from rl_editor.state import TrackBatch
 
-_PARTS = 2  # of a minibatch: the samples of some of its songs, and those of the others
 _SONGS_STEP = 8  # lists of songs have so many entries, or twice as many ...
 
 
@@ -48,16 +47,16 @@ class Gradients:
         batch: the songs.
         losses: from embeddings of some songs and samples whose tracks count those songs.
         autocast: the precision of encoding.
+        side_by_side: computes as many parts of a minibatch: the samples of some of its songs, and those of the others.
         replayed: record and replay; the samples must always be as many, and a group hold one minibatch.
-        side_by_side: computes the halves of a minibatch at once; None takes minibatches whole.
     """
 
     agent: Agent
     batch: TrackBatch
     losses: Callable[[Embeddings, Samples], Losses]
     autocast: Callable[[], torch.autocast]
+    side_by_side: SideBySide
     replayed: bool
-    side_by_side: Executor | None = None
     _held: Samples | None = None
     _inputs: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     _replays: dict[tuple[int, int], Replayed[_Gradient]] = field(default_factory=dict)
@@ -81,10 +80,9 @@ class Gradients:
 
     def _accumulate(self, chosen: Int[Tensor, " chosen"], *, share: float) -> Float[Tensor, " losses"]:
         """Add ``share`` of a minibatch's gradient to that of the weights."""
-        parts = chosen.tensor_split(min(_PARTS, len(chosen)) if self.side_by_side else 1)
-        together = self.side_by_side.map if self.side_by_side else map
+        parts = chosen.tensor_split(min(self.side_by_side.n, len(chosen)))
         losses: list[Tensor] = []
-        for part, gradient in zip(parts, together(self._gradient, parts), strict=True):
+        for part, gradient in zip(parts, self.side_by_side.map(self._gradient, parts), strict=True):
             of_all = len(part) / len(chosen)
             losses.append(gradient.losses * of_all)
             for weight, slope in zip(self._learning(), gradient.weights, strict=True):

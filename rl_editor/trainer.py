@@ -172,14 +172,13 @@ class PPOTrainer:
         )
         self.validate = Replayed(self._validated, self.validation.generator, enabled=records)
         evenly = self.decisions_per_update % config.ppo.minibatches == 0
-        alone = config.training.gradient_accumulation_steps == 1
         self.gradients = Gradients(
             self.agent,
             self.songs.batch,
             self._losses,
             partial(autocast, self.device, config.training),
-            replayed=records and evenly and alone,
-            side_by_side=self.side_by_side,
+            self.side_by_side,
+            replayed=records and evenly and config.training.gradient_accumulation_steps == 1,
         )
 
     def _tasks(self, demonstrations: Sequence[Demonstration]) -> "_Tasks":
@@ -293,9 +292,7 @@ class PPOTrainer:
                     logits = self.clone.logits(heard, part._replace(track=part.track - first))
                 says[chosen] = functional.log_softmax(logits.float(), dim=1)
 
-        together = self.side_by_side.map if self.side_by_side else map
-        for _ in together(fill, range(0, len(self.songs), FEW_TRACKS)):
-            pass
+        list(self.side_by_side.map(fill, range(0, len(self.songs), FEW_TRACKS)))
         return says
 
     def _learn(self, samples: Samples) -> dict[str, float]:

@@ -6,6 +6,7 @@ from test_trainer import fast, trainer_of
 from torch import Tensor
 
 from rl_editor import gradients
+from rl_editor.devices import SideBySide
 from rl_editor.rollouts import by_song
 from rl_editor.trainer import PPOTrainer
 
@@ -68,14 +69,14 @@ def test_halves_side_by_side_give_the_same_bytes_every_time() -> None:
     trainer.generator.manual_seed(3)
     samples = trainer._samples(trainer.collect())
     trainer.gradients.hold(samples)
-    assert trainer.gradients.side_by_side is not None
+    assert trainer.gradients.side_by_side.n == 2
     everything = torch.arange(len(samples.action))
     first_losses, first = trainer.gradients([everything]), slopes(trainer)
     for _ in range(3):
         assert torch.equal(trainer.gradients([everything]), first_losses)
         for a, b in zip(slopes(trainer), first, strict=True):
             assert (a is None and b is None) or torch.equal(a, b)
-    trainer.gradients.side_by_side = None
+    trainer.gradients.side_by_side = SideBySide(1, map)
     torch.testing.assert_close(trainer.gradients([everything]), first_losses)
     for whole, halves in zip(slopes(trainer), first, strict=True):
         torch.testing.assert_close(whole, halves, rtol=1e-4, atol=1e-6)
