@@ -4,10 +4,10 @@ Conventions: U units over a beat grid, 0-based; ``encode`` snaps every segment t
 block repeats into LOOP, lets the heaviest increasing sequence of runs stay and moves the others (REORDER). What
 actions cannot say (a region used twice in separate places, a join in mid-unit, foreign material) is left out, and
 ``coverage`` says how much of the edit's duration the actions do explain. On edits made by ``decode`` the two are
-inverse: the same runs play again.
+inverse, the same runs play again, except where very many moves leave one another no room.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -99,7 +99,7 @@ def encode(edit: EditList, grid: BeatGrid, space: ActionSpace, *, unit_beats: in
     path = [unit for piece in pieces for unit in range(piece.start, piece.end)]
     loops, single = _fold_loops(path, space.max_loop_times)
     pieces = _claim(_split(single))
-    ways = [_assign(pieces, loops, units.n_units, space, by_length=by_length) for by_length in (True, False)]
+    ways = _ways(pieces, loops, units.n_units, space)
     explained, actions = max(
         ((_explained_s(path, weights, output_units(way, space)), way) for way in ways), key=lambda way: way[0]
     )
@@ -194,10 +194,24 @@ def _claim(pieces: list[_Piece]) -> list[_Piece]:
     return [part for parts in kept for part in parts]
 
 
+def _ways(pieces: list[_Piece], loops: dict[_Piece, int], n_units: int, space: ActionSpace) -> list[list[int]]:
+    """Actions that play the pieces, the likeliest first; each lets other pieces stay.
+
+    What the heaviest pieces leave may have no room: units 0, 3, 2, 1, 4 can be said with 2 in its place alone, as two
+    moves to one place play in source order. Where a piece is lost either way, each in turn is held in its place.
+    """
+    looped = {unit for block in loops for unit in range(*block)}
+    fixed = {index for index, piece in enumerate(pieces) if looped & set(range(*piece))}
+    ways = [_assign(pieces, stays, loops, n_units, space) for stays in _staying(pieces, [fixed])]
+    if all(any(CUT in way[piece.start : piece.end] for piece in pieces) for way in ways):
+        others = _staying(pieces, [fixed | {index} for index in range(len(pieces))])
+        ways += [_assign(pieces, stays, loops, n_units, space) for stays in others]
+    return ways
+
+
 def _assign(
-    pieces: list[_Piece], loops: dict[_Piece, int], n_units: int, space: ActionSpace, *, by_length: bool
+    pieces: list[_Piece], stays: Set[int], loops: dict[_Piece, int], n_units: int, space: ActionSpace
 ) -> list[int]:
-    stays = _staying(pieces, loops, by_length=by_length)
     wanted = [CUT] * n_units
     for index, piece in enumerate(pieces):
         if index in stays:
@@ -211,15 +225,20 @@ def _assign(
     return _legalised(wanted, n_units, space)
 
 
-def _staying(pieces: list[_Piece], loops: dict[_Piece, int], *, by_length: bool) -> set[int]:
-    """The heaviest set of pieces whose source order is their output order; loops cannot move and weigh most.
+def _staying(pieces: list[_Piece], fixed: Sequence[Set[int]]) -> list[Set[int]]:
+    """The heaviest sets of pieces whose source order is their output order, each once; what is ``fixed`` weighs most.
 
     Weighed by length the least material moves, weighed alike the fewest pieces do; either may be what is playable.
     """
-    looped = {unit for block in loops for unit in range(*block)}
-    total = 1 + sum(piece.end - piece.start for piece in pieces)
-    weight = [(len(range(*p)) if by_length else 1) + total * bool(looped & set(range(*p))) for p in pieces]
-    return heaviest_chain(weight, lambda j, i: pieces[j].end <= pieces[i].start)
+    lengths = [piece.end - piece.start for piece in pieces]
+    most = 1 + sum(lengths)
+    weighings = [
+        [weight + most * (index in firm) for index, weight in enumerate(each)]
+        for each in (lengths, [1] * len(pieces))
+        for firm in fixed
+    ]
+    chains = [heaviest_chain(weights, lambda j, i: pieces[j].end <= pieces[i].start) for weights in weighings]
+    return list(dict.fromkeys(frozenset(chain) for chain in chains))
 
 
 def heaviest_chain(weights: Sequence[int], follows: Callable[[int, int], bool]) -> set[int]:
@@ -238,7 +257,7 @@ def heaviest_chain(weights: Sequence[int], follows: Callable[[int, int], bool]) 
     return chain
 
 
-def _targets(pieces: list[_Piece], stays: set[int], n_units: int, reach: int) -> list[tuple[_Piece, int]]:
+def _targets(pieces: list[_Piece], stays: Set[int], n_units: int, reach: int) -> list[tuple[_Piece, int]]:
     """The first place each moved piece may go between the neighbours that stay; pieces without one are left out."""
     moved = [piece for index, piece in enumerate(pieces) if index not in stays]
     inside = {unit for piece in moved for unit in range(piece.start + 1, piece.end)}

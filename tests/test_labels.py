@@ -70,6 +70,15 @@ def test_a_chorus_moved_to_the_front() -> None:
     assert found.coverage == 1.0
 
 
+def test_three_beats_backwards_turn_about_the_middle_one() -> None:
+    # beside 3 or 1 in its place the other two would share one (4, or 1) and play in source order
+    found = labels(beats((0, 1), (3, 4), (2, 3), (1, 2), (4, 40)))
+    assert played(found) == [0, 3, 2, 1, *range(4, 40)]
+    backwards = [SPACE.encode(ReorderAction(1, 3)), KEEP, SPACE.encode(ReorderAction(3, 1))]
+    assert found.actions[:5].tolist() == [KEEP, *backwards, KEEP]
+    assert found.coverage == 1.0
+
+
 def test_a_chorus_that_also_stays_cannot_be_said() -> None:
     found = labels(beats((24, 32), (0, 40)))
     assert found.coverage == pytest.approx(40 / 48)
