@@ -24,11 +24,11 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
 
 import csv
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from math import ceil, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -41,9 +41,10 @@ _CSV_COLUMNS = ("source_start_frame", "frames", "crossfade_in_ms", "gain_db", "s
 _SAME_S = 0.001  # seconds that a person or a spreadsheet rounded
 _JSON_FRAMES = {"source_start": "source_start_frame", "duration": "frames"}
 _SLOWEST_HZ = 12.0  # video frames; what counts slower (in seconds, at a rate of 1) was not rounded to them
-_NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
+_MOST_FRAMES = 1 << 53  # the last that seconds (floats) count one by one: 6,500 years of audio
+_NUMBER = r"-?\d+(?:[.,]\d+)?(?:e-?\d+)?"
 _OVER_OUTPUT = re.compile(
-    r"(?:source (?P<start>\d+\.\d{6})-\d+\.\d{6} s|not in source)"
+    r"(?:source (?P<start>\d+[.,]\d{6})-\d+[.,]\d{6} s|not in source)"
     rf"(?:, speed (?P<speed>{_NUMBER}))?(?:, pitch (?P<pitch>{_NUMBER}))?"
     rf"(?:, gain (?P<gain>{_NUMBER}) dB)?(?:, crossfade (?P<fade>{_NUMBER}) ms)?"
 )
@@ -71,11 +72,16 @@ def load_edit(path: str | Path) -> EditList:
     """An edit list from this package's JSON, which a person may have changed by hand.
 
     Raises:
-        EditListError: as of ``EditList.load``, or seconds say something else than the frames beside them.
+        EditListError: as of ``EditList.load``, a number is beyond all audio, a name is no text, or seconds say
+            something else than the frames beside them.
     """
-    found = EditList.load(path)
+    try:
+        found = EditList.load(path)
+    except ValueError as fault:  # more digits than Python reads
+        raise EditListError(f"{path}: not a readable edit list ({first_lines(fault)})") from None
+    _check_size(path, found)
     for name, value in {"name": found.source.name, "sha256": found.source.sha256}.items():
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not _is_text(value):
             raise EditListError(
                 f'{path}: source: {name} {json.dumps(value)}, text is needed; where it is not known, ""'
             )
@@ -85,6 +91,21 @@ def load_edit(path: str | Path) -> EditList:
             if beside in said:
                 _check_json_seconds(f"{path}: segment {index}", name, said[name], beside, said[beside], found)
     return found
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written again; JSON can name halves of characters, which no file holds."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _check_size(path: str | Path, edit: EditList) -> None:
+    """Refuse counts of frames with which nothing can be computed."""
+    counts = {"source: frames": edit.source.frames, "source: sample_rate": edit.source.sample_rate}
+    counts |= {f"segment {index}: frames": segment.frames for index, segment in enumerate(edit.segments)}
+    for name, value in counts.items():
+        if value > _MOST_FRAMES:
+            written = str(value) if value < 10 * _MOST_FRAMES else f"of {math.floor(math.log10(value)) + 1} digits"
+            raise EditListError(f"{path}: {name} {written}, at most {_MOST_FRAMES} is needed; is a number misspelt?")
 
 
 def _check_json_seconds(where: str, name: str, value: Any, beside: str, frames: int | None, edit: EditList) -> None:
@@ -105,7 +126,7 @@ def _segments(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
         case ".otio":
             return _from_otio(path, source)
         case ".txt":
-            return _from_labels(path, source.sample_rate, fade_ms)
+            return _from_labels(path, source, fade_ms)
         case ".csv":
             return _from_csv(path, source.sample_rate)
         case suffix:
@@ -245,7 +266,7 @@ def _rounded_back(segment: Segment, source_frames: int, *, clip_frame: float) ->
         segment = replace(segment, source_start_frame=0)
         end -= start
     if 0 < end - source_frames <= clip_frame:
-        beyond = ceil((end - source_frames) / segment.speed)
+        beyond = math.ceil((end - source_frames) / segment.speed)
         return replace(segment, frames=segment.frames - beyond) if beyond < segment.frames else segment
     return segment
 
@@ -256,14 +277,20 @@ class _Label(NamedTuple):
     start_s: float
     end_s: float
     text: str
+    line: int  # of the file, from 1
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text[:60]!r} from {self.start_s:.6f} to {self.end_s:.6f} s"
 
 
-def _from_labels(path: Path, rate: int, fade_ms: float) -> list[Segment]:
-    labels = _labels(_text(path))
+def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
+    labels, rate = _labels(_text(path)), source.sample_rate
     _require_one_kind(labels)
     segments: list[Segment] = []
     for label in sorted(labels):
-        frames = round(label.end_s * rate) - round(label.start_s * rate)
+        own = not _OVER_OUTPUT.fullmatch(label.text)
+        end_s = _end_within(label, source) if own else label.end_s
+        frames = round(end_s * rate) - round(label.start_s * rate)
         if frames > 0:
             segments.append(_label_segment(label, frames, rate, fade_ms, joined=bool(segments)))
     return segments
@@ -271,20 +298,41 @@ def _from_labels(path: Path, rate: int, fade_ms: float) -> list[Segment]:
 
 def _labels(text: str) -> list[_Label]:
     labels = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # not at what else Unicode takes for an end of line
         if not line.strip() or line.startswith("\\"):  # a label's frequencies, on a line of their own
             continue
         fields = line.split("\t")
+        wanted = "each is start, end and text, by tabs"
         try:
-            start_s, end_s = float(fields[0]), float(fields[1])
-            if not (isfinite(start_s) and isfinite(end_s) and start_s <= end_s):
+            start_s, end_s = _decimal(fields[0]), _decimal(fields[1])
+            if start_s > end_s:
+                wanted = "it ends before it starts; change both times"
+            if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s <= end_s):
                 raise ValueError
-            labels.append(_Label(start_s, end_s, fields[2].strip() if len(fields) > 2 else ""))
+            labels.append(_Label(start_s, end_s, fields[2].strip() if len(fields) > 2 else "", number))
         except (ValueError, IndexError):
-            raise EditListError(
-                f"line {number} is no label: {line[:60]!r}; each is start, end and text, by tabs"
-            ) from None
+            raise EditListError(f"line {number} is no label: {line[:60]!r}; {wanted}") from None
     return labels
+
+
+def _decimal(text: str) -> float:
+    """A number with a decimal point or comma; of thousands there are no marks."""
+    return float(text.replace(",", "."))
+
+
+def _end_within(label: _Label, source: SourceInfo) -> float:
+    """Where a passage of the recording ends, at the latest with it.
+
+    Raises:
+        EditListError: it leaves the recording, by more than was rounded.
+    """
+    whole_s = source.frames / source.sample_rate
+    if label.start_s < 0 or label.end_s > whole_s + _SAME_S:
+        raise EditListError(
+            f"{label} leaves {source.name!r}, which lasts {whole_s:.6f} s; change the label, or name the recording "
+            "that it was set on"
+        )
+    return min(label.end_s, whole_s)
 
 
 def _require_one_kind(labels: Sequence[_Label]) -> None:
@@ -300,7 +348,7 @@ def _require_one_kind(labels: Sequence[_Label]) -> None:
 def _label_segment(label: _Label, frames: int, rate: int, fade_ms: float, *, joined: bool) -> Segment:
     """What plays for ``frames`` by a label over the output, or of the passage that it marks."""
     named = _OVER_OUTPUT.fullmatch(label.text)
-    said = {} if named is None else {name: float(value) for name, value in named.groupdict().items() if value}
+    said = {} if named is None else {name: _decimal(value) for name, value in named.groupdict().items() if value}
     first = label.start_s if named is None else said.get("start")
     return Segment(
         None if first is None else round(first * rate),
@@ -313,7 +361,10 @@ def _label_segment(label: _Label, frames: int, rate: int, fade_ms: float, *, joi
 
 
 def _from_csv(path: Path, rate: int) -> list[Segment]:
-    rows = list(csv.DictReader(_text(path).splitlines()))
+    try:
+        rows = list(csv.DictReader(_text(path).splitlines()))
+    except csv.Error as fault:
+        raise EditListError(f"not an edit list as CSV ({fault}); 'rl-editor export --to csv' writes one") from None
     missing = [column for column in _CSV_COLUMNS if rows and column not in rows[0]]
     if missing:
         raise EditListError(
@@ -381,4 +432,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
-        raise EditListError(f"not readable text ({fault})") from None
+        raise EditListError(f"not readable text ({fault}); save it as UTF-8") from None

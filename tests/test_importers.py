@@ -12,7 +12,7 @@ import pytest
 from rl_editor.edits import EditList, Segment, SourceInfo, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.exporters import SUFFIXES, export_edit
-from rl_editor.importers import read_edit
+from rl_editor.importers import load_edit, read_edit
 
 RATE = 44_100
 SOURCE = SourceInfo("song.wav", "0" * 64, RATE, 2, 60 * RATE)
@@ -394,3 +394,77 @@ def test_json_keeps_its_own_source(tmp_path: Path) -> None:
     path = tmp_path / "edit.json"
     path.write_text(EDIT.to_json(), encoding="utf-8")
     assert read_edit(path, replace(SOURCE, name="other.wav"), default_crossfade_ms=50.0) == EDIT
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_labels_with_a_decimal_comma(tmp_path: Path, decimal: str) -> None:
+    """Audacity takes both; which one a person or a program writes hangs on the language."""
+    own = "20.0\t30.5\tchorus, loud\n1.0\t4.0\tverse\n"
+    times = "".join(
+        "\t".join([*(t.replace(".", decimal) for t in row.split("\t")[:2]), "x\n"]) for row in own.split("\n")[:2]
+    )
+    (tmp_path / "keep.txt").write_bytes(b"\xef\xbb\xbf" + times.replace("\n", "\r\n").encode())
+    passages = [(s.source_start_frame, s.frames) for s in read(tmp_path / "keep.txt").segments]
+    assert passages == [(RATE, 3 * RATE), (20 * RATE, round(10.5 * RATE))]
+    export_edit(EDIT, tmp_path / "edit.txt", "audacity")
+    text = (tmp_path / "edit.txt").read_text(encoding="utf-8")
+    (tmp_path / "edit.txt").write_text(text.replace(".", decimal), encoding="utf-8")
+    assert read(tmp_path / "edit.txt") == EDIT
+
+
+def test_a_label_holds_what_unicode_takes_for_an_end_of_line(tmp_path: Path) -> None:
+    (tmp_path / "keep.txt").write_text("1.0\t4.0\tverse\u2028one\n", encoding="utf-8")
+    assert read(tmp_path / "keep.txt").segments == (Segment(RATE, 3 * RATE),)
+
+
+def test_a_label_to_the_end_ends_with_the_recording(tmp_path: Path) -> None:
+    """A project at 48 kHz shows a recording of 44.1 kHz up to a sample longer; a person rounds to the millisecond."""
+    (tmp_path / "keep.txt").write_text("50.0\t60.0009\touttro\n", encoding="utf-8")
+    assert read(tmp_path / "keep.txt").segments == (Segment(50 * RATE, 10 * RATE),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "1\t4\tx\n50.0\t60.5\toutro\n",
+            r"line 2: 'outro' from 50\.0+ to 60\.50+ s leaves 'song\.wav', which lasts 60\.0",
+        ),
+        ("-1\t4\tintro\n", r"line 1: 'intro' from -1\.0+ to 4\.0+ s leaves 'song\.wav'"),
+        ("9\t7\ty\n", "it ends before it starts"),
+    ],
+)
+def test_a_wrong_label_is_named_as_audacity_shows_it(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "keep.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(EditListError, match=said):
+        read(tmp_path / "keep.txt")
+
+
+def test_text_in_another_encoding_says_which_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "keep.txt").write_text("1.0\t4.0\tverse\n", encoding="utf-16")
+    with pytest.raises(EditListError, match=r"keep\.txt: not readable text .*; save it as UTF-8"):
+        read(tmp_path / "keep.txt")
+
+
+def test_a_csv_cell_longer_than_any_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("f" * 200_000 + ",frames\n1,2\n", encoding="utf-8")
+    with pytest.raises(EditListError, match=r"not an edit list as CSV \(field larger than"):
+        read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"frames": 2646000', '"frames": ' + "9" * 5000, r"not a readable edit list \(Exceeds the limit"),
+        ('"frames": 2646000', f'"frames": {10**30}', "source: frames of 31 digits, at most 9007199254740992 is needed"),
+        ('"frames": 22050,', '"frames": 9007199254740993,', "segment 2: frames 9007199254740993, at most"),
+        ('"frames": 22050,', f'"frames": {10**400},', "segment 2: frames of 401 digits, at most"),
+        ('"name": "song.wav"', '"name": "\\ud800.wav"', r'source: name "\\ud800.wav", text is needed'),
+    ],
+)
+def test_what_nothing_can_be_computed_with_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "edits.json"
+    assert old in EDIT.to_json()
+    path.write_text(EDIT.to_json().replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(EditListError, match=f"edits.json: {said}"):
+        load_edit(path)
