@@ -309,6 +309,19 @@ def test_bad_requests_are_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("to", ["edl", "rpp"])
+def test_a_line_break_in_a_name_is_refused_where_a_name_is_a_line(tmp_path, to):
+    """It would end the line, and have what follows read as something else."""
+    named = replace(EDIT, source=replace(SOURCE, name="song\nraw.wav"))
+    with pytest.raises(EditListError, match=rf"'song\\nraw\.wav': a line break in a name, which {to} cannot hold"):
+        export_edit(named, tmp_path / "x", to)
+    with pytest.raises(EditListError, match="a line break in a name"):
+        export_edit(EDIT, tmp_path / "x", to, media="/music/song\r.wav")
+    assert not list(tmp_path.iterdir())
+    export_edit(named, tmp_path / "x.csv", "csv")
+    assert set(pd.read_csv(tmp_path / "x.csv")["source"]) == {"song\nraw.wav"}
+
+
 def test_exporters_bring_no_audio_library():
     code = (
         "import sys, rl_editor.exporters; print({'soundfile', 'librosa', 'torch', 'opentimelineio'} & set(sys.modules))"

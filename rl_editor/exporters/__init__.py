@@ -44,6 +44,7 @@ __all__ = [
 ExportFormat = Literal["otio", "edl", "rpp", "audacity", "csv"]
 
 SUFFIXES: Mapping[str, str] = {"otio": ".otio", "edl": ".edl", "rpp": ".rpp", "audacity": ".txt", "csv": ".csv"}
+_OF_LINES = ("edl", "rpp")  # whose names stand on a line, without escapes
 _WRITERS: Mapping[str, Callable[[EditList, str], str]] = {"rpp": to_rpp, "audacity": to_audacity, "csv": to_csv}
 
 
@@ -68,12 +69,14 @@ def export_edit(
         cuts_only: an EDL without dissolves, of one audio channel, for readers that know no more.
 
     Raises:
-        EditListError: the format is unknown, counts no video frames or has crossfades only, the frame rate is none, or
-            the edit list plays nothing.
+        EditListError: the format is unknown, counts no video frames, has crossfades only or no room for a line break in
+            a name, the frame rate is none, or the edit list plays nothing.
     """
     export_format(to)
     if not edit.segments:
         raise EditListError(f"{edit.source.name}: the edit list plays nothing; keep at least one segment")
+    if to in _OF_LINES:
+        _check_one_line(to, edit.source.name, media)
     if cuts_only and to != "edl":
         raise EditListError(f"cuts only: {to} is not written without crossfades, edl is")
     match to:
@@ -87,6 +90,15 @@ def export_edit(
                 raise EditListError(f"frame rate {frame_rate:g}: {to} counts no video frames, otio and edl do")
             text = _WRITERS[to](edit, media or edit.source.name)
     write_text(path, text)
+
+
+def _check_one_line(to: ExportFormat, name: str, media: str | None) -> None:
+    """Refuse names that would end a line of the format, and have the rest of them read as something else."""
+    for what in filter(None, (name, media)):
+        if not {"\n", "\r"}.isdisjoint(what):
+            raise EditListError(
+                f"{what!r}: a line break in a name, which {to} cannot hold; rename the recording, or export otio or csv"
+            )
 
 
 def export_format(name: str) -> ExportFormat:
