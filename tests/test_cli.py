@@ -176,6 +176,29 @@ class TestConsole:
         assert cli("align").returncode == 2
         assert cli("edit", "x.wav", "-o", "y.wav", cwd=tmp_path).returncode == 2  # no policy there
 
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            (["edit", "--keep", "0:50-0:40"], "--keep '0:50-0:40': ends before it starts; "),
+            (["edit", "--drop", "0:40-0:40"], "--drop '0:40-0:40': is empty; "),
+            (["edit", "--drop", "1:00-x"], "--drop '1:00-x': 'x': not a time; "),
+            (["edit", "--anchor", "1:05"], "--anchor '1:05': not an anchor; "),
+            (["edit", "--target-duration", "-5"], "--target-duration '-5': not a time; "),
+            (["candidates", "--target-duration", "0"], "--target-duration '0': a time from 0.1 s to a day is needed"),
+        ],
+    )
+    def test_a_wrong_time_is_named_with_its_option(self, tmp_path: Path, command: list[str], said: str) -> None:
+        """The same text may stand at several."""
+        done = cli(*command[:1], "none.wav", "-o", "x.wav", *command[1:], cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: {said}"), done.stderr
+
+    def test_a_revision_names_a_wrong_pin_so(self, tmp_path: Path) -> None:
+        (tmp_path / "edits.json").write_text(keep_all(SourceInfo("a.wav", "", 8000, 1, 80_000)).to_json())
+        done = cli("revise", "edits.json", "--pin", "10", "-o", "changed.json", cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: --pin '10': not a span; "), done.stderr
+
     @pytest.mark.parametrize("module", ["cli", "precache"])
     def test_ctrl_c_while_a_command_still_loads_ends_it_without_a_traceback(self, tmp_path: Path, module: str) -> None:
         pressed = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"

@@ -18,6 +18,8 @@ from rl_editor.cli.options import (
     check_written,
     default_checkpoint,
     edit_summary,
+    read_length,
+    read_value,
     say,
     show,
 )
@@ -134,7 +136,9 @@ def revise(
     check_written({"-o": output}, edits, source, params)
     check_edit_list(output, "-o")
     found = load_edit(edits)
-    demands = _demands(target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join)
+    demands = _demands(
+        target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join, keep_option="--pin"
+    )
     if demands == Demands() and not forget:
         raise ConfigError("nothing is asked; give --veto-join, --pin, --drop, --anchor, --target-duration or --forget")
     held = forgotten(recorded(edits), forget or ())
@@ -159,16 +163,17 @@ def _demands(
     drop: Sequence[str] | None,
     anchors: Sequence[str] | None,
     vetoes: Sequence[int] | None = None,
+    keep_option: str = "--keep",
 ) -> "Demands":
     """What is asked, read from its options."""
-    from rl_editor.negotiation.demands import Demands, read_anchor, read_seconds, read_span
+    from rl_editor.negotiation.demands import Demands, read_anchor, read_span
 
     return Demands(
-        duration_s=None if target_duration is None else read_seconds(target_duration, least=0.1),
+        duration_s=None if target_duration is None else read_length(target_duration),
         exact=exact,
-        keep=tuple(read_span(text) for text in keep or ()),
-        drop=tuple(read_span(text) for text in drop or ()),
-        anchors=tuple(read_anchor(text) for text in anchors or ()),
+        keep=tuple(read_value(keep_option, text, read_span) for text in keep or ()),
+        drop=tuple(read_value("--drop", text, read_span) for text in drop or ()),
+        anchors=tuple(read_value("--anchor", text, read_anchor) for text in anchors or ()),
         vetoes=tuple(vetoes or ()),
     )
 

@@ -13,6 +13,7 @@ from rl_editor.cli.options import (
     TargetDuration,
     default_checkpoint,
     passed_over,
+    read_length,
     say,
 )
 from rl_editor.command import EXIT_CHECK_FAILED, read_config
@@ -45,10 +46,9 @@ def candidates(
 
     What a folder holds in formats that no edit is written as is left out and said, and is no failure.
     """
-    from rl_editor.negotiation.demands import read_seconds
     from rl_editor.preferences.candidates import Plan, find_songs, make_set
 
-    length_s = None if target_duration is None else read_seconds(target_duration, least=0.1)
+    length_s = None if target_duration is None else read_length(target_duration)
     others = [said for folder in songs if folder.is_dir() for said in passed_over(folder)]
     for said in others:
         typer.echo(f"left out: {said}", err=True)

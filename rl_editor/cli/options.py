@@ -1,9 +1,9 @@
 """What several commands have in common: options, settings, how results are said."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,7 +12,10 @@ from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError
 from rl_editor.files import check_picture, check_writable
 
+_T = TypeVar("_T")
+
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
+SHORTEST_ASKED_S = 0.1
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -33,6 +36,30 @@ TargetDuration = Annotated[str | None, typer.Option(help="Length to aim at: seco
 AllowStretch = Annotated[
     bool, typer.Option("--allow-stretch", help="With --exact: play up to 2 % faster or slower for it.")
 ]
+
+
+def read_value(option: str, text: str, read: Callable[[str], _T]) -> _T:
+    """What ``read`` makes of an option's text.
+
+    Raises:
+        ConfigError: as ``read`` says, with the option and all that was written there: it may be one of many.
+    """
+    try:
+        return read(text)
+    except ConfigError as fault:
+        said = str(fault)
+        raise ConfigError(f"{option} {said if said.startswith(repr(text)) else f'{text!r}: {said}'}") from None
+
+
+def read_length(text: str) -> float:
+    """Seconds of ``--target-duration``.
+
+    Raises:
+        ConfigError: it is no time, or none that can be asked for.
+    """
+    from rl_editor.negotiation.demands import read_seconds
+
+    return read_value("--target-duration", text, lambda said: read_seconds(said, least=SHORTEST_ASKED_S))
 
 
 def check_written(outputs: Mapping[str, Path | None], *inputs: Path | None) -> None:

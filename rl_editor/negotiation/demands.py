@@ -145,7 +145,8 @@ def read_span(text: str) -> TimeSpan:
         raise ConfigError(f"{text!r}: not a span; write start-end, as 0:40-0:55")
     span = TimeSpan(read_seconds(start), read_seconds(end))
     if span.end_s <= span.start_s:
-        raise ConfigError(f"{text!r}: ends before it starts; write start-end, as 0:40-0:55")
+        wrong = "is empty" if span.end_s == span.start_s else "ends before it starts"
+        raise ConfigError(f"{text!r}: {wrong}; write start-end, as 0:40-0:55")
     return span
 
 
