@@ -1,6 +1,8 @@
 """What is asked is met, the rest stays where it was, and what cannot be met is said."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -718,3 +720,31 @@ def test_a_passage_shorter_than_a_beat_keeps_the_numbers_of_joins(state: AudioSt
     )
     assert asked(edit, state).edit.segments == edit.segments
     assert len(written_out(edit, state.grid).joins) == 2
+
+
+def test_a_signal_while_ways_are_sought_ends_it_without_a_crash() -> None:
+    """Compiled code cannot be interrupted; what the signal raises comes when it returns, and is to be raised then."""
+    program = """
+import signal, sys
+import numpy as np
+from rl_editor.negotiation.paths import Terms, Ways, cheapest
+
+def search(n_places, n_following):
+    rows = [np.arange(n + 1, min(n + 1 + n_following, n_places)) for n in range(n_places)]
+    first = np.cumsum([0, *map(len, rows)])
+    ways = Ways(first, np.concatenate(rows), np.full(first[-1], 0.5))
+    nothing, latest = np.zeros(n_places), np.full(n_places, 1e6)
+    terms = Terms(np.full(n_places, 0.5), nothing, nothing, nothing, nothing, latest)
+    return cheapest(ways, terms, goal_s=n_places / 4, per_s=1.0, longest_s=n_places / 2)
+
+def ended(number, frame):
+    sys.exit(40)
+
+search(10, 2)  # compiled
+signal.signal(signal.SIGALRM, ended)
+signal.setitimer(signal.ITIMER_REAL, 0.33)
+while True:
+    search(3000, 200)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 40, (done.returncode, done.stderr)

@@ -62,7 +62,11 @@ def cheapest(ways: Ways, terms: Terms, *, goal_s: float, per_s: float, longest_s
     n_places = len(terms.length_s)
     bin_s = max(float(np.median(terms.length_s)) / _BINS_PER_BEAT, longest_s / _most_bins(n_places))
     n_bins = int(np.ceil(longest_s / bin_s)) + 2
-    best, length_s, from_place, from_bin = _tables(*ways, *terms, bin_s, n_bins)
+    best = np.full((n_places, n_bins), np.inf, np.float32)
+    length_s = np.zeros((n_places, n_bins), np.float32)
+    from_place = np.full((n_places, n_bins), -1, np.int32)
+    from_bin = np.full((n_places, n_bins), -1, np.int16)
+    _fill(*ways, *terms, bin_s, best, length_s, from_place, from_bin)
     cost, place, column = np.inf, -1, -1
     for last in np.flatnonzero(terms.end < np.inf).tolist():  # row by row: the tables take most of the memory
         total = best[last] + terms.end[last] + per_s * np.abs(length_s[last] - goal_s)
@@ -91,12 +95,9 @@ def _most_bins(n_places: int) -> int:
 
 @no_type_check  # compiled, not wrapped by the checkers of tests
 @numba.njit(cache=True)
-def _tables(first, target, cost, dur, play, start, end, earliest, latest, bin_s, n_bins):
-    n_places = len(dur)
-    best = np.full((n_places, n_bins), np.inf, np.float32)
-    length = np.zeros((n_places, n_bins), np.float32)
-    from_place = np.full((n_places, n_bins), -1, np.int32)
-    from_bin = np.full((n_places, n_bins), -1, np.int16)
+def _fill(first, target, cost, dur, play, start, end, earliest, latest, bin_s, best, length, from_place, from_bin):
+    """Into the caller's tables: arrays made here crash on return where Ctrl-C or SIGTERM came meanwhile."""
+    n_places, n_bins = best.shape
     for n in range(n_places):
         if start[n] < np.inf and earliest[n] <= 0.0 <= latest[n]:
             at = min(max(int(dur[n] / bin_s + 0.5), 0), n_bins - 1)
@@ -117,7 +118,6 @@ def _tables(first, target, cost, dur, play, start, end, earliest, latest, bin_s,
                 at = int(longer / bin_s + 0.5)
                 if at < n_bins and value < best[m, at]:
                     best[m, at], length[m, at], from_place[m, at], from_bin[m, at] = value, longer, n, b
-    return best, length, from_place, from_bin
 
 
 def blocked(must: Bool[np.ndarray, " places"]) -> Int[np.ndarray, " places"]:
