@@ -1,5 +1,8 @@
 """Beats of composed drums are found where they are; grids tile the file; overrides do what they say."""
 
+import subprocess
+import sys
+
 import mir_eval
 import numpy as np
 import pytest
@@ -175,3 +178,27 @@ def test_overrides_are_found_by_track():
     config = Config(beats=BeatsConfig(overrides={"song": {"tempo_multiplier": "half"}}))
     tempo = track_beats(signal, config, track_id="other").tempo_bpm
     assert track_beats(signal, config, track_id="song").tempo_bpm == pytest.approx(tempo / 2, rel=0.01)
+
+
+def test_a_signal_while_beats_are_decoded_ends_it_without_a_crash() -> None:
+    """Compiled code cannot be interrupted; what the signal raises comes when it returns, and is to be raised then."""
+    program = """
+import signal, sys
+import numpy as np
+from rl_editor.beats.decoding import decoded
+from rl_editor.beats.network import Activations
+
+def heard(n_frames):
+    return Activations(*np.random.default_rng(0).uniform(0.0, 1.0, (2, n_frames)).astype(np.float32))
+
+def ended(number, frame):
+    sys.exit(40)
+
+decoded(heard(200), metres=(4,))  # compiled
+signal.signal(signal.SIGALRM, ended)
+signal.setitimer(signal.ITIMER_REAL, 0.33)
+while True:
+    decoded(heard(20_000), metres=(4,))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 40, (done.returncode, done.stderr)

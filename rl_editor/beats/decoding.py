@@ -50,8 +50,8 @@ def decoded(heard: Activations, *, metres: tuple[int, ...]) -> Decoded:
     shortest, longest = (round(60.0 * _RATE_HZ / bpm) for bpm in reversed(TEMPO_RANGE_BPM))
     lengths = np.arange(shortest, min(longest, max(n_frames // 2, shortest)) + 1)
     prior = -TEMPO_PRIOR * np.log2(60.0 * _RATE_HZ / lengths / LIKELIEST_BPM) ** 2 * lengths / _RATE_HZ  # per beat
-    paths = [(_best_path(sums, lengths, prior, metre, TEMPO_CHANGE_COST / _RATE_HZ), metre) for metre in metres]
-    (starts, position, score), metre = max(paths, key=lambda path: path[0][2])
+    paths = [_path(sums, lengths, prior, metre) for metre in metres]
+    starts, position, metre, score = max(paths, key=lambda path: path.score)
     return Decoded(_settled(starts, lengths, beat) / _RATE_HZ, position, metre, score / n_frames)
 
 
@@ -94,10 +94,31 @@ def _settled(
     return np.array(settled)
 
 
+class _Path(NamedTuple):
+    starts: Int[np.ndarray, " beats"]
+    position: Int[np.ndarray, " beats"]
+    beats_per_bar: int
+    score: float
+
+
+def _path(
+    sums: Float64[np.ndarray, "3 bounds"],
+    lengths: Int[np.ndarray, " lengths"],
+    prior: Float64[np.ndarray, " lengths"],
+    metre: int,
+) -> _Path:
+    """The best path in bars of ``metre`` beats."""
+    most = sums.shape[1] // int(lengths[0]) + 2
+    starts, position = np.empty(most, np.int64), np.empty(most, np.int64)
+    first, score = _best_path(sums, lengths, prior, metre, TEMPO_CHANGE_COST / _RATE_HZ, starts, position)
+    return _Path(starts[first:], position[first:], metre, score)
+
+
 @no_type_check  # compiled, not wrapped by the checkers of tests
 @numba.njit(cache=True)
-def _best_path(sums, lengths, prior, metre, step):
-    """Starts, positions in the bar and score of the best path.
+def _best_path(sums, lengths, prior, metre, step, starts, positions):
+    """Write starts and positions in the bar of the best path at the ends of the caller's arrays: from where on, and its
+    score. Arrays made and returned here would crash where Ctrl-C or SIGTERM came meanwhile.
 
     ``entry`` holds the best score of a path whose next beat starts at t, has length j and position p; only the longest
     beat's time of it is kept. ``back`` holds the length of the beat before (one byte), 255 where there is none.
@@ -140,14 +161,15 @@ def _best_path(sums, lengths, prior, metre, step):
                     )
                     if total > best_end:
                         best_end, end_t, end_p, end_i = total, t, p, j
-    starts, positions = [end_t], [end_p]
     t, p, i = end_t, end_p, end_i
+    first = len(starts) - 1
+    starts[first], positions[first] = t, p
     while back[t, p, i] != 255:
         came_from = int(back[t, p, i])
         t, p, i = t - lengths[came_from], (p - 1) % metre, came_from
-        starts.append(t)
-        positions.append(p)
-    return np.array(starts)[::-1], np.array(positions)[::-1], best_end
+        first -= 1
+        starts[first], positions[first] = t, p
+    return first, best_end
 
 
 @no_type_check  # compiled, not wrapped by the checkers of tests
