@@ -88,8 +88,14 @@ def read_settings(path: Path) -> dict[str, Any]:
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}; a settings file like params.yaml is needed") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not readable YAML ({error}); is it a settings file like params.yaml?") from error
+    try:
+        values = yaml.load(text, Loader=Loader)
+    except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not readable YAML ({error}); is it a settings file like params.yaml?") from error
     if not isinstance(values, Mapping | None):
         raise ConfigError(f"{path}: holds {type(values).__name__}, expected sections of settings")

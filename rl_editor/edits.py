@@ -10,11 +10,11 @@ beyond it. ``source_start_frame`` None is material that is not in the source. Th
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from itertools import pairwise
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -32,6 +32,7 @@ _NUMBERS: Mapping[str, tuple[float, float]] = {
     "confidence": (0.0, 1.0),
 }
 _REGION_ACTIONS = ("LOOP", "REORDER")
+_Record = TypeVar("_Record", "SourceInfo", "Region", "Segment")
 SHORTEST_EDIT_S = 0.01  # that an edit can be asked to be
 DIP_MS = 3.0  # each way, where neither side of a join has more to play: short, yet no click
 
@@ -214,15 +215,16 @@ class EditList:
                 f"expected {FORMAT!r} version {VERSION}"
             )
         try:
-            source = SourceInfo(**value["source"])
+            source = _read(SourceInfo, value.get("source"), "source")
             beats = value.get("beats") or {}
+            segments, regions = (enumerate(_listed(value, name)) for name in ("segments", "regions"))
             return cls(
                 source=source,
-                segments=tuple(_segment_from_dict(s, source.sample_rate) for s in value["segments"]),
+                segments=tuple(_segment_from_dict(s, f"segment {i}", source.sample_rate) for i, s in segments),
                 beat_times_s=_rising(beats.get("times_s", ())),
                 unit_beats=beats.get("unit_beats", 1),
-                regions=tuple(Region(**r) for r in value.get("regions", ())),
-                actions=tuple(str(a) for a in value.get("actions", ())),
+                regions=tuple(_read(Region, region, f"region {i}") for i, region in regions),
+                actions=tuple(str(a) for a in _listed(value, "actions")),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise EditListError(
@@ -355,13 +357,44 @@ def _rising(times_s: Sequence[float]) -> tuple[float, ...]:
     return times
 
 
-def _segment_from_dict(value: Mapping[str, Any], sample_rate: int) -> Segment:
-    fields = {k: v for k, v in value.items() if k not in {"output_start", "source_start", "duration"}}
-    start_s = value["source_start"]
-    fields.setdefault("source_start_frame", None if start_s is None else round(start_s * sample_rate))
-    fields.setdefault("frames", round(value["duration"] * sample_rate))
+def _listed(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name, None if name == "segments" else [])  # there are always segments
+    if not isinstance(found, list):
+        raise EditListError(f"{name}: {found!r:.60}, a list is needed")
+    return found
+
+
+def _read(kind: type[_Record], value: object, what: str) -> _Record:
+    """An object of the JSON form, with all fields that it must have and no others."""
+    given, known = _object(value, what), fields(kind)
+    missing = [each.name for each in known if each.default is MISSING and each.name not in given]
+    unknown = [str(name) for name in given if name not in {each.name for each in known}]
+    if missing or unknown:
+        wrong = f"without {', '.join(missing)}" if missing else f"unknown {', '.join(unknown)}"
+        raise EditListError(f"{what}: {wrong}; it has {', '.join(each.name for each in known)}")
+    try:
+        return kind(**given)
+    except EditListError as fault:
+        raise EditListError(f"{what}: {str(fault).removeprefix(what.split()[0] + ': ')}") from None
+
+
+def _segment_from_dict(value: object, what: str, sample_rate: int) -> Segment:
+    given = _object(value, what)
+    own = {k: v for k, v in given.items() if k not in {"output_start", "source_start", "duration"}}
+    for name, of in (("source_start_frame", "source_start"), ("frames", "duration")):
+        seconds = given.get(of, math.nan)
+        if name not in own and not (seconds is None and of == "source_start"):  # that is silence
+            if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+                raise EditListError(f"{what}: {name} is missing, and {of} {seconds!r:.60} is no number of seconds")
+            own[name] = round(seconds * sample_rate)
     for name in ("source_start_frame", "frames", "region"):
-        whole = isinstance(fields.get(name), int) and not isinstance(fields[name], bool)
-        if not (whole or (fields.get(name) is None and name != "frames")):
-            raise TypeError(f"{name} {fields[name]!r}, a whole number is needed")
-    return Segment(**fields)
+        whole = isinstance(own.get(name), int) and not isinstance(own[name], bool)
+        if not (whole or (own.setdefault(name) is None and name != "frames")):
+            raise EditListError(f"{what}: {name} {own[name]!r:.60}, a whole number is needed")
+    return _read(Segment, own, what)
+
+
+def _object(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise EditListError(f"{what}: {value!r:.60}, an object is needed")
+    return value

@@ -1,6 +1,7 @@
 """The edit list: exact frames, a stable JSON form, and clear refusals."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,3 +133,35 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         (tmp_path / "e.json").write_text(json.dumps(value), encoding="utf-8")
         with pytest.raises(EditListError, match=rf"e\.json: .*{said}"):
             EditList.load(tmp_path / "e.json")
+
+
+@pytest.mark.parametrize(
+    ("at", "broken", "said"),
+    [
+        (("segments",), None, "segments: None, a list is needed"),
+        (("segments", 0), 7, "segment 0: 7, an object is needed"),
+        (("segments", 0, "foo"), 1, "segment 0: unknown foo; it has source_start_frame, frames"),
+        (("segments", 0, "gain_db"), 1e9, "segment 0: gain_db 1000000000.0, a number from -200 to 200 is needed"),
+        (("segments", 0, "crossfade_in_ms"), float("nan"), "segment 0: crossfade_in_ms nan, a number from 0"),
+        (("source",), {"name": "a.wav"}, "source: without sha256, sample_rate, channels, frames; it has name"),
+        (("regions",), [{"action": "LOOP"}], "region 0: without beat_index, n_beats; it has action"),
+        (("regions",), [{"action": "LOOP", "beat_index": 0, "n_beats": 0}], "region 0: n_beats 0"),
+        (("actions",), "KEEP", "actions: 'KEEP', a list is needed"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(at: tuple[str | int, ...], broken: object, said: str) -> None:
+    value = json.loads(keep_all(SourceInfo("a.wav", "", 44100, 1, 10)).to_json())
+    inner = value
+    for name in at[:-1]:
+        inner = inner[name]
+    inner[at[-1]] = broken
+    with pytest.raises(EditListError, match=re.escape(said)):
+        EditList.from_dict(value)
+
+
+@pytest.mark.parametrize(("kept", "said"), [("source_start_frame", "frames"), ("frames", "source_start_frame")])
+def test_a_segment_has_frames_or_seconds(kept: str, said: str) -> None:
+    value = json.loads(keep_all(SourceInfo("a.wav", "", 44100, 1, 10)).to_json())
+    value["segments"] = [{kept: 4}]
+    with pytest.raises(EditListError, match=f"segment 0: {said} is missing, and .* nan is no number of seconds"):
+        EditList.from_dict(value)
