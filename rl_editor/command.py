@@ -19,8 +19,10 @@ from typer.core import TyperCommand
 
 from rl_editor.config import Config
 from rl_editor.errors import ConfigError, PairRejectedError, RlEditorError, said
+from rl_editor.files import check_writable
 
 EXIT_CHECK_FAILED, EXIT_BAD_INPUT = 1, 2
+EDITS = ".json"  # the name of an edit list ends so
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 CONTEXT = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
 
@@ -88,14 +90,10 @@ def read_settings(path: Path) -> dict[str, Any]:
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
     try:
-        text = path.read_text(encoding="utf-8")
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}; a settings file like params.yaml is needed") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not readable YAML ({error}); is it a settings file like params.yaml?") from error
-    try:
-        values = yaml.load(text, Loader=Loader)
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not readable YAML ({error}); is it a settings file like params.yaml?") from error
     if not isinstance(values, Mapping | None):
         raise ConfigError(f"{path}: holds {type(values).__name__}, expected sections of settings")
@@ -145,6 +143,17 @@ def refuse_overwriting(outputs: Mapping[str, Path | None], *inputs: Path | None)
         whose = taken.setdefault(_identity(path), f"what {option} writes")
         if whose != f"what {option} writes":
             raise ConfigError(f"{path}: {option} would overwrite {whose}; name another file to write")
+
+
+def check_edit_list(path: Path, option: str) -> None:
+    """Refuse to write an edit list under a name that no command would read it by, a recording's perhaps.
+
+    Raises:
+        ConfigError: it is no .json, or cannot be written.
+    """
+    if path.suffix.lower() != EDITS:
+        raise ConfigError(f"{path}: {option} is an edit list (JSON); name it {path.with_suffix(EDITS).name}")
+    check_writable(path, option)
 
 
 def _identity(path: Path) -> tuple[int, int] | str:

@@ -244,7 +244,7 @@ class EditList:
         """
         try:
             value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # no text, no JSON, more digits than Python reads
             raise EditListError(f"{path}: not a readable edit list ({error})") from error
         if not isinstance(value, dict):
             raise EditListError(f"{path}: holds a {type(value).__name__}, expected an edit list object")

@@ -75,10 +75,7 @@ def load_edit(path: str | Path) -> EditList:
         EditListError: as of ``EditList.load``, a number is beyond all audio, a name is no text, or seconds say
             something else than the frames beside them.
     """
-    try:
-        found = EditList.load(path)
-    except ValueError as fault:  # more digits than Python reads
-        raise EditListError(f"{path}: not a readable edit list ({first_lines(fault)})") from None
+    found = EditList.load(path)
     _check_size(path, found)
     for name, value in {"name": found.source.name, "sha256": found.source.sha256}.items():
         if not isinstance(value, str) or not _is_text(value):
@@ -279,6 +276,11 @@ class _Label(NamedTuple):
     text: str
     line: int  # of the file, from 1
 
+    @property
+    def over_output(self) -> re.Match[str] | None:
+        """What it says of the source, where it lies over the output; else it marks a passage of the recording."""
+        return _OVER_OUTPUT.fullmatch(self.text)
+
     def __str__(self) -> str:
         return f"line {self.line}: {self.text[:60]!r} from {self.start_s:.6f} to {self.end_s:.6f} s"
 
@@ -288,8 +290,7 @@ def _from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment
     _require_one_kind(labels)
     segments: list[Segment] = []
     for label in sorted(labels):
-        own = not _OVER_OUTPUT.fullmatch(label.text)
-        end_s = _end_within(label, source) if own else label.end_s
+        end_s = label.end_s if label.over_output else _end_within(label, source)
         frames = round(end_s * rate) - round(label.start_s * rate)
         if frames > 0:
             segments.append(_label_segment(label, frames, rate, fade_ms, joined=bool(segments)))
@@ -337,7 +338,7 @@ def _end_within(label: _Label, source: SourceInfo) -> float:
 
 def _require_one_kind(labels: Sequence[_Label]) -> None:
     """Refuse labels of which some lie over the output and some mark passages of the recording."""
-    own = [label.text for label in labels if not _OVER_OUTPUT.fullmatch(label.text)]
+    own = [label.text for label in labels if not label.over_output]
     if 0 < len(own) < len(labels):
         raise EditListError(
             f"some labels say what of the source plays, {own[0]!r} does not; label passages of the recording "
@@ -347,7 +348,7 @@ def _require_one_kind(labels: Sequence[_Label]) -> None:
 
 def _label_segment(label: _Label, frames: int, rate: int, fade_ms: float, *, joined: bool) -> Segment:
     """What plays for ``frames`` by a label over the output, or of the passage that it marks."""
-    named = _OVER_OUTPUT.fullmatch(label.text)
+    named = label.over_output
     said = {} if named is None else {name: _decimal(value) for name, value in named.groupdict().items() if value}
     first = label.start_s if named is None else said.get("start")
     return Segment(

@@ -16,11 +16,11 @@ import typer
 from jaxtyping import Int
 
 from rl_editor.actions import Limits
-from rl_editor.command import counted, refuse_overwriting, run
+from rl_editor.command import check_edit_list, counted, refuse_overwriting, run
 from rl_editor.config import Config
 from rl_editor.edits import EditList, check_length_asked
-from rl_editor.errors import AudioFileError, CheckpointError, ConfigError
-from rl_editor.files import check_writable, write_text
+from rl_editor.errors import AudioFileError, CheckpointError
+from rl_editor.files import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from rl_editor.state import AudioState
 
 SILENT_DB, SILENT_FLOOR = -80.0, 1e-10  # re full scale: root mean square of a beat; what digital silence counts as
-EDITS = ".json"
 ALIKE = 0.05  # edits that differ in less of what they play are the same to a listener
 
 
@@ -220,17 +219,6 @@ def edit_file(
     settled = settle_joins(edit, recording or Path(source), settings)
     deliver(settled, Path(source), Path(output), settings, recording=recording)
     return Edited(settled, Path(output))
-
-
-def check_edit_list(path: Path, option: str) -> None:
-    """Refuse to write an edit list under a name that no command would read it by, a recording's perhaps.
-
-    Raises:
-        ConfigError: it is no .json, or cannot be written.
-    """
-    if path.suffix.lower() != EDITS:
-        raise ConfigError(f"{path}: {option} is an edit list (JSON); name it {path.with_suffix(EDITS).name}")
-    check_writable(path, option)
 
 
 def analysis_settings(policy: "Policy", config: Config | None) -> Config:

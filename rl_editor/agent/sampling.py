@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rl_editor.agent.heads import ILLEGAL
+
 _NEVER = -80.0  # nothing beside 1; exp of less than -87 takes a CPU ten to hundreds of times longer
-_FINITE = -1e9
 
 
 def sample(log_probs: Float[Tensor, "envs actions"], generator: torch.Generator) -> Int[Tensor, " envs"]:
@@ -32,6 +33,6 @@ def kind_entropy(log_probs: Float[Tensor, "envs actions"], first_reorder: int) -
 def kind_log_probs(log_probs: Float[Tensor, "envs actions"], first_reorder: int) -> Float[Tensor, "envs kinds"]:
     """Log probability of KEEP, CUT, every LOOP, EXTEND, and of any REORDER."""
     moves = log_probs[:, first_reorder:]
-    likeliest = moves.detach().amax(1, keepdim=True).clamp(min=_FINITE)
+    likeliest = moves.detach().amax(1, keepdim=True).clamp(min=ILLEGAL)
     any_move = likeliest + probabilities(moves - likeliest).sum(1, keepdim=True).log()
     return torch.cat([log_probs[:, :first_reorder], any_move], dim=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_editor.alignment import AlignmentSummary, recover_files, summarise
-from rl_editor.command import refuse_overwriting
+from rl_editor.command import EDITS, refuse_overwriting
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, DatasetError
@@ -24,8 +24,6 @@ from rl_editor.files import PICTURE, check_picture, write_text
 from rl_editor.library import PAIRS, Library, Pair
 
 __all__ = ["PairFiles", "PairReport", "Recovered", "pair_files", "recover_folder", "recover_pair"]
-
-EDITS = ".json"
 
 
 @dataclass(frozen=True)

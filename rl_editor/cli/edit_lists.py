@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -25,6 +25,9 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.exporters import SUFFIXES, ExportFormat
+
+if TYPE_CHECKING:
+    from rl_editor.audition import Audition
 
 MOST_HELD_GIB = 4  # of rendered samples in memory, which holds them twice for a moment: 3:22 hours at 44.1 kHz stereo
 
@@ -63,15 +66,11 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge the joins of an edit: level, spectrum, beat, bar, clicks."""
-    from rl_editor.audition import audition
     from rl_editor.audition.picture import save_picture
     from rl_editor.audition.words import screen
 
     check_written({"--picture": picture}, source, edits, params)
-    config = read_config(params)
-    edit = _edit_of(edits, source, config)
-    _check_held(edit, edits)
-    found = audition(edit, source, config, any_source=any_source)
+    found = _audition(edits, source, params, any_source=any_source)
     if picture is not None:
         save_picture(found, picture)
     show(found.to_dict(), screen(found), as_json=as_json)
@@ -87,14 +86,10 @@ def preview(
     as_json: Json = False,
 ) -> None:
     """Write a few seconds around every join, and a page to hear and see them."""
-    from rl_editor.audition import audition
     from rl_editor.audition.pages import check_preview, write_preview
 
     check_preview(output, edits, source, params)
-    config = read_config(params)
-    edit = _edit_of(edits, source, config)
-    _check_held(edit, edits)
-    found = audition(edit, source, config, any_source=any_source)
+    found = _audition(edits, source, params, any_source=any_source)
     written = write_preview(found, output, seconds=seconds)
     say({"page": str(written[-1]), "joins": len(found.joins), "files": len(written)}, as_json=as_json)
 
@@ -126,6 +121,16 @@ def export(
         raise ConfigError(f"{output}: the extension names no format; give --to one of {', '.join(SUFFIXES)}")
     check_written({"-o": output}, edits)
     export_edit(load_edit(edits), output, kind, media=media, frame_rate=frame_rate, cuts_only=cuts_only)
+
+
+def _audition(edits: Path, source: Path, params: Path | None, *, any_source: bool) -> "Audition":
+    """What the joins of an edit measure."""
+    from rl_editor.audition import audition
+
+    config = read_config(params)
+    edit = _edit_of(edits, source, config)
+    _check_held(edit, edits)
+    return audition(edit, source, config, any_source=any_source)
 
 
 def _check_held(edit: EditList, path: Path) -> None:

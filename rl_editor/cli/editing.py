@@ -23,11 +23,10 @@ from rl_editor.cli.options import (
     say,
     show,
 )
-from rl_editor.command import EXIT_CHECK_FAILED, counted, read_config, refuse_overwriting
+from rl_editor.command import EXIT_CHECK_FAILED, check_edit_list, counted, read_config, refuse_overwriting
 from rl_editor.config import EditMethod
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.files import write_text
-from rl_editor.infer import check_edit_list
 
 if TYPE_CHECKING:
     from rl_editor.editing import Written

@@ -126,10 +126,12 @@ def _of(collected: "list[Preferences]", listeners: list[str] | None) -> "list[Pr
 
     if not listeners:
         return collected
-    known = sorted({said.presentation.listener for each in collected for said in each.judgements})
-    known = sorted({*known, *(said.listener for each in collected for said in each.ratings)})
-    if unknown := sorted(set(listeners) - set(known)):
-        raise ConfigError(f"--listener {unknown[0]!r}: gave no answers; who did: {', '.join(known) or 'nobody'}")
+    known = {said.presentation.listener for each in collected for said in each.judgements}
+    known |= {said.listener for each in collected for said in each.ratings}
+    if unknown := sorted(set(listeners) - known):
+        raise ConfigError(
+            f"--listener {unknown[0]!r}: gave no answers; who did: {', '.join(sorted(known)) or 'nobody'}"
+        )
     return [
         replace(
             each,

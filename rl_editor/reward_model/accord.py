@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from rl_editor.reward_model.chance import ALIKE, FLIPS, beyond_habits, song_scores
+from rl_editor.reward_model.chance import ALIKE, FLIPS, beyond_habits, flips, song_scores
 from rl_editor.reward_model.model import Preference, RewardModel, groups_of
 
 LEAST = 20  # decided answers of each, below which nothing is said
@@ -66,8 +66,7 @@ def accords(preferences: Sequence[Preference], generator: np.random.Generator) -
     twos = list(combinations(enough, 2))
     found = []
     for one, other in twos:
-        signs = generator.choice([-1.0, 1.0], size=(FLIPS, len(songs)))
-        signs[0] = 1.0
+        signs = flips(len(songs), generator)
         by_taste = max(_chance(signs, scores[a] @ scores[b].sum(0)) for a, b in ((one, other), (other, one)))
         products = _products(beyond[one], beyond[other])
         by_pairs = _chance(generator.choice([-1.0, 1.0], size=(FLIPS, len(products))), products)

@@ -33,11 +33,16 @@ def chance_without_taste(preferences: Sequence[Preference], generator: np.random
     With n groups it is 2 / 2^n at the least, that of a T which only the signs as they are, and all exchanged, reach.
     """
     scores = song_scores(preferences)
-    signs = generator.choice([-1.0, 1.0], size=(FLIPS, scores.shape[1]))
-    signs[0] = 1.0
-    sums = signs @ scores  # listeners, flips, features
+    sums = flips(scores.shape[1], generator) @ scores  # listeners, flips, features
     found = np.square(sums.sum(0)).sum(-1) + np.square(sums).sum((0, -1))
     return float((found >= ALIKE * found[0]).mean())
+
+
+def flips(n: int, generator: np.random.Generator) -> Float[np.ndarray, "flips n"]:
+    """Draws of n signs; the first leaves all as they are."""
+    signs = generator.choice([-1.0, 1.0], size=(FLIPS, n))
+    signs[0] = 1.0
+    return signs
 
 
 def song_scores(preferences: Sequence[Preference]) -> Float[np.ndarray, "listeners groups features"]:
