@@ -8,7 +8,7 @@ import pytest
 import torch
 from world_tracks import RATE_HZ, track
 
-from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace
+from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace, ReorderAction
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
 from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
@@ -238,6 +238,41 @@ def test_speed_steps_cost_tempo():
     faster = replace(edit.segments[1], speed=1.5, frames=int(edit.segments[1].frames / 1.5))
     cost = calculator.join_costs(EditList(edit.source, (edit.segments[0], faster)), state)
     assert cost[0, 0] > 0.95  # log2(1.5) = 0.58 octaves, 0.06 are a fault of 1/2
+
+
+def test_a_step_of_speed_is_a_join_where_the_source_goes_on():
+    state, calculator = track(form="ab"), RewardCalculator(Config())
+    edit = section_edit(state, (0, 4), (4, 16))
+    faster = replace(edit.segments[1], speed=1.5, frames=int(edit.segments[1].frames / 1.5))
+    stepped = EditList(edit.source, (edit.segments[0], faster))
+    assert calculator.join_costs(stepped, state)[0].tolist() == pytest.approx([0.99, 0.0, 0.0, 0.0], abs=0.01)
+    summary = calculator.summary(stepped, state)
+    assert summary[SUMMARY_NAMES.index("joins")] > 0.0
+    assert calculator.score(stepped, state).total < calculator.score(edit, state).total
+
+
+@pytest.mark.parametrize(
+    ("offsets", "opening", "ending"),
+    [
+        ((0, None, None, None, -3, -2), 1.0, 1.0),  # a moved last unit still ends the edit
+        ((2, 2, None, None, 0, None), 1.0, 0.0),  # and moved first ones still open it
+        ((2, 0, None, None, None, 0), 0.0, 1.0),
+        ((0, 0, 0, 0, 0, -4), 1.0, 0.0),
+    ],
+)
+def test_an_edit_opens_and_ends_with_what_sounds_first_and_last(offsets, opening, ending):
+    config = Config()
+    state, space = track(form="a", bars_per_section=6), ActionSpace(config.action_space)
+    moved = {None: CUT, 0: KEEP}
+    actions = [
+        moved[o] if o in moved else space.encode(ReorderAction(unit, unit + o)) for unit, o in enumerate(offsets)
+    ]
+    calculator, batch = RewardCalculator(config), StateRepresentation(config).batch([state])
+    assert int(batch.n_units[0]) == len(offsets)
+    batched = calculator.score_actions(torch.tensor([actions]), batch, torch.tensor([0])).summary[0]
+    listed = calculator.summary(played(state, config, actions), state)
+    for summary in (batched, listed):
+        assert [summary[SUMMARY_NAMES.index(n)] for n in ("opening", "ending")] == [opening, ending]
 
 
 def test_references_take_the_place_of_the_songs_own_statistics():

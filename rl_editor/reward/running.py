@@ -57,7 +57,8 @@ class RunningEdits:
         self.region_target = self._numbers(n_edits) + _NOBODY
         self._faults = torch.zeros(n_edits, N_FAULTS, dtype=torch.float64, device=self._device)
         self._sums = torch.zeros(n_edits, 4, dtype=torch.float64, device=self._device)
-        self._first_plays, self._last_plays = (torch.zeros_like(self.region_open) for _ in range(2))  # at their places
+        self._first_slot, self._last_slot = self._numbers(n_edits) + len(self._slots), self._numbers(n_edits) + _NOBODY
+        self._first_unit, self._last_unit = self._numbers(n_edits) + _NOBODY, self._numbers(n_edits) + _NOBODY
 
     @property
     def done(self) -> Bool[Tensor, " edits"]:
@@ -74,10 +75,12 @@ class RunningEdits:
         for flags in (self._inside, self._targeted, self._faults, self._sums):
             flags.masked_fill_(row, 0)
         self.unit = self.unit.masked_fill(which, 0)
-        self.region_open, self._first_plays, self._last_plays = (
-            flags & ~which for flags in (self.region_open, self._first_plays, self._last_plays)
+        self.region_open = self.region_open & ~which
+        self._first_slot = self._first_slot.masked_fill(which, len(self._slots))
+        self._last_slot, self._first_unit, self._last_unit, self.region_target = (
+            numbers.masked_fill(which, _NOBODY)
+            for numbers in (self._last_slot, self._first_unit, self._last_unit, self.region_target)
         )
-        self.region_target = self.region_target.masked_fill(which, _NOBODY)
 
     def mask(self) -> Bool[Tensor, "edits actions"]:
         """Legal decisions, as ``ActionLedger.mask`` has them; KEEP alone where the episode is over."""
@@ -106,9 +109,6 @@ class RunningEdits:
         self._join(slot, unit, start, times, opens=opens, extends=extends)
         self._place(slot, unit, plays)
         self._count(unit, times, plays, active)
-        in_place = plays & (slot % 2 == 1)
-        self._first_plays = self._first_plays | (in_place & (self.unit == 0))
-        self._last_plays = self._last_plays | (in_place & (self.unit == self.n_units - 1))
         self._remember(unit, target, extends=extends, moves=moves)
         self.region_slot, self.region_start, self.region_times = slot, start, times
         held = extends & self.region_open
@@ -121,8 +121,7 @@ class RunningEdits:
         """What the output so far adds up to."""
         output, replayed, energy, decided = self._sums.unbind(1)
         remaining = (self.tables.duration_s[self.track] - decided).clamp(min=0.0)
-        opening = self._first_plays & ~self._targeted[:, 0]
-        ending = self._last_plays & ~self._targeted.gather(1, self.n_units[:, None])[:, 0]
+        opening, ending = self._first_unit == 0, self._last_unit == self.n_units - 1
         remaining = remaining.masked_fill(self.done, 0.0)
         return Totals(self._faults, output, replayed, energy, remaining, opening.double(), ending.double())
 
@@ -186,6 +185,11 @@ class RunningEdits:
         head, tail = self._head.gather(1, at), self._tail.gather(1, at)
         self._head.scatter_(1, at, torch.where(plays[:, None] & (head < 0), value, head))
         self._tail.scatter_(1, at, torch.where(plays[:, None], value, tail))
+        begins, ends = plays & (slot < self._first_slot), plays & (slot >= self._last_slot)
+        self._first_slot = torch.where(begins, slot, self._first_slot)
+        self._first_unit = torch.where(begins, unit, self._first_unit)
+        self._last_slot = torch.where(ends, slot, self._last_slot)
+        self._last_unit = torch.where(ends, unit, self._last_unit)
 
     def _count(
         self,

@@ -148,23 +148,28 @@ def join_faults(
     phrase_bars: int,
     offsets: Offsets | None = None,
 ) -> Float[Tensor, "edits joins faults"]:
-    """The four faults of each join, and 1 for the count and if it leads back; zeros where the source simply goes on."""
+    """The four faults of each join, and 1 for the count and if it leads back.
+
+    Zeros where the source simply goes on; where it does so louder or at another speed that is a join as well, with a
+    fault of energy or of tempo. A step of pitch alone is none.
+    """
     tempo = ((into[..., LOG2_INTERVAL] - out[..., LOG2_INTERVAL]) / TEMPO_OCTAVES).square()
     step = into[..., LEVEL_AFTER] - out[..., LEVEL_BEFORE]
     excess = into[..., LEVEL_AFTER] - out[..., LEVEL_AFTER]
     energy = torch.minimum(step.abs(), excess.abs())
-    off_beat, gained = torch.zeros_like(tempo), torch.zeros_like(moved)
+    off_beat, gained, respeeded = torch.zeros_like(tempo), torch.zeros_like(moved), torch.zeros_like(moved)
     if offsets is not None:
         tempo = _tempo(out, into, offsets)
         energy, gained = _energy(step, excess, offsets.gain_step_db), offsets.gain_step_db != 0
+        respeeded = offsets.log2_speed_step != 0
         off_beat = _off_beat(out, offsets)
     distance = (into[..., N_POINT_SCALARS:] - out[..., N_POINT_SCALARS:]).square().sum(-1)
     faults = [
-        _saturated(tempo) * moved,
+        _saturated(tempo) * (moved | respeeded),
         _saturated((energy / level_scale_db).square()) * (moved | gained),
         (_phrase(out, into, beats_per_bar, phrase_bars) + off_beat).clamp(max=1.0) * moved,
         _saturated(distance) * moved,
-        (moved | gained).to(tempo.dtype),
+        (moved | gained | respeeded).to(tempo.dtype),
         (_place(into, beats_per_bar) < _place(out, beats_per_bar)).to(tempo.dtype) * moved,
     ]
     return torch.stack(faults, dim=-1)
