@@ -166,20 +166,28 @@ def random_at_ratio(state: AudioState, config: Config, *, duration_s: float, rng
     return _keep_first(rng.permutation(units.n_units), state, config, duration_s=duration_s)
 
 
-def retarget_dp(state: AudioState, config: Config, *, duration_s: float) -> EditList:
-    """The path of least join cost within half a unit of the length; where there is none, the nearest length."""
-    path = retarget_path(state, config, duration_s=duration_s)
+def retarget_dp(
+    state: AudioState, config: Config, *, duration_s: float, reference: ReferenceStatistics | None = None
+) -> EditList:
+    """The path of least join cost within half a unit of the length; where there is none, the nearest length.
+
+    Joins are measured against ``reference``, finished music, where there is some, as the reward does.
+    """
+    path = retarget_path(state, config, duration_s=duration_s, reference=reference)
     return edit_of_path(path, state, config)
 
 
-def retarget_path(state: AudioState, config: Config, *, duration_s: float) -> list[int]:
+def retarget_path(
+    state: AudioState, config: Config, *, duration_s: float, reference: ReferenceStatistics | None = None
+) -> list[int]:
     """The units that ``retarget_dp`` plays."""
     unit_beats = config.action_space.unit_beats
     units = state.grid.units(unit_beats)
     lengths = np.diff(units.times_s)
     if units.n_units == 1:
         return [0]
-    ways = _ways(JoinCosts(state, config, unit_beats=unit_beats), units.beat_bounds)
+    costs = JoinCosts(state, config, unit_beats=unit_beats, reference=reference)
+    ways = _ways(costs, units.beat_bounds)
     bin_s = max(float(np.median(lengths)) / _BINS_PER_UNIT, duration_s / MAX_BINS)
     slack_s = _BINS_PER_UNIT * bin_s / 2.0
     table = _solve(ways, lengths, bin_s=bin_s, longest_s=duration_s + slack_s + float(lengths[-1]))

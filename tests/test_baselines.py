@@ -12,7 +12,7 @@ from rl_editor.baselines import JoinCosts, retarget_path
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.labels import decode, encode
-from rl_editor.state import AudioState
+from rl_editor.state import AudioState, ReferenceStatistics
 from tests.world_tracks import track
 
 CONFIG = Config()
@@ -137,6 +137,17 @@ def test_dp_at_full_length_keeps_everything_and_beats_random() -> None:
     assert costs.of_edit(baselines.retarget_dp(state, CONFIG, duration_s=wanted)).total < 0.2 * (
         costs.of_edit(random).total
     )
+
+
+def test_the_dp_is_the_best_by_the_reference_that_it_is_judged_by() -> None:
+    state = track()
+    wanted, reference = 0.5 * state.grid.duration_s, ReferenceStatistics(4.0, 80.0, 60.0, 300.0)
+    judged = JoinCosts(state, CONFIG, reference=reference)
+    costs = [
+        judged.of_edit(baselines.retarget_dp(state, CONFIG, duration_s=wanted, reference=told)).total
+        for told in (reference, None)
+    ]
+    assert costs[0] < costs[1]
 
 
 def test_dp_lengthens_by_looping() -> None:

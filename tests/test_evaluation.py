@@ -289,10 +289,12 @@ def test_histogram_shares_add_up_by_hand(result) -> None:
     assert cut["share"].iloc[0] == pytest.approx(4 / 16)
 
 
-def test_the_dp_is_the_zero_and_random_the_one_of_the_gap(result) -> None:
+def test_the_dp_is_the_zero_and_random_edits_on_average_the_one_of_the_gap(result) -> None:
     rows = result.rows[result.rows.condition == "target"]
     np.testing.assert_allclose(rows[rows.method == "dp"]["optimality_gap"], 0.0, atol=1e-6)
-    np.testing.assert_allclose(rows[rows.method == "random"]["optimality_gap"], 1.0, atol=1e-6)
+    drawn = rows[rows.method == "random"]["optimality_gap"]
+    assert drawn.mean() == pytest.approx(1.0, abs=0.3)
+    assert drawn.std() > 0.01  # one draw is chance: it is not its own measure
     assert rows[rows.method == "keep_all"]["optimality_gap"].isna().all()  # a third too long to compare
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 BASELINES = ("keep_all", "loudest", "random", "dp")
 KEY_METRICS = ("balanced_accuracy", "action_balanced_accuracy", "reward_total", "duration_error")  # per style
 SCORE_METRICS = ("reward_total", "action_balanced_accuracy")
+_RANDOM_EDITS = 20  # whose mean path cost is 1 of the optimality gap: a single one is chance
 
 Plan = Callable[[Demonstration, AudioState, float | None], EditList]
 """Edits a recording in the manner of a demonstration, to a length in seconds or none."""
@@ -226,14 +227,14 @@ class _Track:
         self, demonstration: Demonstration, config: Config, *, seed: int, reference: ReferenceStatistics | None
     ) -> None:
         self.demonstration, self.config = demonstration, config
-        self.state = state_of(demonstration)
+        self.state, self.reference = state_of(demonstration), reference
         self.judge = TrackJudge(demonstration, config, state=self.state, reference=reference)
         self._rng = np.random.default_rng([seed, zlib.crc32(demonstration.pair_id.encode())])
 
     def edits(self, plans: Mapping[str, Plan]) -> dict[tuple[str, str], EditList]:
         """Every method's edit under both conditions."""
         length_s = self.demonstration.edit.duration_s
-        fixed = {EDITOR: self.demonstration.edit, **self._baselines(length_s)}
+        fixed = {EDITOR: self.demonstration.edit, **self._baselines()}
         asked = {"target": length_s, "free": None}
         planned = {
             (name, condition): plan(self.demonstration, self.state, asked[condition])
@@ -244,8 +245,7 @@ class _Track:
 
     def rows(self, edits: _Edits) -> list[dict[str, str | float]]:
         """The numbers of every edit."""
-        costs = {name: self.judge.costs.of_edit(edits[name, "target"]).total for name in ("dp", "random")}
-        scale = GapScale(costs["dp"], costs["random"])
+        scale = self._gap_scale(edits["dp", "target"])
         length_s = self.demonstration.edit.duration_s
         return [
             {**self._names(method, condition), **self.judge.score(
@@ -270,17 +270,25 @@ class _Track:
         chosen = {method: edit for (method, condition), edit in edits.items() if condition == "target"}
         return Example(d.pair_id, d.song, d.style, chosen, self.state)
 
+    def _gap_scale(self, best: EditList) -> GapScale:
+        costs = [self.judge.costs.of_edit(edit).total for edit in (self._at_random() for _ in range(_RANDOM_EDITS))]
+        return GapScale(self.judge.costs.of_edit(best).total, float(np.mean(costs)))
+
+    def _at_random(self) -> EditList:
+        length_s = self.demonstration.edit.duration_s
+        return baselines.random_at_ratio(self.state, self.config, duration_s=length_s, rng=self._rng)
+
     def _names(self, method: str, condition: str) -> dict[str, str]:
         d = self.demonstration
         return {"track": d.pair_id, "song": d.song, "style": d.style, "method": method, "condition": condition}
 
-    def _baselines(self, duration_s: float) -> dict[str, EditList]:
-        state, config = self.state, self.config
+    def _baselines(self) -> dict[str, EditList]:
+        state, config, length_s = self.state, self.config, self.demonstration.edit.duration_s
         return {
             "keep_all": baselines.keep_all(state, config),
-            "loudest": baselines.loudest(state, config, duration_s=duration_s),
-            "random": baselines.random_at_ratio(state, config, duration_s=duration_s, rng=self._rng),
-            "dp": baselines.retarget_dp(state, config, duration_s=duration_s),
+            "loudest": baselines.loudest(state, config, duration_s=length_s),
+            "random": self._at_random(),
+            "dp": baselines.retarget_dp(state, config, duration_s=length_s, reference=self.reference),
         }
 
 

@@ -82,7 +82,7 @@ _REWARD_TERMS = ("total", "tempo", "energy", "phrase", "transition", "loop", "du
 
 @dataclass(frozen=True)
 class GapScale:
-    """Path costs between which the optimality gap counts: 0 at ``best``, 1 at ``random``."""
+    """Path costs between which the optimality gap counts: 0 at ``best``, 1 at ``random``, the mean of random edits."""
 
     best: float
     random: float
