@@ -9,7 +9,6 @@ inverse, the same runs play again, except where very many moves leave one anothe
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import NamedTuple
 
 import numpy as np
@@ -284,8 +283,12 @@ def _legalised(wanted: list[int], n_units: int, space: ActionSpace) -> list[int]
 
 
 def _explained_s(path: list[int], weights: list[float], played: list[int]) -> float:
-    matcher = SequenceMatcher(None, path, played, autojunk=False)
-    return float(sum(sum(weights[m.a : m.a + m.size]) for m in matcher.get_matching_blocks()))
+    """Weight of the heaviest common subsequence of what an edit plays and what actions play."""
+    heaviest, actions = np.zeros(len(played) + 1), np.array(played, dtype=int)
+    for unit, weight in zip(path, weights, strict=True):
+        heaviest[1:] = np.maximum(heaviest[1:], heaviest[:-1] + weight * (actions == unit))
+        np.maximum.accumulate(heaviest, out=heaviest)
+    return float(heaviest[-1])
 
 
 def _confidence(edit: EditList, units: UnitGrid, actions: Sequence[int]) -> Float[np.ndarray, " units"]:

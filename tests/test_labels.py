@@ -150,6 +150,25 @@ def test_encode_is_the_inverse_of_decode(weights: list[float]) -> None:
         assert spans(play(found.actions.tolist())) == spans(play(actions))
 
 
+def common(path: list[int], other: list[int]) -> int:
+    """Length of the longest common subsequence, by the textbook."""
+    table = [[0] * (len(other) + 1) for _ in range(len(path) + 1)]
+    for i, one in enumerate(path):
+        for j, two in enumerate(other):
+            table[i + 1][j + 1] = table[i][j] + 1 if one == two else max(table[i][j + 1], table[i + 1][j])
+    return table[-1][-1]
+
+
+def test_coverage_counts_all_that_plays_in_the_edits_order() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(600):
+        starts, lengths = rng.integers(0, N_BEATS - 5, 10), rng.integers(1, 5, 10)
+        edit = beats(*((int(a), int(a + n)) for a, n in zip(starts, lengths, strict=True)))
+        path = [unit for a, n in zip(starts, lengths, strict=True) for unit in range(a, a + n)]
+        found = labels(edit)
+        assert found.coverage == pytest.approx(common(path, played(found)) / len(path))
+
+
 def test_wrong_length_is_refused() -> None:
     with pytest.raises(EditListError, match="3 actions for 40 units"):
         play([KEEP] * 3)
