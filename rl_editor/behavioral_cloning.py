@@ -113,12 +113,15 @@ class _Cloning:
         self.styles = style_order(train, config)
         self.device = resolve_device(config.training.device)
         self.train_set = self._school(train)
+        self.own = torch.tensor([not d.is_copy for d in train], device=self.device)  # copies are no further evidence
         known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
         self.validation_set = self._school(known) if known else None
         self.agent = Agent(config).to(self.device)
         songs = self.train_set.songs
         self.agent.fit_normalisation(songs.batch)
-        self.agent.usual_lengths.fit(songs.target_ratio, songs.batch.reward.duration_s, songs.style)
+        self.agent.usual_lengths.fit(
+            *(of_songs[self.own] for of_songs in (songs.target_ratio, songs.batch.reward.duration_s, songs.style))
+        )
         self._grow_trees()
         self.average = AveragedAgent(self.agent, mean_until(config.bc.weight_average))
         self.optimizer = torch.optim.AdamW(
@@ -148,10 +151,12 @@ class _Cloning:
 
     def _grow_trees(self) -> None:
         """Trees have no epoch to choose, so songs that choose among those teach them as well."""
-        schools = [school.songs for school in (self.train_set, self.validation_set) if school is not None]
+        taught = [(self.train_set.songs, self.own[:, None])]
+        if self.validation_set is not None:
+            taught.append((self.validation_set.songs, self.own.new_ones(1)))
         space, parts = ActionSpace(self.config.action_space), []
-        for songs in schools:
-            exists = songs.weight > 0.0
+        for songs, own in taught:
+            exists = (songs.weight > 0.0) & own
             kinds = kinds_decided(songs.actions, songs.late, space)
             style = songs.style[:, None].expand_as(kinds)
             columns = self.agent.structure(songs.batch)

@@ -38,7 +38,10 @@ class Analysis:
 
 @dataclass(frozen=True, eq=False)
 class Demonstration:
-    """One edit by one editor, as it is learned from; ``song`` names the raw recording."""
+    """One edit by one editor, as it is learned from; ``song`` names the raw recording.
+
+    A copy (``is_copy``) is another demonstration's, augmented: another sound, the same decisions.
+    """
 
     pair_id: str
     song: str
@@ -48,6 +51,7 @@ class Demonstration:
     labels: EditLabels
     edit: EditList
     split: Split
+    is_copy: bool = False
 
     def __post_init__(self) -> None:
         if self.features.n_beats != self.grid.n_beats:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from rl_editor.command import counted
@@ -62,8 +63,9 @@ def _read(pair: PairEntry, *, augmented: bool) -> list[Demonstration]:
     for path in _copies(pair.raw) if augmented else ():
         analysis = load_analysis(path)
         times_s = tuple(float(t) for t in analysis.grid.times_s)
-        copy = rescaled(edit, analysis.source, beat_times_s=times_s if edit.beat_times_s else ())
-        found.append(_demonstration(pair, analysis, labels, copy, suffix=path.stem.removeprefix(pair.raw)))
+        again = rescaled(edit, analysis.source, beat_times_s=times_s if edit.beat_times_s else ())
+        copy = _demonstration(pair, analysis, labels, again)
+        found.append(replace(copy, pair_id=f"{pair.pair_id}{path.stem.removeprefix(pair.raw)}", is_copy=True))
     return found
 
 
@@ -75,9 +77,7 @@ def _copies(track_id: str) -> list[Path]:
     return paths
 
 
-def _demonstration(
-    pair: PairEntry, analysis: Analysis, labels: EditLabels, edit: EditList, *, suffix: str = ""
-) -> Demonstration:
+def _demonstration(pair: PairEntry, analysis: Analysis, labels: EditLabels, edit: EditList) -> Demonstration:
     return Demonstration(
-        f"{pair.pair_id}{suffix}", pair.song, pair.style, analysis.grid, analysis.features, labels, edit, pair.split
+        pair.pair_id, pair.song, pair.style, analysis.grid, analysis.features, labels, edit, pair.split
     )

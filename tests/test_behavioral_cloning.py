@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,16 @@ def test_what_is_kept_are_averaged_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_augmented_copies_prove_no_habit() -> None:
+    config = fast(epochs=1, bc={"trees": 5})
+    own = toy_demonstrations(config)
+    copies = [replace(d, pair_id=f"{d.pair_id}.aug0", is_copy=True) for d in own if d.split == "train"]
+    alone, beside = (train_bc(given, config).policy.agent for given in (own, [*own, *copies]))
+    assert torch.equal(alone.usual_lengths.table, beside.usual_lengths.table)
+    grown = [dict(agent.trees.named_buffers()) for agent in (alone, beside)]
+    assert all(torch.equal(grown[0][name], grown[1][name]) for name in grown[0])
+
+
 def test_a_loss_that_is_none_is_said() -> None:
     with pytest.raises(TrainingError, match=r"lower bc\.learning_rate"):
         weights_of(fast(3, bc={"learning_rate": 1e30}))
