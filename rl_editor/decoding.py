@@ -8,12 +8,13 @@ hardly vary and miss the duration. Of these attempts the best is taken:
     log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
 
 with what the policy itself finds likely, leaning nowhere, times what trees beside it do (``rl_editor.trees``; a product
-of experts, Hinton 2002: the network knows how edits go on, trees which passages are meant). A clone knows no reward. A
-policy that PPO trained brings along its reward and the clone that it started from (``Objective``): both of them
-attempt, P is the geometric mean of what both find likely, and the reward counts with ``ppo.reward_nats``; a choice
-among many draws comes nearer to what training is after (best-of-n: Stiennon et al. 2020, "Learning to summarize from
-human feedback"). Its terms count up to what the editor's own edits score (``Objective.enough``): who moves passages
-accepts joins, and an edit that scores far beyond an editor's is not theirs.
+of experts, Hinton 2002: the network knows how edits go on, trees which passages are meant). Of an attempt without
+regard to earlier decisions that is likely which is so to who decided it; judged by one who knows them, nearly the same
+edits are taken. A clone knows no reward. A policy that PPO trained brings along its reward and the clone that it
+started from (``Objective``): both of them attempt, P is the geometric mean of what both find likely, and the reward
+counts with ``ppo.reward_nats``; a choice among many draws comes nearer to what training is after (best-of-n: Stiennon
+et al. 2020, "Learning to summarize from human feedback"). Its terms count up to what the editor's own edits score
+(``Objective.enough``): who moves passages accepts joins, and an edit that scores far beyond an editor's is not theirs.
 
 What listeners are known to prefer counts without end, with ``ppo.listener_nats``; where it takes part, P is the
 clone's. What gains most reward without straying from a clone is the clone's distribution times exp(nats * reward)
@@ -79,7 +80,7 @@ class Attempt(NamedTuple):
 
     actions: tuple[int, ...]
     duration_s: float  # of what plays
-    log_prob: float  # of the decisions, leaning nowhere, and what the trees say of them
+    log_prob: float  # of the decisions by what was shown, leaning nowhere, and what the trees say of them
     miss_s: float  # how far the duration is off
     reward: float  # what the policy was trained on, as far as it counts; means nothing of a clone
 

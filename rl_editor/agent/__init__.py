@@ -31,7 +31,7 @@ from rl_editor.config import Config
 from rl_editor.devices import resolve_device
 from rl_editor.errors import ConfigError
 from rl_editor.habits import STARTS
-from rl_editor.state import PROGRESS_NAMES, Observation, StateRepresentation, TrackBatch
+from rl_editor.state import PROGRESS_NAMES, Observation, StateRepresentation, TrackBatch, n_units_of
 from rl_editor.trees import Trees
 from rl_editor.usual_length import UsualLengths
 
@@ -57,7 +57,6 @@ __all__ = [
 ]
 
 _PLACE = PROGRESS_NAMES.index("place")  # units decided, as a share
-_STATIC_UNITS, _UNITS_OCTAVES = 2, 8.0  # static column that holds log2(units) / 8
 _STRUCTURE_NOISE = 0.2  # of the noise that features get: ranks that move by more are other ranks
 
 
@@ -239,7 +238,7 @@ class Agent(nn.Module):
             rows = torch.where(exists, rows + noise, 0.0)
             song_map = song_map + _noise_like(song_map, jitter)
         heard = self.encoder(rows, song_map, self.normal_static(static))
-        return Embeddings(heard.units, self.policy.key(heard.song), _n_units(static), starts.to(static.dtype))
+        return Embeddings(heard.units, self.policy.key(heard.song), n_units_of(static), starts.to(static.dtype))
 
     def _seen(self, style: Tensor, history: Tensor, progress: Tensor, mask: Tensor, beside: _Beside) -> Seen:
         unit = (progress[:, _PLACE] * beside.n_units).round().long()
@@ -267,10 +266,6 @@ def _check(what: str, got: int | None, expected: int, sections: str) -> None:
             f"{what} {got}: these settings give {expected}; make environment and agent from the same config "
             f"(sections {sections})"
         )
-
-
-def _n_units(static: Float[Tensor, "tracks static"]) -> Int[Tensor, " tracks"]:
-    return torch.exp2(static[:, _STATIC_UNITS] * _UNITS_OCTAVES).round().long()
 
 
 def _noise_like(values: Tensor, jitter: Jitter) -> Tensor:

@@ -18,6 +18,7 @@ from rl_editor.state.representation import (
     StateRepresentation,
     TrackBatch,
     decision_vectors,
+    n_units_of,
 )
 from rl_editor.state.spans import SPAN_WAYS
 from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, passage_units, sections
@@ -43,6 +44,7 @@ __all__ = [
     "StateRepresentation",
     "TrackBatch",
     "decision_vectors",
+    "n_units_of",
     "passage_units",
     "sections",
 ]

@@ -42,6 +42,7 @@ _N_PITCH_CLASSES, _N_KEYS, _CONTOUR_POINTS = 12, 24, 16
 MAP_DIM = len(_TIMBRE) + _N_PITCH_CLASSES + len(_MAP_STRUCTURE)  # 26
 _SMOOTH_BEATS = 8  # of the contour's level
 _SCALAR_NAMES = ("tempo", "duration", "units", "beats_per_bar", "grid_confidence", "level_spread")
+_UNITS_OCTAVES = 8.0  # 256 units are 1
 STATIC_DIM = len(_SCALAR_NAMES) + _N_KEYS + _N_PITCH_CLASSES + _CONTOUR_POINTS  # 58
 
 DECISION_NAMES = ("keep", "cut", "loop", "extend", "reorder", "n_times", "offset", "taken")
@@ -294,13 +295,18 @@ def _rows(state: AudioState, unit_beats: int, heard: Structure) -> Float[np.ndar
     return np.concatenate([means, heard.columns, np.ones((len(means), 1))], axis=1)
 
 
+def n_units_of(static: Float[Tensor, "tracks static"]) -> Int[Tensor, " tracks"]:
+    """How many units each track has, read out of its static features."""
+    return torch.exp2(static[:, _SCALAR_NAMES.index("units")] * _UNITS_OCTAVES).round().long()
+
+
 def _static(state: AudioState, n_units: int) -> Float[np.ndarray, " static"]:
     """Tempo, length, key and the contour of level, on scales near one."""
     grid, level = state.grid, level_db(state.features)
     scalars = [
         grid.tempo_bpm / 120.0,
         np.log2(grid.duration_s / 180.0),
-        np.log2(n_units) / 8.0,
+        np.log2(n_units) / _UNITS_OCTAVES,
         grid.beats_per_bar / 4.0,
         grid.confidence,
         level.std() / 10.0,
