@@ -180,10 +180,12 @@ class ActionSpace(gymnasium.spaces.Discrete):
                 return self.extend
             case ReorderAction(beat_index=unit, target_position=target):
                 offset = target - unit
-                if offset in OWN_PLACE or abs(offset) > self.reorder_reach_units:
+                if offset in OWN_PLACE:
+                    raise EditListError(f"REORDER of unit {unit} to {target}: its own place; KEEP plays it there")
+                if abs(offset) > self.reorder_reach_units:
                     raise EditListError(
-                        f"REORDER of unit {unit} to {target}: offset {offset} is its own place or beyond "
-                        f"{self.reorder_reach_units} units; raise action_space.reorder_reach_units"
+                        f"REORDER of unit {unit} to {target}: offset {offset} is beyond {self.reorder_reach_units} "
+                        "units; raise action_space.reorder_reach_units"
                     )
                 return self.first_reorder + int(np.searchsorted(self.target_offsets, offset))
             case other:

@@ -1,4 +1,4 @@
-"""One channel of a stereo edit with its polarity turned over: its mono mix is the raw's difference."""
+"""Stereo edits with the polarity of one channel inverted: their mono sum is the raw's side signal."""
 
 from pathlib import Path
 

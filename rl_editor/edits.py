@@ -4,7 +4,7 @@ Conventions: positions are sample frames at the *source's* rate (a frame holds o
 seconds appear only in the JSON, beside the frames. Segments are in output order and tile the output; a join
 is the point between two segments and the middle of its crossfade, so each side plays half the crossfade
 beyond it. ``source_start_frame`` None is material that is not in the source. The JSON is
-``rl-editor/edit-list`` version 1: sorted by no clock, no paths, the same bytes for the same edit.
+``rl-editor/edit-list`` version 1: it holds no times of day and no paths: the same bytes for the same edit.
 """
 
 import json

@@ -21,7 +21,7 @@ class Replayed(Generic[_Given]):
 
     Args:
         compute: gives tensors; what it reads (weights, tables) must be changed in place alone.
-        generator: its chance; may be seeded anew before every call. None where it draws nothing.
+        generator: what it draws from; may be seeded anew before every call. None where it draws nothing.
         enabled: False just runs it every time, as it must be on a CPU.
     """
 

@@ -17,7 +17,7 @@ _DOUBT, _DOUBT_PAIRS = 0.1, 2
 
 
 class Usual(NamedTuple):
-    """A length by habit."""
+    """The length that an editor's edits usually come to, and how much it varies."""
 
     seconds: float
     spread: float  # standard deviation, relative

@@ -89,13 +89,13 @@ def test_a_loop_three_times(raw: np.ndarray) -> None:
     assert summary.n_joins == 2
     assert summary.repeated_s == pytest.approx(8.0, abs=0.01)
     assert summary.cut_s == pytest.approx(20.0, abs=0.01)
-    assert summary.n_moves == 0
+    assert len(summary.moves) == 0
 
 
 def test_a_moved_block(raw: np.ndarray) -> None:
     edit = align(raw, cut(raw, (20, 28), (0, 20), (28, 40)), Config(), source=info(raw))
     assert_spans(edit, [(20, 8), (0, 20), (28, 12)], within_s=0.001)
-    assert summarise(edit).n_moves == 1
+    assert len(summarise(edit).moves) == 1
     assert summarise(edit).cut_s == pytest.approx(0.0, abs=0.01)
 
 
@@ -369,7 +369,7 @@ def test_summary_of_a_hand_made_edit() -> None:
     assert summary.matched_share == pytest.approx(600 / 700)
     assert summary.cut_s == pytest.approx(4.0)  # 1000 - 200 - 300 - 100 frames
     assert summary.repeated_s == 0.0
-    assert summary.n_moves == 1  # 200 comes after 500..800
+    assert len(summary.moves) == 1  # 200 comes after 500..800
     assert summary.unexplained_s == pytest.approx(1.0)
     assert summary.loudest_db == 2.0
     assert summary.median_confidence == 0.5  # 300 of 600 frames have 0.5

@@ -136,11 +136,6 @@ class AlignmentSummary:
         """Places where the output does not simply go on."""
         return max(0, self.n_segments - 1)
 
-    @property
-    def n_moves(self) -> int:
-        """Blocks that play at another place."""
-        return len(self.moves)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, counts first."""
         values = asdict(self) | {name: [x._asdict() for x in getattr(self, name)] for name in _LISTS}

@@ -106,7 +106,7 @@ def picture(
     figure.text(_LEFT, 0.955, title, fontsize=14, weight="bold", color=_INK, parse_math=False)
     figure.text(_LEFT, 0.925, headline(found), fontsize=10.5, color="#555555", parse_math=False)
     handles = [
-        *_legend(found),
+        *_legend(),
         Line2D([], [], color=_INK, lw=0.8, marker="v", ms=4, label="join"),
         Patch(color=_CUT, label="cut out"),
     ]
@@ -230,7 +230,7 @@ def _draw_confidence(axes: Axes, found: AlignmentSummary) -> None:
         axes.fill_between([passage.output_start_s, passage.output_end_s], passage.confidence, color=colour, lw=0)
 
 
-def _legend(found: AlignmentSummary) -> Iterator[Patch]:
+def _legend() -> Iterator[Patch]:
     """The actions, as they are drawn."""
     for action in Action:
         if action is Action.FOREIGN:

@@ -19,7 +19,7 @@ class AgentConfig:
     n_layers: Count = 2  # transformer layers over the song map
     d_head: Count = 128  # hidden width of the decision heads
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
-    structure_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1  # of structure columns, which hold on other songs
+    structure_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1  # of structure: it says the same on other songs
     path_dropout: Probability = 0.7  # share of decisions learned without seeing the decisions before
     habit_dropout: Probability = 0.5  # the same for habits, which see the latest one alone
 

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 def add_belongings(path: Path, belongings: Belongings) -> None:
     """Put tags and covers into a FLAC, MP3, Ogg or Opus file, in place of the tags that it has.
 
-    A cover that fails is left out, with a word.
+    A cover that fails is left out, with a warning.
 
     Raises:
         AudioFileError: ffmpeg cannot write the tags; the file is as it was.

@@ -58,7 +58,7 @@ class RadioEdit:
         heard = listen(view.grid, view.features)
         tasted = _tasted_strengths(heard, rng)
         plan = Plan.keeping(heard.n_units)
-        start = self._trim_intro(plan, heard)
+        start = self._trim_intro(heard)
         hook = self._hook(heard, tasted, start)
         self._drop(plan, heard, tasted, hook, target_s=self.target_ratio * view.grid.duration_s)
         plan.cut(Span(0, start))
@@ -68,7 +68,7 @@ class RadioEdit:
             plan.keep(hook)
         return cut(plan, heard, view.grid, view.source, rng)
 
-    def _trim_intro(self, plan: Plan, heard: Heard) -> int:
+    def _trim_intro(self, heard: Heard) -> int:
         """The first bar that plays."""
         for span in heard.sections:
             if heard.span_strength(span) > self.weak + float(heard.strength.mean()):

@@ -214,17 +214,18 @@ def equivalent_accuracy(
 def alike_units(state: AudioState, units: UnitGrid) -> Int[np.ndarray, " units"]:
     """Class of every unit: that of the first earlier unit it is like by ``ALIKE_COSINE`` beat by beat, or a new one."""
     columns = heard(state.features)
-    leaders: list[tuple[int, np.ndarray]] = []
+    leaders: list[np.ndarray] = []
     classes = np.zeros(units.n_units, int)
     for unit in range(units.n_units):
         sound = columns[units.beat_bounds[unit] : units.beat_bounds[unit + 1]].ravel()
         sound = sound / max(float(np.linalg.norm(sound)), 1e-9)
-        same = [number for number, other in leaders if len(other) == len(sound) and other @ sound >= ALIKE_COSINE]
-        if same and not units.partial[unit]:
-            classes[unit] = same[0]
+        like = (n for n, other in enumerate(leaders) if len(other) == len(sound) and other @ sound >= ALIKE_COSINE)
+        first = None if units.partial[unit] else next(like, None)
+        if first is not None:
+            classes[unit] = first
         else:
             classes[unit] = len(leaders)
-            leaders.append((len(leaders), sound))
+            leaders.append(sound)
     return classes
 
 

@@ -75,9 +75,7 @@ def register(
             version = _log_version(Path(policy), name, run_id)
             if not client.get_registered_model(name).description:  # or a person has written their own
                 client.update_registered_model(name, DESCRIPTION)
-            values = {HASH_TAG: sha256}
-            for key, value in values.items():
-                client.set_model_version_tag(name, version, key, value)
+            client.set_model_version_tag(name, version, HASH_TAG, sha256)
         client.set_model_version_tag(name, version, SCORE_TAG, repr(held_out.score))
         client.set_model_version_tag(name, version, HELD_OUT_TAG, held_out.digest)
         is_champion = _challenge(client, name, version, held_out, measure)
@@ -138,7 +136,7 @@ def _champion_score(champion: Any, held_out: HeldOut, measure: Callable[[Path], 
         return float(champion.tags[SCORE_TAG])
     if measure is None:
         raise TrackingError(
-            f"champion version {champion.version} was measured on other songs; give a way to measure it on these"
+            f"champion version {champion.version} was measured on other songs; give 'measure' to score it on these"
         )
     return measure(policy_file(f"models:/{champion.name}/{champion.version}"))
 

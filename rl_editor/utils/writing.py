@@ -260,7 +260,7 @@ def run_ffmpeg(target: Path, *arguments: str) -> None:
 
 
 def within_full_scale(path: Path, samples: Samples) -> Samples:
-    """Clipped, with a word: encoders of AAC make noise of what lies beyond."""
+    """Clipped, with a warning: encoders of AAC make noise of what lies beyond."""
     peak = float(np.abs(samples.data).max(initial=0.0))
     if peak <= 1.0:
         return samples
