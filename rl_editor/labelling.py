@@ -2,8 +2,8 @@
 
 That a pair was rejected, and why, is remembered as well: finding it out takes as long as aligning.
 
-The key holds both contents, the alignment's parameters and a digest of its code; the beat grid is not in it, so a
-corrected grid gives new labels without a new alignment.
+The key holds both contents, the parameters of the analysis view and of alignment and a digest of its code; the beat
+grid is not in it, so a corrected grid gives new labels without a new alignment.
 """
 
 import json
@@ -48,7 +48,7 @@ def aligned(
         "edit": edit_sha256,
         "view": view,
         "alignment": asdict(config.alignment),
-        "rate": config.audio.sample_rate,
+        "audio": asdict(config.audio),
         "code": code_digest("alignment", "channels", *READING),
     }
 

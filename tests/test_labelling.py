@@ -1,0 +1,34 @@
+"""The edit list of a pair is computed once, and anew when something changes that it hangs on."""
+
+from pathlib import Path
+
+import pytest
+
+from rl_editor.config import AudioConfig, Config
+from rl_editor.edits import EditList, SourceInfo, keep_all
+from rl_editor.labelling import aligned
+
+SOURCE = SourceInfo("a.wav", "1" * 64, 44100, 2, 441000)
+
+
+def n_explained(first: Config, second: Config) -> int:
+    """How often a pair is aligned that is asked for with one config and then with another."""
+    explained: list[EditList] = []
+
+    def explain() -> EditList:
+        explained.append(keep_all(SOURCE))
+        return explained[-1]
+
+    for config in (first, second):
+        aligned("a", explain, config, source=SOURCE, edit_sha256="2" * 64)
+    return len(explained)
+
+
+@pytest.mark.parametrize("setting", ["sample_rate", "hop_length", "n_fft"])
+def test_labels_hang_on_every_setting_that_alignment_hears_by(tmp_path: Path, setting: str) -> None:
+    config, other = Config(), Config()
+    for one in (config, other):
+        one.data.cache_dir = str(tmp_path)
+    other.audio = AudioConfig(**{setting: getattr(config.audio, setting) // 2})
+    assert n_explained(config, config) == 1
+    assert n_explained(other, config) == 1  # the second is known from before
