@@ -23,6 +23,7 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
 """
 
 import csv
+import io
 import json
 import math
 import re
@@ -363,7 +364,7 @@ def _label_segment(label: _Label, frames: int, rate: int, fade_ms: float, *, joi
 
 def _from_csv(path: Path, rate: int) -> list[Segment]:
     try:
-        rows = list(csv.DictReader(_text(path).splitlines()))
+        rows = list(csv.DictReader(io.StringIO(_text(path), newline="")))  # no line ends where Unicode has one more
     except csv.Error as fault:
         raise EditListError(f"not an edit list as CSV ({fault}); 'rl-editor export --to csv' writes one") from None
     missing = [column for column in _CSV_COLUMNS if rows and column not in rows[0]]

@@ -417,6 +417,13 @@ def test_a_label_holds_what_unicode_takes_for_an_end_of_line(tmp_path: Path) -> 
     assert read(tmp_path / "keep.txt").segments == (Segment(RATE, 3 * RATE),)
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\x0b", "\x85", "\n"])
+def test_a_csv_holds_names_with_what_unicode_takes_for_an_end_of_line(tmp_path: Path, end: str) -> None:
+    source = replace(SOURCE, name=f"song{end}two.wav")
+    export_edit(replace(EDIT, source=source), tmp_path / "a.csv", "csv")
+    assert read_edit(tmp_path / "a.csv", source, default_crossfade_ms=50.0).segments == EDIT.segments
+
+
 def test_a_label_to_the_end_ends_with_the_recording(tmp_path: Path) -> None:
     """A project at 48 kHz shows a recording of 44.1 kHz up to a sample longer; a person rounds to the millisecond."""
     (tmp_path / "keep.txt").write_text("50.0\t60.0009\touttro\n", encoding="utf-8")
