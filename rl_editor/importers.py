@@ -191,7 +191,8 @@ def _otio_dissolve(transition: Any, rate: int) -> _Dissolve:
     """As it lies around the cut; the one it was exported with, unless its sides have been changed since."""
     before_s, after_s = transition.in_offset.to_seconds(), transition.out_offset.to_seconds()
     own = transition.metadata.get("rl_editor", {})
-    if [float(side) for side in own.get("sides_s", ())] == [before_s, after_s]:
+    sides_s = [float(side) for side in own.get("sides_s", ())]
+    if len(sides_s) == 2 and all(map(math.isclose, sides_s, (before_s, after_s))):  # OTIO rounds the last digit
         return _Dissolve(float(own["crossfade_ms"]))
     return _Dissolve(1000.0 * (before_s + after_s), round((after_s - before_s) / 2 * rate))
 

@@ -55,6 +55,17 @@ def test_a_crossfade_clipped_on_one_side_comes_back_from_otio(tmp_path: Path) ->
     assert read(path).segments[1].crossfade_in_ms == pytest.approx(20.0)  # changed in another program
 
 
+def test_every_clipped_crossfade_comes_back_from_otio(tmp_path: Path) -> None:
+    """OpenTimelineIO's JSON rounds the last digit of some seconds, and a dissolve that nobody changed is no other."""
+    path = tmp_path / "edit.otio"
+    for left in range(1, 1323, 60):  # frames after the end, where 1323 are to be mixed
+        frames = 10 * RATE - left
+        clipped = EditList(SOURCE, (Segment(50 * RATE, frames), Segment(20 * RATE, RATE, crossfade_in_ms=60.0)))
+        assert crossfades(clipped)[1].after == left
+        export_edit(clipped, path, "otio")
+        assert read(path).segments == clipped.segments
+
+
 def test_what_no_dissolve_stands_for_comes_back_from_otio(tmp_path: Path) -> None:
     """A join with nothing beyond it on either side, and one of 30 ms, shorter than a frame of 25 per second."""
     path = tmp_path / "edit.otio"
