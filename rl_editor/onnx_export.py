@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rl_editor.agent import ILLEGAL
 from rl_editor.environment import BatchedEditingEnv
 from rl_editor.errors import CheckpointError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUTS = "observation", ("logits", "value")
 TOLERANCE = 1e-4  # largest difference of a logit or value, relative to the largest of its kind, at least 1
-_MASKED = -1e30  # what an illegal action's -inf is written as: ONNX tools compare finite numbers
 _EXAMPLES, _BEATS = 4, 64
 
 
@@ -40,7 +40,7 @@ class _FlatPolicy(nn.Module):
 
     def forward(self, observation: Float[Tensor, "envs size"]) -> tuple[Tensor, Tensor]:
         decision = self.agent.decide_flat(observation)
-        return torch.clamp(decision.logits, min=_MASKED), decision.value
+        return decision.logits, decision.value
 
 
 def export_onnx(policy: "Policy", path: str | Path) -> None:
@@ -116,8 +116,9 @@ def example_observations(policy: "Policy") -> Float[Tensor, "envs size"]:
 
 
 def _difference(found: np.ndarray, expected: np.ndarray) -> float:
-    legal = expected > _MASKED / 2
-    if not np.array_equal(legal, found > _MASKED / 2):
+    """Of what is legal: beside the logits of illegal actions any difference is small."""
+    legal = expected > ILLEGAL / 2
+    if not np.array_equal(legal, found > ILLEGAL / 2):
         return float("inf")
     scale = max(1.0, float(np.abs(expected[legal]).max()))
     return float(np.abs(found[legal] - expected[legal]).max() / scale)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, load_policy, save_policy
@@ -110,6 +111,10 @@ class TestOnnx:
         other = Policy(Agent(small(5)), small(5), ("ann",))
         with pytest.raises(CheckpointError, match="differs from torch"):
             check_onnx(other, tmp_path / "a.onnx")
+        with torch.no_grad():  # a value that agrees, and the logits of REORDER 0.01 off
+            policy.agent.policy.kinds.bias[-1] += 0.01
+        with pytest.raises(CheckpointError, match=r"differs from torch by 0\.0"):
+            check_onnx(policy, tmp_path / "a.onnx")
 
 
 class TestModelCard:
