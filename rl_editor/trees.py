@@ -23,6 +23,7 @@ _EXTENDED = (ActionType.LOOP, ActionType.REORDER)
 _LEAST_UNITS = 8  # in a leaf: two blocks of four bars
 _COLUMNS_TRIED = 0.3  # share of columns that each split chooses from
 _LEAST_PROBABLE = 0.01  # nothing is ruled out by songs that are few
+_N_SEEDS = 1 << 32  # that scikit-learn takes
 
 
 class Trees(nn.Module):
@@ -79,7 +80,7 @@ class Trees(nn.Module):
             rows, decided, counts = (values[own] for values in arrays[:3])
             mass = np.bincount(decided, counts, minlength=len(UNIT_KINDS))
             forest = ExtraTreesClassifier(
-                n_trees, min_samples_leaf=_LEAST_UNITS, max_features=_COLUMNS_TRIED, random_state=seed
+                n_trees, min_samples_leaf=_LEAST_UNITS, max_features=_COLUMNS_TRIED, random_state=seed % _N_SEEDS
             ).fit(rows, decided, sample_weight=counts * (mass.sum() / mass[decided]) ** balance)
             for tree, grown in enumerate(forest.estimators_):
                 roots[number, tree] = n_nodes

@@ -27,10 +27,12 @@ def units(n: int = 400, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, 6)).astype(np.float32))
 
 
-def grown(columns: torch.Tensor, kinds: torch.Tensor, *, style: int = 1, weight: torch.Tensor | None = None) -> Trees:
+def grown(
+    columns: torch.Tensor, kinds: torch.Tensor, *, style: int = 1, weight: torch.Tensor | None = None, seed: int = 3
+) -> Trees:
     trees = Trees(3)
     weight = torch.ones(len(columns)) if weight is None else weight
-    trees.fit(columns, kinds, weight, torch.full((len(columns),), style), n_trees=20, balance=0.0, seed=3)
+    trees.fit(columns, kinds, weight, torch.full((len(columns),), style), n_trees=20, balance=0.0, seed=seed)
     return trees
 
 
@@ -41,6 +43,14 @@ def test_it_says_what_scikit_learns_forest_says() -> None:
     theirs.fit(columns.numpy(), kinds.numpy())
     expected = np.log(np.maximum(theirs.predict_proba(new.numpy()), 0.01))
     np.testing.assert_allclose(grown(columns, kinds)(new, 1)[:, :3], expected, atol=1e-5)
+
+
+def test_every_seed_of_a_training_grows_trees() -> None:
+    """``training.seed`` reaches 2^63, scikit-learn's seeds 2^32."""
+    columns, kinds = units(), (units()[:, 0] > 0).long()
+    one, other = (grown(columns, kinds, seed=seed)(columns, 1) for seed in (3, 3 + (1 << 32)))
+    np.testing.assert_array_equal(one, other)
+    grown(columns, kinds, seed=(1 << 63) - 1)
 
 
 def test_a_comparison_of_two_columns_is_learned() -> None:
