@@ -166,6 +166,21 @@ def test_an_excerpt_in_two_pairs_is_as_loud_as_each_says(
         assert measured == pytest.approx(side.loudness_lufs, abs=0.3)
 
 
+def test_each_loudspeaker_counts_in_the_loudness(song: Path, policy: Policy, config: Config, tmp_path: Path) -> None:
+    """Left, right, centre and the bass, which does not count."""
+    plain = load_audio(song)
+    one = 0.2 * plain.data[:, 0]
+    bass = 0.3 * np.sin(2 * np.pi * 100 * np.arange(plain.frames) / plain.sample_rate)
+    data = np.column_stack([one, 0.5 * one, 2 * one, bass]).astype(np.float32)
+    save_audio(tmp_path / "film.wav", Samples(data, plain.sample_rate), subtype="PCM_16", places=(2, 3, 4, 11))
+    plan = Plan(n_pairs=1, n_rated=1, target_duration_s=40.0)
+    made = make_set([tmp_path / "film.wav"], tmp_path / "set", {"young": policy}, plan, config=config)
+    for side in made.listening_set.heard():
+        sound = load_audio(tmp_path / "set" / AUDIO / side.audio)
+        measured = loudness_lufs(Samples(sound.data[:, :3], sound.sample_rate), places=(2, 3, 4))
+        assert measured == pytest.approx(side.loudness_lufs, abs=0.3)
+
+
 class TestRefusals:
     """Wrong usage, before or without harm."""
 

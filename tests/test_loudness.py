@@ -19,6 +19,32 @@ def test_a_full_scale_sine_has_the_loudness_that_the_standard_gives() -> None:
     assert loudness_lufs(sine(-20.0, channels=2)) == pytest.approx(-20.0, abs=0.05)  # two channels: 3 dB more
 
 
+def alone(channel: int, n_channels: int) -> Samples:
+    """A sine of -20 dB in one channel, of -23.01 LUFS where it stands in front."""
+    data = np.zeros((3 * RATE, n_channels), np.float32)
+    data[:, channel] = sine(-20.0).data[:, 0]
+    return Samples(data, RATE)
+
+
+SURROUND_LUFS = -23.01 + 10 * np.log10(1.41)  # BS.1770-4, table 3: 1.41 of surrounds, none of the bass channel
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ((2, 3, 4, 11, 9, 10), [-23.01, -23.01, -23.01, None, SURROUND_LUFS, SURROUND_LUFS]),  # 5.1
+        ((2, 3, 4, 11, 14, 15), [-23.01, -23.01, -23.01, None, SURROUND_LUFS, SURROUND_LUFS]),  # with side for rear
+        ((2, 3, 9, 10), [-23.01, -23.01, SURROUND_LUFS, SURROUND_LUFS]),  # quad
+        ((2, 3, 11), [-23.01, -23.01, None]),  # 2.1
+        ((2, 3, 4, 11, 9, 10, 14, 15), [-23.01, -23.01, -23.01, None, None, None, SURROUND_LUFS, SURROUND_LUFS]),
+        ((), [-23.01, -23.01, None, None]),  # nobody says
+    ],
+)
+def test_each_loudspeaker_counts_as_the_standard_says(places: tuple[int, ...], expected: list[float | None]) -> None:
+    found = [loudness_lufs(alone(k, len(expected)), places=places) for k in range(len(expected))]
+    assert found == [None if lufs is None else pytest.approx(lufs, abs=0.05) for lufs in expected]
+
+
 def test_what_has_no_loudness() -> None:
     assert loudness_lufs(sine(0.0, seconds=0.3)) is None
     assert loudness_lufs(Samples(np.zeros((RATE, 1), np.float32), RATE)) is None

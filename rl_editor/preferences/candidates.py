@@ -33,7 +33,7 @@ from rl_editor.render import render_samples
 from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model.choosing import most_telling
 from rl_editor.state import AudioState
-from rl_editor.utils import Samples, load_audio, save_audio
+from rl_editor.utils import Samples, load_audio, read_places, save_audio
 
 SHARE = 0.6  # of a song's length, where no length is asked for
 PAIRS_PER_ANCHOR = 8
@@ -159,7 +159,7 @@ class _Studio:
 
     def __init__(self, song: Path, folder: Path, policies: Mapping[str, Policy], plan: Plan, settings: Config) -> None:
         self.song, self.folder, self.plan, self.settings = song.stem, folder, plan, settings
-        self.recording = load_audio(song)
+        self.recording, self.places = load_audio(song), read_places(song)
         self.state = AudioState.from_file(song, settings, recording=self.recording)
         check_audible(self.state)
         self.calculator = RewardCalculator(settings)
@@ -246,12 +246,15 @@ class _Studio:
             )
             for draft, excerpt in ((one, a), (two, b))
         ]
-        found = [self._written(side, each) for side, each in zip(sides, matched(*heard), strict=True)]
+        found = [self._written(side, each) for side, each in zip(sides, self._matched(*heard), strict=True)]
         return Pair(f"{self.song}_{name}", kind, *found)
 
     def _heard(self, way: str, edit: EditList, played: EditList) -> Heard:
         bare = Heard(_edit_id(self.song, edit), self.song, way, played, tuple(self._summary(played)))
-        return self._written(bare, matched(self._render(played))[0])
+        return self._written(bare, self._matched(self._render(played))[0])
+
+    def _matched(self, *heard: Samples) -> list[Matched]:
+        return matched(*heard, places=self.places)
 
     def _written(self, heard: Heard, sound: Matched) -> Heard:
         # The level is part of the name: an excerpt is softer beside a side whose peaks would not fit.
