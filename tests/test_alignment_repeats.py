@@ -107,6 +107,15 @@ def test_a_lag_settles_where_the_samples_agree(raw: np.ndarray, off: float) -> N
     assert settled(Placed(0, len(pair.edit), 1000.0 + off), mastering).lag == pytest.approx(1000.0, abs=0.05)
 
 
+@pytest.mark.parametrize("off", [0.0, 0.4, -0.4, 7.9, -7.9])
+@pytest.mark.parametrize("lag", [1000, -1000])
+def test_a_lag_is_found_whatever_the_fraction_of_its_estimate(raw: np.ndarray, lag: int, off: float) -> None:
+    edit = raw[lag : lag + 10 * RATE] if lag > 0 else np.concatenate([raw[30 * RATE :][:-lag], raw[: 10 * RATE]])
+    pair, run = pair_of(raw, edit), Placed(RATE, len(edit), lag + off)
+    assert refined(run, pair, polarity=1.0).lag == pytest.approx(lag, abs=0.1)
+    assert next(at_peaks(run, pair, polarity=1.0, n_probes=5)).lag == lag
+
+
 def test_a_run_that_plays_no_frame_of_the_raw_has_no_rivals(raw: np.ndarray) -> None:
     heard = pair_of(raw, raw).views[0].stacked
     assert rivals(Placed(0, RATE, float(len(raw) + RATE)), heard, heard, hop=512) == []

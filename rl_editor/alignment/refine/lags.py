@@ -96,8 +96,8 @@ def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
     score = _peak_score(values, peak)
     drift, shift = _drift(run, found, polarity)
     if drift:
-        return replace(run, lag=run.lag + shift, score=score, drift=drift)
-    return replace(run, lag=run.lag + _fine_peak(found, polarity, peak) - found.reach, score=score)
+        return replace(run, lag=found.whole + shift, score=score, drift=drift)
+    return replace(run, lag=found.whole + _fine_peak(found, polarity, peak) - found.reach, score=score)
 
 
 def at_peaks(
@@ -112,7 +112,7 @@ def at_peaks(
         peak = int(left.argmax())
         if left[peak] < PEAK_SHARE * highest:
             return
-        yield replace(run, lag=run.lag + peak - reach)
+        yield replace(run, lag=float(found.whole + peak - reach))
         left[max(0, peak - SETTLING_REACH) : peak + SETTLING_REACH + 1] = 0.0
 
 
@@ -185,8 +185,9 @@ def _longest(runs: Sequence[Placed], pair: Pair) -> list[Placed]:
 
 @dataclass(frozen=True, eq=False)
 class _Correlation:
-    """Of a run's probes with the sound it plays; lag k is k - reach beside the estimate."""
+    """Of a run's probes with the sound it plays; value k is of lag ``whole`` + k - reach."""
 
+    whole: int  # the estimate, rounded down
     starts: list[int]
     length: int
     reach: int
@@ -205,8 +206,8 @@ def _correlations(
     starts, sound = spread(run, length, n_probes), pair.sound(run)
     if not starts or sound is None:
         return None
-    first = int(run.lag or 0) - reach
-    heard = np.stack([padded_span(sound, start + first, length + 2 * reach) for start in starts])
+    whole = int(np.floor(run.lag or 0.0))
+    heard = np.stack([padded_span(sound, start + whole - reach, length + 2 * reach) for start in starts])
     probes = np.stack([pair.edit[start : start + length] for start in starts]) * window
     cross = scipy.fft.rfft(heard, n) * np.conj(scipy.fft.rfft(probes, n))
     cross[:, 0] = 0.0  # DC tells nothing
@@ -215,7 +216,7 @@ def _correlations(
     if not np.any(white):
         return None
     total = white.sum(axis=0)
-    return _Correlation(starts, length, reach, white, total, n, scipy.fft.irfft(total, n)[: 2 * reach + 1])
+    return _Correlation(whole, starts, length, reach, white, total, n, scipy.fft.irfft(total, n)[: 2 * reach + 1])
 
 
 def _peak_score(values: Float[np.ndarray, " lags"], peak: int) -> float:
@@ -225,7 +226,7 @@ def _peak_score(values: Float[np.ndarray, " lags"], peak: int) -> float:
 
 class _Line(NamedTuple):
     drift: float
-    shift: float  # of the lag at the middle of the run, beside the estimate
+    shift: float  # of the lag at the middle of the run, beside the estimate rounded down
 
 
 def _drift(run: Placed, found: _Correlation, polarity: float) -> _Line:
