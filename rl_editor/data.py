@@ -3,7 +3,8 @@
 Everything per track goes through the side cache and the executor. A pair that cannot be read or explained is left out
 and named (``Loaded.problems``); the others go on. Labels come from aligning the edit to the raw, never from loudness.
 
-Augmentation is one draw per (seed, epoch, index), applied alike to raw, edit and beat grid; the labels stay.
+Augmentation is one draw per (seed, epoch, index), applied alike to raw, edit and beat grid; the labels stay. Noise has
+the drawn SNR in both and samples of its own in each: one recording's noise is not in the other at the same time.
 Batches: ``[B, ...]`` padded with zeros (labels with ``PADDING``) to the longest of the batch, with lengths beside.
 """
 
@@ -247,7 +248,8 @@ class PairedAudioDataset:
         grid, features = found.analysis.grid, found.analysis.features
         if self.use_augmentation:
             draw = self.draw(index)
-            raw, edit = (augmented(mono, draw, rate, self._entropy(index)) for mono in (raw, edit))
+            seeds = ([*self._entropy(index), number] for number in (1, 2))
+            raw, edit = (augmented(mono, draw, rate, seed) for mono, seed in zip((raw, edit), seeds, strict=True))
             grid = augment_grid(grid, draw)
             features = features_on(raw, grid, self.config)
         return PairItem(
@@ -271,7 +273,10 @@ class PairedAudioDataset:
 def augmented(
     mono: Mono, draw: AugmentationDraw, sample_rate: int, entropy: Sequence[int]
 ) -> Float32[np.ndarray, " augmented"]:
-    """A recording under a draw; equal entropy gives equal noise."""
+    """A recording under a draw; equal entropy gives equal noise.
+
+    By convention that is the draw's entropy and a number from 1 on for each recording, in the features stage as well.
+    """
     return augment_mono(mono, sample_rate, draw, np.random.default_rng(list(entropy)))
 
 

@@ -310,6 +310,23 @@ class TestDatasets:
         np.testing.assert_array_equal(item.labels, plain.labels)
         assert item.features.shape == plain.features.shape
 
+    def test_noise_is_as_loud_in_raw_and_edit_and_another_in_each(self, folder: Path, config: Config) -> None:
+        pairs = [p for p in find_library(folder).pairs if p.pair_id != "other"]
+        noisy = Config.from_dict(config.to_dict())
+        for effect in ("pitch_shift", "time_stretch", "gain", "eq"):
+            setattr(noisy.augmentation, f"{effect}_prob", 0.0)
+        noisy.augmentation.noise_prob = 1.0
+        plain = PairedAudioDataset(pairs, config, use_augmentation=False)[0]
+        dataset = PairedAudioDataset(pairs, noisy, use_augmentation=True, seed=1)
+        item, again = dataset[0], dataset[0]
+        noises = [getattr(item, side) - getattr(plain, side) for side in ("raw", "edit")]
+        for side, noise in zip(("raw", "edit"), noises, strict=True):
+            snr_db = 10 * np.log10(np.mean(getattr(plain, side) ** 2) / np.mean(noise**2))
+            assert snr_db == pytest.approx(dataset.draw(0).noise_snr_db, abs=0.1)
+            np.testing.assert_array_equal(getattr(item, side), getattr(again, side))
+        n = min(map(len, noises))
+        assert abs(np.corrcoef(noises[0][:n], noises[1][:n])[0, 1]) < 5 / np.sqrt(n)  # of independent ones 1 / sqrt(n)
+
     def test_labels_are_padded_with_what_losses_ignore(self, folder: Path, config: Config) -> None:
         pairs = find_library(folder).pairs[1:]
         batch = next(iter(create_dataloader(PairedAudioDataset(pairs, config, use_augmentation=False), config)))
