@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_editor.edits import EditList, SourceInfo
-from rl_editor.errors import DatasetError
+from rl_editor.errors import DatasetError, RlEditorError
 from rl_editor.features import BeatFeatures
 from rl_editor.files import UNREADABLE, replacing
 from rl_editor.grid import BeatGrid
@@ -93,14 +93,13 @@ def load_analysis(path: str | Path) -> Analysis:
     """
     arrays = _load_arrays(path, ("source", "times_s", "bar_position", "beats_per_bar", "confidence", "values", "names"))
     try:
-        source = SourceInfo(**json.loads(arrays["source"].tobytes()))
-    except (ValueError, TypeError) as error:
+        return Analysis(
+            SourceInfo(**json.loads(arrays["source"].tobytes())),
+            BeatGrid.from_arrays(arrays),
+            BeatFeatures(arrays["values"], tuple(str(name) for name in arrays["names"])),
+        )
+    except (RlEditorError, ValueError, TypeError, IndexError) as error:
         raise _no_file_of_ours(path, error) from error
-    return Analysis(
-        source,
-        BeatGrid.from_arrays(arrays),
-        BeatFeatures(arrays["values"], tuple(str(name) for name in arrays["names"])),
-    )
 
 
 def save_labels(path: str | Path, labels: EditLabels) -> None:
@@ -115,7 +114,10 @@ def load_labels(path: str | Path) -> EditLabels:
         DatasetError: the file is missing, damaged or something else.
     """
     arrays = _load_arrays(path, ("actions", "confidence", "coverage"))
-    return EditLabels(arrays["actions"], arrays["confidence"], float(arrays["coverage"]))
+    try:
+        return EditLabels(arrays["actions"], arrays["confidence"], float(arrays["coverage"]))
+    except (ValueError, TypeError) as error:
+        raise _no_file_of_ours(path, error) from error
 
 
 def rescaled(edit: EditList, source: SourceInfo, *, beat_times_s: Sequence[float]) -> EditList:

@@ -9,6 +9,7 @@ Impossible states are ``assert``; they never raise from this tree.
     ├── AudioFileError       a recording that cannot be read, or holds nothing to work on
     ├── OutputError          a file that cannot be written: a full disk, a folder that takes none
     ├── EditListError        an edit list, label or action sequence that breaks its format
+    ├── BeatGridError        beats that do not tile a recording, or are none of their bars
     ├── AlignmentError       a raw and an edit that cannot be compared
     │   └── PairRejectedError    compared, and the edit does not come from the raw
     ├── DatasetError         a folder of recordings that gives nothing to learn from
@@ -65,6 +66,10 @@ class OutputError(RlEditorError):
 
 class EditListError(RlEditorError):
     """An edit list, label or action sequence breaks its format."""
+
+
+class BeatGridError(RlEditorError):
+    """Beats do not tile a recording, or are none of their bars."""
 
 
 class AlignmentError(RlEditorError):

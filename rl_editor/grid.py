@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from rl_editor.errors import EditListError
+from rl_editor.errors import BeatGridError
 
 PARTIAL = -1
 
@@ -26,6 +26,9 @@ class BeatGrid:
         bar_position: beat number within its bar, 0 is the downbeat; -1 for a lead-in or tail.
         beats_per_bar: beats in a whole bar.
         confidence: how sure the grid is, in [0, 1]: the F-measure to be expected at 70 ms; 0 where no beat was heard.
+
+    Raises:
+        BeatGridError: something else than that.
     """
 
     times_s: Float[np.ndarray, " boundaries"]
@@ -35,14 +38,26 @@ class BeatGrid:
 
     def __post_init__(self) -> None:
         if len(self.times_s) < 2 or len(self.bar_position) != len(self.times_s) - 1:
-            raise EditListError(
+            raise BeatGridError(
                 f"beat grid: {len(self.times_s)} boundaries and {len(self.bar_position)} bar positions; "
                 "N beats need N+1 boundaries and N positions, N at least 1"
             )
-        if not np.isfinite(self.times_s).all() or self.times_s[0] != 0.0 or (np.diff(self.times_s) <= 0).any():
-            raise EditListError("beat grid: boundaries must be finite, start at 0.0 and strictly increase")
-        if self.bar_position.max() >= self.beats_per_bar or self.bar_position.min() < PARTIAL:
-            raise EditListError(f"beat grid: bar positions must lie in [-1, {self.beats_per_bar - 1}]")
+        wrong = ~np.isfinite(self.times_s) | (np.diff(self.times_s, prepend=-1.0) <= 0)
+        if self.times_s[0] != 0.0 or wrong.any():
+            at = int(wrong.argmax())
+            raise BeatGridError(
+                f"beat grid: boundary {at} is {self.times_s[at]} s; finite ones that start at 0.0 and strictly "
+                "increase are needed; sort them, and put 0.0 before and the end of the file after"
+            )
+        out = (self.bar_position < PARTIAL) | (self.bar_position >= self.beats_per_bar)
+        if out.any():
+            at = int(out.argmax())
+            raise BeatGridError(
+                f"beat grid: beat {at} has bar position {self.bar_position[at]}; the downbeat's 0 to "
+                f"{self.beats_per_bar - 1} are needed, or {PARTIAL} for a lead-in or tail; is beats_per_bar right?"
+            )
+        if not 0.0 <= self.confidence <= 1.0:
+            raise BeatGridError(f"beat grid: confidence {self.confidence}; 0 to 1 is needed, leave it out if unknown")
 
     @property
     def n_beats(self) -> int:

@@ -1,6 +1,8 @@
 """Recordings, pairs and splits; demonstrations of a folder; data sets and padded batches."""
 
 import itertools
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,15 @@ from rl_editor.data import (
     load_demonstrations,
     split_of,
 )
-from rl_editor.demonstrations import load_analysis, load_labels, rescaled, save_analysis, save_labels
+from rl_editor.demonstrations import Analysis, load_analysis, load_labels, rescaled, save_analysis, save_labels
 from rl_editor.edits import EditList, Segment, SourceInfo, joins
 from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.features import BeatFeatures
+from rl_editor.grid import BeatGrid
 from rl_editor.library import Problem, safe_name, unknown_songs
 
 RATE = 22050
+NEGATIVE = json.dumps(asdict(SourceInfo("a", "", 44100, 2, 1)) | {"frames": -1})
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -261,6 +266,35 @@ class TestDemonstrations:
             except DatasetError:
                 refused += 1
         assert refused > 75  # dates in the archive matter to nobody
+
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"values": np.array([[1.0, 2.0], [3.0, np.nan]], np.float32)}, "mfcc_1 of beat 1 is nan"),
+            ({"names": np.array(["rms"])}, "2 columns and 1 names"),
+            ({"values": np.ones((1, 2), np.float32)}, "features of 1 beats on a grid of 2"),
+            ({"values": np.ones(2, np.float32)}, ""),
+            ({"times_s": np.array([0.0, 2.0, 1.0])}, r"boundary 2 is 1\.0 s"),
+            ({"times_s": np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])}, ""),
+            ({"bar_position": np.array([0, 4])}, "beat 1 has bar position 4"),
+            ({"beats_per_bar": np.array([4, 4])}, ""),
+            ({"confidence": np.array(np.nan)}, "confidence nan"),
+            ({"source": np.frombuffer(b'{"name": "a"}', np.uint8)}, "missing"),
+            ({"source": np.frombuffer(b"[" * 9, np.uint8)}, ""),
+            ({"source": np.frombuffer(NEGATIVE.encode(), np.uint8)}, "source: frames -1"),
+        ],
+    )
+    def test_a_file_with_what_no_analysis_holds_is_named(
+        self, tmp_path: Path, changed: dict[str, np.ndarray], said: str
+    ) -> None:
+        grid = BeatGrid(np.array([0.0, 1.0, 2.0]), np.array([0, 1]))
+        features = BeatFeatures(np.ones((2, 2), np.float32), ("rms", "mfcc_1"))
+        save_analysis(tmp_path / "a.npz", Analysis(SourceInfo("a.wav", "", 44100, 2, 88200), grid, features))
+        with np.load(tmp_path / "a.npz") as stored:
+            arrays = dict(stored)
+        np.savez(tmp_path / "b.npz", **(arrays | changed))  # type: ignore[arg-type]
+        with pytest.raises(DatasetError, match=rf"(?s)b\.npz: not a whole file .*{said}.*; write it again"):
+            load_analysis(tmp_path / "b.npz")
 
     def test_what_goes_on_without_a_join_does_so_in_a_rescaled_edit(self) -> None:
         segments = tuple(Segment(1001 * i, 1001) for i in range(50))

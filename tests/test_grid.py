@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rl_editor.errors import EditListError
+from rl_editor.errors import BeatGridError
 from rl_editor.grid import BeatGrid
 
 
@@ -50,9 +50,30 @@ def test_tempo_is_of_whole_beats() -> None:
 
 
 @pytest.mark.parametrize(
+    ("times", "positions", "said"),
+    [
+        ([0.0, 1.0, 1.0], [0, 1], r"boundary 2 is 1\.0 s; finite ones .* are needed; sort them"),
+        ([0.5, 1.0], [0], r"boundary 0 is 0\.5 s"),
+        ([0.0, 1.0, np.inf], [0, 1], "boundary 2 is inf s"),
+        ([0.0, 1.0, 2.0], [0, 4], r"beat 1 has bar position 4; the downbeat's 0 to 3 are needed.* beats_per_bar"),
+        ([0.0, 1.0, 2.0], [-2, 0], "beat 0 has bar position -2"),
+    ],
+)
+def test_what_is_wrong_in_a_grid_is_named(times: list[float], positions: list[int], said: str) -> None:
+    with pytest.raises(BeatGridError, match=said):
+        BeatGrid(np.array(times), np.array(positions))
+
+
+@pytest.mark.parametrize("confidence", [np.nan, -0.1, 1.1])
+def test_a_confidence_lies_between_0_and_1(confidence: float) -> None:
+    with pytest.raises(BeatGridError, match=r"confidence .* 0 to 1 is needed"):
+        BeatGrid(np.array([0.0, 1.0]), np.array([0]), confidence=confidence)
+
+
+@pytest.mark.parametrize(
     ("times", "positions"),
     [([0.0, 1.0, 1.0], [0, 1]), ([0.5, 1.0], [0]), ([0.0, np.nan], [0]), ([0.0, 1.0], [0, 1]), ([0.0, 1.0], [4])],
 )
 def test_malformed_grids_are_refused(times: list[float], positions: list[int]) -> None:
-    with pytest.raises(EditListError, match="beat grid"):
+    with pytest.raises(BeatGridError, match="beat grid"):
         BeatGrid(np.array(times), np.array(positions))

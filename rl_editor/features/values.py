@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
+from rl_editor.errors import DatasetError
 from rl_editor.features.names import CHROMA, FRAME_NAMES
 
 
@@ -70,14 +71,27 @@ class StemFrames:
 
 @dataclass(frozen=True, eq=False)
 class BeatFeatures:
-    """One row of finite numbers per beat, one name per column."""
+    """One row of finite numbers per beat, one name per column.
+
+    Raises:
+        DatasetError: columns and names differ in number, or a number is not finite.
+    """
 
     values: Float32[np.ndarray, "beats dims"]
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        assert self.values.shape[1] == len(self.names)
-        assert np.isfinite(self.values).all()
+        if self.values.shape[1] != len(self.names):
+            raise DatasetError(
+                f"beat features: {self.values.shape[1]} columns and {len(self.names)} names, one name each is needed; "
+                "FEATURE_NAMES has those of every mode"
+            )
+        beats, columns = np.nonzero(~np.isfinite(self.values))
+        if len(beats):
+            raise DatasetError(
+                f"beat features: {self.names[columns[0]]} of beat {beats[0]} is {self.values[beats[0], columns[0]]}, "
+                "finite numbers are needed; is the audio finite?"
+            )
 
     @property
     def n_beats(self) -> int:
