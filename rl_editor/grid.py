@@ -25,7 +25,8 @@ class BeatGrid:
         times_s: N+1 boundaries, strictly increasing, the first 0.0 and the last the end of the file.
         bar_position: beat number within its bar, 0 is the downbeat; -1 for a lead-in or tail.
         beats_per_bar: beats in a whole bar.
-        confidence: how sure the grid is, in [0, 1]: the F-measure to be expected at 70 ms; 0 where no beat was heard.
+        confidence: how sure the grid is, in [0, 1]: the F-measure to be expected at 70 ms; 0 where no beat was heard,
+            1 where it was corrected by hand.
 
     Raises:
         BeatGridError: something else than that.

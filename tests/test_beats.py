@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import mir_eval
 import numpy as np
@@ -153,7 +154,15 @@ def test_doubling_halves_the_beats_and_keeps_downbeats():
     np.testing.assert_allclose(grid.times_s, [0.0, *np.arange(0.5, 5.01, 0.25), 5.25])
     assert grid.bar_position[grid.times_s[:-1] == 1.0] == 0  # the first downbeat
     np.testing.assert_array_equal(grid.bar_position[1:-1], (np.arange(18) - 2) % 4)  # the pickup is two beats now
-    assert grid.confidence == 0.7
+
+
+@pytest.mark.parametrize(
+    "way", [BeatOverride(tempo_multiplier=2), BeatOverride(tempo_multiplier="half"), BeatOverride(shift_beats=0.25)]
+)
+def test_a_grid_corrected_by_hand_is_sure(way):
+    doubtful = replace(GRID, confidence=0.3)
+    assert apply_override(doubtful, BeatOverride()).confidence == 0.3
+    assert apply_override(doubtful, way).confidence == 1.0
 
 
 def test_halving_keeps_the_beats_in_step_with_downbeats():

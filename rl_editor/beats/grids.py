@@ -12,6 +12,7 @@ from rl_editor.grid import PARTIAL, BeatGrid
 MIN_BEATS = 4  # fewer are no beat
 FALLBACK_BEATS_PER_BAR = 4
 SNAP_BEATS = 0.15  # a lead-in or tail shorter than this share of a beat joins its neighbour
+CORRECTED_CONFIDENCE = 1.0  # of a grid corrected by hand
 _SILENCE_DB = -60.0  # below the loudest frame
 
 
@@ -34,7 +35,8 @@ def regular_grid(duration_s: float, config: BeatsConfig) -> BeatGrid:
 def apply_override(grid: BeatGrid, override: BeatOverride) -> BeatGrid:
     """Double or halve the beats, shift them by a share of a beat, rotate the bar; in this order.
 
-    Halving keeps the beats in step with the downbeats. The neutral override returns the grid itself.
+    Halving keeps the beats in step with the downbeats. The neutral override returns the grid itself; what any other
+    makes counts as sure, since somebody listened: how likely the tracked beats were says nothing about these.
     """
     if override == BeatOverride():
         return grid
@@ -54,7 +56,7 @@ def apply_override(grid: BeatGrid, override: BeatOverride) -> BeatGrid:
         return grid
     bounds = bounds + override.shift_beats * np.append(np.diff(bounds), bounds[-1] - bounds[-2])
     metre = Metre(grid.beats_per_bar, first_downbeat + override.downbeat_shift_beats)
-    return assemble_grid(bounds, grid.duration_s, metre, confidence=grid.confidence)
+    return assemble_grid(bounds, grid.duration_s, metre, confidence=CORRECTED_CONFIDENCE)
 
 
 def assemble_grid(

@@ -24,10 +24,11 @@ def screen(found: Checkup) -> str:
     lines = [
         f"{found.track_id}: {grid.tempo_bpm:.1f} bpm ({slow:.1f} to {fast:.1f}), {grid.beats_per_bar} in a bar, "
         f"{counted(len(found.beats_s), 'beat')}, {counted(len(found.downbeats_s), 'bar')}; tracker {found.tracker}",
-        f"expected F-measure of the beats: {grid.confidence:.2f}",
     ]
-    if found.override != BeatOverride():
-        lines.append(f"corrected by beats.overrides: {_entry(found.override)}")
+    if found.override == BeatOverride():
+        lines.append(f"expected F-measure of the beats: {grid.confidence:.2f}")
+    else:
+        lines.append(f"corrected by beats.overrides, and taken for sure: {_entry(found.override)}")
     lines += ["", "  likely  grid"]
     lines += [f"  {a.probability:6.1%}  {a.name}" for a in found.alternatives]
     doubts = [a for a in found.alternatives if a.override != BeatOverride() and a.probability >= DOUBTFUL]
