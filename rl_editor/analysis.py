@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float16, Float32
 
-from rl_editor.beats import apply_override, grid_of, listened, log_mel
+from rl_editor.beats import apply_override, chosen_tracker, grid_of, listened, log_mel, tracker_version
 from rl_editor.cache import FeatureCache, get_cache
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
@@ -175,7 +175,9 @@ def _cached_frames(shelf: FeatureCache, signal: _Signal, key: _Key, config: Conf
 def _cached_grid(
     shelf: FeatureCache, signal: _Signal, frames: FrameFeatures, key: _Key, config: Config, name: str
 ) -> BeatGrid:
+    tracker = chosen_tracker(config.beats.tracker)  # auto is another one where another is installed
     beats = {k: v for k, v in asdict(config.beats).items() if k != "overrides"}
+    beats |= {"tracker": tracker, "version": tracker_version(tracker)}
     full = {**key, "what": "grid", "beats": beats, "code": code_digest("beats", "features", *READING)}
 
     def track() -> dict[str, np.ndarray]:

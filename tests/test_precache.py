@@ -1,9 +1,11 @@
 """Filling the cache ahead of training."""
 
 import errno
+import importlib.util
 import io
 import json
 import os
+import shutil
 import weakref
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from tqdm import tqdm
 
 from rl_editor import analysis
 from rl_editor.analysis import analyse_track
+from rl_editor.beats.trackers import TRACKERS, Counted, Counter
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.data import find_library, load_demonstrations, load_library
@@ -93,6 +96,44 @@ def test_beats_are_tracked_anew_in_the_spectrum_that_is_kept(
     later = analyse_track(raw, config).grid
     assert kept.stat().st_size == before
     np.testing.assert_allclose(later.times_s[1:-1] - tracked.times_s[1:-1], 0.02, atol=1e-6)
+
+
+def test_auto_takes_no_grid_of_the_tracker_that_it_was_before(
+    folder: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grid hangs on the tracker that ``auto`` means, and on the version of its package where that is not ours."""
+    tracks: list[str] = []
+
+    def once_a_second(mono: np.ndarray, sample_rate: int) -> Counter:
+        tracks.append("beat_this")
+        return lambda heard, metres: Counted(np.arange(16.0), np.arange(16) % 4, 4)
+
+    find_spec, installed = importlib.util.find_spec, False
+
+    def found(name: str, *given: Any) -> Any:
+        return installed if name == "beat_this" else find_spec(name, *given)
+
+    def install(version: str) -> None:
+        (tmp_path / f"beat_this-{version}.dist-info").mkdir()
+        (tmp_path / f"beat_this-{version}.dist-info/METADATA").write_text(f"Name: beat-this\nVersion: {version}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+    monkeypatch.setitem(TRACKERS, "beat_this", once_a_second)  # type: ignore[arg-type]
+    config.beats.tracker, raw = "auto", folder / "input/a_raw.wav"
+    before = analyse_track(raw, config).grid.tempo_bpm
+    installed = True
+    install("1.1.0")
+    assert before == pytest.approx(120, abs=2)
+    assert analyse_track(raw, config).grid.tempo_bpm == pytest.approx(60, abs=1)
+    assert len(tracks) == 1
+    config.beats.tracker = "beat_this"  # what auto means
+    analyse_track(raw, config)
+    assert len(tracks) == 1
+    shutil.rmtree(tmp_path / "beat_this-1.1.0.dist-info")
+    install("1.2.0")
+    analyse_track(raw, config)
+    assert len(tracks) == 2
 
 
 def test_the_signal_is_let_go_of_before_the_network_hears(

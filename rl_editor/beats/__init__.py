@@ -30,7 +30,7 @@ from rl_editor.beats.grids import (
     sounding_span_s,
 )
 from rl_editor.beats.network import Activations, activations, log_mel
-from rl_editor.beats.trackers import METRES, TRACKERS, Counter, chosen_tracker
+from rl_editor.beats.trackers import METRES, TRACKERS, Counter, chosen_tracker, tracker_version
 from rl_editor.config import BeatsConfig, Config
 from rl_editor.features import FrameFeatures, extract_frames
 from rl_editor.grid import BeatGrid
@@ -48,6 +48,7 @@ __all__ = [
     "log_mel",
     "regular_grid",
     "track_beats",
+    "tracker_version",
 ]
 
 _HEARD = 0.05  # mean probability of a frame at beats, below which there is no beat

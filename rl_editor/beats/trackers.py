@@ -7,6 +7,7 @@ network's downbeats. ``beat_this`` is Foscarin, Schlüter and Widmer 2024, "Beat
 postprocessing", of the optional extra ``beat_this``; its weights come from its authors' server on first use.
 """
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -42,6 +43,16 @@ def chosen_tracker(name: BeatTracker) -> BeatTracker:
     if name != "auto":
         return name
     return "beat_this" if importlib.util.find_spec("beat_this") else "network"
+
+
+def tracker_version(name: BeatTracker) -> str:
+    """The version of the package that a tracker of somebody else's comes from; none of ours, or where it is missing."""
+    if name == "network":
+        return ""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def network_tracker(mono: Float32[np.ndarray, " samples"], sample_rate: int) -> Counter:
