@@ -10,6 +10,7 @@ READING = (
     "utils/reading",
     "utils/elsewhere",
     "utils/spectra",
+    "speakers",
 )  # whatever listens to a file
 _PACKAGE = Path(__file__).parent
 

@@ -23,6 +23,7 @@ from stages.manifest import Manifest, PairEntry, Track, library_root, view_file,
 from stages.params import PARAMS, load_params
 
 SECTIONS = ("audio", "data")
+DECODING = ("utils", "channels", "speakers")  # the code that makes a view
 _VIEWS = _PLAIN, _TURNED = ("mono", "turned")
 
 
@@ -66,7 +67,7 @@ def decode_recording(recording: Recording, *, root: Path, config: Config, folder
         "what": "views",
         "sha256": source.sha256,
         "rate": rate,
-        "code": code_digest("utils", "channels"),
+        "code": code_digest(*DECODING),
     }
     with shelf.folder("metadata", name, key, make) as entry:
         scales = {view: float(np.load(entry / f"{view}.npy")) for view in _VIEWS if (entry / f"{view}.npy").exists()}

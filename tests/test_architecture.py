@@ -4,6 +4,12 @@ import configparser
 import re
 from pathlib import Path
 
+import grimp
+import pytest
+
+from rl_editor.versions import READING
+from stages.decode import DECODING
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -35,3 +41,16 @@ def test_rooms_are_whole_layers_in_their_order() -> None:
     numbers = [{room_of[module] for module in layer} for layer in layers()]
     assert all(len(number) == 1 for number in numbers), "a layer lies across rooms"
     assert numbers == sorted(numbers, key=min)
+
+
+@pytest.mark.parametrize("modules", [READING, DECODING], ids=["READING", "DECODING"])
+def test_a_digest_holds_all_code_that_hears(modules: tuple[str, ...]) -> None:
+    """What is imported beside words and the shelf makes sound too: a change of it has to make cached results anew."""
+    graph = grimp.build_graph("rl_editor")
+    names = {f"rl_editor.{module.replace('/', '.')}" for module in modules}
+    reached = {m for name in names for m in graph.find_upstream_modules(name, as_package=True)}
+    beside = rooms()[-1] | rooms()[-2]
+    left_out = {
+        m for m in reached if m.split(".")[1] not in beside and not any(f"{m}.".startswith(f"{n}.") for n in names)
+    }
+    assert left_out == set()
