@@ -13,7 +13,7 @@ from statistics import fmean, median
 from typing import Any, NamedTuple
 
 from rl_editor.actions import ActionSpace
-from rl_editor.alignment import MonoPair, recover_either
+from rl_editor.alignment import MonoPair, recover_either, summarise
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.demonstrations import load_analysis, save_labels
@@ -34,7 +34,7 @@ SECTIONS = ("action_space", "alignment", "audio")
 class Explained(NamedTuple):
     """How well a pair was explained."""
 
-    confidence: float  # median over segments
+    confidence: float  # median of what is matched, weighed by length, as in ``AlignmentSummary``
     coverage: float  # share of the edit's duration that actions can say
 
 
@@ -72,7 +72,7 @@ def label_entry(pair: PairEntry, *, manifest: Manifest, config: Config, folder: 
     labels = encode(edit, analysis.grid, ActionSpace(config.action_space), unit_beats=config.action_space.unit_beats)
     write_text(folder / f"{pair.pair_id}.json", edit.to_json())
     save_labels(folder / f"{pair.pair_id}.npz", labels)
-    return Explained(median(s.confidence for s in edit.segments), labels.coverage)
+    return Explained(summarise(edit).median_confidence, labels.coverage)
 
 
 def _explained(raw: Track, edit: Track, config: Config) -> EditList:

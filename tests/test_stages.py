@@ -14,7 +14,7 @@ from opinion_sets import random_set
 from benchmarks.preferences.listeners import Listener, session
 from rl_editor.data import align_pair, find_library, load_references
 from rl_editor.demonstrations import Analysis, load_analysis
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AudioFileError, DatasetError
 from rl_editor.library import Problem
 from rl_editor.reward import ReferenceStatistics
@@ -80,6 +80,19 @@ def test_without_songs_to_test_on_the_remedy_is_named(project: Path) -> None:
     run_to_labels()
     with pytest.raises(DatasetError, match=r"for test: 1 song decoded, .*; add songs, or name some in data\.splits"):
         read_demonstrations(splits=("test",))
+
+
+def test_what_is_not_in_the_raw_makes_no_pair_doubtful(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``align.json`` says the confidence that ``rl-editor align`` does: the median of what is matched, by length."""
+
+    def explained(*_: Any, source: SourceInfo, **__: Any) -> EditList:
+        foreign = Segment(None, RATE, confidence=0.0)
+        matched = Segment(0, 8 * RATE, confidence=0.9), Segment(12 * RATE, 2 * RATE, confidence=0.4)
+        return EditList(source, (foreign, matched[0], foreign, matched[1]))
+
+    monkeypatch.setattr(align, "aligned", explained)
+    run_to_labels()
+    assert json.loads(Path("metrics/align.json").read_text())["median_confidence"] == 0.9  # of 8 of 10 s
 
 
 @pytest.mark.parametrize("side", ["input", "desired_output"])
