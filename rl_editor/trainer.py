@@ -15,7 +15,7 @@ A clone knows the songs that it learned from by heart, so what is edited are rem
 Dropout is off, so that the ratio of new to old policy is 1 before the first step.
 
 Advantages are normalised over the update. A minibatch holds the samples of a few songs, so that only those are encoded
-again. An update ends early when the policy has moved further than ``ppo.target_kl``. Targets are hidden in
+again. An update ends early when the policy has moved further than 1.5 * ``ppo.target_kl``. Targets are hidden in
 ``training.duration_dropout`` of the episodes, while the reward still asks for them. What is judged and kept are weights
 averaged over the latest updates (``ppo.weight_average``; Polyak & Juditsky 1992, "Acceleration of stochastic
 approximation by averaging"), since decisions jump from update to update. Those that edit the validation songs and

@@ -157,7 +157,10 @@ def _novelty(texture: Float[np.ndarray, "units columns"]) -> Float[np.ndarray, "
 
 
 def _starts(novelty: Float[np.ndarray, " units"]) -> list[int]:
-    """Greedily, the strongest changes that leave every section at least ``_MIN_SECTION_BARS`` long."""
+    """Greedily, the strongest changes ``_MIN_SECTION_BARS`` - 1 bars or more from other starts and the end.
+
+    Each may then move by a bar, into a phrase, so the shortest section is a bar shorter than that.
+    """
     starts = [0]
     floor = _NOVELTY_FLOOR * float(novelty.max(initial=0.0))
     for at in sorted(range(len(novelty)), key=lambda i: -novelty[i]):

@@ -177,7 +177,7 @@ def _tasted_strengths(heard: Heard, rng: np.random.Generator) -> Float[np.ndarra
 
 
 def _first_sound(heard: Heard) -> int:
-    """The first bar that is not silent; a short pickup before it counts as sound."""
+    """The first bar that is not silent; 0 where all are."""
     sounding = np.flatnonzero(~heard.silent)
     return int(sounding[0]) if len(sounding) else 0
 

@@ -63,7 +63,10 @@ class _FrameSpans(NamedTuple):
 
 
 def _frame_spans(grid: BeatGrid, *, n_frames: int, frame_rate_hz: float) -> _FrameSpans:
-    """The frames whose centres lie in each beat; a beat shorter than a frame takes the nearest one."""
+    """From the frame nearest to each beat's start, up to half a frame earlier, to before the one nearest to its end.
+
+    A beat shorter than a frame takes the nearest one; the last takes all that are left.
+    """
     edges = np.rint(grid.times_s * frame_rate_hz).astype(np.int64)
     edges[-1] = n_frames
     start = np.minimum(edges[:-1], n_frames - 1)

@@ -83,7 +83,8 @@ def novelty(columns: Float[np.ndarray, "n columns"], *, span: int) -> Float[np.n
 def section_bounds(curve: Float[np.ndarray, " bounds"], *, shortest: int, least: float) -> Int[np.ndarray, " cuts"]:
     """Indices where sections start, and the end: the highest peaks of novelty at least ``shortest`` apart.
 
-    Peaks count from the share ``least`` of the highest on.
+    From the song's start and end they keep half of that, rounded down. Peaks count from the share ``least`` of the
+    highest on.
     """
     n = len(curve) - 1
     free = np.ones(n + 1, bool)

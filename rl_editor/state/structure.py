@@ -136,7 +136,7 @@ def _best(cosine: np.ndarray, allowed: Bool[np.ndarray, "rows units"]) -> tuple[
 
 
 def _n_separate(same: Bool[np.ndarray, "rows units"], apart: int) -> Int[np.ndarray, " rows"]:
-    """Stretches of likeness; one that lasts longer than a passage counts once per passage."""
+    """Stretches of likeness, or the length of all of them in two passages, rounded up, where that is more."""
     starts = same & ~np.pad(same, ((0, 0), (1, 0)))[:, :-1]
     longest = np.ceil(same.sum(axis=1) / (2 * apart)).astype(int)
     return np.asarray(np.maximum(starts.sum(axis=1), longest))
