@@ -1,8 +1,8 @@
 """Writing files whole or not at all, with the same bytes every time.
 
-What is being written lies beside its target as ``.rl_editor_unfinished_*``, scratch folders are ``rl_editor_scratch_*``
-where ``TMPDIR`` says. A process that is killed leaves them; the next one that writes there removes what is so old that
-nobody can be at it any more.
+What is being written lies beside its target as ``.rl_editor_unfinished_*`` (several files that belong together: in a
+folder of that name), scratch folders are ``rl_editor_scratch_*`` where ``TMPDIR`` says. A process that is killed leaves
+them; the next one that writes there removes what is so old that nobody can be at it any more.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EEXIST
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rl_editor.errors import ConfigError
+from rl_editor.errors import ConfigError, RlEditorError
 
 PICTURE = ".png"
 _HASH_BLOCK_BYTES = 1 << 20
@@ -53,20 +53,97 @@ def replacing(path: str | Path) -> Iterator[Path]:
         OSError: it cannot be written; the error names ``path``.
     """
     target = Path(path)
-    if target.exists() and not target.is_file() and not target.is_dir():
-        raise FileExistsError(EEXIST, "is a device or pipe, a file is needed", str(path))
+    _require_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = unfinished(target)
     try:
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
-        named = {str(name) for name in (error.filename, error.filename2) if name is not None}
+        named = _names_in(error)
         if not named or str(temporary) in named:  # a full disk names no file, or what is copied first
             error.filename, error.filename2 = str(target), None
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_together() -> Iterator[Callable[[Path], Path]]:
+    """Give a function from files to temporary paths, which replace them one right after the other, in that order.
+
+    They do so when the block ends well. When not, each file is as it was, and folders made for them are gone: no file
+    of a set (audio and its edit list, a page and its pictures) stands beside one of another.
+
+    Raises:
+        FileExistsError: as of ``replacing``.
+        OSError, RlEditorError: a file cannot be written; the error names it, not its temporary path (nor do logs that
+            say ``target_of`` it).
+    """
+    staged: dict[Path, Path] = {}  # temporary path: file
+    beside: dict[Path, Path] = {}  # folder of files: that of their temporary paths
+    made: list[Path] = []
+
+    def stage(target: Path) -> Path:
+        _require_replaceable(target)
+        folder = target.parent
+        if folder not in beside:
+            made.extend(above for above in (folder, *folder.parents) if not above.exists())
+            folder.mkdir(parents=True, exist_ok=True)
+            beside[folder] = unfinished(folder / "set")
+            beside[folder].mkdir()
+        temporary = beside[folder] / target.name
+        staged[temporary] = target
+        return temporary
+
+    try:
+        yield stage
+        _take_places(staged)
+        made.clear()
+    except OSError as error:
+        folders = {hidden: folder for folder, hidden in beside.items()}
+        for temporary, target in (staged | folders).items():
+            if str(temporary) in _names_in(error):
+                error.filename, error.filename2 = str(target), None
+        raise
+    except RlEditorError as error:
+        text = str(error)
+        for temporary, target in staged.items():
+            text = text.replace(str(temporary), str(target))
+        error.args = (text,)
+        raise
+    finally:
+        for folder in beside.values():
+            remove(folder)
+        for folder in made:  # the innermost first
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _take_places(staged: dict[Path, Path]) -> None:
+    """Put all temporary files in their places; Ctrl-C and SIGTERM wait for the last of them."""
+    try:
+        for temporary, target in staged.items():
+            os.replace(temporary, target)
+    except (KeyboardInterrupt, SystemExit):
+        for temporary, target in staged.items():
+            with suppress(FileNotFoundError):  # it has its place
+                os.replace(temporary, target)
+        raise
+
+
+def target_of(path: Path) -> Path:
+    """The file whose place a path of ``replacing_together`` takes; any other path is itself."""
+    return path.parent.parent / path.name if path.parent.name.startswith(_UNFINISHED) else path
+
+
+def _require_replaceable(target: Path) -> None:
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise FileExistsError(EEXIST, "is a device or pipe, a file is needed", str(target))
+
+
+def _names_in(error: OSError) -> set[str]:
+    return {str(name) for name in (error.filename, error.filename2) if name is not None}
 
 
 def unfinished(target: Path) -> Path:

@@ -1,5 +1,6 @@
 """From a recording to files, as the command line has it: demands, candidates, folders, joins judged, grids doubted."""
 
+import errno
 import itertools
 import json
 import shutil
@@ -13,7 +14,7 @@ import pytest
 import soundfile as sf
 import yaml
 
-from rl_editor.audition import audition
+from rl_editor.audition import audition, pages
 from rl_editor.audition.words import screen as joins_screen
 from rl_editor.beats import track_beats
 from rl_editor.checkpoint import Policy
@@ -644,6 +645,26 @@ class TestAudition:
         assert values["joins"][0]["faults"] == list(found.joins[0].faults)
         json.dumps(values)
         assert sum("beat" in join.faults for join in good.joins) == 0
+
+    def test_a_preview_on_a_full_disk_leaves_what_was_there(
+        self, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The disk is full at the picture of the first join, whose sound is written."""
+        found = audition(edited(song, config, tmp_path, demands=Demands(duration_s=40.0)), song, config)
+        written = pages.write_preview(found, tmp_path / "old", seconds=1.0)
+        (tmp_path / "old" / "mine.txt").write_text("mine")
+        before = {path: path.read_bytes() for path in (tmp_path / "old").iterdir()}
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(pages, "save_join", full)
+        for folder in ("old", "new"):
+            with pytest.raises(OSError, match="No space left"):
+                pages.write_preview(found, tmp_path / folder, seconds=2.0)
+        assert set(before) == {*written, tmp_path / "old" / "mine.txt"}
+        assert {path: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
+        assert not (tmp_path / "new").exists()
 
     def test_an_edit_without_joins(self, song: Path, config: Config) -> None:
         whole = EditList(source_info(song), (Segment(0, source_info(song).frames),))

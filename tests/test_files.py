@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from rl_editor.errors import ConfigError, said
-from rl_editor.files import check_writable, file_sha256, replacing, scratch_folder, write_json
+from rl_editor.errors import ConfigError, OutputError, said
+from rl_editor.files import (
+    check_writable,
+    file_sha256,
+    replacing,
+    replacing_together,
+    scratch_folder,
+    target_of,
+    write_json,
+    write_text,
+)
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
@@ -87,3 +96,55 @@ def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="is a device or pipe"):
         write_json(tmp_path / "pipe", 1)
     assert (tmp_path / "pipe").is_fifo()
+
+
+class TestTogether:
+    def test_files_of_a_set_appear_when_all_are_written(self, tmp_path: Path) -> None:
+        paths = [tmp_path / "new" / "a.wav", tmp_path / "new" / "deep" / "a.json"]
+        with replacing_together() as stage:
+            for path in paths:
+                write_text(stage(path), path.name)
+                assert target_of(stage(path)) == path
+            assert not any(path.exists() for path in paths)
+        assert [path.read_text() for path in paths] == ["a.wav", "a.json"]
+        assert sorted(p.name for p in (tmp_path / "new").rglob("*")) == ["a.json", "a.wav", "deep"]
+
+    def test_a_failure_leaves_what_was_there_and_no_folder_that_was_not(self, tmp_path: Path) -> None:
+        old, new = tmp_path / "a.wav", tmp_path / "new" / "deep" / "a.json"
+        old.write_text("old")
+        with pytest.raises(SystemExit), replacing_together() as stage:  # noqa: PT012
+            write_text(stage(old), "new")
+            write_text(stage(new), "new")
+            raise SystemExit(143)
+        assert old.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [old]
+
+    def test_errors_name_the_file_and_not_the_temporary(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.json"
+        with pytest.raises(OSError, match="No space left") as found, replacing_together() as stage:  # noqa: SIM117
+            with replacing(stage(path)):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        assert said(found.value) == f"{path}: no space left on device; free some space there"
+        with pytest.raises(OutputError, match=rf"^{path}: full$"), replacing_together() as stage:
+            raise OutputError(f"{stage(path)}: full")
+        with pytest.raises(OSError, match="Permission") as found, replacing_together() as stage:
+            raise OSError(errno.EACCES, "Permission denied", str(stage(path)))
+        assert said(found.value).startswith(f"{path}: permission denied; check the path")
+
+    def test_an_interruption_between_two_files_waits_for_the_second(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ctrl-C comes right after the first file has its place."""
+        really, interrupted = os.replace, []
+
+        def replace(temporary: Path, target: Path) -> None:
+            really(temporary, target)
+            if target.name == "a.json" and not interrupted:
+                interrupted.append(target)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(os, "replace", replace)
+        with pytest.raises(KeyboardInterrupt), replacing_together() as stage:  # noqa: PT012
+            for name in ("a.json", "a.wav"):
+                stage(tmp_path / name).write_text(name)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.wav"]

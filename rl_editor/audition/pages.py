@@ -12,7 +12,7 @@ from rl_editor.audition.picture import save_join
 from rl_editor.audition.words import verdict
 from rl_editor.clock import clock
 from rl_editor.errors import ConfigError
-from rl_editor.files import check_folder, check_writable, visible, write_text
+from rl_editor.files import check_folder, check_writable, replacing_together, visible, write_text
 from rl_editor.publishing import page_templates
 from rl_editor.utils import Samples, save_audio
 
@@ -39,32 +39,37 @@ def write_preview(found: Audition, folder: Path, *, seconds: float) -> list[Path
     """Write ``join_NN.wav`` and ``.png`` for every join, ``all_joins.wav`` and ``index.html``; gives what was written.
 
     ``seconds`` play to each side. Samples are the rendered edit's, but for short fades at the ends of each excerpt.
-    What the preview before has left in the folder goes.
+    What the preview before has left in the folder goes. All is there or, where the disk is full, what was there before.
+
+    Raises:
+        OutputError, OSError: the disk is full, or the folder takes no files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     written, excerpts, rows = [], [], []
     digits = max(len(str(len(found.joins))), 2)
-    for join in found.joins:
-        name = f"join_{join.number:0{digits}}"
-        excerpt = _around(found.rendered, join, seconds)
-        excerpts.append(excerpt)
-        sound = Samples(excerpt, found.rendered.sample_rate)
-        save_audio(folder / f"{name}.wav", sound, subtype="PCM_16", places=found.places)
-        save_join(found, join, folder / f"{name}.png")
-        written += [folder / f"{name}.wav", folder / f"{name}.png"]
-        rows.append({"name": name, **_row(join)})
-    if excerpts:
-        silence = np.zeros((round(_SILENCE_S * found.rendered.sample_rate), found.rendered.channels), np.float32)
-        parts = [part for excerpt in excerpts for part in (excerpt, silence)][:-1]
-        everything = Samples(np.concatenate(parts), found.rendered.sample_rate)
-        save_audio(folder / _ALL, everything, subtype="PCM_16", places=found.places)
-        written.append(folder / _ALL)
-    write_text(folder / PAGE, _page(found, rows, seconds))
-    written.append(folder / PAGE)
+    with replacing_together() as stage:
+        for join in found.joins:
+            name = f"join_{join.number:0{digits}}"
+            sound, picture = folder / f"{name}.wav", folder / f"{name}.png"
+            excerpts.append(_around(found.rendered, join, seconds))
+            _save(stage(sound), excerpts[-1], found)
+            save_join(found, join, stage(picture))
+            written += [sound, picture]
+            rows.append({"name": name, **_row(join)})
+        if excerpts:
+            silence = np.zeros((round(_SILENCE_S * found.rendered.sample_rate), found.rendered.channels), np.float32)
+            parts = [part for excerpt in excerpts for part in (excerpt, silence)][:-1]
+            _save(stage(folder / _ALL), np.concatenate(parts), found)
+            written.append(folder / _ALL)
+        write_text(stage(folder / PAGE), _page(found, rows, seconds))
+        written.append(folder / PAGE)
     for path in visible(folder):
         if _NAMES.fullmatch(path.name) and path not in written:
             path.unlink()
     return written
+
+
+def _save(path: Path, data: Float32[np.ndarray, "frames channels"], found: Audition) -> None:
+    save_audio(path, Samples(data, found.rendered.sample_rate), subtype="PCM_16", places=found.places)
 
 
 def _around(rendered: Samples, join: JudgedJoin, seconds: float) -> Float32[np.ndarray, "frames channels"]:
