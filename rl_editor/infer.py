@@ -20,7 +20,6 @@ from rl_editor.command import check_edit_list, counted, refuse_overwriting, run
 from rl_editor.config import Config
 from rl_editor.edits import EditList, check_length_asked
 from rl_editor.errors import AudioFileError, CheckpointError
-from rl_editor.files import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -170,6 +169,7 @@ def edit_file(
     deterministic: bool = True,
     seed: int | None = None,
     config: Config | None = None,
+    edit_list_out: str | Path | None = None,
 ) -> Edited:
     """Edit an audio file and write the result at the file's own rate, channels and depth, with its tags and cover.
 
@@ -182,6 +182,7 @@ def edit_file(
         deterministic: as in ``edit_recording``.
         seed: of the draws, when decisions are drawn.
         config: settings of the cache, beat overrides and rendering; the policy's own by default.
+        edit_list_out: where the edit list goes as well, together with the audio or not at all.
 
     Raises:
         AudioFileError: the recording cannot be read or is silent, or the output's format does not take it, or not so
@@ -217,7 +218,8 @@ def edit_file(
             f"{Path(source).name}: the policy keeps nothing of it; ask for a target duration, or train it longer"
         )
     settled = settle_joins(edit, recording or Path(source), settings)
-    deliver(settled, Path(source), Path(output), settings, recording=recording)
+    beside = {} if edit_list_out is None else {Path(edit_list_out): settled.to_json()}
+    deliver(settled, Path(source), Path(output), settings, recording=recording, beside=beside)
     return Edited(settled, Path(output))
 
 
@@ -256,9 +258,8 @@ def main(
         style=style,
         deterministic=not stochastic,
         seed=seed,
+        edit_list_out=edit_list_out,
     )
-    if edit_list_out is not None:
-        write_text(edit_list_out, edited.edit.to_json())
     n_segments = counted(len(edited.edit.segments), "segment")
     typer.echo(f"{output}: {edited.edit.duration_s:.1f} s in {n_segments}", err=True)
 

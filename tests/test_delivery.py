@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from rl_editor.delivery.belongings import Belongings, read_belongings, still_tru
 from rl_editor.delivery.programs import muxer_takes
 from rl_editor.delivery.tagging import add_belongings, picture_block
 from rl_editor.edits import EditList, Segment
-from rl_editor.errors import AudioFileError
+from rl_editor.errors import AudioFileError, OutputError
 from rl_editor.render import render_file
 from rl_editor.utils import load_audio, read_tags, source_info
 
@@ -208,6 +209,28 @@ def test_the_same_edit_has_the_same_bytes(tmp_path: Path, suffix: str) -> None:
 
 
 @needs_ffmpeg
+def test_what_fails_or_is_killed_at_the_tags_leaves_no_audio_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, output = recording(tmp_path, ".flac"), tmp_path / "out" / "out.flac"
+    for fault in (OutputError("the disk is full"), SystemExit(143)):
+        monkeypatch.setattr(delivery, "add_belongings", Mock(side_effect=fault))
+        with pytest.raises(type(fault)):
+            deliver(edit_of(path, RATE), path, output, Config(), beside={tmp_path / "out" / "e.json": "{}"})
+        assert not output.parent.exists()
+
+
+@needs_ffmpeg
+def test_what_is_clipped_is_said_by_the_name_of_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sf.write(tmp_path / "loud.wav", np.full((RATE, 1), 2.0), RATE, subtype="FLOAT")
+    for suffix in (".flac", ".m4a", ".aac"):
+        deliver(edit_of(tmp_path / "loud.wav", 40_000), tmp_path / "loud.wav", tmp_path / f"out{suffix}", Config())
+    assert [message.split()[0] for message in caplog.messages] == [
+        f"{tmp_path}/out{suffix}:" for suffix in (".flac", ".m4a", ".aac")
+    ]
+
+
+@needs_ffmpeg
 def test_a_cover_that_the_format_does_not_take_is_left_out_with_a_word(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -216,7 +239,7 @@ def test_a_cover_that_the_format_does_not_take_is_left_out_with_a_word(
     picture = ["-i", tmp_path / "cover.tiff", "-map", "0", "-map", "1", "-disposition:v", "attached_pic", "-c", "copy"]
     ffmpeg("-i", path, *picture, tmp_path / "tiff.flac")
     deliver(edit_of(tmp_path / "tiff.flac", RATE), tmp_path / "tiff.flac", tmp_path / "out.m4a", Config())
-    assert "out.m4a: without the recording's cover, which .m4a does not take" in caplog.text
+    assert f"{tmp_path}/out.m4a: without the recording's cover, which .m4a does not take" in caplog.text
     assert told(tmp_path / "out.m4a")["composer"] == TAGS["composer"]
 
 
@@ -363,7 +386,8 @@ def test_a_rate_that_only_lossless_holds_is_asked_of_it(tmp_path: Path) -> None:
 def test_a_rate_that_aac_does_not_hold_is_refused_in_writing_too(tmp_path: Path) -> None:
     """ffmpeg would make it 96 kHz and say nothing."""
     sf.write(tmp_path / "noise.wav", np.zeros((19_200, 2)), 192_000)
-    with pytest.raises(AudioFileError, match=r"out\.m4a: \.m4a holds no 192000 Hz \(ffmpeg would make it 96000 Hz\)"):
+    said = rf"^{tmp_path}/out\.m4a: \.m4a holds no 192000 Hz \(ffmpeg would make it 96000 Hz\)"
+    with pytest.raises(AudioFileError, match=said):
         deliver(edit_of(tmp_path / "noise.wav", 9_000), tmp_path / "noise.wav", tmp_path / "out.m4a", Config())
     assert not (tmp_path / "out.m4a").exists()
 

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -118,6 +119,25 @@ class TestEdit:
         first = edit.segments[0]
         start = first.source_start_frame or 0
         np.testing.assert_array_equal(out[: first.frames - rate], source[start : start + first.frames - rate])
+
+    def test_an_edit_that_is_killed_leaves_audio_and_edit_list_of_the_one_before(
+        self, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """SIGTERM, which is SystemExit here, comes when the edit list gets its name."""
+
+        def terminated(temporary: Path, target: Path) -> None:
+            if target.name == "out.json":
+                raise SystemExit(143)
+            really(temporary, target)
+
+        edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        really = os.replace
+        monkeypatch.setattr(os, "replace", terminated)
+        with pytest.raises(SystemExit):
+            edited(song, config, tmp_path, demands=Demands(duration_s=30.0))
+        assert set(before) == {"out.wav", "out.json"}
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     def test_a_lossy_recording_is_decoded_once(
         self, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -294,6 +294,15 @@ class TestEditFile:
         edit = EditList.load(tmp_path / "edits.json")
         assert sf.info(tmp_path / "out.flac").frames == edit.frames
 
+    def test_where_the_edit_list_cannot_be_written_there_is_no_audio_either(
+        self, policy: Policy, tmp_path: Path
+    ) -> None:
+        sf.write(tmp_path / "in.wav", song(1, 10.0), RATE)
+        (tmp_path / "edits.json").mkdir()
+        with pytest.raises(OSError, match=r"edits\.json"):
+            edit_file(policy, tmp_path / "in.wav", tmp_path / "out.wav", edit_list_out=tmp_path / "edits.json")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["edits.json", "in.wav"]
+
     @pytest.mark.parametrize("name", ["song.wav", "song", "song.json.bak"])
     def test_an_edit_list_over_a_recording_is_refused_before_computing(self, tmp_path: Path, name: str) -> None:
         from rl_editor.infer import main

@@ -11,6 +11,7 @@ libsndfile. Without these programs an edit is what ``render`` makes.
     programs    ffmpeg and ffprobe
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from rl_editor.delivery.mp4 import MP4_SUFFIXES, says_length_exactly, write_mp4
 from rl_editor.delivery.programs import has_programs
 from rl_editor.delivery.tagging import TAGGED_SUFFIXES, add_belongings
 from rl_editor.edits import EditList, Segment, SourceInfo
-from rl_editor.files import scratch_folder
+from rl_editor.files import replacing_together, scratch_folder, write_text
 from rl_editor.render import check_format, render_file
 from rl_editor.utils import FFMPEG_SUFFIXES, Samples, load_audio, open_output, read_blocks, read_places
 
@@ -32,8 +33,27 @@ _WIDEST_BYTES = 8  # of a sample, in any format
 _ALWAYS_FIT_BYTES = 1 << 31  # in every format
 
 
-def deliver(edit: EditList, source: Path, output: Path, config: Config, *, recording: Samples | None = None) -> None:
-    """Write the audio of an edit list, and what its recording says of itself; takes and raises as ``render_file``."""
+def deliver(
+    edit: EditList,
+    source: Path,
+    output: Path,
+    config: Config,
+    *,
+    recording: Samples | None = None,
+    beside: Mapping[Path, str] | None = None,
+) -> None:
+    """Write the audio of an edit list, and what its recording says of itself; takes and raises as ``render_file``.
+
+    ``beside`` are texts to write into further files, such as the edit list. All files are there at once or not at all:
+    no audio is without its tags or its edit list, or with that of an edit before.
+    """
+    with replacing_together() as stage:
+        for path, text in (beside or {}).items():
+            write_text(stage(path), text)
+        _write(edit, source, stage(output), config, recording)
+
+
+def _write(edit: EditList, source: Path, output: Path, config: Config, recording: Samples | None) -> None:
     suffix = output.suffix.lower()
     if suffix in MP4_SUFFIXES and has_programs():
         with scratch_folder() as folder:

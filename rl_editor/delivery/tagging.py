@@ -14,7 +14,7 @@ from pathlib import Path
 from rl_editor.delivery.belongings import Belongings
 from rl_editor.delivery.ogg import replace_comments
 from rl_editor.errors import AudioFileError
-from rl_editor.files import replacing, scratch_folder
+from rl_editor.files import replacing, scratch_folder, target_of
 from rl_editor.utils.elsewhere import named
 from rl_editor.utils.writing import run_ffmpeg
 
@@ -53,6 +53,7 @@ def add_belongings(path: Path, belongings: Belongings) -> None:
 
 def say_without_cover(path: Path) -> None:
     """That the format takes no picture of the recording's kind."""
+    path = target_of(path)
     _log.warning("%s: without the recording's cover, which %s does not take; add a JPEG or PNG", path, path.suffix)
 
 

@@ -11,7 +11,7 @@ from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
-from rl_editor.files import check_folder, check_writable, write_text
+from rl_editor.files import check_folder, check_writable
 from rl_editor.infer import analysis_settings, check_audible
 from rl_editor.library import audio_files, only_read
 from rl_editor.negotiation.record import recorded_json
@@ -63,7 +63,7 @@ def edit_as_asked(
         request: what is asked.
         policy: needed by the method ``policy``.
         config: as in ``infer.edit_file``.
-        edit_list: write the edit lists here as well, with what is asked.
+        edit_list: write the edit lists here as well, with what is asked; each appears together with its audio.
         read: further files that the caller reads, and that must not be overwritten: a policy, settings.
 
     Raises:
@@ -90,9 +90,10 @@ def edit_as_asked(
     written = []
     for number, proposal in enumerate(propose(recording or source, state, request, policy, settings), start=1):
         target = numbered(output, number)
-        deliver(proposal.edit, source, target, settings, recording=recording)
+        beside = {}
         if edit_list is not None:
-            write_text(numbered(edit_list, number), recorded_json(proposal.edit, request.asked))
+            beside[numbered(edit_list, number)] = recorded_json(proposal.edit, request.asked)
+        deliver(proposal.edit, source, target, settings, recording=recording, beside=beside)
         notes = exactness_notes(source, target) if request.demands.exact else ()
         written.append(Written(proposal.edit, target, (*proposal.notes, *notes)))
     if len(written) < request.candidates:

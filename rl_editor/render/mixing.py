@@ -24,7 +24,7 @@ from jaxtyping import Float, Shaped
 from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.errors import EditListError
-from rl_editor.files import scratch_folder
+from rl_editor.files import scratch_folder, target_of
 from rl_editor.render.sources import Source, check_source, open_source
 from rl_editor.utils import (
     FFMPEG_SUFFIXES,
@@ -97,7 +97,9 @@ def render_file(
                 write_frames(file, block, output)
             if loudest > 1.0 and not file.subtype.startswith(_BEYOND_FULL_SCALE):
                 _log.warning(
-                    "%s: peaks up to %+.1f dBFS are clipped; .wav keeps them", output, 20.0 * np.log10(loudest)
+                    "%s: peaks up to %+.1f dBFS are clipped; .wav keeps them",
+                    target_of(output),
+                    20.0 * np.log10(loudest),
                 )
 
 

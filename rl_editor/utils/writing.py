@@ -16,7 +16,7 @@ import soundfile as sf
 from jaxtyping import Shaped
 
 from rl_editor.errors import AudioFileError, OutputError, RlEditorError
-from rl_editor.files import SCRATCH, replacing, scratch_folder
+from rl_editor.files import SCRATCH, replacing, scratch_folder, target_of
 from rl_editor.speakers import means_other_places, set_places, to_file_order
 from rl_editor.utils.elsewhere import decode_elsewhere, named
 from rl_editor.utils.samples import BLOCK_FRAMES, Samples
@@ -265,5 +265,6 @@ def within_full_scale(path: Path, samples: Samples) -> Samples:
     if peak <= 1.0:
         return samples
     over_db = 20.0 * np.log10(peak)
+    path = target_of(path)
     _log.warning("%s: clipped, since %s holds nothing beyond full scale (%+.1f dBFS)", path, path.suffix, over_db)
     return Samples(np.clip(samples.data, -1.0, 1.0), samples.sample_rate)
