@@ -10,7 +10,6 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile as sf
@@ -21,6 +20,7 @@ from rl_editor.errors import AudioFileError
 from rl_editor.files import file_sha256, legible
 from rl_editor.speakers import from_file_order, places_of
 from rl_editor.utils.elsewhere import decode_elsewhere, places_by_ffmpeg, tags_by_ffmpeg
+from rl_editor.utils.mp3 import says_length
 from rl_editor.utils.samples import BLOCK_FRAMES, AudioInfo, Samples, mixed_down
 
 TAGS = ("title", "artist", "album", "date", "genre", "tracknumber", "comment", "copyright", "license")
@@ -29,8 +29,6 @@ _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _OGG_PAGE_BYTES, _OGG_FLAGS, _OGG_LAST = 65_307, 5, 4  # RFC 3533: largest page, where its flags are, "last page"
 _OGG_STREAM = slice(14, 18)  # the same: the stream that a page belongs to
-_ID3_BYTES, _MP3_FRAME_BYTES = 10, 1441  # ID3v2's header, whose last four bytes of 7 bits are its size; largest frame
-_XING_FRAMES, _XING_BYTES, _ID3V1_BYTES = 1, 2, 128  # flags of what a Xing header counts; the tag at an MP3's end
 _log = logging.getLogger(__name__)
 _UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
@@ -167,7 +165,7 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
         info = sf.info(str(path))
     except sf.LibsndfileError:
         return None
-    if (info.format == "MP3" and not _says_length(path)) or (info.format == "OGG" and _is_chained(path)):
+    if (info.format == "MP3" and not says_length(path)) or (info.format == "OGG" and _is_chained(path)):
         return None
     _check_frames(path, info.frames)
     if info.format in {"WAV", "WAVEX"}:
@@ -202,52 +200,6 @@ def _is_mp4(path: Path) -> bool:
     """Libsndfile takes whatever is named .mp3 for MP3, and finds some frames even in an MP4."""
     with path.open("rb") as file:
         return file.read(8)[4:] == b"ftyp"
-
-
-def _says_length(path: Path) -> bool:
-    """Whether an MP3's first frame counts them all; libsndfile estimates others' length by it, and stops there."""
-    with path.open("rb") as file:
-        start = _after_id3(file, 0)
-        file.seek(start)
-        frame = file.read(_MP3_FRAME_BYTES)
-        if not any(mark in frame for mark in (b"Xing", b"Info", b"VBRI")):
-            return False
-        size = _counted_bytes(frame)
-        return size is None or not _goes_on(file, start + size)
-
-
-def _counted_bytes(frame: bytes) -> int | None:
-    """How many bytes of MP3 the first frame counts, itself among them; None where it does not say."""
-    if (at := frame.find(b"VBRI")) >= 0:
-        found = frame[at + 10 : at + 14]
-    else:
-        at = max(frame.find(b"Xing"), frame.find(b"Info"))
-        flags = int.from_bytes(frame[at + 4 : at + 8], "big")
-        counted = at + 8 + (4 if flags & _XING_FRAMES else 0)
-        found = frame[counted : counted + 4] if flags & _XING_BYTES else b""
-    return int.from_bytes(found, "big") or None if len(found) == 4 else None
-
-
-def _goes_on(file: BinaryIO, at: int) -> bool:
-    """Whether another MP3 starts there, as where two were joined with cat: a frame, maybe after a tag, and more."""
-    at = _after_id3(file, _after_id3v1(file, at))
-    file.seek(at)
-    frame = file.read(_MP3_FRAME_BYTES)
-    return len(frame) == _MP3_FRAME_BYTES and frame[0] == 0xFF and frame[1] & 0xE6 == 0xE2  # sync and layer III
-
-
-def _after_id3(file: BinaryIO, at: int) -> int:
-    """Where an ID3v2 tag that starts there ends; there where none does."""
-    file.seek(at)
-    head = file.read(_ID3_BYTES)
-    size = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=False))
-    return at + _ID3_BYTES + size if head.startswith(b"ID3") else at
-
-
-def _after_id3v1(file: BinaryIO, at: int) -> int:
-    """The same of an ID3v1 tag, which stands at the end of the MP3 before."""
-    file.seek(at)
-    return at + _ID3V1_BYTES if file.read(3) == b"TAG" else at
 
 
 def _check_wav_size(path: Path, frames: int) -> None:
