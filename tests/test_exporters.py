@@ -267,6 +267,18 @@ def test_a_reader_of_reaper_projects_finds_the_items(tmp_path):
     assert project.find("SAMPLERATE")[1] == str(RATE)
 
 
+def test_a_name_with_all_marks_is_refused_where_none_is_left_to_quote_it(tmp_path):
+    """A backtick became an apostrophe, as REAPER does it, and the project named a recording that there is not."""
+    name = "a\"b'c`d.wav"
+    for media, edit in ((f"/music/{name}", EDIT), (None, replace(EDIT, source=replace(SOURCE, name=name)))):
+        with pytest.raises(EditListError, match=r"d\.wav: holds \", ' and `, of which a REAPER project"):
+            export_edit(edit, tmp_path / "x.rpp", "rpp", media=media)
+    assert not list(tmp_path.iterdir())
+    export_edit(edit, tmp_path / "x.rpp", "rpp", media='a"b`d.wav')  # by the name that it got
+    (track,) = rpp.loads((tmp_path / "x.rpp").read_text()).findall("TRACK")
+    assert track.findall("ITEM")[0].find("SOURCE").find("FILE")[1] == 'a"b`d.wav'
+
+
 def test_labels_read_back_and_tile_the_output(tmp_path):
     intervals, labels = mir_eval.io.load_labeled_intervals(str(exported(tmp_path, "audacity")), delimiter="\t")
     assert intervals.tolist() == [[0, 4], [4, 8], [8, 9], [9, 11], [11, 13]]

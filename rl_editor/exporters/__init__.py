@@ -69,8 +69,8 @@ def export_edit(
         cuts_only: an EDL without dissolves, of one audio channel, for readers that know no more.
 
     Raises:
-        EditListError: the format is unknown, counts no video frames, has crossfades only or no room for a line break in
-            a name, the frame rate is none, or the edit list plays nothing.
+        EditListError: the format is unknown, counts no video frames, has crossfades only or no room for a line break or
+            all kinds of quotes in a name, the frame rate is none, or the edit list plays nothing.
     """
     export_format(to)
     if not edit.segments:

@@ -3,13 +3,18 @@
 from pathlib import Path
 
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
+from rl_editor.errors import EditListError
 
 _SOURCES = {".flac": "FLAC", ".mp3": "MP3", ".ogg": "VORBIS", ".opus": "VORBIS"}
 _FADE = 1  # REAPER's shape nearest to equal power
 
 
 def to_rpp(edit: EditList, media: str) -> str:
-    """The edit list as a REAPER project."""
+    """The edit list as a REAPER project.
+
+    Raises:
+        EditListError: the recording's name cannot be quoted.
+    """
     merged, rate = edit.merged(), edit.source.sample_rate
     fades = crossfades(merged)
     items = []
@@ -48,6 +53,15 @@ def _item(segment: Segment, start: int, fade: Crossfade, following: Crossfade, r
 
 
 def _quoted(text: str) -> str:
-    """RPP has no escapes: a text is quoted by a mark that it does not hold, a backtick failing all."""
-    mark = next((mark for mark in "\"'" if mark not in text), "`")
-    return mark + text.replace("`", "'") + mark if mark == "`" else mark + text + mark
+    """RPP has no escapes: a text is quoted by a mark that it does not hold.
+
+    Raises:
+        EditListError: it holds all three. REAPER itself writes apostrophes for backticks then, and loses the recording.
+    """
+    for mark in ('"', "'", "`"):
+        if mark not in text:
+            return mark + text + mark
+    raise EditListError(
+        f"{text}: holds \", ' and `, of which a REAPER project can hold but two in a name; rename the recording, and "
+        "give --media its new name"
+    )
