@@ -21,6 +21,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from benchmarks.align.material import recording_files
 from rl_editor.audition.joins import output_beats_s
+from rl_editor.command import counted
 from rl_editor.config import Config
 from rl_editor.editing import Request, propose
 from rl_editor.edits import EditList, Segment
@@ -55,7 +56,8 @@ def main(
     paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude="guitar", names=names)
     found = [_listened(path, method, checkpoint) for path in paths]
     n_joins = sum(len(places.ours) for places in found)
-    print(f"{len(paths)} songs, {n_joins} joins of {method}, {sum(len(p.natural) for p in found)} natural beats")
+    n_natural = sum(len(places.natural) for places in found)
+    print(f"{counted(len(paths), 'song')}, {counted(n_joins, 'join')} of {method}, {n_natural} natural beats")
     print(f"AUC of joins against natural beats: {_auc([p.ours for p in found], [p.natural for p in found]):.3f}")
     print(f"AUC of random cuts against natural beats: {_auc([p.cuts for p in found], [p.natural for p in found]):.3f}")
 

@@ -27,9 +27,9 @@ _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 CONTEXT = {"token_normalize_func": lambda token: token.replace("_", "-"), "help_option_names": ["-h", "--help"]}
 
 
-def counted(n: int, thing: str) -> str:
-    """So many of a thing."""
-    return f"{n} {thing}{'' if n == 1 else 's'}"
+def counted(n: int | float, thing: str) -> str:
+    """So many of a thing; a number with a fraction to six digits at most."""
+    return f"{format(n, 'g') if isinstance(n, float) else n} {thing}{'' if n == 1 else 's'}"
 
 
 def run(main: Callable[..., Any]) -> None:

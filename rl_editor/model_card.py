@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rl_editor.actions import ActionSpace
+from rl_editor.command import counted
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -12,7 +13,7 @@ _ALL = "all"
 _CONDITIONS = {"target": "asked for", "free": "not asked for"}
 _TEMPLATE = """# RL Editor policy
 
-Decides for every unit of {unit_beats} beats of a recording: KEEP, CUT, LOOP, EXTEND or REORDER ({n_actions} numbers).
+Decides for every unit of {unit} of a recording: KEEP, CUT, LOOP, EXTEND or REORDER ({n_actions} numbers).
 
 | | |
 | --- | --- |
@@ -47,7 +48,7 @@ def model_card(policy: "Policy", metrics: Mapping[str, float], *, sha256: str, m
     """
     config, layout = policy.config, policy.agent.representation.layout
     return _TEMPLATE.format(
-        unit_beats=config.action_space.unit_beats,
+        unit=counted(config.action_space.unit_beats, "beat"),
         n_actions=ActionSpace(config.action_space).n_discrete_actions,
         size=layout.size,
         sha256=sha256,

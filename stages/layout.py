@@ -19,6 +19,7 @@ from tempfile import mkdtemp
 
 import typer
 
+from rl_editor.command import counted
 from rl_editor.errors import DatasetError
 from rl_editor.files import write_json
 from rl_editor.library import Problem
@@ -60,7 +61,7 @@ def fresh_folder(folder: Path) -> Iterator[Path]:
 
 
 def report_problems(folder: Path, problems: Iterable[Problem], *, n_left: int, strict: bool, what: str) -> None:
-    """Write what was left out to ``folder`` and say it.
+    """Write what was left out to ``folder`` and say it; ``what`` are tracks or pairs.
 
     Raises:
         DatasetError: nothing is left, or ``strict`` and something was left out.
@@ -69,7 +70,7 @@ def report_problems(folder: Path, problems: Iterable[Problem], *, n_left: int, s
     write_json(folder / PROBLEMS, [problem._asdict() for problem in listed])
     for problem in listed:
         typer.echo(f"left out: {problem}", err=True)
-    typer.echo(f"{n_left} {what}, {len(listed)} left out", err=True)
+    typer.echo(f"{counted(n_left, what.removesuffix('s'))}, {len(listed)} left out", err=True)
     reasons = "; ".join(str(problem) for problem in listed[:_SHOWN])
     if len(listed) > _SHOWN:
         reasons += f"; and {len(listed) - _SHOWN} more, see above"

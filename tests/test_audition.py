@@ -3,12 +3,29 @@
 import numpy as np
 import pytest
 
-from rl_editor.audition.joins import join_diagnostics
+from rl_editor.audition import Audition, JudgedJoin
+from rl_editor.audition.joins import JoinDiagnostics, join_diagnostics
+from rl_editor.audition.picture import _sheet
+from rl_editor.audition.words import screen
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
+
+
+@pytest.mark.parametrize(("n_joins", "said"), [(61, "... and 1 join without"), (62, "... and 2 joins without")])
+def test_joins_that_are_not_shown_are_counted(n_joins: int, said: str) -> None:
+    """Sixty are shown."""
+    found = JoinDiagnostics(1.0, 1.0, 2.0, 0.5, 50.0, 50.0, 0.0, True, 1.0)
+    joins = [JudgedJoin(number, found, ()) for number in range(1, n_joins + 1)]
+    source = SourceInfo("made.wav", "", 8000, 1, 8000)
+    rendered = Samples(np.zeros((8000, 1), np.float32), 8000)
+    heard = Audition(EditList(source, (Segment(0, 8000),)), rendered, joins, 120.0, 1.0)
+    assert f"\n{said} fault\n" in screen(heard)
+    title = _sheet(heard, joins[:12]).get_suptitle()
+    assert title.endswith(f"; {n_joins - 12} further joins not drawn")
+    assert _sheet(heard, joins[:-1]).get_suptitle().endswith("; 1 further join not drawn")
 
 
 class TestJoins:

@@ -127,3 +127,7 @@ class TestModelCard:
         assert "`abc`" in text
         assert "| reward | asked for | 0.500 | 0.250 to 0.750 |" in text
         assert "0.9" not in text
+        assert "every unit of 4 beats of a recording" in text
+        config.action_space.unit_beats = 1
+        text = model_card(Policy(Agent(config), config, ("ann",)), metrics, sha256="abc", method="ppo")
+        assert "every unit of 1 beat of a recording" in text

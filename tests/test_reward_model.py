@@ -89,6 +89,8 @@ def test_too_few_judgements_are_refused() -> None:
     rng = np.random.default_rng(3)
     with pytest.raises(DatasetError, match=f"{needed - 1} judgements, at least {needed} are needed"):
         RewardModel().fit(judged(rng, needed - 1, disgust=1.0), rng)
+    with pytest.raises(DatasetError, match="1 judgement, at least"):
+        RewardModel().fit(judged(rng, 1, disgust=1.0), rng)
     with pytest.raises(DatasetError, match="0 judgements"):
         RewardModel().fit([], rng)
 
@@ -306,6 +308,10 @@ class TestLearn:
         learned = learn([few], RewardModelConfig(), np.random.default_rng(0))
         assert learned.status == "too few"
         assert "59 judgements, at least 60 are needed" in learned.reason
+        one = learn(
+            [Preferences(answers.listening_set, tuple(told[:1]))], RewardModelConfig(), np.random.default_rng(0)
+        )
+        assert "1 judgement, at least 60 are needed" in one.reason
         enough = Preferences(answers.listening_set, tuple(told[:60]))
         assert learn([enough], RewardModelConfig(), np.random.default_rng(0)).status == "learned"
 

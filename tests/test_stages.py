@@ -333,6 +333,13 @@ class TestLayout:
         assert [p.name for p in target.iterdir()] == ["a"]
         assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
+    @pytest.mark.parametrize(("n_left", "said"), [(1, "1 track, 0 left out"), (2, "2 tracks, 0 left out")])
+    def test_what_is_left_is_counted(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], n_left: int, said: str
+    ) -> None:
+        layout.report_problems(tmp_path, [], n_left=n_left, strict=False, what="tracks")
+        assert capsys.readouterr().err == f"{said}\n"
+
     def test_long_lists_are_cut_in_the_message(self, tmp_path: Path) -> None:
         problems = [Problem(f"t{n}", "bad") for n in range(5)]
         with pytest.raises(DatasetError, match=r"t0: bad; t1: bad; t2: bad; and 2 more, see above$"):

@@ -194,6 +194,8 @@ def test_more_than_a_format_can_count_is_refused(tmp_path, suffix):
 def test_a_format_that_refuses_the_channels_leaves_nothing(tmp_path):
     with pytest.raises(AudioFileError, match="does not take 9 channels"):
         save_audio(tmp_path / "a.mp3", noise(10, 9))
+    with pytest.raises(AudioFileError, match="does not take 1 channel at 7 Hz"):
+        save_audio(tmp_path / "a.mp3", Samples(noise(10, 1).data, 7))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -18,7 +18,7 @@ from benchmarks.editing import given, songs_of
 from benchmarks.learn.editors import ALL, HEARING_ALIKE
 from benchmarks.learn.runs import Job, Way, run
 from benchmarks.learn.tables import ablation_table, agreement_table, choice_table, reward_table
-from rl_editor.command import read_config
+from rl_editor.command import counted, read_config
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
 
@@ -83,7 +83,7 @@ def main(
     rows = pd.concat(tables, ignore_index=True)
     if csv is not None:
         rows.to_csv(csv, index=False)
-    print(f"{len(heard)} songs, {seeds} seeds, at most {train} pairs to learn from\n")
+    print(f"{counted(len(heard), 'song')}, {counted(seeds, 'seed')}, at most {counted(train, 'pair')} to learn from\n")
     for condition in ("target", "free"):
         print(f"\nThe editor's length {'asked for' if condition == 'target' else 'not asked for'}:\n")
         table = ablation_table if len(compared) > 1 else agreement_table

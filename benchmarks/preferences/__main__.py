@@ -20,7 +20,7 @@ import pandas as pd
 import typer
 
 from benchmarks.preferences.listeners import TASTES, Listener, differences, scale_of, session, sharpened
-from rl_editor.command import read_config
+from rl_editor.command import counted, read_config
 from rl_editor.config import RewardModelConfig
 from rl_editor.data import load_demonstrations
 from rl_editor.judgements.sets import ListeningSet, Preferences
@@ -52,7 +52,7 @@ def main(
         print(_tuned(ListeningSet.load(listening_set), held_pairs, params).to_string(float_format="%.3f"))
         return
     judged, held = split(ListeningSet.load(listening_set))
-    print(f"{len(judged.pairs)} pairs to judge, {len(held.pairs)} of other songs held out\n")
+    print(f"{counted(len(judged.pairs), 'pair')} to judge, {len(held.pairs)} of other songs held out\n")
     parts: dict[str, Callable[[ListeningSet, ListeningSet, int], pd.DataFrame]] = {
         "accuracy": accuracy_table,
         "habits": habits_table,

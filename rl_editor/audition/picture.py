@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.words import verdict
+from rl_editor.command import counted
 from rl_editor.publishing import save_png
 from rl_editor.utils import Samples
 
@@ -45,7 +46,7 @@ def _sheet(found: Audition, joins: list[JudgedJoin]) -> Figure:
     figure = Figure(figsize=(5.2 * columns, 3.2 * rows + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     left_out = len(found.joins) - len(joins)
-    more = f"; {left_out} more joins are not drawn" if left_out else ""
+    more = f"; {counted(left_out, 'further join')} not drawn" if left_out else ""
     figure.suptitle(verdict(found) + more, fontsize=12, color=_INK, parse_math=False)
     axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[1.0, 1.6] * rows)
     for row in axes.flat:

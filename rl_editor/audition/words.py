@@ -2,6 +2,7 @@
 
 from rl_editor.audition import SURE, Audition, JudgedJoin
 from rl_editor.clock import clock
+from rl_editor.command import counted
 
 MOST_ROWS = 60
 
@@ -19,7 +20,7 @@ def screen(found: Audition) -> str:
             *(_row(join) for join in shown),
         ]
         if len(shown) < len(found.joins):
-            lines.append(f"... and {len(found.joins) - len(shown)} joins without fault")
+            lines.append(f"... and {counted(len(found.joins) - len(shown), 'join')} without fault")
         lines += ["", "  ".join(f"{name} {value:.3g}" for name, value in found.medians().items()) + "  (medians)"]
     if found.grid_confidence < SURE:
         lines.append(

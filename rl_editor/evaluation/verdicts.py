@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rl_editor.actions import ActionType
+from rl_editor.command import counted
 from rl_editor.config import Config
 from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean, song_means
 from rl_editor.evaluation.metrics import METRICS
@@ -48,7 +49,7 @@ class Verdict(NamedTuple):
         where = f"{'all styles' if self.style == ALL_STYLES else self.style}, {_CONDITION_WORDS[self.condition]}"
         if not self.n_songs:
             return f"{claim} ({where}): {self.answer}; it is defined on no held-out song."
-        numbers = f"{self.difference:+.3f} ({self.low:+.3f} to {self.high:+.3f}, {_songs(self.n_songs)})"
+        numbers = f"{self.difference:+.3f} ({self.low:+.3f} to {self.high:+.3f}, {counted(self.n_songs, 'song')})"
         return f"{claim} ({where}): {self.answer}; difference {numbers}."
 
 
@@ -142,7 +143,3 @@ def _answer(interval: Interval) -> str:
 
 def _shown(method: str) -> str:
     return {"ppo": "PPO", "bc": "BC", "dp": "the DP"}.get(method, method.replace("_", " "))
-
-
-def _songs(count: int) -> str:
-    return "1 song" if count == 1 else f"{count} songs"

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from markupsafe import Markup
 
 from rl_editor.audition.joins import CLICK, JoinDiagnostics, join_diagnostics
+from rl_editor.command import counted
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.evaluation import EvaluationResult, Example
@@ -48,10 +49,10 @@ class Heard(NamedTuple):
         percentiles = [j.spectral_percentile for j in self.joins if j.spectral_percentile is not None]
         phases = [j.bar_phase_kept for j in self.joins if j.bar_phase_kept is not None]
         words = [
-            f"{len(self.joins)} joins" if len(self.joins) > 1 else "1 join",
+            counted(len(self.joins), "join"),
             f"level step {np.median([j.level_step_db for j in self.joins]):.1f} dB",
             f"beat error {np.median([abs(j.beat_error_ms) for j in self.joins]):.0f} ms",
-            f"{sum(j.click > CLICK for j in self.joins)} clicks",
+            counted(sum(j.click > CLICK for j in self.joins), "click"),
         ]
         if percentiles:
             words.append(f"spectral percentile {np.median(percentiles):.0f}")

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from rl_editor.command import counted
 from rl_editor.config import RewardModelConfig
 from rl_editor.errors import CheckpointError
 from rl_editor.files import write_json
@@ -84,7 +85,9 @@ def learn(collected: Sequence[Preferences], config: RewardModelConfig, generator
         silent = f"none of {n} answers says which of two edits is better"
         return Learned("none", silent if n else "no judgements were collected", 0.0, against)
     if total < config.min_judgements:
-        needed = f"{total:g} judgements, at least {config.min_judgements} are needed (reward_model.min_judgements)"
+        needed = (
+            f"{counted(total, 'judgement')}, at least {config.min_judgements} are needed (reward_model.min_judgements)"
+        )
         return Learned("too few", f"{needed}; judge more pairs{left_out}", total, against)
     trial = held_out_trial(found, generator)
     if trial is None:

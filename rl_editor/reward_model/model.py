@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rl_editor.command import counted
 from rl_editor.errors import CheckpointError, DatasetError
 from rl_editor.files import write_json
 from rl_editor.reward import SUMMARY_NAMES
@@ -257,7 +258,7 @@ def _check_shapes(fitted: _Fitted) -> None:
 def _require(n_judgements: int, least: int) -> None:
     if n_judgements < least:
         raise DatasetError(
-            f"preferences: {n_judgements} judgements, at least {least} are needed "
+            f"preferences: {counted(n_judgements, 'judgement')}, at least {least} are needed "
             f"({MIN_JUDGEMENTS_PER_WEIGHT} for each of {len(FEATURES) + 1} weights); judge more pairs"
         )
 

@@ -190,10 +190,12 @@ class open_output:
             self._leave(_unwritten(self._path, f"{found} of {n_frames} frames are there"))
 
     def _refused(self, error: sf.LibsndfileError) -> RlEditorError:
+        from rl_editor.command import counted  # which loads what command lines need
+
         if error.code == _SF_ERR_SYSTEM:
             return _unwritten(self._path, error.error_string)
         return AudioFileError(
-            f"{self._path}: {self._format}/{self._subtype} does not take {self._channels} channels at "
+            f"{self._path}: {self._format}/{self._subtype} does not take {counted(self._channels, 'channel')} at "
             f"{self._rate} Hz ({error}); choose another extension"
         )
 
