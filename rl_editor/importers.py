@@ -37,6 +37,7 @@ from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError, first_lines
 
 SUFFIXES = (".json", ".otio", ".txt", ".csv")
+_OTHER_KINDS = {".otio": "an OpenTimelineIO timeline", ".txt": "a file of labels", ".csv": "a table of segments"}
 _Row: TypeAlias = Mapping[str, str]
 _CSV_COLUMNS = ("source_start_frame", "frames", "crossfade_in_ms", "gain_db", "speed", "pitch_semitones", "confidence")
 _SAME_S = 0.001  # seconds that a person or a spreadsheet rounded
@@ -73,10 +74,14 @@ def load_edit(path: str | Path) -> EditList:
     """An edit list from this package's JSON, which a person may have changed by hand.
 
     Raises:
-        EditListError: as of ``EditList.load``, a number is beyond all audio, a name is no text, or seconds say
-            something else than the frames beside them.
+        EditListError: as of ``EditList.load``, it is in another format, a number is beyond all audio, a name is no
+            text, or seconds say something else than the frames beside them.
     """
-    found = EditList.load(path)
+    try:
+        found = EditList.load(path)
+    except EditListError:
+        _say_other_format(Path(path))
+        raise
     _check_size(path, found)
     for name, value in {"name": found.source.name, "sha256": found.source.sha256}.items():
         if not isinstance(value, str) or not _is_text(value):
@@ -89,6 +94,15 @@ def load_edit(path: str | Path) -> EditList:
             if beside in said:
                 _check_json_seconds(f"{path}: segment {index}", name, said[name], beside, said[beside], found)
     return found
+
+
+def _say_other_format(path: Path) -> None:
+    """Refuse an export by what it is: it does not say all that an edit list does, its recording for one."""
+    if (kind := _OTHER_KINDS.get(path.suffix.lower())) and path.is_file():
+        raise EditListError(
+            f"{path}: is {kind}, an edit list (.json, as edit, revise and align write it) is needed here; name the one "
+            "that it comes from (render, evaluate and preview take both, with the recording)"
+        ) from None
 
 
 def _is_text(value: str) -> bool:

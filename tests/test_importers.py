@@ -11,7 +11,7 @@ import pytest
 
 from rl_editor.edits import EditList, Segment, SourceInfo, crossfades
 from rl_editor.errors import EditListError
-from rl_editor.exporters import SUFFIXES, export_edit
+from rl_editor.exporters import SUFFIXES, ExportFormat, export_edit
 from rl_editor.importers import load_edit, read_edit
 
 RATE = 44_100
@@ -399,6 +399,22 @@ def test_seconds_of_json_alone_count(tmp_path: Path) -> None:
     path = tmp_path / "hand.json"
     path.write_text(json.dumps(value), encoding="utf-8")
     assert read(path).segments[1] == replace(EDIT.segments[1], source_start_frame=round(31.5 * RATE))
+
+
+@pytest.mark.parametrize(("to", "kind"), [("audacity", "a file of labels"), ("csv", "a table of segments"),
+                                          ("otio", "an OpenTimelineIO timeline")])  # fmt: skip
+def test_where_only_json_will_do_another_format_is_called_by_its_name(
+    tmp_path: Path, to: ExportFormat, kind: str
+) -> None:
+    path = tmp_path / f"edit{SUFFIXES[to]}"
+    export_edit(EDIT, path, to)
+    with pytest.raises(EditListError, match=rf"{path}: is {kind}, an edit list \(\.json, .*\) is needed here; name"):
+        load_edit(path)
+    path.write_text(EDIT.to_json(), encoding="utf-8")  # one under another name is read all the same
+    assert load_edit(path) == EDIT
+    path.unlink()
+    with pytest.raises(EditListError, match="No such file"):
+        load_edit(path)
 
 
 def test_json_keeps_its_own_source(tmp_path: Path) -> None:
