@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from rl_editor.audition.joins import bands_db
 from rl_editor.config import Config
-from rl_editor.edits import EditList, Segment
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, revise, table
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, read_seconds, read_span, spoken
 from rl_editor.negotiation.exact import to_length
+from rl_editor.negotiation.pace import at_own_pace, at_pace, within
 from rl_editor.negotiation.paths import blocked
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
@@ -471,6 +472,39 @@ class TestExact:
             assert found.edit.frames == frames
             assert found.stretch == pytest.approx(share, abs=1e-6)
             assert all((s.source_end_frame or 0) <= state.recording.frames for s in found.edit.segments)
+
+    def test_the_whole_recording_twice_is_stretched_to_any_length(self, state: AudioState) -> None:
+        """Of an odd length one half has a frame more, which at a speed over 1 ends a frame past the recording."""
+        edit, recording = of_beats(state, (0, 352), (0, 352)), self.recording(state.grid.duration_s)
+        whole = state.recording.frames
+        assert [(s.source_start_frame, s.frames) for s in edit.segments] == [(0, whole)] * 2
+        for frames in range(round(1.99 * whole), round(1.99 * whole) + 4):
+            found = to_length(edit, recording, frames, allow_stretch=True).edit
+            assert found.frames == frames
+            assert all(whole - 2 <= (s.source_end_frame or 0) <= whole for s in found.segments)
+            (speed,) = {segment.speed for segment in found.segments}
+            assert speed == pytest.approx(2 * whole / frames, rel=1.0 / whole)
+            assert at_pace(at_own_pace(found).segments, found) == found.segments  # which may end alike: 2,499 and 2,500
+
+    def test_a_frame_of_rounding_past_the_end_goes(self) -> None:
+        """At 1.02, 25 frames of the recording are 24.5, so 25 of output, which reach over 25.5: 26."""
+        played = Segment(975, 25, speed=1.02)
+        assert played.source_end_frame == 1001
+        assert within(played, 1001, as_long=True) == within(played, 1001, as_long=False) == played
+        longest, settled = (within(played, 1000, as_long=as_long) for as_long in (True, False))
+        assert (longest.source_start_frame, longest.frames, longest.source_end_frame) == (974, 25, 1000)
+        assert (settled.source_start_frame, settled.frames, settled.source_end_frame) == (975, 24, 999)
+        like = EditList(SourceInfo("a.wav", "", RATE_HZ, 1, 1000), (Segment(0, 100, speed=1.02),))
+        assert at_pace([Segment(975, 25)], like) == (settled,)  # its join is where it was
+        opening = Segment(0, 25, speed=1.02)
+        assert within(opening, 25, as_long=True) == replace(opening, frames=24)
+
+    def test_a_passage_heard_for_a_frame_more_or_less_stays_so(self) -> None:
+        """2,500 and 2,499 frames at 0.985 both reach over 2,462: 2,462.5, rounded to even, and 2,461.515."""
+        segments = (Segment(0, 2500, speed=0.985), Segment(0, 2499, speed=0.985))
+        stretched = EditList(SourceInfo("a.wav", "", RATE_HZ, 1, 3000), segments)
+        assert [s.source_end_frame for s in segments] == [2462, 2462]
+        assert at_pace(at_own_pace(stretched).segments, stretched) == segments
 
     @pytest.mark.parametrize("silent_s", [0.0, 2.0])
     def test_too_far_is_refused(self, state: AudioState, silent_s: float) -> None:

@@ -21,7 +21,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
 from rl_editor.intervals import gaps, union
 from rl_editor.negotiation.demands import MOST_STRETCH, TimeSpan, spoken, spoken_up
-from rl_editor.negotiation.pace import pace
+from rl_editor.negotiation.pace import pace, within
 from rl_editor.render.sources import open_source
 from rl_editor.utils import Samples
 
@@ -29,6 +29,7 @@ MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
 MOST_TAIL_S = 1.5
 _FADE_MS = 60.0
 _SILENT_DB = -60.0  # re the loudest sample of the last ten seconds, or the floor where those are quieter
+_ROUNDS_DOWN = 0.4  # of a frame
 _LOUDEST_FLOOR = 0.05  # of full scale
 
 
@@ -96,22 +97,18 @@ def to_length(
 
 def _stretched(edit: EditList, frames: int) -> EditList:
     """Every segment at one speed; boundaries are rounded by themselves, so rounding does not add up."""
-    speed = edit.frames / frames
+    speed, whole = edit.frames / frames, edit.source.frames
     bounds = np.rint(np.array([*edit.output_start_frames(), edit.frames]) / speed).astype(int)
     bounds[-1] = frames
-    segments = []
-    for segment, start, end in zip(edit.segments, bounds[:-1], bounds[1:], strict=True):
-        changed = replace(segment, frames=int(end - start), speed=segment.speed * speed)
-        segments.append(_inside(changed, edit.source.frames))
+    lengths = [int(length) for length in np.diff(bounds)]
+    # What plays from the recording's first frame to its last cannot start earlier, so all play a hair slower.
+    opening = [(s, n) for s, n in zip(edit.segments, lengths, strict=True) if s.source_start_frame == 0 and n]
+    speed = min([speed, *((whole + _ROUNDS_DOWN) / n / segment.speed for segment, n in opening)])
+    segments = (
+        within(replace(segment, frames=n, speed=segment.speed * speed), whole, as_long=True)
+        for segment, n in zip(edit.segments, lengths, strict=True)
+    )
     return replace(edit, segments=tuple(segments))
-
-
-def _inside(segment: Segment, source_frames: int) -> Segment:
-    """The segment without the frame of rounding by which a speed may carry it past the recording's end."""
-    over = (segment.source_end_frame or 0) - source_frames
-    if over <= 0 or segment.source_start_frame is None:
-        return segment
-    return replace(segment, source_start_frame=max(segment.source_start_frame - over, 0))
 
 
 def _with_silence(edit: EditList, recording: str | Path | Samples, missing: int) -> tuple[EditList, int]:
@@ -162,7 +159,7 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
         share = int(np.clip(share, -min(limit, segment.frames // 2), most))
         start = segment.source_start_frame - round(share * segment.speed)
         moved = replace(segment, source_start_frame=start, frames=segment.frames + share)
-        segments[index] = _inside(moved, edit.source.frames)
+        segments[index] = within(moved, edit.source.frames, as_long=True)
         done += share
     return replace(edit, segments=tuple(segments)), done
 
@@ -190,8 +187,9 @@ def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], barred: S
                 f"{-missing / rate:.2f} s too early; ask for {spoken_up(edit.frames / rate)}"
             )
     if 0 < missing * last.speed <= room:
-        longer = _inside(replace(last, frames=last.frames + missing), edit.source.frames)
-        return replace(edit, segments=(*edit.segments[:-1], longer))
+        longer = within(replace(last, frames=last.frames + missing), edit.source.frames, as_long=True)
+        if longer.frames == last.frames + missing:
+            return replace(edit, segments=(*edit.segments[:-1], longer))
     quiet = missing if missing > 0 else round(_FADE_MS * rate / 2000)
     kept = last.frames + missing - quiet
     if kept <= 0:

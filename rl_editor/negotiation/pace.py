@@ -28,11 +28,24 @@ def at_pace(segments: Sequence[Segment], like: EditList) -> tuple[Segment, ...]:
     speed = pace(like)
     if speed == 1.0:
         return tuple(segments)
-    frames = {(s.source_start_frame, s.source_end_frame): s.frames for s in like.segments}
-    return tuple(
-        s if s.source_end_frame is None else _at(s, speed, frames.get((s.source_start_frame, s.source_end_frame)), like)
-        for s in segments
-    )
+    known: dict[tuple[int | None, int | None], list[int]] = {}  # one passage may be heard for a frame more or less
+    for segment in like.segments:
+        known.setdefault((segment.source_start_frame, segment.source_end_frame), []).append(segment.frames)
+    return tuple(_at(segment, speed, known, like.source.frames) for segment in segments)
+
+
+def within(segment: Segment, source_frames: int, *, as_long: bool) -> Segment:
+    """The segment without the frame of rounding by which a speed may carry it past the recording's end.
+
+    It starts a frame earlier where it has to stay ``as_long`` and can; else it is a frame shorter from the same start.
+    """
+    start, end = segment.source_start_frame, segment.source_end_frame
+    if start is None or end is None or end <= source_frames:
+        return segment
+    over = end - source_frames
+    if as_long and start >= over:
+        return replace(segment, source_start_frame=start - over)
+    return replace(segment, frames=max(segment.frames - 1, 1))
 
 
 def _as_recorded(segment: Segment) -> Segment:
@@ -40,8 +53,13 @@ def _as_recorded(segment: Segment) -> Segment:
     return segment if start is None or end is None else replace(segment, frames=max(end - start, 1), speed=1.0)
 
 
-def _at(segment: Segment, speed: float, known: int | None, like: EditList) -> Segment:
-    frames = max(round(segment.frames / speed), 1) if known is None else known
-    played = replace(segment, frames=frames, speed=speed)
-    over = (played.source_end_frame or 0) > like.source.frames  # by a frame of rounding, at the recording's end
-    return replace(played, frames=max(frames - 1, 1)) if over else played
+def _at(
+    segment: Segment, speed: float, known: dict[tuple[int | None, int | None], list[int]], source_frames: int
+) -> Segment:
+    if segment.source_end_frame is None:
+        return segment
+    same = known.get((segment.source_start_frame, segment.source_end_frame))
+    if same:
+        return replace(segment, frames=same.pop(0) if len(same) > 1 else same[0], speed=speed)
+    played = replace(segment, frames=max(round(segment.frames / speed), 1), speed=speed)
+    return within(played, source_frames, as_long=False)
