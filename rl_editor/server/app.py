@@ -6,7 +6,7 @@ the answer goes out.
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -45,6 +45,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def create_app(study: Study) -> ASGIApp:
     """The application; one process, one event loop."""
+    routes = [*_page(), *_listening(study), *_ratings(study), *_tables(study)]
+    handlers = {Refused: _refused, ClientDisconnect: _gone, OSError: _disk, Exception: _fault}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return Guards(app)
+
+
+def _page() -> Iterator[Route]:
+    """The page, and what it loads; all of it is read once."""
     folder = files("rl_editor.server") / "static"
     page = (folder / PAGE).read_text(encoding="utf-8")
     static = {name: (folder / name).read_bytes() for name in STATIC}
@@ -61,8 +70,19 @@ def create_app(study: Study) -> ASGIApp:
             return Response("Not Found", 404, media_type="text/plain")
         return Response(static[name], media_type=STATIC[name])
 
+    yield _get("/", index)
+    yield _get("/static/{name}", static_file)
+
+
+def _listening(study: Study) -> Iterator[Route]:
+    """The set, its sounds, and pairs to judge: asked for, answered, taken back."""
+
     async def about(_: Request) -> Response:
         return JSONResponse(study.about())
+
+    async def audio(request: Request) -> Response:
+        path = study.audio(request.path_params["key"])
+        return Response(read_audio(path), media_type=MEDIA_TYPES[path.suffix.lower()])
 
     async def ask(request: Request) -> Response:
         return JSONResponse(study.asked((await _sent(request, Asking)).listener))
@@ -77,6 +97,16 @@ def create_app(study: Study) -> ASGIApp:
         study.undo(given.listener, given.presentation_id)
         return JSONResponse(study.asked(given.listener))
 
+    yield _get("/api/set", about)
+    yield _get("/audio/{key}", audio)
+    yield _post("/api/next", ask)
+    yield _post("/api/answer", answer)
+    yield _post("/api/undo", undo)
+
+
+def _ratings(study: Study) -> Iterator[Route]:
+    """Whole edits to rate."""
+
     async def ratings(request: Request) -> Response:
         return JSONResponse(study.ratings((await _sent(request, Asking)).listener))
 
@@ -85,42 +115,33 @@ def create_app(study: Study) -> ASGIApp:
         study.rate(given)
         return JSONResponse(study.ratings(given.listener))
 
-    async def audio(request: Request) -> Response:
-        path = study.audio(request.path_params["key"])
-        return Response(read_audio(path), media_type=MEDIA_TYPES[path.suffix.lower()])
+    yield _post("/api/ratings", ratings)
+    yield _post("/api/rate", rate)
 
-    async def answers_csv(_: Request) -> Response:
+
+def _tables(study: Study) -> Iterator[Route]:
+    """All that was said, as CSV."""
+
+    async def answers(_: Request) -> Response:
         from rl_editor.preferences.tables import judgements_table, to_csv  # pandas: half of the time of a start
 
         return _csv(to_csv(judgements_table(study.preferences())), "answers.csv")
 
-    async def ratings_csv(_: Request) -> Response:
+    async def ratings(_: Request) -> Response:
         from rl_editor.preferences.tables import ratings_table, to_csv
 
         return _csv(to_csv(ratings_table(study.preferences())), "ratings.csv")
 
-    get: dict[str, Handler] = {
-        "/": index,
-        "/static/{name}": static_file,
-        "/audio/{key}": audio,
-        "/api/set": about,
-        "/answers.csv": answers_csv,
-        "/ratings.csv": ratings_csv,
-    }
-    post: dict[str, Handler] = {
-        "/api/next": ask,
-        "/api/answer": answer,
-        "/api/undo": undo,
-        "/api/ratings": ratings,
-        "/api/rate": rate,
-    }
-    app = Starlette(
-        routes=[Route(path, handler, methods=["GET"]) for path, handler in get.items()]
-        + [Route(path, handler, methods=["POST"]) for path, handler in post.items()],
-        exception_handlers={Refused: _refused, ClientDisconnect: _gone, OSError: _disk, Exception: _fault},
-    )
-    app.router.redirect_slashes = False
-    return Guards(app)
+    yield _get("/answers.csv", answers)
+    yield _get("/ratings.csv", ratings)
+
+
+def _get(path: str, handler: Handler) -> Route:
+    return Route(path, handler, methods=["GET"])
+
+
+def _post(path: str, handler: Handler) -> Route:
+    return Route(path, handler, methods=["POST"])
 
 
 async def _sent(request: Request, kind: type[Sent]) -> Sent:
