@@ -13,15 +13,16 @@ from rl_editor.editing.proposing import beat_sound, frozen_spans
 from rl_editor.editing.request import check_spans, check_stretch, past_end
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation import Demands, Revised, described, revise
+from rl_editor.negotiation import BeatSound, Demands, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
-from rl_editor.negotiation.exact import to_length
+from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.record import lasting
 from rl_editor.negotiation.words import anchor_lines, exact_line, pace_lines
 from rl_editor.render import check_recording, held_in_memory, settle_joins
 from rl_editor.state import AudioState
+from rl_editor.utils import Samples
 
 
 def revise_list(
@@ -42,6 +43,19 @@ def revise_list(
         EditListError: as ``negotiation.revise``; or a join that there is not is vetoed, the source is another file, or
             an exact length is asked for without it.
     """
+    _check(edit, demands, source, allow_stretch=allow_stretch)
+    held = None if source is None else held_in_memory(source)
+    state = _known_state(edit, config) if source is None else AudioState.from_file(source, config, recording=held)
+    check_spans(demands, state, kept_by="--pin")
+    if source is None:
+        found, notes = _on_beats(edit, demands, state, config)
+    else:
+        found, notes = _in_recording(edit, demands, state, held or source, config, allow_stretch=allow_stretch)
+    return found, [*past_end(demands, state, kept_by="pin"), *notes]
+
+
+def _check(edit: EditList, demands: Demands, source: Path | None, *, allow_stretch: bool) -> None:
+    """Refuse what cannot be asked of this edit, before anything is computed."""
     if demands.exact and demands.duration_s is None:
         raise ConfigError("--exact: needs --target-duration as well")
     if demands.exact and source is None:
@@ -55,53 +69,94 @@ def revise_list(
     for number in demands.vetoes:
         if number > n_joins:
             raise EditListError(f"{edit.source.name}: no join {number}; the edit has {n_joins}")
-    held = None if source is None else held_in_memory(source)
-    state = _known_state(edit, config) if source is None else AudioState.from_file(source, config, recording=held)
-    check_spans(demands, state, kept_by="--pin")
-    if source is None:
-        found = revise(edit, state, demands, config)
-        notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
-        notes = [*pace_lines(found.edit), *(notes if found.new_joins else [])]
-        return found, [*past_end(demands, state, kept_by="pin"), *notes]
-    recording = held or source
+
+
+def _on_beats(edit: EditList, demands: Demands, state: AudioState, config: Config) -> tuple[Revised, list[str]]:
+    """Revised without the recording: new joins lie on beats."""
+    found = revise(edit, state, demands, config)
+    notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
+    return found, [*pace_lines(found.edit), *(notes if found.new_joins else [])]
+
+
+def _in_recording(
+    edit: EditList,
+    demands: Demands,
+    state: AudioState,
+    recording: Path | Samples,
+    config: Config,
+    *,
+    allow_stretch: bool,
+) -> tuple[Revised, list[str]]:
+    """Revised, its new joins moved to where they are heard least, and to the sample where that is asked."""
     sound = beat_sound(recording, state)
     found = revise(edit, state, demands, config, sound=sound)
-    new, plain = [join.number for join in found.new_joins], at_own_pace(found.edit)
-    barred = lasting(demands, edit).barred
-    placed = place_joins(
-        plain,
-        sound,
-        frozen=frozen_spans(demands, state),
-        only=new,
-        barred=barred,
-        in_order=demands.no_reorder,
-    )
-    settled = settle_joins(placed, recording, config, only=new)
-    changed = _paced_as(found.edit, settled)
-    frames = None if demands.duration_s is None else round(demands.duration_s * edit.source.sample_rate)
-    if not demands.exact and changed.frames != frames:
-        changed = _paced_as(found.edit, _ending_as(placed, settled))
+    changed = _settled(edit, found, demands, state, recording, config, sound)
     if demands.exact:
-        assert frames is not None
-        again = pace(edit) != 1.0 and edit.frames == frames  # it was stretched to this length before
-        exact = to_length(
-            changed,
-            recording,
-            frames,
-            allow_stretch=allow_stretch or again,
-            only=new,
-            keep=demands.keep,
-            drop=demands.drop,
-            no_loop=demands.no_loop,
-            no_reorder=demands.no_reorder,
-        )
+        exact = _to_length(edit, changed, demands, recording, found, allow_stretch=allow_stretch)
         changed, found = exact.edit, replace(found, missed_s=0.0)
         notes = [exact_line(exact), *(() if exact.stretch else pace_lines(changed))]
     else:
         notes = pace_lines(changed)
     notes += anchor_lines(changed, demands.anchors)
-    found = described(edit, found, changed, state, config, sound)
-    return found, [*past_end(demands, state, kept_by="pin"), *notes]
+    return described(edit, found, changed, state, config, sound), notes
+
+
+def _settled(
+    edit: EditList,
+    found: Revised,
+    demands: Demands,
+    state: AudioState,
+    recording: Path | Samples,
+    config: Config,
+    sound: BeatSound,
+) -> EditList:
+    """New joins placed and settled, at the edit's own pace; the end stays where it was, unless the length needs it."""
+    placed = place_joins(
+        at_own_pace(found.edit),
+        sound,
+        frozen=frozen_spans(demands, state),
+        only=_new(found),
+        barred=lasting(demands, edit).barred,
+        in_order=demands.no_reorder,
+    )
+    settled = settle_joins(placed, recording, config, only=_new(found))
+    changed = _paced_as(found.edit, settled)
+    if not demands.exact and changed.frames != _frames_asked(edit, demands):
+        changed = _paced_as(found.edit, _ending_as(placed, settled))
+    return changed
+
+
+def _to_length(
+    edit: EditList,
+    changed: EditList,
+    demands: Demands,
+    recording: Path | Samples,
+    found: Revised,
+    *,
+    allow_stretch: bool,
+) -> ExactLength:
+    """To the sample; stretched where that is allowed, or where the edit was stretched to this length before."""
+    frames = _frames_asked(edit, demands)
+    assert frames is not None
+    return to_length(
+        changed,
+        recording,
+        frames,
+        allow_stretch=allow_stretch or (pace(edit) != 1.0 and edit.frames == frames),
+        only=_new(found),
+        keep=demands.keep,
+        drop=demands.drop,
+        no_loop=demands.no_loop,
+        no_reorder=demands.no_reorder,
+    )
+
+
+def _new(found: Revised) -> list[int]:
+    return [join.number for join in found.new_joins]
+
+
+def _frames_asked(edit: EditList, demands: Demands) -> int | None:
+    return None if demands.duration_s is None else round(demands.duration_s * edit.source.sample_rate)
 
 
 def _paced_as(like: EditList, edit: EditList) -> EditList:
