@@ -103,7 +103,7 @@ def learn_mastering(runs: Sequence[Placed], pair: Pair) -> Mastering:
     sums = powers.sum(axis=1)
     unlike = 1.0 - np.abs(cross.real.sum(axis=1)) / np.sqrt(sums * (np.abs(y) ** 2).sum(axis=1) + 1e-12)
     loudness = float(pair.raw @ pair.raw) / len(pair.raw)
-    usual = loudness * TRANSFER_SAMPLES**2 / 8  # of a window's spectrum, summed over its bins
+    usual = loudness * TRANSFER_SAMPLES**2 / 8  # 2/3 of what a Hann window's bins have together, loudness * n^2 * 3/16
     weights = (unlike <= UNLIKE_FACTOR * np.quantile(unlike, 0.25) + UNLIKE_SPARE) / (sums + usual)
     cross, power = weights @ cross, weights @ powers
     flat, weak = float(cross.real.sum() / (power.sum() + 1e-12)), REGULARISATION * power.mean() + 1e-12
