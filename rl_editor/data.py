@@ -26,7 +26,7 @@ from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis, Demonstration, in_split
 from rl_editor.edits import EditList
-from rl_editor.errors import DatasetError, said
+from rl_editor.errors import ConfigError, DatasetError, said
 from rl_editor.executor import run_tracks
 from rl_editor.features import BeatFeatures, extract_frames, pool_beats
 from rl_editor.grid import BeatGrid
@@ -281,11 +281,17 @@ def augmented(
 
 
 def features_on(mono: Mono, grid: BeatGrid, config: Config) -> BeatFeatures:
-    """Features of audio on a known grid; stem columns, which augmentation does not know, are left to mode ``enhanced``.
+    """Features of augmented audio on its grid.
 
     Raises:
-        StemError: mode ``full``: separate the augmented audio, or turn augmentation off.
+        ConfigError: mode ``full``, whose stems nobody separates of augmented audio (the features stage makes no
+            augmented copies in that mode).
     """
+    if config.features.feature_mode == "full":
+        raise ConfigError(
+            "features.feature_mode: 'full', and augmented audio has no stems, which it needs; set augmentation.enabled "
+            "to false, or use 'enhanced'"
+        )
     return pool_beats(extract_frames(mono, config), grid, mode=config.features.feature_mode)
 
 

@@ -2,7 +2,7 @@
 
 Reads ``data/decoded``, ``data/stems`` and params ``audio``, ``augmentation``, ``beats``, ``features``, ``stems``;
 writes ``data/features``: ``<track>.npz`` and, for raws of training songs, augmented copies
-``<track>.aug0.npz`` and so on.
+``<track>.aug0.npz`` and so on, but in mode ``full``: nobody separates stems of those.
 """
 
 import json

@@ -16,6 +16,7 @@ from rl_editor.data import (
     PairedAudioDataset,
     assign_splits,
     create_dataloader,
+    features_on,
     find_library,
     load_demonstrations,
     split_of,
@@ -360,6 +361,13 @@ class TestDatasets:
             np.testing.assert_array_equal(getattr(item, side), getattr(again, side))
         n = min(map(len, noises))
         assert abs(np.corrcoef(noises[0][:n], noises[1][:n])[0, 1]) < 5 / np.sqrt(n)  # of independent ones 1 / sqrt(n)
+
+    def test_augmented_audio_has_no_stems(self, config: Config) -> None:
+        full = Config.from_dict(config.to_dict())
+        full.features.feature_mode = "full"
+        grid = BeatGrid(np.arange(9) * 0.5, np.arange(8) % 4)
+        with pytest.raises(ConfigError, match=r"augmented audio has no stems.*; set augmentation\.enabled to false"):
+            features_on(song(0, 4.0), grid, full)
 
     def test_labels_are_padded_with_what_losses_ignore(self, folder: Path, config: Config) -> None:
         pairs = find_library(folder).pairs[1:]
