@@ -54,6 +54,11 @@ class TestRegistry:
         assert file_sha256(file) == file_sha256(checkpoint(store, 2))
         assert not list(store.glob("mlruns/**/*.pkl"))
 
+    def test_a_champion_that_this_version_cannot_load_gives_way(self, store: Path) -> None:
+        register(checkpoint(store, 0), "p", held_out=HeldOut(0.9, "songs"))
+        policy_file("models:/p@champion").write_bytes(b"of another version")
+        assert register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "songs")).is_champion
+
     def test_the_registry_says_what_the_model_is_and_what_it_gives(self, store: Path) -> None:
         from mlflow.models import get_model_info
         from mlflow.tracking import MlflowClient

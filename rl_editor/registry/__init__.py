@@ -2,9 +2,10 @@
 
 A version is a pyfunc made from code (``registry/served.py``) and the policy file: no pickle. A policy that is
 registered already, by the hash of its file, gets no second version. The alias ``champion`` moves only when the new
-version beats the present champion on the same held-out songs.
+version beats the present champion on the same held-out songs, or this version of the package cannot load that one.
 """
 
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_editor import __version__
-from rl_editor.errors import TrackingError
+from rl_editor.errors import CheckpointError, TrackingError
 from rl_editor.files import file_sha256
 from rl_editor.logging_utils import tracking_uri
 
@@ -25,6 +26,7 @@ DESCRIPTION = (
     "Edits recordings as its editor does: paths of recordings in, edit lists out, as `rl-editor render` reads them. "
     f"The alias `{CHAMPION}` is the version with the best score on songs that no training has seen (tag `{SCORE_TAG}`)."
 )
+_log = logging.getLogger(__name__)
 
 
 class Registered(NamedTuple):
@@ -123,11 +125,23 @@ def _challenge(
     champion = client.get_registered_model(name).aliases.get(CHAMPION)
     if champion is not None and str(champion) == version:
         return True
-    if champion is not None:
+    if champion is not None and _still_loads(name, str(champion)):
         present = _champion_score(client.get_model_version(name, str(champion)), held_out, measure)
         if not held_out.score > present:
             return False
     client.set_registered_model_alias(name, CHAMPION, version)
+    return True
+
+
+def _still_loads(name: str, version: str) -> bool:
+    """Whether this version of the package reads the policy: one that cannot be served is nobody's champion."""
+    from rl_editor.checkpoint import load_policy
+
+    try:
+        load_policy(policy_file(f"models:/{name}/{version}"))
+    except CheckpointError as error:
+        _log.warning("%s version %s can be champion no more: %s", name, version, error)
+        return False
     return True
 
 
