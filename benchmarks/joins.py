@@ -103,7 +103,7 @@ def _drafts(
     demands = Demands(duration_s=goal_s)
     yield (
         "policy, polished",
-        revise(plain, state, demands, config, sound=sound, polish=True, priced=False).edit,
+        revise(plain, state, demands, config, sound=sound, draft="meant", priced=False).edit,
     )
 
 

@@ -253,7 +253,7 @@ class TestRevise:
         monkeypatch.setattr(table, "_LONG_PLACES", 300)
         edit, shorter = of_beats(state, (0, 352)), Demands(120.0)
         monkeypatch.setattr(table, "_MOST_PAIRS", 1936)
-        found = Table(edit, state, Config(), Costs(state, Config(), None), polish=False, repeats=True)
+        found = Table(edit, state, Config(), Costs(state, Config(), None), draft="", repeats=True)
         assert 0 < len(found.join) <= 44 * 44 / 2
         assert abs(revise(edit, state, shorter, Config()).missed_s) < 4.0  # two bars
 
@@ -368,9 +368,23 @@ class TestRevise:
     def test_polish_moves_bad_joins_alone(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 66), (161, 352))  # in the middle of sections, out of the bar
         kept = revise(edit, state, Demands(), Config())
-        moved = revise(edit, state, Demands(), Config(), polish=True)
+        moved = revise(edit, state, Demands(), Config(), draft="rough")
         assert kept.edit.segments == edit.segments
         assert moved.new_joins
+
+    @pytest.mark.parametrize("spans", [((0, 98), (82, 352)), ((0, 66), (90, 200), (212, 352))])
+    def test_loops_and_cuts_that_are_meant_stay(self, state: AudioState, spans: tuple[tuple[int, int], ...]) -> None:
+        edit = of_beats(state, *spans)
+        meant, rough = (revise(edit, state, Demands(), Config(), draft=draft).edit for draft in ("meant", "rough"))
+        assert len(meant.segments) == len(edit.segments)
+        assert meant.duration_s == pytest.approx(edit.duration_s, abs=0.5 * state.grid.bar_s)
+        assert len(rough.segments) < len(edit.segments)
+
+    def test_a_moment_asked_for_may_change_the_length_that_is_meant(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        earlier = Anchor(float(state.grid.times_s[200]), float(state.grid.times_s[104]))
+        found = revise(edit, state, Demands(anchors=(earlier,)), Config(), draft="meant").edit
+        assert found.duration_s < edit.duration_s - state.grid.bar_s
 
     def test_words(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 96), (160, 352))

@@ -24,7 +24,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.intervals import total, union
-from rl_editor.negotiation import BeatSound, Demands, TimeSpan, revise
+from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
@@ -236,10 +236,14 @@ def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> Edi
 def _negotiated(
     draft: EditList, state: AudioState, sound: BeatSound, request: Request, config: Config
 ) -> tuple[EditList, list[str]]:
-    """The draft, changed where it does not meet what is asked, or where a join can be heard less close by."""
+    """The draft, changed where it does not meet what is asked, or where a join can be heard less close by.
+
+    A policy's decisions are its editor's way, and its length is where none is asked: joins move, loops and cuts stay.
+    """
     beats = tuple(float(t) for t in state.grid.times_s)
     plain = replace(draft.undecided(), beat_times_s=beats, unit_beats=1)
-    changed = revise(plain, state, request.asked, config, sound=sound, polish=True, priced=False)
+    regard: Draft = "meant" if draft.actions else "rough"
+    changed = revise(plain, state, request.asked, config, sound=sound, draft=regard, priced=False)
     notes = []
     if draft.actions and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1

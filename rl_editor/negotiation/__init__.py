@@ -30,11 +30,11 @@ from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken_up
 from rl_editor.negotiation.results import NewJoin, Revised, spans_changed
 from rl_editor.negotiation.sound import BeatSound
-from rl_editor.negotiation.table import Table
+from rl_editor.negotiation.table import Draft, Table
 from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.state import AudioState
 
-__all__ = ["Anchor", "BeatSound", "Demands", "Jump", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
+__all__ = ["Anchor", "BeatSound", "Demands", "Draft", "Jump", "NewJoin", "Revised", "TimeSpan", "described", "revise"]
 
 TOGETHER = "together"  # the price of all demands
 
@@ -46,7 +46,7 @@ def revise(
     config: Config,
     *,
     sound: BeatSound | None = None,
-    polish: bool = False,
+    draft: Draft = "",
     priced: bool = True,
 ) -> Revised:
     """The edit nearest to ``edit`` that meets ``demands``; a length within half a bar, where there is such an edit.
@@ -57,14 +57,14 @@ def revise(
         demands: what is asked.
         config: reads ``action_space`` and ``reward``.
         sound: of the recording, so that new joins are weighed by it too; without it by the features of beats alone.
-        polish: weigh the edit's own joins as well, so that bad ones move to better places; else they stay.
+        draft: whether the edit is one, so that bad joins move to better places, and whether what it plays is meant.
         priced: work out what each demand costs.
 
     Raises:
         EditListError: the demands contradict each other, or cannot be met by what the edit plays and leaves out; or
             the edit plays something else than the recording as it is.
     """
-    table = Table(edit, state, config, Costs(state, config, sound), polish=polish, repeats=not demands.no_loop)
+    table = Table(edit, state, config, Costs(state, config, sound), draft=draft, repeats=not demands.no_loop)
     way = table.solve(demands)
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")

@@ -1,8 +1,9 @@
 """The cheapest way through the places of an edit that meets what is asked.
 
-Conventions: costs have no unit; one is about a bad join. With ``DROPPED`` for a beat of the edit that no longer plays,
-``ADDED`` for one that did not play before, ``NEW_JOIN + JOIN * c`` for a join that was not there (c in [0, 1] as in
+Conventions: costs have no unit; one is about a bad join. With ``CHANGED`` for a beat of the edit that no longer plays,
+and for one that did not play before, ``NEW_JOIN + JOIN * c`` for a join that was not there (c in [0, 1] as in
 ``baselines``), and so much per beat for missing the length, the cost of a way is their sum; the edit itself costs 0.
+Of a policy's draft its own joins cost as new ones do, a changed beat ``MEANT``, and its length counts as one asked for.
 
     C[m, d + l_m] = min over n < m of C[n, d] + cost(n, m) + added(m)
 
@@ -19,7 +20,7 @@ import numba
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-DROPPED, ADDED = 0.06, 0.06  # per beat
+CHANGED, MEANT = 0.06, 0.15  # per beat; where what plays is an editor's way
 NEW_JOIN, JOIN = 1.0, 6.0
 MISSED, MISSED_ASKED, MISSED_EXACT = 0.03, 1.0, 3.0  # per beat of length: the edit's own, one asked for, to the sample
 EDGE = 12.0  # starting or ending elsewhere than the edit: an intro and an outro are rarely given up ..

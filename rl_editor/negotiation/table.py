@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -24,6 +25,10 @@ from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.wanted import LONG_BEATS, Wanted, wanted
 from rl_editor.state import AudioState
 
+Draft = Literal["", "rough", "meant"]
+"""What an edit is before it is changed: finished (""), so that its joins stay; a rough draft, whose joins may move
+wherever they are heard less; or a policy's, where so they may, but what plays, and how long, is an editor's way."""
+
 _LONG_PLACES = 2000
 _MOST_PAIRS = 16_000_000  # of bars to join: of four hours at 120 beats a minute some 50 million, and gigabytes
 
@@ -38,11 +43,12 @@ class Table:
         config: Config,
         costs: Costs,
         *,
-        polish: bool,
+        draft: Draft,
         repeats: bool,
     ) -> None:
         self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
-        self._polish, self._repeats = polish, repeats
+        self._draft, self._repeats = draft, repeats
+        self._per_beat = paths.MEANT if draft == "meant" else paths.CHANGED
         self._other: Table | None = None
         self.score = written_out(edit, state.grid, repeats=repeats)
         self.played_s = edit.duration_s - sum(segment.frames for segment in self.score.ending) / edit.source.sample_rate
@@ -53,7 +59,7 @@ class Table:
         self.straight = self._straight()
         self.old = np.array(list(self.score.joins), int).reshape(-1, 2)
         self.own = np.zeros(len(self.old))
-        if polish:
+        if draft:
             leave, land = self.score.beat[self.old[:, 0]] + 1, self.score.beat[self.old[:, 1]]
             self.own = paths.NEW_JOIN + paths.JOIN * self.costs.between(leave, land)
 
@@ -118,7 +124,7 @@ class Table:
         """The same edit where repeats are allowed, or are not, as it is not here."""
         if self._other is None:
             self._other = Table(
-                self.edit, self.state, self.config, self.costs, polish=self._polish, repeats=not self._repeats
+                self.edit, self.state, self.config, self.costs, draft=self._draft, repeats=not self._repeats
             )
         return self._other
 
@@ -126,7 +132,7 @@ class Table:
         """The cheapest way without the barred places and with the required ones."""
         has = self.has_length(demands)  # silence at the end is part of it
         goal_s = self.played_s if demands.duration_s is None or has else demands.duration_s
-        asked = demands.duration_s is not None
+        held = demands.duration_s is not None or (self._draft == "meant" and not demands.anchors)
         asks = wanted(self.score, self.grid, demands, self.edit.source.name)
         asks.may[list(barred)] = False
         asks.must[list(required)] = True
@@ -135,7 +141,7 @@ class Table:
         longest_s = max(goal_s, self.edit.duration_s) + 4 * self.grid.beats_per_bar * self.typical_s
         ways = self._ways(demands, asks, longest_s)
         terms = self._terms(demands, asks)
-        per_beat = paths.MISSED_EXACT if demands.exact else paths.MISSED_ASKED if asked else paths.MISSED
+        per_beat = paths.MISSED_EXACT if demands.exact else paths.MISSED_ASKED if held else paths.MISSED
         return cheapest(ways, terms, goal_s=goal_s, per_s=per_beat / self.typical_s, longest_s=longest_s)
 
     def has_length(self, demands: Demands) -> bool:
@@ -168,7 +174,7 @@ class Table:
         target = np.concatenate([straight[:, 1], old[:, 1], land[allowed]])
         new = paths.NEW_JOIN + paths.JOIN * join[allowed]
         cost = np.concatenate([np.zeros(len(straight)), self.own[stays], new])
-        cost = cost + paths.DROPPED * (skipped[target] - skipped[source + 1])
+        cost = cost + self._per_beat * (skipped[target] - skipped[source + 1])
         fine = (target <= last[source]) & may[source] & may[target]
         source, target, cost = source[fine], target[fine], cost[fine]
         order = np.argsort(source, kind="stable")
@@ -193,10 +199,10 @@ class Table:
         played = np.concatenate([[0], np.cumsum(score.played)])
         playing = np.flatnonzero(score.played)
         place = np.arange(n_places)
-        start = paths.DROPPED * played[:-1] + np.where(place == playing[0], 0.0, paths.EDGE)
+        start = self._per_beat * played[:-1] + np.where(place == playing[0], 0.0, paths.EDGE)
         per_beat = paths.EDGE_BEAT if demands.exact else paths.EDGE
         short = np.where(place < playing[-1], per_beat * (played[-1] - played[1:]), paths.EDGE)
-        end = paths.DROPPED * (played[-1] - played[1:]) + np.where(
+        end = self._per_beat * (played[-1] - played[1:]) + np.where(
             place == playing[-1], 0.0, np.minimum(short, paths.EDGE)
         )
         required = np.flatnonzero(asks.must)
@@ -210,7 +216,7 @@ class Table:
         late_s = score.end_frame / rate - float(self.grid.times_s[score.beat[playing[-1]] + 1])
         length[playing[0]] += early_s / score.speed
         length[playing[-1]] += late_s / score.speed
-        return Terms(length, np.where(score.played, 0.0, paths.ADDED), start, end, asks.earliest_s, asks.latest_s)
+        return Terms(length, np.where(score.played, 0.0, self._per_beat), start, end, asks.earliest_s, asks.latest_s)
 
     def misses(self, way: Way, demands: Demands) -> bool:
         """Whether a length is missed by more than half a bar, as anybody would hear."""
