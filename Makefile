@@ -13,7 +13,7 @@ QUIET := DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
 .PHONY: help setup repro test test-slow check bench bench-align bench-beats bench-joins bench-learn bench-preferences mlflow-ui clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP)  ## Make the environment in .venv from requirements.lock
 
@@ -52,7 +52,7 @@ check: setup  ## Lint, format, types, layers
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-# ROWS (align, ppo-same, ppo-best; all without it), OPTIONS such as --rounds 5 or --device cuda
+# ROWS (as benchmarks.bench --help names them; all without it), OPTIONS such as --rounds 5 or --device cuda
 bench: setup  ## Measure against what a user would run instead: one row per kind of work
 	@$(PY) -c "import sb3_contrib" 2>/dev/null || $(VENV)/bin/pip install --quiet --disable-pip-version-check \
 	  --config-settings editable_mode=compat --editable ".[bench]"
@@ -72,6 +72,7 @@ bench-beats: setup  ## Measure beat trackers on songs of known beats: FOLDER= of
 
 # FOLDER of recordings, OPTIONS such as --share 0.6 --songs NAME,NAME; needs models/ppo/best.pt of make repro
 bench-joins: setup  ## Measure the joins of edits of all recordings below FOLDER=, by several ways of choosing them
+	@test -n "$(FOLDER)" || { echo "bench-joins: FOLDER= of recordings is needed"; exit 2; }
 	@$(THREADS) $(PY) -m benchmarks.joins "$(FOLDER)" $(OPTIONS)
 
 # FOLDER of recordings (songs are composed without it), OPTIONS such as --seeds 3, --no-ppo, --nats 0,10, --ablate, --ablate-ppo

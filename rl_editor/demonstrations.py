@@ -5,6 +5,7 @@ action per decision unit. Files hold arrays without Python objects and are the s
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -72,6 +73,12 @@ class Demonstration:
 def in_split(demonstrations: Iterable[Demonstration], split: Split) -> list[Demonstration]:
     """The demonstrations of one split, in order."""
     return [d for d in demonstrations if d.split == split]
+
+
+def split_line(demonstrations: Iterable[Demonstration]) -> str:
+    """How many pairs are for what, in words."""
+    n = Counter(d.split for d in demonstrations)
+    return f"pairs: {n['train']} to learn from, {n['validation']} to choose by, {n['test']} held out"
 
 
 def save_analysis(path: str | Path, analysis: Analysis) -> None:

@@ -166,7 +166,10 @@ def _alone(fn: Callable[[_Item], _Value], item: _Item, named: Callable[[_Item], 
 def _ending(exit_code: int | None) -> str:
     """How a worker ended; ``multiprocessing`` gives the number of a signal as a negative exit code."""
     if exit_code is None or exit_code >= 0:
-        return f"ended without an answer (exit code {exit_code}); run it with executor.workers 1 to see why"
+        return (
+            f"ended without an answer (exit code {exit_code}); run it with executor.workers 1 to see why; a script of "
+            'your own has to start its work under if __name__ == "__main__":'
+        )
     name = signal.Signals(-exit_code).name
     if name == "SIGKILL":
         return "was killed (SIGKILL), as a system does that is out of memory; free some, or set executor.workers to 1"

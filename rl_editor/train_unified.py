@@ -82,6 +82,7 @@ def main(
 ) -> None:
     """Fine-tune a policy with PPO."""
     from rl_editor.data import load_demonstrations, load_references
+    from rl_editor.demonstrations import split_line
     from rl_editor.logging_utils import create_logger
     from rl_editor.reward_model import RewardModel
     from rl_editor.state import ReferenceStatistics
@@ -93,6 +94,7 @@ def main(
     settings.training.resume = resume or settings.training.resume
     settings.ppo.total_timesteps = total_timesteps or settings.ppo.total_timesteps
     demonstrations = load_demonstrations(data_dir, settings)
+    typer.echo(split_line(demonstrations), err=True)
     reference = ReferenceStatistics.of_analyses(load_references(data_dir, settings))
     with create_logger(settings, run_name="ppo") as logger:
         result = fine_tune(

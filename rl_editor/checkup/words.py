@@ -30,7 +30,7 @@ def screen(found: Checkup) -> str:
     else:
         lines.append(f"corrected by beats.overrides, and taken for sure: {_entry(found.override)}")
     lines += ["", "  likely  grid"]
-    lines += [f"  {a.probability:6.1%}  {a.name}" for a in found.alternatives]
+    lines += [f"  {a.probability:6.1%}  {a.name}{_as_entry(a.override, found)}" for a in found.alternatives]
     doubts = [a for a in found.alternatives if a.override != BeatOverride() and a.probability >= DOUBTFUL]
     if doubts and found.override == BeatOverride():
         lines += [
@@ -40,6 +40,11 @@ def screen(found: Checkup) -> str:
         lines += ["", "beats:", "  overrides:"]
         lines += [f"    {_key(found.track_id)}: {_entry(a.override)}  # {a.name}" for a in doubts]
     return "\n".join(lines)
+
+
+def _as_entry(override: BeatOverride, found: Checkup) -> str:
+    """What makes an alternative so, for the settings; nothing on a corrected grid, which it would correct again."""
+    return f"  {_entry(override)}" if found.override == BeatOverride() != override else ""
 
 
 def _key(track_id: str) -> str:

@@ -38,7 +38,9 @@ MOST_CANDIDATES = 20
 def edit(
     song: Annotated[Path, typer.Argument(help="The recording to edit, or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write; with a folder: the folder to write.")],
-    checkpoint: Annotated[Path | None, typer.Option(help="Trained policy; default: models/ppo/best.pt.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Trained policy; default: models/ppo/best.pt, else models/best.pt.")
+    ] = None,
     edit_list: Annotated[
         Path | None, typer.Option(help="Write the edit list (JSON) here as well; with a folder: a folder.")
     ] = None,
@@ -53,7 +55,7 @@ def edit(
     method: Annotated[
         EditMethod, typer.Option(help="The trained policy, or the retargeting DP without one.")
     ] = "policy",
-    style: Annotated[str | None, typer.Option(help="Whose way of editing.")] = None,
+    style: Annotated[str | None, typer.Option(help="Whose way of editing; by default the first learned.")] = None,
     candidates: Annotated[
         int, typer.Option(help="How many different edits; further ones are named _2, _3 ..", min=1, max=MOST_CANDIDATES)
     ] = 1,
@@ -81,6 +83,8 @@ def edit(
         check_edit_list(edit_list, "--edit-list")
     policy = None if trained is None else load_policy(trained)
     config = read_config(params) if params else None
+    if policy is not None and not as_json:
+        typer.echo(f"{trained}: edits as {style or policy.styles[0]}; it knows {', '.join(policy.styles)}", err=True)
     if not song.is_dir():
         made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read)
         _say_edits(made, as_json=as_json)

@@ -98,12 +98,13 @@ def default_checkpoint() -> Path:
 def edit_summary(found: EditList, path: Path) -> dict[str, Any]:
     """An edit list in plain values."""
     actions = {name: found.actions.count(name) for name in sorted(set(found.actions))}
+    decided = {"actions": actions} if actions else {}  # what was negotiated since is no decision per unit any more
     return {
         "file": str(path),
         "duration_s": round(found.duration_s, 3),
         "source_s": round(found.source.frames / found.source.sample_rate, 3),
         "segments": len(found.segments),
-        "actions": actions,
+        **decided,
     }
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from rl_editor.clock import clock
 from rl_editor.errors import ConfigError
 
-_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+_CLOCK = re.compile(r"(?:(?:(\d+):(?=[0-5]?\d:))?(\d+):(?=[0-5]?\d(?:\.|$)))?(\d+(?:\.\d+)?)")  # 1:75 is none
 MAX_SECONDS = 86_400.0
 MOST_STRETCH = 0.02  # for an exact length; less than a third of a semitone
 NO = {"no loop": "no_loop", "no reorder": "no_reorder"}  # demands that are made or not, by name
