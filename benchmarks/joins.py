@@ -10,7 +10,8 @@ rendered audio is measured as ``rl-editor evaluate`` does. Ways:
     dp, features   ``negotiation``'s draft by the features of beats alone
     dp         ``rl-editor edit --method dp``'s own draft, by the sound of joins as well
     policy     the trained policy's own draft
-    policy, polished   ``rl-editor edit``'s: joins moved to better beats where some are near
+    policy, polished   ``rl-editor edit``'s: joins moved to better beats where some are near; "kept" is how much of
+                       what plays is the policy's own
 
 Steps: ``on beats`` as drafted; ``settled`` by ``render.settle_joins``; ``placed`` by ``negotiation.placing`` as well.
 """
@@ -30,6 +31,7 @@ from rl_editor.audition.joins import JoinDiagnostics, join_diagnostics
 from rl_editor.baselines import edit_of_path
 from rl_editor.config import Config
 from rl_editor.edits import EditList
+from rl_editor.infer import shared
 from rl_editor.negotiation import BeatSound, Demands, revise
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.render import render_samples, settle_joins
@@ -47,6 +49,7 @@ class Row(NamedTuple):
     step: str
     song: str
     found: JoinDiagnostics
+    kept: float  # of what the policy's draft plays, as a share of the longer
 
 
 def main(
@@ -70,11 +73,13 @@ def _measured(path: Path, share: float, checkpoint: Path) -> Iterator[Row]:
     recording = load_audio(path)
     state = AudioState.from_file(path, config, recording=recording)
     sound = BeatSound(recording, state.grid.times_s)
-    for way, draft in _drafts(state, sound, config, share, checkpoint):
+    drafts = dict(_drafts(state, sound, config, share, checkpoint))
+    for way, draft in drafts.items():
+        kept = shared(draft, drafts["policy"])
         for step in STEPS:
             edit = _after(step, draft, sound, recording, config)
             for found in join_diagnostics(edit, render_samples(edit, recording, config), state):
-                yield Row(way, step, str(path), found)
+                yield Row(way, step, str(path), found, kept)
 
 
 def _after(step: str, draft: EditList, sound: BeatSound, recording: Samples, config: Config) -> EditList:
@@ -160,8 +165,8 @@ def _table(rows: list[Row]) -> str:
         groups[row.way, row.step].append(row)
     lines = [
         "| way | step | joins | songs | spectral percentile | level step dB | above 95th level | beat error ms "
-        "| bar kept | clicks |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| bar kept | clicks | kept |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (way, step), group in groups.items():
         found = [row.found for row in group]
@@ -172,7 +177,7 @@ def _table(rows: list[Row]) -> str:
             f"| {way} | {step} | {len(found)} | {len({row.song for row in group})} | {np.median(spectral):.0f} "
             f"| {np.median([f.level_step_db for f in found]):.2f} | {np.mean(np.array(loud) > 95.0):.0%} "
             f"| {np.median([abs(f.beat_error_ms) for f in found]):.1f} | {np.mean(kept):.0%} "
-            f"| {sum(f.click > 15.0 for f in found)} |"
+            f"| {sum(f.click > 15.0 for f in found)} | {np.mean(list({r.song: r.kept for r in group}.values())):.2f} |"
         )
     return "\n".join(lines)
 
