@@ -303,8 +303,8 @@ def test_the_page_and_the_command(tmp_path: Path) -> None:
     assert said["judgements"] == len(answers.judgements)
     assert "toward reward_model.min_judgements (60) count" in page.read_text()
     words = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected" / "evening.json")])
-    assert "Cy:" in words.stderr
-    assert "answers for the longer one" in words.stderr
+    assert "Cy:" in words.stdout
+    assert "answers for the longer one" in words.stdout
     only = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected"), "--listener", "Cy", "--json"])
     assert [each["listener"] for each in json.loads(only.stdout)["listeners"]] == ["Cy"]
     missing = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "nowhere")])

@@ -103,7 +103,7 @@ def edit(
             if not as_json:
                 said = "".join(f"; {note}" for note in one.notes)
                 n_segments = counted(len(one.edit.segments), "segment")
-                typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments}{said}", err=True)
+                typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments}{said}")
     if as_json:
         say({"edits": summaries, "failed": failed, "left_out": left_out}, as_json=True)
     if failed:

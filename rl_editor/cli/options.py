@@ -109,18 +109,18 @@ def edit_summary(found: EditList, path: Path) -> dict[str, Any]:
 
 
 def say(values: Mapping[str, Any], *, as_json: bool) -> None:
-    """JSON on stdout for machines, else lines on stderr for people."""
+    """Results on stdout: JSON for machines, else lines for people."""
     if as_json:
         typer.echo(json.dumps(values, sort_keys=True, ensure_ascii=False))
         return
     for name, value in values.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
-        typer.echo(f"{name}: {shown}", err=True)
+        typer.echo(f"{name}: {shown}")
 
 
 def show(values: Mapping[str, Any], words: str, *, as_json: bool) -> None:
-    """JSON on stdout for machines, else the words on stderr."""
+    """Results on stdout: JSON for machines, else the words."""
     if as_json:
         say(values, as_json=True)
     else:
-        typer.echo(words, err=True)
+        typer.echo(words)

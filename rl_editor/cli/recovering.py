@@ -75,7 +75,7 @@ def _align_pair(
         facts = {"raw": str(raw), "edit": str(edit), **found.summary.to_dict()}
         say(facts if files.edits else facts | {"edit_list": found.edit.to_dict()}, as_json=True)
         return
-    typer.echo(screen(found.summary, raw_name=raw.name, edit_name=edit.name), err=True)
+    typer.echo(screen(found.summary, raw_name=raw.name, edit_name=edit.name))
     if files.paths:
         typer.echo("\nwritten: " + ", ".join(str(path) for path in files.paths), err=True)
 
@@ -97,8 +97,8 @@ def _align_folder(
     else:
         for problem in library.problems:
             typer.echo(f"left out: {problem}", err=True)
-        typer.echo(pairs_table(reports), err=True)
+        typer.echo(pairs_table(reports))
         written = f"; written to {output}" if output else ""
-        typer.echo(f"\n{len(reports) - n_rejected} of {len(reports)} pairs recovered{written}", err=True)
+        typer.echo(f"\n{len(reports) - n_rejected} of {len(reports)} pairs recovered{written}")
     if n_rejected:
         raise typer.Exit(EXIT_CHECK_FAILED)

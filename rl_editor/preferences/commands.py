@@ -105,7 +105,7 @@ def report(
     if as_json:
         typer.echo(json.dumps(found.to_dict(), sort_keys=True, ensure_ascii=False))
     else:
-        typer.echo(screen(found), err=True)
+        typer.echo(screen(found))
 
 
 def _said(counts: dict[str, int]) -> str:
