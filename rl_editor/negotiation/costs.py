@@ -1,4 +1,4 @@
-"""What joins cost: by the features of their beats, and by how alike their two sides sound."""
+"""What joins cost: c, by the features of their beats (0 to 1) and by how alike their two sides sound (``sound``)."""
 
 import numpy as np
 from jaxtyping import Float32, Int

@@ -1,8 +1,8 @@
 """The cheapest way through the places of an edit that meets what is asked.
 
 Conventions: costs have no unit; one is about a bad join. With ``CHANGED`` for a beat of the edit that no longer plays,
-and for one that did not play before, ``NEW_JOIN + JOIN * c`` for a join that was not there (c in [0, 1] as in
-``baselines``), and so much per beat for missing the length, the cost of a way is their sum; the edit itself costs 0.
+and for one that did not play before, ``NEW_JOIN + JOIN * c`` for a join that was not there (c as in
+``costs``), and so much per beat for missing the length, the cost of a way is their sum; the edit itself costs 0.
 Of a policy's draft its own joins cost as new ones do, a changed beat ``MEANT``, and its length counts as one asked for.
 
     C[m, d + l_m] = min over n < m of C[n, d] + cost(n, m) + added(m)

@@ -22,7 +22,7 @@ class NewJoin(NamedTuple):
     number: int  # in the new edit, from 1
     leave_s: float
     land_s: float
-    cost: float  # c, in [0, 1]
+    cost: float  # c, from 0; above 1 with a step of level that the recording hardly makes
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ Conventions: boundary b of N + 1 lies at the b-th beat. What plays before a boun
 power in 40 bands from 60 Hz up, in dB, over 0.25 s and over 0.5 s, and the level over 0.2 s. Of a join from p to q
 
     a(p, q) = 0.52 r(p, q) + 0.20 e(D(p, q); 50) + 0.28 e(|L(p, q)|; 65),    from 0 to 1
-    e(x; k) = (x - x_k) / (x_95 - x_k), from 0 to 1
+    e(x; k) = (x - x_k) / (x_95 - x_k), from 0 to 1; and a is 1 more where |L| is beyond its x_95 and 1 dB
 
 r says how far both sides differ from what the song has there: before(p) from before(q), which the song plays before q,
 and after(q) from after(p), which it plays after p. Each difference counts as a share of the median between any two
@@ -13,7 +13,8 @@ before(p) and after(q) over 0.25 s, L their step of level; x_k are percentiles o
 
 A join is not heard for being smooth: the song itself steps at its beats. A join of little contrast is as conspicuous
 as one of much; what is not noticed is a change that the song makes there as well. (Schoedl, Szeliski, Salesin & Essa
-2000, "Video textures", jump so: where the frames around would have been alike.)
+2000, "Video textures", jump so: where the frames around would have been alike.) A step of level that the song hardly
+ever makes is heard, whatever else fits.
 """
 
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from rl_editor.utils import Samples
 _CONTEXT, _CONTRAST, _STEP = 0.52, 0.20, 0.28
 _CONTRAST_FROM, _STEP_FROM, _UNUSUAL = 50.0, 65.0, 95.0
 _WIDTHS_S = (SPECTRUM_S, 0.5)
+_HEARD_DB = 1.0  # about the least step of level that is heard
 _LEAST_DB, _LEAST_STEP_DB = 1e-3, 0.1  # of what differences are measured in
 _COMPARED = 2000  # pairs of boundaries that tell how much any two differ
 _JOINS_AT_A_TIME = 100_000
@@ -63,8 +65,9 @@ class BeatSound:
         short, long = (side.from_context(leave, land) for side in self._spectra)
         context = 0.5 * (0.5 * (short + self._level.from_context(leave, land)) + long)
         contrast = _excess(self._spectra[0].across(leave, land), self._contrast)
-        step = _excess(self._level.across(leave, land), self._step)
-        unlike: np.ndarray = _CONTEXT * context + _CONTRAST * contrast + _STEP * step
+        level = self._level.across(leave, land)
+        unlike: np.ndarray = _CONTEXT * context + _CONTRAST * contrast + _STEP * _excess(level, self._step)
+        unlike[level > max(self._step[1], _HEARD_DB)] += 1.0
         return unlike
 
 
