@@ -111,8 +111,8 @@ def _proposal(
     placed = place_joins(edit, sound, frozen=frozen, in_order=demands.no_reorder)
     settled = settle_joins(placed, recording, config)
     if demands.exact:
-        assert demands.duration_s is not None
-        frames = round(demands.duration_s * state.recording.sample_rate)
+        frames = demands.frames(state.recording.sample_rate)
+        assert frames is not None
         exact: ExactLength = to_length(
             settled,
             recording,

@@ -121,7 +121,7 @@ def _settled(
     )
     settled = settle_joins(placed, recording, config, only=_new(found))
     changed = _paced_as(found.edit, settled)
-    if not demands.exact and changed.frames != _frames_asked(edit, demands):
+    if not demands.exact and changed.frames != demands.frames(edit.source.sample_rate):
         changed = _paced_as(found.edit, _ending_as(placed, settled))
     return changed
 
@@ -136,7 +136,7 @@ def _to_length(
     allow_stretch: bool,
 ) -> ExactLength:
     """To the sample; stretched where that is allowed, or where the edit was stretched to this length before."""
-    frames = _frames_asked(edit, demands)
+    frames = demands.frames(edit.source.sample_rate)
     assert frames is not None
     return to_length(
         changed,
@@ -153,10 +153,6 @@ def _to_length(
 
 def _new(found: Revised) -> list[int]:
     return [join.number for join in found.new_joins]
-
-
-def _frames_asked(edit: EditList, demands: Demands) -> int | None:
-    return None if demands.duration_s is None else round(demands.duration_s * edit.source.sample_rate)
 
 
 def _paced_as(like: EditList, edit: EditList) -> EditList:

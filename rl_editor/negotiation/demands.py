@@ -80,6 +80,10 @@ class Demands:
         for name in ("keep", "drop", "anchors", "vetoes", "barred"):
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
 
+    def frames(self, sample_rate: int) -> int | None:
+        """The length asked for, to the sample."""
+        return None if self.duration_s is None else round(self.duration_s * sample_rate)
+
     def each(self) -> list[tuple[str, "Demands"]]:
         """Every demand by its name, with what is left when it alone is taken back."""
         found = [(f"keep {span}", replace(self, keep=_without(self.keep, k))) for k, span in enumerate(self.keep)]

@@ -146,10 +146,7 @@ class Table:
 
     def has_length(self, demands: Demands) -> bool:
         """Whether the edit has the length asked for already, to the sample."""
-        return demands.duration_s is not None and self.edit.frames == self._frames_asked(demands.duration_s)
-
-    def _frames_asked(self, duration_s: float) -> int:
-        return round(duration_s * self.edit.source.sample_rate)
+        return self.edit.frames == demands.frames(self.edit.source.sample_rate)
 
     def _ways(self, demands: Demands, asks: Wanted, longest_s: float) -> Ways:
         score, may = self.score, asks.may
@@ -292,7 +289,8 @@ class Table:
         """Whether the silence after the end stays; where a length is asked to the sample, only if it comes to that."""
         if demands.duration_s is None:
             return True
-        return self.has_length(demands) and (not demands.exact or frames == self._frames_asked(demands.duration_s))
+        asked = demands.frames(self.edit.source.sample_rate)
+        return self.has_length(demands) and (not demands.exact or frames == asked)
 
     def _spans(self, chosen: Bool[np.ndarray, " places"]) -> tuple[TimeSpan, ...]:
         """Runs of places as spans of the source."""
