@@ -141,8 +141,6 @@ def _in_processes(
                     at += 1
             except BrokenProcessPool:
                 done |= {i: future.result() for i, future in futures.items() if i > at and _succeeded(future)}
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
         if at < len(items):
             yield _alone(fn, items[at], named)
             at += 1
@@ -187,9 +185,9 @@ def _pool(count: int, fn: Callable[[Any], Any]) -> Iterator[ProcessPoolExecutor]
     with ProcessPoolExecutor(count, mp_context=context, initializer=_set_up_worker, initargs=(fn,)) as pool:
         try:
             yield pool
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):  # nobody waits for what workers are at
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException:  # whatever it is, nobody waits for what workers are at
             _end(set(multiprocessing.active_children()) - others)
+            pool.shutdown(cancel_futures=True)
             raise
 
 
