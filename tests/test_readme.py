@@ -1,6 +1,7 @@
 """What the README says is what the code does: numbers, flags, names, and its Python example as printed."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +90,49 @@ COLUMNS = (
 )
 
 
-@pytest.mark.parametrize("title", METHODS)
-def test_scores_are_those_of_the_committed_run(title: str) -> None:
+Mean = Callable[..., float]
+
+
+@pytest.fixture(scope="module")
+def mean() -> Mean:
+    """A number of ``plots/evaluate.csv``: of a method, under a condition, of a style, by a metric."""
     table = pd.read_csv(ROOT / "plots" / "evaluate.csv").set_index(["method", "condition", "style", "metric"])["mean"]
+    return lambda method, condition, style, metric: float(table[method, condition, style, metric])
+
+
+@pytest.mark.parametrize("title", METHODS)
+def test_scores_are_those_of_the_committed_run(title: str, mean: Mean) -> None:
     row = re.search(rf"^\| {re.escape(title)} \|(.*)\|$", README, re.MULTILINE)
     assert row is not None
     shown = [float(cell) for cell in row[1].split("|")]
-    assert shown == [round(float(table[METHODS[title], "target", *column.split("/")]), 2) for column in COLUMNS]
+    assert shown == [round(mean(METHODS[title], "target", *column.split("/")), 2) for column in COLUMNS]
+
+
+@pytest.mark.parametrize(
+    ("words", "one", "other", "metric"),
+    [
+        ("beats the loudest bars at the right length by", "bc/target", "loudest/target", "balanced_accuracy"),
+        ("random bars by", "bc/target", "random/target", "balanced_accuracy"),
+        ("PPO beats imitation on the reward by", "ppo/free", "bc/free", "reward_total"),
+        ("Where one is,", "ppo/target", "bc/target", "reward_total"),
+        ("Agreement with the editor stays:", "ppo/free", "bc/free", "balanced_accuracy"),
+        ("without a length and", "ppo/target", "bc/target", "balanced_accuracy"),
+    ],
+)
+def test_differences_are_those_of_the_committed_run(words: str, one: str, other: str, metric: str, mean: Mean) -> None:
+    said = re.search(rf"{re.escape(words)} ([+-]\d\.\d{{3}}) \(", " ".join(README.split()))
+    assert said is not None
+    first, second = (mean(*way.split("/"), "all", metric) for way in (one, other))
+    assert float(said[1]) == pytest.approx(first - second, abs=0.00051)  # both means are rounded to six digits
+
+
+@pytest.mark.parametrize(
+    ("words", "metric", "condition"),
+    [("cut F1", "cut_f1", "target"), ("length error", "duration_error", "free")],
+)
+def test_pairs_of_figures_are_those_of_the_committed_run(words: str, metric: str, condition: str, mean: Mean) -> None:
+    said = re.search(rf"\({words} (\d\.\d\d), after PPO (\d\.\d\d)\)", README)
+    assert said is not None
+    assert [float(figure) for figure in said.groups()] == [
+        round(mean(method, condition, "all", metric), 2) for method in ("bc", "ppo")
+    ]
