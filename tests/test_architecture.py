@@ -54,3 +54,12 @@ def test_a_digest_holds_all_code_that_hears(modules: tuple[str, ...]) -> None:
         m for m in reached if m.split(".")[1] not in beside and not any(f"{m}.".startswith(f"{n}.") for n in names)
     }
     assert left_out == set()
+
+
+def test_where_to_look_names_what_there_is() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.split("## Where to look")[1].split("## ")[0]
+    named = set(re.findall(r"`([\w/.]+)`", table))
+    modules = {module for room in rooms() for module in room}
+    assert {name.rstrip("/") for name in named if not name.endswith(".py")} <= modules
+    assert all((ROOT / "rl_editor" / name).is_file() for name in named if name.endswith(".py"))
