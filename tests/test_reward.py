@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import rankdata
 from world_tracks import RATE_HZ, track
 
 from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace, ReorderAction
@@ -195,6 +196,24 @@ def test_what_is_heard_again_is_a_share_of_the_output_at_any_speed():
     faster = tuple(replace(s, speed=1.25, frames=round(s.frames / 1.25)) for s in twice.segments)
     replayed = calculator.summary(replace(twice, segments=faster), state)[SUMMARY_NAMES.index("replayed")]
     assert replayed == pytest.approx(0.5, abs=1e-4)  # not 1.25 * 0.5
+
+
+def test_summary_by_hand():
+    state, calculator = track(form="ab"), RewardCalculator(Config())  # 16 bars of 4 beats, alike long to 1 %
+    edit = section_edit(state, (0, 4), (6, 8))
+    named = dict(
+        zip(
+            SUMMARY_NAMES,
+            calculator.summary(edit, state, target_duration_s=edit.duration_s / 1.25).tolist(),
+            strict=True,
+        )
+    )
+    ranks = (rankdata(state.features.column("rms")) - 1) / 63  # from 0 to 1, ties halved
+    assert named["energy_rank"] == pytest.approx(np.mean([*ranks[:16], *ranks[24:32]]), abs=3e-3)
+    assert named["output_share"] == pytest.approx(6 / 16, abs=2e-3)
+    assert named["duration_error"] == pytest.approx(0.25, abs=1e-4)
+    assert [named[name] for name in ("joins", "backward", "replayed", "has_target")] == [1.0, 0.0, 0.0, 1.0]
+    assert [named[name] for name in ("opening", "ending")] == [1.0, 0.0]
 
 
 def test_nothing_is_worth_nothing():
