@@ -1,7 +1,7 @@
 """Train on a few songs, judge on others: tables per editor, with the ceiling and the baselines.
 
     python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo]
-                               [--nats 0,10] [--ablate [--ways NAMES] | --ablate-ppo] [--start WEIGHTS] [--csv ROWS]
+                               [--nats 0,10] [--ablate [--ways NAMES] | --ablate-ppo] [--csv ROWS]
 
 FOLDER holds recordings; songs are composed without it. Settings are those of ``params.yaml``.
 """
@@ -25,7 +25,6 @@ from rl_editor.executor import run_tracks
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 PPO_STEPS = 300_000
 PLAIN = Way("as it is", {})
-STARTED = {"bc": {"learning_rate": 3e-4}}  # small steps keep what is known already
 ABLATIONS = (
     PLAIN,
     Way("no blocks and sections", {}, ("block_", "bar_block_", "section_", "strength")),
@@ -63,7 +62,6 @@ def main(
     ablate: Annotated[bool, typer.Option("--ablate", help="Compare ways to learn, without PPO")] = False,
     ways: Annotated[str, typer.Option(help="That --ablate compares, separated by commas; all by default")] = "",
     ablate_ppo: Annotated[bool, typer.Option("--ablate-ppo", help="Compare ways of PPO")] = False,
-    start: Annotated[Path | None, typer.Option(help="Begin with weights of benchmarks.learn.pretraining")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write all rows here")] = None,
 ) -> None:
     """Measure what is learned."""
@@ -71,8 +69,6 @@ def main(
     base = settings()
     heard = songs_of(folder, base, n_songs=songs)
     compared = _compared(ways) if ablate else PPO_ABLATIONS if ablate_ppo else (PLAIN,)
-    if start is not None:
-        compared = (Way("started", STARTED, start=start),)
     jobs = [
         Job(editor, seed, way, train, ppo and not ablate, tuple(map(float, filter(None, nats.split(",")))))
         for way in compared

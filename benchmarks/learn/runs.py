@@ -4,7 +4,6 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -14,9 +13,6 @@ import pandas as pd
 from benchmarks.editing import Song, demonstration, split_names
 from benchmarks.learn.ears import policy_ears
 from benchmarks.learn.editors import ALL
-from benchmarks.learn.pretraining import started_agent
-from rl_editor import behavioral_cloning
-from rl_editor.agent import Agent
 from rl_editor.behavioral_cloning import train_bc
 from rl_editor.command import overlaid
 from rl_editor.config import Config
@@ -41,7 +37,6 @@ class Way:
     name: str
     settings: Mapping[str, Mapping[str, Any]]
     silenced: tuple[str, ...] = ()  # beginnings of STRUCTURE_NAMES
-    start: Path | None = None  # weights of ``pretraining`` to begin with
 
     def config(self, base: Config, *, seed: int) -> Config:
         """The settings."""
@@ -71,7 +66,7 @@ def run(job: Job, *, songs: Sequence[Song], base: Config) -> pd.DataFrame:
     again = _another_day(known, editor, config)
     with policy_ears():
         other_ears = _another_day(known, editor, config)
-    with silenced(job.way.silenced), starting_from(job.way.start):
+    with silenced(job.way.silenced):
         plans = _learned(demonstrations, config, job)
         plans |= {AGAIN: _recalled(again), OTHER_EARS: _recalled(other_ears)}
         rows = evaluate_plans(plans, demonstrations, config, seed=job.seed).rows
@@ -90,14 +85,6 @@ def silenced(beginnings: Sequence[str]) -> Iterator[None]:
         return whole._replace(columns=values)
 
     with mock.patch.object(representation, "structure", without):
-        yield
-
-
-@contextmanager
-def starting_from(weights: Path | None) -> Iterator[None]:
-    """Let cloning begin with the weights of a policy that has seen many editors."""
-    agent = Agent if weights is None else started_agent(weights)
-    with mock.patch.object(behavioral_cloning, "Agent", agent):
         yield
 
 
