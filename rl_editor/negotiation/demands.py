@@ -15,7 +15,7 @@ from rl_editor.errors import ConfigError
 
 _CLOCK = re.compile(r"(?:(?:(\d+):(?=[0-5]?\d:))?(\d+):(?=[0-5]?\d(?:\.|$)))?(\d+(?:\.\d+)?)")  # 1:75 is none
 MAX_SECONDS = 86_400.0
-MOST_STRETCH = 0.02  # for an exact length; less than a third of a semitone
+MOST_STRETCH = 0.02  # for an exact length; 0.34 semitones
 NO = {"no loop": "no_loop", "no reorder": "no_reorder"}  # demands that are made or not, by name
 _T = TypeVar("_T")
 
