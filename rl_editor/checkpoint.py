@@ -25,7 +25,7 @@ from rl_editor.reward_model import RewardModel
 from rl_editor.state import ReferenceStatistics
 
 METADATA_KEY = "rl_editor"
-_CLONE = "clone"  # before the names of its weights
+_CLONE, _OPTIMIZER = "clone", "optimizer"  # before the names of their tensors
 POLICY_FORMAT, STATE_FORMAT = "rl-editor/policy", "rl-editor/training-state"
 _VERSIONS = {POLICY_FORMAT: 1, STATE_FORMAT: 2}
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")  # torch's zip archive, a bare pickle
@@ -166,24 +166,21 @@ def load_state(path: str | Path) -> TrainingState:
     return TrainingState(*_read(path, STATE_FORMAT))
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The moments of an optimizer as named copies; its settings come from the config again."""
     return {
-        f"{prefix}.{index}.{name}": value.clone()
+        f"{_OPTIMIZER}.{index}.{name}": value.clone()
         for index, entry in optimizer.state_dict()["state"].items()
         for name, value in entry.items()
     }
 
 
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer"
-) -> None:
-    """Put back what ``optimizer_tensors`` gave."""
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what ``optimizer_tensors`` gave, of tensors among which it is."""
     state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith(f"{prefix}."):
-            index, key = name.removeprefix(f"{prefix}.").split(".", 1)
-            state.setdefault(int(index), {})[key] = tensor.clone()
+    for name, tensor in below_prefix(_OPTIMIZER, tensors).items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = tensor.clone()
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -127,8 +127,6 @@ def songs_of(
     styles: Sequence[str],
     config: Config,
     device: torch.device,
-    *,
-    reference: ReferenceStatistics | None = None,
 ) -> Songs:
     """Demonstrations as tensors.
 
@@ -137,8 +135,7 @@ def songs_of(
     """
     if not demonstrations:
         raise DatasetError("no demonstrations to learn from; add raw/edit pairs, or see why pairs were left out")
-    tasks = [task_of(d, styles, config) for d in demonstrations]
-    return songs_of_tasks(tasks, styles, config, device, reference=reference)
+    return songs_of_tasks([task_of(d, styles, config) for d in demonstrations], styles, config, device)
 
 
 def task_of(demonstration: Demonstration, styles: Sequence[str], config: Config) -> Task:

@@ -9,7 +9,7 @@ Schulman et al. 2017, "Proximal policy optimization algorithms", eq. 7.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from rl_editor.agent import probabilities
@@ -46,12 +46,9 @@ def generalized_advantages(
     return Advantages(advantage, advantage + v_t)
 
 
-def normalised(
-    advantage: Float[Tensor, "*shape"], valid: Bool[Tensor, "*shape"] | None = None
-) -> Float[Tensor, "*shape"]:
-    """Zero mean and unit standard deviation over the valid entries."""
-    chosen = advantage if valid is None else advantage[valid]
-    return (advantage - chosen.mean()) / (chosen.std(unbiased=False) + _EPSILON)
+def normalised(advantage: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Zero mean and unit standard deviation."""
+    return (advantage - advantage.mean()) / (advantage.std(unbiased=False) + _EPSILON)
 
 
 def clipped_objective(

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 
 from rl_editor.analysis import Mono, analyse
 from rl_editor.augmentation import augment_grid, augment_mono, draw_augmentation
@@ -23,10 +22,9 @@ from rl_editor.demonstrations import Analysis, save_analysis
 from rl_editor.executor import run_tracks
 from rl_editor.features import FrameFeatures, extract_frames, pool_beats
 from rl_editor.library import Problem, unknown_tracks
-from rl_editor.utils import load_audio
 from rl_editor.versions import READING, code_digest
 from stages.layout import FEATURES, INDEX, STEMS, fresh_folder, report_problems
-from stages.manifest import VIEW, Track, load_manifest, read_view
+from stages.manifest import VIEW, Track, load_manifest, read_scaled, read_view
 from stages.params import PARAMS, load_params
 
 SECTIONS = ("audio", "augmentation", "beats", "features", "stems")
@@ -92,14 +90,10 @@ def augmented_copy(track: Track, analysis: Analysis, config: Config, *, number: 
     return Analysis(source, grid, pool_beats(frames, grid, mode=config.features.feature_mode))
 
 
-def read_stems(track_id: str, folder: Path = STEMS) -> dict[str, Mono]:
+def read_stems(track_id: str) -> dict[str, Mono]:
     """The mono stems of a track."""
-    scales = json.loads((folder / INDEX).read_text(encoding="utf-8")).get(track_id, {})
-    return {name: _stem(folder / track_id / f"{name}.flac", scale) for name, scale in scales.items()}
-
-
-def _stem(path: Path, scale: float) -> Float32[np.ndarray, " samples"]:
-    return load_audio(path).data[:, 0] * np.float32(scale)
+    scales = json.loads((STEMS / INDEX).read_text(encoding="utf-8")).get(track_id, {})
+    return {name: read_scaled(STEMS / track_id / f"{name}.flac", scale) for name, scale in scales.items()}
 
 
 if __name__ == "__main__":

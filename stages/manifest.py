@@ -107,18 +107,18 @@ def view_file(track_id: str, *, turned: bool = False) -> str:
     return f"turned/{track_id}.flac" if turned else f"{track_id}.flac"
 
 
-def read_view(track: Track, folder: Path = DECODED) -> Float32[np.ndarray, " samples"]:
+def read_view(track: Track) -> Float32[np.ndarray, " samples"]:
     """The mono signal of a track."""
-    return _read(folder / view_file(track.track_id), track.scale)
+    return read_scaled(DECODED / view_file(track.track_id), track.scale)
 
 
-def read_turned(track: Track, folder: Path = DECODED) -> Float32[np.ndarray, " samples"] | None:
+def read_turned(track: Track) -> Float32[np.ndarray, " samples"] | None:
     """The mono signal of a track with one channel turned over; None where left and right go together."""
     if track.turned_scale is None:
         return None
-    return _read(folder / view_file(track.track_id, turned=True), track.turned_scale)
+    return read_scaled(DECODED / view_file(track.track_id, turned=True), track.turned_scale)
 
 
-def _read(path: Path, scale: float) -> Float32[np.ndarray, " samples"]:
-    stored = load_audio(path).data[:, 0]
-    return stored * np.float32(scale)
+def read_scaled(path: Path, scale: float) -> Float32[np.ndarray, " samples"]:
+    """A mono signal that was divided by ``scale`` to fit into its file."""
+    return load_audio(path).data[:, 0] * np.float32(scale)

@@ -17,7 +17,6 @@ from rl_editor.checkpoint import (
     Objective,
     Policy,
     TrainingState,
-    below_prefix,
     load_policy,
     load_state,
     optimizer_tensors,
@@ -158,7 +157,8 @@ def test_an_optimizer_goes_on_where_it_was() -> None:
     stepped(optimizer, weight)
     again = torch.nn.Parameter(weight.detach().clone())
     restored = torch.optim.AdamW([again], lr=0.1)
-    restore_optimizer(restored, below_prefix("x", with_prefix("x", optimizer_tensors(optimizer, "o"))), "o")
+    others = with_prefix("agent", {"weight": weight.detach()})
+    restore_optimizer(restored, others | optimizer_tensors(optimizer))
     for _ in range(3):
         stepped(optimizer, weight)
         stepped(restored, again)

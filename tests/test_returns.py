@@ -46,10 +46,10 @@ def test_gae_with_lambda_one_is_the_return_minus_the_value() -> None:
         assert torch.allclose(got.value_target[t], returns, atol=1e-5)
 
 
-def test_normalised_ignores_what_is_not_valid() -> None:
-    # valid 1 and 3: mean 2, standard deviation 1
-    got = normalised(torch.tensor([1.0, 3.0, 99.0]), torch.tensor([True, True, False]))
-    assert got[:2].tolist() == pytest.approx([-1.0, 1.0], abs=1e-6)
+def test_normalised_by_hand() -> None:
+    # mean 3, deviations -2, -2, 0, 4: variance (4 + 4 + 0 + 16) / 4 = 6
+    got = normalised(torch.tensor([1.0, 1.0, 3.0, 7.0]))
+    assert got.tolist() == pytest.approx([-2 / 6**0.5, -2 / 6**0.5, 0.0, 4 / 6**0.5], abs=1e-6)
 
 
 def test_constant_advantages_stay_finite() -> None:

@@ -6,7 +6,6 @@ style, edit history and progress and gives masked logits and a value. ``Agent.se
 and calls the same two networks on the window and the song map that the observation holds; both paths give the same
 numbers to 1e-5 (tested), because an embedding depends on nothing else.
 
-
 dimensions  every width, from the settings
 encoder     rows and song map to embeddings
 heads       an embedding and what was done before to logits and a value

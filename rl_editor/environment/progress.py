@@ -17,7 +17,7 @@ from rl_editor.state.tables import BAR, BAR_PHASE
 _UNDECIDED, _KEPT, _CUT, _LOOPED, _MOVED = range(5)
 _MISSING_LIMITS = (-1.0, 4.0)
 _OUTPUT_LIMIT = 4.0
-_CHANGE_OCTAVES = 5.0  # 32 units
+_CHANGE_OCTAVES = 5.0  # 31 units are 1
 _TINY = 1e-6
 
 

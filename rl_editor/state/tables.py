@@ -223,7 +223,7 @@ def _log2_interval(grid: BeatGrid) -> Float[np.ndarray, " bounds"]:
 
 class _Metre(NamedTuple):
     phase: Float[np.ndarray, " bounds"]  # beat of the bar that is due, 0 the downbeat
-    bar: Float[np.ndarray, " bounds"]  # counts downbeats, 0 before and at the first
+    bar: Float[np.ndarray, " bounds"]  # counts downbeats, 0 at the first whole beat, back from there before it
 
 
 def _metre(grid: BeatGrid) -> _Metre:
