@@ -1,0 +1,74 @@
+"""Figures that the documentation states about the code are the code's own."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rl_editor import decoding
+from rl_editor.actions import ActionSpace, ActionType
+from rl_editor.config import Config
+from rl_editor.negotiation import costs, demands, exact, paths, placing, sound
+from rl_editor.preferences import loudness
+from rl_editor.render import joins
+
+ROOT = Path(__file__).parent.parent
+DOCS = {path.stem: " ".join(path.read_text(encoding="utf-8").split()) for path in (ROOT / "docs").glob("*.md")}
+ATTEMPTS = (
+    2 * decoding.SIDE_BY_SIDE * decoding.REFINEMENTS  # with and without regard to earlier decisions
+    + decoding.DRAWN_LEANINGS * decoding.DRAWS_PER_LEANING * len(decoding.TEMPERATURES)
+)
+MOVES = sum(ActionSpace().type_of(number) is ActionType.REORDER for number in range(ActionSpace().n_discrete_actions))
+
+
+@pytest.mark.parametrize(
+    ("page", "words", "figures"),
+    [
+        ("editing", r"a beat dropped or added \| ([\d.]+); ([\d.]+) in a policy's draft", (paths.CHANGED, paths.MEANT)),
+        ("editing", r"a new join \| (\d+) \+ (\d+) c", (paths.NEW_JOIN, paths.JOIN)),
+        ("editing", r"its own length, where none is asked\) \| (\d+)", (paths.MISSED_ASKED,)),
+        ("editing", r"giving up the start or the end \| (\d+)", (paths.EDGE,)),
+        ("editing", r"more than half a bar: each beat missed \| (\d+)", (paths.MISSED_EXACT,)),
+        ("editing", r"last beats given up, up to (\d+) \| ([\d.]+)", (paths.EDGE, paths.EDGE_BEAT)),
+        ("editing", r"([\d.]+) of it comes from the features of the beats, ([\d.]+)", (1 - costs.SOUND, costs.SOUND)),
+        ("editing", r"beyond (\d+) % of the song's own \(and (\d+) dB\)", (sound._UNUSUAL, sound._HEARD_DB)),
+        ("editing", r"\(and \d+ dB\) adds ([\d.]+\d)", (costs.SOUND,)),
+        ("editing", r"may move up to (\d+) beats earlier or later", (placing.REACH_BEATS,)),
+        ("editing", r"Within (\d+) ms a join moves", (Config().render.join_search_ms,)),
+        ("editing", r"silence at the end \(up to ([\d.]+) s more\)", (exact.MOST_TAIL_S,)),
+        ("editing", r"up to (\d+) ms at each join", (exact.MOST_NUDGE_MS,)),
+        ("editing", r"everything plays up to (\d+) % faster or slower", (100 * demands.MOST_STRETCH,)),
+        ("editing", r"heard up to (\d+) ms earlier or later", (joins.MICRO_MS,)),
+        ("learning", r"edits a recording (\d+) times side by side", (ATTEMPTS,)),
+        ("learning", r"the likeliest of (\d+) attempts", (ATTEMPTS,)),
+        ("learning", r"(\d+) of the (\d+) actions are REORDER", (MOVES, ActionSpace().n_discrete_actions)),
+        ("preferences", r"BS\.1770, (-\d+) LUFS", (loudness.TARGET_LUFS,)),
+        ("preferences", r"where a peak would pass (-\d+) dBFS", (loudness.PEAK_DBFS,)),
+        ("preferences", r"`reward_model\.min_judgements` \((\d+);", (Config().reward_model.min_judgements,)),
+    ],
+)
+def test_a_page_states_what_the_code_has(page: str, words: str, figures: tuple[float, ...]) -> None:
+    said = re.search(words, DOCS[page])
+    assert said is not None
+    assert [float(figure) for figure in said.groups()] == pytest.approx(figures)
+
+
+def test_twice_the_attempts_where_the_clone_attempts_as_well() -> None:
+    said = re.search(r"with its (\d+) attempts, the clone's among them", DOCS["editing"])
+    assert said is not None
+    assert int(said[1]) == 2 * ATTEMPTS
+
+
+def test_length_errors_are_those_of_the_committed_run() -> None:
+    table = pd.read_csv(ROOT / "plots" / "evaluate.csv").set_index(["method", "condition", "style", "metric"])["mean"]
+    said = re.search(r"mean length error is ([\d.]+) % after imitation and after PPO", DOCS["learning"])
+    assert said is not None
+    errors = [table[method, "target", "all", "duration_error"] for method in ("bc", "ppo")]
+    assert [round(100 * error, 1) for error in errors] == [float(said[1])] * 2
+
+
+def test_pages_that_are_linked_exist() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page.name, target)
