@@ -1,6 +1,7 @@
 """Figures that the documentation states about the code are the code's own."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -72,3 +73,13 @@ def test_pages_that_are_linked_exist() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS), "README"])
+def test_settings_that_are_named_exist(page: str) -> None:
+    """``section.key`` of the settings; a module of the same name may have it as well, and a file may be called so."""
+    text = DOCS[page] if page in DOCS else (ROOT / "README.md").read_text(encoding="utf-8")
+    settings = Config().to_dict()
+    for section, key in re.findall(r"`(\w+)\.(\w+)(?:: [^`]*)?`", text):
+        if section in settings and key not in {*settings[section], "json"}:
+            assert hasattr(import_module(f"rl_editor.{section}"), key), f"{section}.{key}"
