@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.main import get_command
 
 from rl_editor import decoding
 from rl_editor.actions import ActionSpace, ActionType
+from rl_editor.cli import app
 from rl_editor.config import Config
 from rl_editor.negotiation import costs, demands, exact, paths, placing, sound
 from rl_editor.preferences import loudness
@@ -83,3 +85,19 @@ def test_settings_that_are_named_exist(page: str) -> None:
     for section, key in re.findall(r"`(\w+)\.(\w+)(?:: [^`]*)?`", text):
         if section in settings and key not in {*settings[section], "json"}:
             assert hasattr(import_module(f"rl_editor.{section}"), key), f"{section}.{key}"
+
+
+def flags_known(words: list[str]) -> set[str]:
+    """The options of a command of ``rl-editor``, given the words after that."""
+    command = get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    return {option for parameter in command.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("page", sorted(DOCS))
+def test_flags_of_the_console_commands(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^(?:    |RL_EDITOR_CACHE=off )?(?:\.venv/bin/)?rl-editor (\w.*)$", text, re.MULTILINE):
+        words = line.split("#")[0].split()
+        assert {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)} <= flags_known(words), line
