@@ -244,6 +244,7 @@ class TestRevise:
     def test_new_joins_keep_the_count_of_the_bar(self, state: AudioState) -> None:
         found = asked(of_beats(state, (0, 352)), state, duration_s=90.0, drop=(TimeSpan(21.3, 24.0),))
         beats = state.grid.times_s
+        assert found.new_joins
         for join in found.new_joins:
             leave, land = (int(np.argmin(np.abs(beats - t))) for t in (join.leave_s, join.land_s))
             assert leave % BAR == land % BAR

@@ -117,8 +117,11 @@ def test_neighbours_that_continue_are_not_touched():
 
 
 def test_mono_rendering_of_a_stem_with_the_edit_of_a_stereo_song():
-    edit = edit_of(4000, seg(0, 1000), seg(2000, 1000, 20.0))
-    assert render_samples(edit, Samples(noise(4000, 1), RATE), CONFIG).data.shape == (2000, 1)
+    edit, stem = edit_of(4000, seg(0, 1000), seg(2000, 1000, 20.0)), noise(4000, 1)
+    out = render_samples(edit, Samples(stem, RATE), CONFIG).data
+    assert out.shape == (2000, 1)
+    assert (out[:900] == stem[:900]).all()
+    assert (out[1100:] == stem[2100:3000]).all()
 
 
 # ------------------------------------------------------------------------------------ crossfades
