@@ -63,19 +63,18 @@ class Checkup:
         }
 
 
-def check_up(path: Path, config: Config, *, track_id: str = "") -> Checkup:
+def check_up(path: Path, config: Config) -> Checkup:
     """Track a recording and ask what else its grid could be.
 
     Args:
         path: the recording.
-        config: reads ``audio`` and ``beats``.
-        track_id: picks the entry of ``beats.overrides``; the file's stem by default.
+        config: reads ``audio`` and ``beats``; the file's stem picks the entry of ``beats.overrides``.
 
     Raises:
         AudioFileError: the file cannot be read, or is too short.
         BeatTrackerError: the tracker cannot be had.
     """
-    name, rate = track_id or path.stem, config.audio.sample_rate
+    name, rate = path.stem, config.audio.sample_rate
     mono = load_mono(path, rate)
     check_length(path.name, duration_s=len(mono) / rate, min_duration_s=config.audio.min_duration_s)
     mel = log_mel(mono, rate)
