@@ -263,6 +263,22 @@ class TestRevise:
         assert found.edit.frames == state.recording.frames
         assert found.missed_s < -200.0
 
+    def test_what_costs_a_length_is_named(self, state: AudioState) -> None:
+        """After beat 340 of 352 come 12: as it plays at the 40th, 48 of 100 are missing. Two moments cost the same."""
+        edit, times = of_beats(state, (0, 352)), state.grid.times_s
+        first, second = (Anchor(float(times[beat]), float(times[beat - 300])) for beat in (340, 341))
+        goal_s = float(times[100])
+        found = asked(edit, state, anchors=(first,), drop=(TimeSpan(20.0, 22.0),), duration_s=goal_s)
+        assert found.missed_s < -20.0
+        assert found.length_costs == f"anchor {first}"
+        assert f"off the length asked for by {found.missed_s:+.2f} s: to meet it take back anchor {first}" in screen(
+            edit, found
+        )
+        assert abs(asked(edit, state, drop=(TimeSpan(20.0, 22.0),), duration_s=goal_s).missed_s) < 1.0
+        both = asked(edit, state, anchors=(first, second), duration_s=goal_s, exact=True)
+        assert both.length_costs == f"anchor {first} and anchor {second}"
+        assert asked(edit, state, duration_s=400.0).length_costs == ""  # no demand costs what the recording has not
+
     def test_a_loop_stays_a_loop(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 96), (64, 192), (256, 352))
         found = asked(edit, state, vetoes=(2,)).edit
@@ -528,6 +544,8 @@ class TestExact:
         recording = self.recording(state.grid.duration_s, silent_s)
         with pytest.raises(EditListError, match="to the sample cannot be met"):
             to_length(edit, recording, edit.frames + 4 * RATE_HZ, allow_stretch=False)
+        with pytest.raises(EditListError, match=r"ask for .*, or take back anchor 0:20=0:10$"):
+            to_length(edit, recording, edit.frames + 4 * RATE_HZ, allow_stretch=False, costs="anchor 0:20=0:10")
 
 
 class TestSound:

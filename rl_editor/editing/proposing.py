@@ -47,6 +47,14 @@ class Proposal(NamedTuple):
     notes: tuple[str, ...]
 
 
+class _Negotiated(NamedTuple):
+    """What came of a draft; ``length_costs`` as of ``Revised``."""
+
+    edit: EditList
+    length_costs: str
+    notes: list[str]
+
+
 def propose(
     recording: Samples | Path, state: AudioState, request: Request, policy: "Policy | None", config: Config
 ) -> Iterator[Proposal]:
@@ -104,7 +112,7 @@ def _proposal(
 ) -> Proposal:
     """The draft, negotiated, its joins placed and settled, its length met."""
     demands = request.asked
-    edit, notes = _negotiated(draft, state, sound, request, config)
+    edit, costs, notes = _negotiated(draft, state, sound, request, config)
     if state.grid.confidence < SURE:
         notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
     frozen = frozen_spans(demands, state)
@@ -122,9 +130,10 @@ def _proposal(
             drop=demands.drop,
             no_loop=demands.no_loop,
             no_reorder=demands.no_reorder,
+            costs=costs,
         )
         settled, notes = exact.edit, [*notes, exact_line(exact)]
-    elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s)):
+    elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s, costs)):
         notes.append(missed)
     notes += anchor_lines(settled, demands.anchors)
     return Proposal(settled, (*past_end(demands, state), *notes))
@@ -233,9 +242,7 @@ def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> Edi
     return replace(whole, segments=(*whole.segments, *(again,) * (n_times - 1)))
 
 
-def _negotiated(
-    draft: EditList, state: AudioState, sound: BeatSound, request: Request, config: Config
-) -> tuple[EditList, list[str]]:
+def _negotiated(draft: EditList, state: AudioState, sound: BeatSound, request: Request, config: Config) -> _Negotiated:
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by.
 
     A policy's decisions are its editor's way, and its length is where none is asked: joins move, loops and cuts stay.
@@ -249,4 +256,4 @@ def _negotiated(
         n_joins = len(changed.edit.segments) - 1
         notes.append(f"{len(changed.new_joins)} of {counted(n_joins, 'join')} moved from where the policy had them")
     same = not (changed.new_joins or changed.dropped_s or changed.added_s)
-    return draft if same and draft.actions else changed.edit, notes
+    return _Negotiated(draft if same and draft.actions else changed.edit, changed.length_costs, notes)

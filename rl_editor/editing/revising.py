@@ -148,6 +148,7 @@ def _to_length(
         drop=demands.drop,
         no_loop=demands.no_loop,
         no_reorder=demands.no_reorder,
+        costs=found.length_costs,
     )
 
 

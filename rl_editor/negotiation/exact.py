@@ -55,6 +55,7 @@ def to_length(
     drop: Sequence[TimeSpan] = (),
     no_loop: bool = False,
     no_reorder: bool = False,
+    costs: str = "",
 ) -> ExactLength:
     """The edit, ``frames`` long.
 
@@ -68,6 +69,7 @@ def to_length(
         drop: what of it must not play.
         no_loop: the end does not go on into what plays already.
         no_reorder: nor into what would play for the first time after what follows it.
+        costs: which demands to take back where the edit is further off, in words.
 
     Raises:
         EditListError: it is further off than the end may give, or would cut into what has to play.
@@ -85,7 +87,9 @@ def to_length(
         raise EditListError(
             f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the edit negotiated for it is "
             f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for "
-            f"{spoken_up((frames - missing) / rate)}" + (", or give --allow-stretch" if in_reach else "")
+            f"{spoken_up((frames - missing) / rate)}"
+            + (", or give --allow-stretch" if in_reach else "")
+            + (f", or take back {costs}" if costs else "")
         )
     barred = [(round(span.start_s * rate), round(span.end_s * rate)) for span in drop]
     heard = _played(edit)

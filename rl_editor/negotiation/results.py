@@ -38,6 +38,8 @@ class Revised:
         price: of each demand, by its name: cost with it less cost without it (``paths``), the others in place; and of
             several ``TOGETHER``, which demands that ask for the same do not hide from each other.
         missed_s: length reached less length asked for; 0 without a wish.
+        length_costs: demands to take back for a length that is missed by more than half a bar, or by more than the
+            end may give, in words; empty where none are in its way.
     """
 
     edit: EditList
@@ -47,6 +49,7 @@ class Revised:
     added_s: tuple[TimeSpan, ...]
     price: dict[str, float]
     missed_s: float
+    length_costs: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

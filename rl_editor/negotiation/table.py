@@ -4,7 +4,7 @@ Conventions: as in ``negotiation``; places are those of ``score``, ways those of
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
@@ -17,6 +17,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.negotiation import paths
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import Demands, TimeSpan, spoken
+from rl_editor.negotiation.exact import MOST_TAIL_S
 from rl_editor.negotiation.pace import at_pace
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
 from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds
@@ -217,10 +218,15 @@ class Table:
 
     def misses(self, way: Way, demands: Demands) -> bool:
         """Whether a length is missed by more than half a bar, as anybody would hear."""
-        if demands.duration_s is None or demands.exact:
-            return False
-        off_s = self.revised(way, demands, {}).missed_s
-        return abs(off_s) > 0.5 * self.grid.beats_per_bar * self.typical_s
+        return not demands.exact and self._off_s(way, demands) > self._half_bar_s
+
+    def _off_s(self, way: Way, demands: Demands) -> float:
+        """How far a way is off the length asked for; 0 without a wish."""
+        return 0.0 if demands.duration_s is None else abs(self.revised(way, demands, {}).missed_s)
+
+    @property
+    def _half_bar_s(self) -> float:
+        return 0.5 * self.grid.beats_per_bar * self.typical_s
 
     def insisting(self, demands: Demands, way: Way) -> Way:
         """The way that comes nearest to the length asked for, at whatever else that costs; ``way`` where none does."""
@@ -236,17 +242,30 @@ class Table:
             return f"{asked} contradict each other; take back {' or '.join(alone)}"
         if alone and len(names) > 1:
             return f"{' and '.join(alone)} cannot be met beside the rest ({asked}); take back {' or '.join(alone)}"
-        taken = names
-        for name in names:
-            fewer = [other for other in taken if other != name]
-            if self.solve(demands.without(fewer)) is not None:  # it is not in the way
-                taken = fewer
+        taken = _in_the_way(names, demands, lambda rest: self.solve(rest) is not None)
         first_s = float(self.grid.times_s[1])
         if first_s > LONG_BEATS * self.typical_s and any(a.source_s < first_s for a in demands.anchors):
             asked += (
                 f" (what comes before the first beat, at {spoken(round(first_s, 3))}, plays as a whole or not at all)"
             )
         return f"no edit meets all of these: {asked}; take back {' and '.join(taken)}"
+
+    def length_costs(self, way: Way, demands: Demands) -> str:
+        """Which demands to take back for a length that is missed by more than an end may give; empty where none are."""
+        most_s = min(self._half_bar_s, MOST_TAIL_S)
+        if self._off_s(way, demands) <= most_s:
+            return ""
+
+        def meets(rest: Demands) -> bool:
+            nearest = self.solve(replace(rest, exact=True))
+            return nearest is not None and abs(nearest.length_s - (demands.duration_s or 0.0)) <= most_s
+
+        others = {name: rest for name, rest in demands.each() if rest.duration_s is not None}
+        if alone := [name for name, rest in others.items() if meets(rest)]:
+            return " or ".join(alone)
+        if not meets(demands.without(others)):
+            return ""
+        return " and ".join(_in_the_way(list(others), demands, meets))
 
     def revised(self, way: Way, demands: Demands, price: dict[str, float]) -> Revised:
         """The way as an edit list."""
@@ -301,6 +320,16 @@ class Table:
         beats = [self.score.beat[run] for run in np.split(at, breaks)]
         times = self.grid.times_s
         return tuple(TimeSpan(float(times[run[0]]), float(times[run[-1] + 1])) for run in beats)
+
+
+def _in_the_way(names: Sequence[str], demands: Demands, fine: Callable[[Demands], bool]) -> list[str]:
+    """Of demands without all of which what is left is fine, those that have to go for it."""
+    taken = list(names)
+    for name in names:
+        fewer = [other for other in taken if other != name]
+        if fine(demands.without(fewer)):  # it is not in the way
+            taken = fewer
+    return taken
 
 
 def _out_of_order(beat: Int[np.ndarray, " places"], places: Sequence[int]) -> list[int]:

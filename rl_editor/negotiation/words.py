@@ -29,7 +29,7 @@ def screen(before: EditList, found: Revised) -> str:
     for name, spans in (("no longer plays", found.dropped_s), ("plays as well", found.added_s)):
         if spans:
             lines.append(f"  {name}: {_listed(spans)}")
-    if missed := missed_line(found.missed_s):
+    if missed := missed_line(found.missed_s, found.length_costs):
         lines.append(f"  {missed}")
     if found.price:
         lines += ["", "what each demand costs (1 is about a bad join):"]
@@ -57,11 +57,14 @@ def _named(names: Sequence[str], text: str) -> list[str]:
     return [name for name in names if (name if name in NO else name.split(" ", 1)[1]) in text]
 
 
-def missed_line(missed_s: float) -> str:
-    """How far a length is off and why; empty where nobody would mind."""
+def missed_line(missed_s: float, costs: str = "") -> str:
+    """How far a length is off and why, by the demands that it ``costs`` to meet it; empty where nobody would mind."""
     if abs(missed_s) <= NEAR_S:
         return ""
-    why = f"off the length asked for by {missed_s:+.2f} s: nearer would need a worse join, or other than may play"
+    off = f"off the length asked for by {missed_s:+.2f} s"
+    if costs:
+        return f"{off}: to meet it {_TAKE_BACK}{costs}"
+    why = f"{off}: nearer would need a worse join, or other than may play"
     if abs(missed_s) > MOST_TAIL_S:
         return why
     return f"{why}; --exact insists, where it need not cut into what has to play"
