@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from rl_editor.cli import app
 from rl_editor.cli.caching import read_size
-from rl_editor.edits import SourceInfo, keep_all
+from rl_editor.cli.options import edit_words
+from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
 from rl_editor.errors import ConfigError, RlEditorError
 from rl_editor.files import file_sha256
 from rl_editor.utils import source_info
@@ -54,13 +55,27 @@ class TestConsole:
         assert json.loads(done.stdout)["n_segments"] == 2
         out = tmp_path / "out.wav"
         done = process("render", str(edits), "--source", str(pair / "raw.wav"), "-o", str(out))
-        assert (done.returncode, done.stderr, done.stdout.splitlines()[0]) == (0, "", f"file: {out}")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{out}: 0:16 from the 0:24 of raw.wav\n  plays 0:00.0-0:08.0, 0:16.0-0:24.0\n"
         rendered, expected = sf.read(out)[0], sf.read(pair / "edit.wav")[0]
         assert abs(len(rendered) - len(expected)) <= 1
         np.testing.assert_array_equal(rendered[: 7 * RATE], expected[: 7 * RATE])  # away from the join: bit for bit
         exported = process("export", str(edits), "-o", str(tmp_path / "edits.edl"))
         assert exported.returncode == 0
         assert "TITLE" in (tmp_path / "edits.edl").read_text(encoding="utf-8")
+
+    def test_an_edit_is_said_by_what_plays_and_by_what_to_know_of_it(self) -> None:
+        source = SourceInfo("take.wav", "", 1000, 1, 90_000)
+        loop = Segment(10_000, 20_000, crossfade_in_ms=25.0)
+        ending = (Segment(80_000, 10_000), Segment(None, 30, crossfade_in_ms=60.0))  # a fade ends in 0.03 s of silence
+        edit = EditList(source, (Segment(0, 30_000), loop, loop, Segment(None, 1_500), *ending))
+        assert edit_words(edit, Path("out.wav"), ["one join moved"]).splitlines() == [
+            "out.wav: 1:21.53 from the 1:30 of take.wav",
+            "  plays 0:00.0-0:30.0, 0:10.0-0:30.0 (2 times), 1.5 s of silence, 1:20.0-1:30.0",
+            "  one join moved",
+        ]
+        jumping = EditList(source, tuple(Segment(k * 1000, 900) for k in range(30)))
+        assert "0:11.0-0:11.9 and 18 more" in edit_words(jumping, Path("out.wav"))
 
     def test_render_refuses_another_recording_unless_told(self, pair: Path, tmp_path: Path) -> None:
         edits, stem, out = tmp_path / "edits.json", tmp_path / "stem.wav", tmp_path / "out.wav"

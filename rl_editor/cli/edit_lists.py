@@ -16,6 +16,7 @@ from rl_editor.cli.options import (
     Source,
     check_written,
     edit_summary,
+    edit_words,
     say,
     show,
 )
@@ -54,7 +55,7 @@ def render(
     if settle:
         found = settle_joins(found, source, config)
     deliver(found, source, output, config)
-    say(edit_summary(found, output), as_json=as_json)
+    show(edit_summary(found, output), edit_words(found, output), as_json=as_json)
 
 
 def evaluate(

@@ -18,6 +18,7 @@ from rl_editor.cli.options import (
     check_written,
     default_checkpoint,
     edit_summary,
+    edit_words,
     read_length,
     read_value,
     say,
@@ -188,10 +189,6 @@ def _written_summary(written: "Written") -> dict[str, Any]:
 def _say_edits(made: "Sequence[Written]", *, as_json: bool) -> None:
     """What was written, candidate by candidate."""
     summaries = [_written_summary(each) for each in made]
-    if as_json:
-        further = {"candidates": summaries} if len(summaries) > 1 else {}
-        say(summaries[0] | further, as_json=True)
-        return
-    for summary in summaries:
-        notes = summary.pop("notes")
-        say(summary | ({"notes": "; ".join(notes)} if notes else {}), as_json=False)
+    further = {"candidates": summaries} if len(summaries) > 1 else {}
+    words = "\n".join(edit_words(each.edit, each.output, each.notes) for each in made)
+    show(summaries[0] | further, words, as_json=as_json)

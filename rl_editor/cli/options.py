@@ -1,14 +1,16 @@
 """What several commands have in common: options, settings, how results are said."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from rl_editor.clock import clock
 from rl_editor.command import refuse_overwriting
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, Segment
 from rl_editor.errors import ConfigError
 from rl_editor.files import check_picture, check_writable
 
@@ -16,6 +18,8 @@ _T = TypeVar("_T")
 
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 SHORTEST_ASKED_S = 0.1
+MOST_PASSAGES = 12
+SHORTEST_SAID_S = 0.05  # of silence
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -108,13 +112,33 @@ def edit_summary(found: EditList, path: Path) -> dict[str, Any]:
     }
 
 
+def edit_words(found: EditList, path: Path, notes: Sequence[str] = ()) -> str:
+    """What of a recording plays in an edit, and what a person should know about it."""
+    rate, source = found.source.sample_rate, found.source
+    said = [_passage(segment, rate) for segment in found.merged().segments]
+    passages = [(text, len(list(alike))) for text, alike in groupby(filter(None, said))]
+    shown = [f"{text} ({times} times)" if times > 1 else text for text, times in passages[:MOST_PASSAGES]]
+    more = f" and {len(passages) - len(shown)} more" if len(passages) > len(shown) else ""
+    length, whole = (clock(frames / rate, digits=None) for frames in (found.frames, source.frames))
+    head = f"{path}: {length} from the {whole} of {source.name}"
+    return "\n  ".join([head, f"plays {', '.join(shown)}{more}", *notes])
+
+
+def _passage(segment: Segment, rate: int) -> str:
+    """Where in the recording it lies; nothing where it is just the end of a fade."""
+    start, end = segment.source_start_frame, segment.source_end_frame
+    if start is None or end is None:
+        return f"{segment.frames / rate:.1f} s of silence" if segment.frames > SHORTEST_SAID_S * rate else ""
+    return f"{clock(start / rate)}-{clock(end / rate)}"
+
+
 def say(values: Mapping[str, Any], *, as_json: bool) -> None:
     """Results on stdout: JSON for machines, else lines for people."""
     if as_json:
         typer.echo(json.dumps(values, sort_keys=True, ensure_ascii=False))
         return
     for name, value in values.items():
-        shown = f"{value:.4g}" if isinstance(value, float) else value
+        shown = f"{value:.6g}" if isinstance(value, float) else value
         typer.echo(f"{name}: {shown}")
 
 
