@@ -304,6 +304,12 @@ class TestEdit:
         made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy)
         assert len(made) == 1
         assert "1 of 3 candidates" in made[0].notes[-1]
+        for number in (2, 3, 5):
+            (tmp_path / f"o_{number}.wav").touch()
+        made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy)
+        assert made[-1].notes[-1] == "o_2.wav, o_3.wav: there from before, not of these candidates"
+        alone = edit_as_asked(song, tmp_path / "o.wav", replace(request, candidates=1), policy=policy)
+        assert not any("from before" in note for note in alone[0].notes)
 
     @pytest.mark.parametrize("asked_s", [40.0, 43.7, 0.5])
     def test_a_length_that_is_missed_is_said_to_the_hundredth(

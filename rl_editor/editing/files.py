@@ -1,6 +1,7 @@
 """Recordings edited into files, one or a folder of them, with their edit lists."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,6 +100,9 @@ def edit_as_asked(
     if len(written) < request.candidates:
         fewer = f"{len(written)} of {request.candidates} candidates: further drafts were too like these; ask for others"
         written[0] = written[0]._replace(notes=(*written[0].notes, f"{fewer} with another --seed or length"))
+    if request.candidates > 1 and (older := _further(output, len(written))):
+        note = f"{', '.join(path.name for path in older)}: there from before, not of these candidates"
+        written[-1] = written[-1]._replace(notes=(*written[-1].notes, note))
     return written
 
 
@@ -171,6 +175,12 @@ def numbered(path: Path, number: int) -> Path:
 class _Place(NamedTuple):
     output: Path
     edit_list: Path | None
+
+
+def _further(output: Path, n_written: int) -> list[Path]:
+    """Files by the names of further candidates."""
+    further = (numbered(output, number) for number in count(n_written + 1))
+    return list(takewhile(Path.exists, further))
 
 
 def _outputs(output: Path, edit_list: Path | None, candidates: int) -> dict[str, Path]:
