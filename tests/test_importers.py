@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -412,9 +413,18 @@ def test_where_only_json_will_do_another_format_is_called_by_its_name(
         load_edit(path)
     path.write_text(EDIT.to_json(), encoding="utf-8")  # one under another name is read all the same
     assert load_edit(path) == EDIT
-    path.unlink()
-    with pytest.raises(EditListError, match="No such file"):
-        load_edit(path)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".otio", ".txt", ".csv", ""])
+def test_what_is_not_there_or_a_folder_is_said_in_words(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"edit{suffix}"
+    for fault in ("no such file; is the path spelt right?", "is a folder, an edit list is needed; name a file in it"):
+        with pytest.raises(EditListError) as refused:
+            read_edit(path, SOURCE, default_crossfade_ms=25.0)
+        assert str(refused.value) == f"{path}: {fault}"
+        with pytest.raises(EditListError, match=re.escape(fault)):
+            load_edit(path)
+        path.mkdir(exist_ok=True)
 
 
 def test_json_keeps_its_own_source(tmp_path: Path) -> None:

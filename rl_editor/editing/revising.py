@@ -13,11 +13,11 @@ from rl_editor.editing.proposing import beat_sound, frozen_spans
 from rl_editor.editing.request import check_spans, check_stretch, past_end
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation import BeatSound, Demands, Revised, described, revise
+from rl_editor.negotiation import BeatSound, Demands, Jump, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
-from rl_editor.negotiation.placing import place_joins
+from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds, place_joins
 from rl_editor.negotiation.record import lasting
 from rl_editor.negotiation.words import anchor_lines, exact_line, pace_lines
 from rl_editor.render import check_recording, held_in_memory, settle_joins
@@ -51,7 +51,7 @@ def revise_list(
         found, notes = _on_beats(edit, demands, state, config)
     else:
         found, notes = _in_recording(edit, demands, state, held or source, config, allow_stretch=allow_stretch)
-    return found, [*past_end(demands, state, kept_by="pin"), *notes]
+    return found, [*past_end(demands, state, kept_by="pin"), *notes, *_twins(edit, demands, found.edit, state)]
 
 
 def _check(edit: EditList, demands: Demands, source: Path | None, *, allow_stretch: bool) -> None:
@@ -166,6 +166,24 @@ def _ending_as(before: EditList, settled: EditList) -> EditList:
     end, start = was.source_end_frame, last.source_start_frame
     frames = was.frames if end is None or start is None else end - start
     return replace(settled, segments=(*settled.segments[:-1], replace(last, frames=frames)))
+
+
+def _twins(edit: EditList, demands: Demands, changed: EditList, state: AudioState) -> list[str]:
+    """Joins that stay and are as one vetoed now: what loops or comes again has them more than once."""
+    rate, times_s = edit.source.sample_rate, state.grid.times_s
+    vetoed = [nearest_bounds(times_s, jump) for jump in lasting(replace(demands, barred=()), edit).barred]
+    notes = []
+    for number, (left, right) in enumerate(edits.joins(changed), start=1):
+        leave, land = left.source_end_frame, right.source_start_frame
+        if leave is None or land is None:
+            continue
+        jump = Jump(leave / rate, land / rate)
+        p, q = nearest_bounds(times_s, jump)
+        if any(max(abs(p - a), abs(q - b)) <= VETO_BEATS for a, b in vetoed):
+            notes.append(
+                f"join {number}, {jump}, is as one vetoed and stays; --veto-join {number} takes it out as well"
+            )
+    return notes
 
 
 def _known_state(edit: EditList, config: Config) -> AudioState:
