@@ -544,6 +544,21 @@ class TestRevise:
         assert none == []
         assert settled.edit.duration_s == pytest.approx(edit.duration_s, abs=5.0)
 
+    def test_a_join_that_a_loop_has_once_more_is_said_to_stay(self, song: Path, config: Config, tmp_path: Path) -> None:
+        """Three rounds join alike twice; what is vetoed by its number is one of them."""
+        source = source_info(song)
+        beats_s = edited(song, config, tmp_path, demands=Demands(duration_s=40.0)).beat_times_s
+        a, b, c = (round(beats_s[beat] * source.sample_rate) for beat in (16, 32, 64))
+        rounds = (Segment(a, b - a, crossfade_in_ms=25.0),) * 2
+        edit = EditList(source, (Segment(0, b), *rounds, Segment(c, source.frames - c, crossfade_in_ms=25.0)))
+        for number in (1, 2):
+            found, notes = revise_list(edit, Demands(vetoes=(number,)), song, config)
+            twin = cuts(found.edit).index((b, a)) + 1
+            jump = f"{spoken(b / source.sample_rate)} to {spoken(a / source.sample_rate)}"
+            said = f"join {twin}, {jump}, is as one vetoed, and stays; --veto-join {twin} takes it out too"
+            assert notes == [said]
+        assert revise_list(edit, Demands(vetoes=(1, 2)), song, config)[1] == []
+
     @pytest.mark.parametrize("exact", [False, True])
     def test_what_is_said_is_what_is_written(self, song: Path, config: Config, tmp_path: Path, exact: bool) -> None:
         """Placing moves new joins by beats; those that are as before are, to the sample, to an exact length as well."""

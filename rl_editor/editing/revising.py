@@ -180,9 +180,7 @@ def _twins(edit: EditList, demands: Demands, changed: EditList, state: AudioStat
         jump = Jump(leave / rate, land / rate)
         p, q = nearest_bounds(times_s, jump)
         if any(max(abs(p - a), abs(q - b)) <= VETO_BEATS for a, b in vetoed):
-            notes.append(
-                f"join {number}, {jump}, is as one vetoed and stays; --veto-join {number} takes it out as well"
-            )
+            notes.append(f"join {number}, {jump}, is as one vetoed, and stays; --veto-join {number} takes it out too")
     return notes
 
 
