@@ -5,6 +5,7 @@ import pytest
 
 from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.joins import JoinDiagnostics, join_diagnostics
+from rl_editor.audition.pages import _due
 from rl_editor.audition.picture import _sheet
 from rl_editor.audition.words import screen
 from rl_editor.edits import EditList, Segment, SourceInfo
@@ -64,10 +65,14 @@ class TestJoins:
 
     def test_beat_error_and_bar_phase_by_hand(self) -> None:
         """Beats every 0.5 s: landing 30 ms past a beat, from a beat, brings the next beat 30 ms early."""
-        even, late, half_bar = (self.cut(self.noise(), (0.0, 4.0), (land, 20.0))[0] for land in (8.0, 8.03, 9.0))
+        lands = (8.0, 8.03, 7.98, 9.0)
+        even, early, late, half_bar = (self.cut(self.noise(), (0.0, 4.0), (land, 20.0))[0] for land in lands)
         assert (even.beat_error_ms, even.bar_phase_kept) == (pytest.approx(0.0, abs=1e-6), True)
-        assert late.beat_error_ms == pytest.approx(30.0)
+        assert early.beat_error_ms == pytest.approx(-30.0)
+        assert late.beat_error_ms == pytest.approx(20.0)
         assert half_bar.bar_phase_kept is False
+        said = [_due(join.beat_error_ms) for join in (even, early, late)]
+        assert said == ["on time", "30.0 ms early", "20.0 ms late"]
 
     def test_a_change_of_sound_is_far_out_and_noise_into_noise_is_not(self) -> None:
         signal = self.noise()

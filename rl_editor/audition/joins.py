@@ -7,8 +7,9 @@ Conventions: ``samples`` is the rendered edit; positions in seconds of output; a
     level_percentile         share of natural beats with a smaller step
     spectral_percentile      share of natural beats whose spectral distance (0.25 s before to 0.25 s after, 40 bands
                              from 60 Hz up, RMS difference in dB) is lower; 50 is the song's own median
-    beat_error_ms            how far the next beat comes from where it was due: with b(t) the beat count at source time
-                             t, the fractional part of b(landing) - b(leaving) in (-1/2, 1/2], times the beat interval
+    beat_error_ms            how much later than it was due the next beat comes (below 0: earlier): with b(t) the beat
+                             count at source time t, the fractional part of b(leaving) - b(landing) in (-1/2, 1/2],
+                             times the beat interval
     bar_phase_kept           the beat of the bar that was due is the one that comes; None outside whole beats
     click                    peak / RMS of the sample differences in the 10 ms around the join; above ``CLICK`` is heard
 """
@@ -152,9 +153,9 @@ def _bands(n_frames: int, rate: int) -> _Bands:
 def _beat_error_ms(grid: BeatGrid, leave_s: float, land_s: float) -> float:
     beats = np.arange(grid.n_beats + 1)
     jump = float(np.interp(land_s, grid.times_s, beats) - np.interp(leave_s, grid.times_s, beats))
-    off = -((-jump + 0.5) % 1.0 - 0.5)
+    late = 0.5 - (jump + 0.5) % 1.0
     interval_s = (_interval_s(grid, leave_s) + _interval_s(grid, land_s)) / 2.0
-    return 1000.0 * off * interval_s
+    return 1000.0 * late * interval_s
 
 
 def _interval_s(grid: BeatGrid, time_s: float) -> float:

@@ -97,10 +97,15 @@ def _row(join: JudgedJoin) -> dict[str, Any]:
         "land": clock(found.land_s, digits=2),
         "level": f"{found.level_step_db:.1f} dB",
         "spectrum": "–" if found.spectral_percentile is None else f"{found.spectral_percentile:.0f} %",
-        "beat": f"{found.beat_error_ms:+.1f} ms",
+        "beat": _due(found.beat_error_ms),
         "bar": {True: "kept", False: "lost", None: "–"}[found.bar_phase_kept],
         "click": f"{found.click:.1f}",
     }
+
+
+def _due(late_ms: float) -> str:
+    off = f"{abs(late_ms):.1f} ms"
+    return "on time" if off == "0.0 ms" else f"{off} {'late' if late_ms > 0.0 else 'early'}"
 
 
 def _page(found: Audition, rows: list[dict[str, Any]], seconds: float) -> str:
