@@ -1,5 +1,7 @@
 """Where two edits differ, by hand: a song of 32 beats of half a second in bars of four."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,24 @@ def test_what_differs_with_a_frame_of_two_bars() -> None:
     assert one.differs_s == two.differs_s == ((4.0, 12.0),)
     assert one.beats_s == two.beats_s == tuple(np.arange(33) * 0.5)
     assert [s.crossfade_in_ms for s in two.edit.segments] == [0.0, 50.0, 50.0]
+
+
+def test_moments_are_of_the_music_where_one_side_plays_more() -> None:
+    # From bar 5: three bars in common, then bars 10 and 11 against bar 16 alone, then bars 24 and 25 in common.
+    one, two = excerpts(bars((0, 8), (10, 12), (24, 32)), bars((0, 8), (16, 17), (24, 32)), GRID)  # type: ignore[misc]
+    assert one.beats_s == tuple(np.arange(29) * 0.5)
+    assert one.differs_s == ((6.0, 10.0),)
+    before, waiting, after = np.arange(16) * 0.5, [8.0] * 4, 8.0 + np.arange(9) * 0.5  # bar 24 waits while bar 11 plays
+    assert two.beats_s == (*before, *waiting, *after)
+    assert two.differs_s == ((6.0, 8.0),)
+
+
+def test_moments_are_of_the_music_where_sides_play_more_by_turns() -> None:
+    # The first has bars 8 and 9 before bars 24 and 25, the other has bars 28 and 29 after them.
+    one, two = excerpts(bars((0, 10), (24, 26), (30, 32)), bars((0, 8), (24, 26), (28, 32)), GRID)  # type: ignore[misc]
+    assert (one.differs_s, two.differs_s) == (((4.0, 8.0),), ((8.0, 12.0),))  # both begin with bar 6
+    assert (two.beats_s[8:17], one.beats_s[24:33]) == ((4.0,) * 9, (12.0,) * 9)
+    assert len(one.beats_s) == len(two.beats_s)
 
 
 def test_equal_edits_have_nothing_to_tell() -> None:
@@ -88,3 +108,21 @@ def test_random_pairs_keep_their_promises(seed: int) -> None:
         assert all(0 <= a < b <= side.edit.duration_s + 0.01 for a, b in side.differs_s)
     assert abs(pair[0].edit.duration_s - pair[1].edit.duration_s) <= 2.0 + 1e-9
     assert any(side.differs_s for side in pair)
+    assert len(pair[0].beats_s) == len(pair[1].beats_s)
+    for times in zip(*(moments(side) for side in pair), strict=True):
+        shaded = {any(a <= t < b for a, b in side.differs_s) for t, side in zip(times, pair, strict=True)}
+        if True not in shaded:
+            assert source_frame(pair[0].edit, times[0]) == source_frame(pair[1].edit, times[1])
+
+
+def moments(side: Excerpt) -> list[float]:
+    """The middles between moments of beats."""
+    return [(a + b) / 2 for a, b in pairwise(side.beats_s)]
+
+
+def source_frame(edit: EditList, time_s: float) -> int:
+    """What plays then."""
+    at = np.searchsorted(edit.output_start_frames(), time_s * RATE, side="right") - 1
+    start = edit.segments[at].source_start_frame
+    assert start is not None
+    return round(start + time_s * RATE - edit.output_start_frames()[at])

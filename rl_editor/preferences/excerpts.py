@@ -9,9 +9,13 @@ end. Of all windows whose two lengths differ by at most a bar the one is taken t
 
 and a little of what is common is put around it. Where two edits do not come together again within the longest
 window, both are cut off there at bar lines.
+
+Equal *moments* of two excerpts are equal beats in the runs that are common; between two runs the beats of both go on
+side by side, and once one side has no more of them it waits at its next run for the other.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import Match, SequenceMatcher
 from typing import NamedTuple
@@ -46,7 +50,8 @@ class Row:
 class Excerpt(NamedTuple):
     """A part of one edit.
 
-    ``beats_s`` are moments of beats in it, the end included; ``differs_s`` is what the other side does not play then.
+    ``beats_s`` are moments of beats in it, as many as the other side has and the end included; while the other plays
+    what it has more, the moment stays the same. ``differs_s`` is what the other side does not play at that moment.
     """
 
     edit: EditList
@@ -96,8 +101,8 @@ def excerpts(a: EditList, b: EditList, grid: BeatGrid) -> tuple[Excerpt, Excerpt
     window = _best(rows, ties, common, rate, bar_s) or _cut_off(rows, ties, common, grid, rate, bar_s)
     if window is None:
         return None
-    sides = ((a, rows[0], common[0], window[:2]), (b, rows[1], common[1], window[2:]))
-    one, two = (_excerpt(edit, row, same, start, end) for edit, row, same, (start, end) in sides)
+    together = _moments(window, blocks)
+    one, two = (_excerpt(edit, row, together, side) for side, (edit, row) in enumerate(zip((a, b), rows, strict=True)))
     return one, two
 
 
@@ -214,14 +219,39 @@ def _cut_off(
     return _Window(i, ends[0], j, ends[1])
 
 
-def _excerpt(edit: EditList, row: Row, same: Bool[np.ndarray, " plays"], start: int, end: int) -> Excerpt:
-    rate, begin = edit.source.sample_rate, int(row.starts[start])
-    found = clip(edit, begin if start else 0, int(row.starts[end]))
-    begin = begin if start else 0
-    moments = (row.starts[start : end + 1] - begin) / rate
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~same[start:end], [False]]).astype(np.int8)))
-    spans = tuple((float(moments[low]), float(moments[high])) for low, high in edges.reshape(-1, 2).tolist())
-    return Excerpt(found, tuple(moments.tolist()), spans)
+class _Moment(NamedTuple):
+    """A place in both rows; ``alike`` where the same beat begins in both."""
+
+    a: int
+    b: int
+    alike: bool
+
+
+def _moments(window: _Window, blocks: Sequence[Match]) -> list[_Moment]:
+    """All of a window, the end included."""
+    found: list[_Moment] = []
+    a, b = window.a_start, window.b_start
+    for block in [*blocks, Match(window.a_end, window.b_end, 0)]:
+        skipped = max(a - block.a, b - block.b, 0)
+        size = min(block.a + block.size, window.a_end) - block.a, min(block.b + block.size, window.b_end) - block.b
+        if min(size) < skipped:  # one of the two lies outside
+            continue
+        to_a, to_b = block.a + skipped, block.b + skipped
+        found += [_Moment(min(a + n, to_a), min(b + n, to_b), False) for n in range(max(to_a - a, to_b - b))]
+        a, b = block.a + min(size), block.b + min(size)
+        found += [_Moment(block.a + n, block.b + n, True) for n in range(skipped, min(size))]
+    return [*found, _Moment(a, b, False)]
+
+
+def _excerpt(edit: EditList, row: Row, together: Sequence[_Moment], side: int) -> Excerpt:
+    rate, places = edit.source.sample_rate, np.array([moment[side] for moment in together])
+    begin = int(row.starts[places[0]]) if places[0] else 0
+    found = clip(edit, begin, int(row.starts[places[-1]]))
+    moments = (row.starts[places] - begin) / rate
+    differs = [not moment.alike for moment in together[:-1]]
+    edges = np.flatnonzero(np.diff(np.array([False, *differs, False]).astype(np.int8)))
+    spans = [(float(moments[low]), float(moments[high])) for low, high in edges.reshape(-1, 2).tolist()]
+    return Excerpt(found, tuple(moments.tolist()), tuple((low, high) for low, high in spans if low < high))
 
 
 def _summed(row: Row, chosen: Bool[np.ndarray, " plays"], rate: int) -> Float[np.ndarray, " bounds"]:
