@@ -166,8 +166,10 @@ def test_an_excerpt_in_two_pairs_is_as_loud_as_each_says(
         assert measured == pytest.approx(side.loudness_lufs, abs=0.3)
 
 
-def test_each_loudspeaker_counts_in_the_loudness(song: Path, policy: Policy, config: Config, tmp_path: Path) -> None:
-    """Left, right, centre and the bass, which does not count."""
+def test_of_surround_what_two_loudspeakers_play_is_written_and_measured(
+    song: Path, policy: Policy, config: Config, tmp_path: Path
+) -> None:
+    """Left, centre of twice the level, right of half of it, and the bass, which is not heard."""
     plain = load_audio(song)
     one = 0.2 * plain.data[:, 0]
     bass = 0.3 * np.sin(2 * np.pi * 100 * np.arange(plain.frames) / plain.sample_rate)
@@ -177,8 +179,10 @@ def test_each_loudspeaker_counts_in_the_loudness(song: Path, policy: Policy, con
     made = make_set([tmp_path / "film.wav"], tmp_path / "set", {"young": policy}, plan, config=config)
     for side in made.listening_set.heard():
         sound = load_audio(tmp_path / "set" / AUDIO / side.audio)
-        measured = loudness_lufs(Samples(sound.data[:, :3], sound.sample_rate), places=(2, 3, 4))
-        assert measured == pytest.approx(side.loudness_lufs, abs=0.3)
+        assert sound.channels == 2
+        left, right = sound.data[sound.sample_rate :].T  # by 1 + 2 sqrt(1/2) and 1/2 + 2 sqrt(1/2)
+        assert np.abs(left).max() / np.abs(right).max() == pytest.approx((1 + 2**0.5) / (0.5 + 2**0.5), abs=0.01)
+        assert loudness_lufs(sound) == pytest.approx(side.loudness_lufs, abs=0.1)
 
 
 class TestRefusals:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rl_editor.preferences.loudness import PEAK_DBFS, TARGET_LUFS, faded, loudness_lufs, matched
+from rl_editor.preferences.loudness import PEAK_DBFS, TARGET_LUFS, faded, loudness_lufs, matched, mixed_down
 from rl_editor.utils import Samples
 
 RATE = 48_000
@@ -19,30 +19,32 @@ def test_a_full_scale_sine_has_the_loudness_that_the_standard_gives() -> None:
     assert loudness_lufs(sine(-20.0, channels=2)) == pytest.approx(-20.0, abs=0.05)  # two channels: 3 dB more
 
 
-def alone(channel: int, n_channels: int) -> Samples:
-    """A sine of -20 dB in one channel, of -23.01 LUFS where it stands in front."""
-    data = np.zeros((3 * RATE, n_channels), np.float32)
-    data[:, channel] = sine(-20.0).data[:, 0]
-    return Samples(data, RATE)
-
-
-SURROUND_LUFS = -23.01 + 10 * np.log10(1.41)  # BS.1770-4, table 3: 1.41 of surrounds, none of the bass channel
+HALF = np.sqrt(0.5)  # of the amplitude, half of the power: ITU-R BS.775-3, table 2
+LEFT, RIGHT, CENTRE, NONE = (1.0, 0.0), (0.0, 1.0), (HALF, HALF), (0.0, 0.0)
+BEHIND_LEFT, BEHIND_RIGHT = (HALF, 0.0), (0.0, HALF)
 
 
 @pytest.mark.parametrize(
     ("places", "expected"),
     [
-        ((2, 3, 4, 11, 9, 10), [-23.01, -23.01, -23.01, None, SURROUND_LUFS, SURROUND_LUFS]),  # 5.1
-        ((2, 3, 4, 11, 14, 15), [-23.01, -23.01, -23.01, None, SURROUND_LUFS, SURROUND_LUFS]),  # with side for rear
-        ((2, 3, 9, 10), [-23.01, -23.01, SURROUND_LUFS, SURROUND_LUFS]),  # quad
-        ((2, 3, 11), [-23.01, -23.01, None]),  # 2.1
-        ((2, 3, 4, 11, 9, 10, 14, 15), [-23.01, -23.01, -23.01, None, None, None, SURROUND_LUFS, SURROUND_LUFS]),
-        ((), [-23.01, -23.01, None, None]),  # nobody says
+        ((2, 3, 4, 11, 9, 10), [LEFT, RIGHT, CENTRE, NONE, BEHIND_LEFT, BEHIND_RIGHT]),  # 5.1
+        ((2, 3, 4, 11, 14, 15), [LEFT, RIGHT, CENTRE, NONE, BEHIND_LEFT, BEHIND_RIGHT]),  # with side for rear
+        ((2, 3, 9, 10), [LEFT, RIGHT, BEHIND_LEFT, BEHIND_RIGHT]),  # quad
+        ((2, 3, 11), [LEFT, RIGHT, NONE]),  # 2.1
+        ((2, 3, 4, 8), [LEFT, RIGHT, CENTRE, (0.5, 0.5)]),  # rear centre: halved for being behind, and for two sides
+        ((), [LEFT, RIGHT, NONE, NONE]),  # nobody says
     ],
 )
-def test_each_loudspeaker_counts_as_the_standard_says(places: tuple[int, ...], expected: list[float | None]) -> None:
-    found = [loudness_lufs(alone(k, len(expected)), places=places) for k in range(len(expected))]
-    assert found == [None if lufs is None else pytest.approx(lufs, abs=0.05) for lufs in expected]
+def test_surround_is_mixed_down_as_the_standard_says(
+    places: tuple[int, ...], expected: list[tuple[float, float]]
+) -> None:
+    each_alone = Samples(np.eye(len(expected), dtype=np.float32), RATE)
+    assert mixed_down(each_alone, places).data == pytest.approx(np.array(expected))
+
+
+def test_mono_and_stereo_are_heard_as_they_are() -> None:
+    for sound in (sine(-20.0), sine(-20.0, channels=2)):
+        assert mixed_down(sound, ()) is sound
 
 
 def test_what_has_no_loudness() -> None:

@@ -28,7 +28,7 @@ from rl_editor.library import Problem
 from rl_editor.preferences.anchors import anchor
 from rl_editor.preferences.drafts import Draft, drafts
 from rl_editor.preferences.excerpts import Excerpt, clip, excerpts
-from rl_editor.preferences.loudness import Matched, faded, matched
+from rl_editor.preferences.loudness import Matched, faded, matched, mixed_down
 from rl_editor.render import render_samples
 from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model.choosing import most_telling
@@ -246,15 +246,12 @@ class _Studio:
             )
             for draft, excerpt in ((one, a), (two, b))
         ]
-        found = [self._written(side, each) for side, each in zip(sides, self._matched(*heard), strict=True)]
+        found = [self._written(side, each) for side, each in zip(sides, matched(*heard), strict=True)]
         return Pair(f"{self.song}_{name}", kind, *found)
 
     def _heard(self, way: str, edit: EditList, played: EditList) -> Heard:
         bare = Heard(_edit_id(self.song, edit), self.song, way, played, tuple(self._summary(played)))
-        return self._written(bare, self._matched(self._render(played))[0])
-
-    def _matched(self, *heard: Samples) -> list[Matched]:
-        return matched(*heard, places=self.places)
+        return self._written(bare, matched(self._render(played))[0])
 
     def _written(self, heard: Heard, sound: Matched) -> Heard:
         # The level is part of the name: an excerpt is softer beside a side whose peaks would not fit.
@@ -264,7 +261,7 @@ class _Studio:
         return replace(heard, loudness_lufs=sound.loudness_lufs, audio=name)
 
     def _render(self, edit: EditList) -> Samples:
-        return faded(render_samples(edit, self.recording, self.settings))
+        return faded(mixed_down(render_samples(edit, self.recording, self.settings), self.places))
 
     def _summary(self, edit: EditList) -> Float[np.ndarray, " summary"]:
         return self.calculator.summary(edit, self.state).numpy().astype(np.float64)

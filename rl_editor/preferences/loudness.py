@@ -1,15 +1,15 @@
 """Loudness of excerpts, made equal so that the louder one does not win for being louder.
 
-Integrated loudness is that of ITU-R BS.1770-4 (pyloudnorm): of left, right, centre and one pair of surrounds, never of
-the bass channel. Two sides are brought to ``TARGET_LUFS``, both lower by the same amount where one would pass
-``PEAK_DBFS``.
+Integrated loudness is that of ITU-R BS.1770-4 (pyloudnorm), of what is heard: a page plays two channels, and of three,
+five, seven or eight the first two alone, without the voices in the centre. So surround is mixed down before, as ITU-R
+BS.775-3 (table 2) says, where front left and right are full, centre and surrounds by ``_HALF_POWER``, the bass not at
+all. Two sides are brought to ``TARGET_LUFS``, both lower by the same amount where one would pass ``PEAK_DBFS``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64
 
 from rl_editor.errors import ConfigError
 from rl_editor.utils import Samples
@@ -19,8 +19,10 @@ PEAK_DBFS = -1.0
 QUIETEST_LUFS = -70.0  # the absolute gate: nothing below it counts
 BLOCK_S = 0.4  # gating block; shorter audio has no loudness
 FADE_S = 0.02  # at the ends of an excerpt
-_FRONT = {2, 3}  # left and right, as ``speakers`` numbers places
-_COUNTED = ((2,), (3,), (4,), (14, 9), (15, 10))  # in pyloudnorm's order; surrounds are the side's, else the rear's
+_HALF_POWER = float(np.sqrt(0.5))
+_LEFT: Mapping[int, float] = {2: 1.0, 12: 1.0, 4: _HALF_POWER, 9: _HALF_POWER, 14: _HALF_POWER, 8: 0.5}
+_RIGHT: Mapping[int, float] = {3: 1.0, 13: 1.0, 4: _HALF_POWER, 10: _HALF_POWER, 15: _HALF_POWER, 8: 0.5}
+"""How much of each place, as ``speakers`` numbers them, is heard on the left and on the right."""
 
 
 class Matched(NamedTuple):
@@ -30,10 +32,20 @@ class Matched(NamedTuple):
     loudness_lufs: float | None
 
 
-def loudness_lufs(samples: Samples, *, places: Sequence[int] = ()) -> float | None:
-    """Integrated loudness; None of what is too short or silent.
+def mixed_down(samples: Samples, places: Sequence[int]) -> Samples:
+    """Surround as two loudspeakers play it; mono and stereo as they are.
 
-    Where nobody says which channel is for which loudspeaker (``places``), the first two are left and right, and count.
+    Where nobody says which channel is for which loudspeaker, the first two are left and right, and all that is heard.
+    """
+    if samples.channels <= 2:
+        return samples
+    sides = [[side.get(place, 0.0) for place in places] for side in (_LEFT, _RIGHT)]
+    weights = np.array(sides, np.float32).T if places else np.eye(samples.channels, 2, dtype=np.float32)
+    return Samples(samples.data @ weights, samples.sample_rate)
+
+
+def loudness_lufs(samples: Samples) -> float | None:
+    """Integrated loudness of mono or stereo; None of what is too short or silent.
 
     Raises:
         ConfigError: pyloudnorm is not installed.
@@ -44,13 +56,13 @@ def loudness_lufs(samples: Samples, *, places: Sequence[int] = ()) -> float | No
         raise ConfigError("pyloudnorm is not installed; pip install 'rl-editor[listen]'") from None
     if samples.frames < BLOCK_S * samples.sample_rate + 1:
         return None
-    found = float(Meter(samples.sample_rate).integrated_loudness(_counted(samples.data, places)))
+    found = float(Meter(samples.sample_rate).integrated_loudness(samples.data.astype(np.float64)))
     return found if found > QUIETEST_LUFS else None
 
 
-def matched(*sides: Samples, places: Sequence[int] = ()) -> list[Matched]:
-    """All sides equally loud; a side without loudness stays as it is. ``places`` as of ``loudness_lufs``."""
-    measured = [loudness_lufs(side, places=places) for side in sides]
+def matched(*sides: Samples) -> list[Matched]:
+    """All sides equally loud; a side without loudness stays as it is."""
+    measured = [loudness_lufs(side) for side in sides]
     gains_db = [0.0 if lufs is None else TARGET_LUFS - lufs for lufs in measured]
     peaks_db = [_peak_dbfs(side) + gain for side, gain in zip(sides, gains_db, strict=True)]
     too_high_db = max(max(peaks_db, default=PEAK_DBFS) - PEAK_DBFS, 0.0)
@@ -70,17 +82,6 @@ def faded(samples: Samples) -> Samples:
     data[:n] *= ramp
     data[len(data) - n :] *= ramp[::-1]
     return Samples(data, samples.sample_rate)
-
-
-def _counted(data: Float32[np.ndarray, "frames channels"], places: Sequence[int]) -> Float64[np.ndarray, "frames n"]:
-    """The channels that count, each where pyloudnorm expects it; a loudspeaker that is not there is silent."""
-    if not set(places) >= _FRONT:
-        return data[:, :2].astype(np.float64)
-    counted = np.zeros((len(data), len(_COUNTED)))
-    for column, ways in enumerate(_COUNTED):
-        for place in [way for way in ways if way in places][:1]:
-            counted[:, column] = data[:, places.index(place)]
-    return counted
 
 
 def _peak_dbfs(samples: Samples) -> float:
