@@ -1,10 +1,13 @@
 """The simulated listeners are what they say they are."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import typer
 from opinion_sets import random_set
 
-from benchmarks.preferences.__main__ import split
+from benchmarks.preferences.__main__ import main, split
 from benchmarks.preferences.listeners import Listener, certainty, differences, scale_of, session, sharpened
 from rl_editor.reward import SUMMARY_NAMES
 
@@ -44,3 +47,8 @@ def test_songs_are_held_out_whole() -> None:
     judged, held = split(random_set(8, 5))
     assert not {p.song for p in judged.pairs} & {p.song for p in held.pairs}
     assert len({p.song for p in held.pairs}) == 2
+
+
+def test_a_part_that_there_is_not_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="'gates' is no part; there are accuracy, habits, active, gate, ppo"):
+        main(tmp_path / "no set", only="accuracy,gates")

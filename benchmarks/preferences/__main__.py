@@ -48,18 +48,20 @@ def main(
     params: Annotated[Path, typer.Option(help="Settings of the part ppo.")] = Path("params.yaml"),
 ) -> None:
     """Print a table per part."""
-    if only == "ppo":
-        print(_tuned(ListeningSet.load(listening_set), held_pairs, params).to_string(float_format="%.3f"))
-        return
-    judged, held = split(ListeningSet.load(listening_set))
-    print(f"{counted(len(judged.pairs), 'pair')} to judge, {len(held.pairs)} of other songs held out\n")
     parts: dict[str, Callable[[ListeningSet, ListeningSet, int], pd.DataFrame]] = {
         "accuracy": accuracy_table,
         "habits": habits_table,
         "active": active_table,
         "gate": gate_table,
+        "ppo": lambda *_: _tuned(found, held_pairs, params),
     }
-    for name in only.split(","):
+    names = [name.strip() for name in only.split(",")]
+    if unknown := [name for name in names if name not in parts]:
+        raise typer.BadParameter(f"{unknown[0]!r} is no part; there are {', '.join(parts)}", param_hint="--only")
+    found = ListeningSet.load(listening_set)
+    judged, held = split(found)
+    print(f"{counted(len(judged.pairs), 'pair')} to judge, {len(held.pairs)} of other songs held out\n")
+    for name in names:
         print(f"{name}\n{parts[name](judged, held, seeds).to_string(index=False, float_format='%.3f')}\n", flush=True)
 
 
