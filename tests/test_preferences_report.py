@@ -153,6 +153,22 @@ def test_ways_are_ranked_by_what_was_chosen() -> None:
     assert found_report.n_missing["to tell the two best ways apart"] == 0
 
 
+def test_ten_who_answer_alike_say_as_much_of_the_ways_as_one() -> None:
+    """What they agree on are the pairs that were asked about; errors of independent answers would be 1/sqrt(10)."""
+    found, rng = random_set(4, 30, n_anchors=0), np.random.default_rng(0)
+    one = [answer(found, number, "a", rng.choice(["first", "second"])) for number in range(len(found.pairs))]
+    ten = [
+        replace(j, presentation=replace(j.presentation, presentation_id=f"{n:x}", listener=name))
+        for n, (j, name) in enumerate((j, name) for j in one for name in "ABCDEFGHIJ")
+    ]
+    alone, together = (
+        {way.name: way.strength for way in reported(Preferences(found, tuple(said))).ways} for said in (one, ten)
+    )
+    for name, strength in together.items():
+        assert strength.weight == pytest.approx(alone[name].weight, abs=0.02)  # the ridge weighs a tenth
+        assert strength.error == pytest.approx(alone[name].error, rel=0.1)
+
+
 def test_what_is_missing() -> None:
     answers = session(random_set(), [Listener("Ann", {"joins": -1.0})], 20, np.random.default_rng(0))
     found = reported(answers)

@@ -1,7 +1,13 @@
 """What may be concluded from answers: of each listener, of each way of editing, and how many answers are missing.
 
 What is said of a listener is in ``listeners``. Strengths of ways are Bradley-Terry log odds against the average way, an
-order effect taken out.
+order effect taken out. Which pairs were asked about is chance as well, and many answers to one pair say little of the
+ways in general; so with H the curvature, s the scores of answers and S those of the answers to one pair, added up, the
+variance of a strength is that of
+
+    H^-1 + H^-1 (sum S S' - sum s s') H^-1
+
+(the second term only where it adds; Liang & Zeger 1986, "Longitudinal data analysis using generalized linear models").
 """
 
 from collections import Counter, defaultdict
@@ -10,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import norm
 
 from rl_editor.config import RewardModelConfig
@@ -216,9 +223,13 @@ def _ways(told: Sequence[tuple[Pair, Judgement]]) -> tuple[Way, ...]:
         outcome[row] = 0.5 if judgement.preferred is None else float(judgement.preferred == asked.first)
     penalty = np.full(x.shape[1], _WAY_RIDGE)
     w = ridged_logistic(x, outcome, penalty=penalty)
-    covariance = np.linalg.inv(information(x, sigmoid(x @ w), penalty=penalty))[:-1, :-1]
-    centring = np.eye(len(names)) - 1.0 / len(names)
-    strengths, errors = centring @ w[:-1], np.sqrt(np.diag(centring @ covariance @ centring))
+    p = sigmoid(x @ w)
+    centring = np.eye(len(names), len(w)) - np.append(np.ones(len(names)), 0.0) / len(names)
+    reached = centring @ np.linalg.inv(information(x, p, penalty=penalty))
+    alone = np.einsum("wc,wc->w", reached, centring)
+    shared = _shared([pair for pair, _ in told], (outcome - p)[:, None] * x)
+    strengths = centring @ w
+    errors = np.sqrt(alone + np.maximum(np.einsum("wc,cd,wd->w", reached, shared, reached), 0.0))
     found = [
         Way(name, int(n), Effect(float(strength), float(error)))
         for name, n, strength, error in zip(names, counts, strengths, errors, strict=True)
@@ -226,11 +237,20 @@ def _ways(told: Sequence[tuple[Pair, Judgement]]) -> tuple[Way, ...]:
     return tuple(sorted(found, key=lambda way: -way.strength.weight))
 
 
+def _shared(pairs: Sequence[Pair], scores: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "columns columns"]:
+    """What the scores of answers to one pair have in common: products of every two, over all pairs."""
+    numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+    sums = np.zeros((len(numbers), scores.shape[1]))
+    np.add.at(sums, [numbers[pair] for pair in pairs], scores)
+    return np.asarray(sums.T @ sums - scores.T @ scores)
+
+
 def _missing(learned: Learned, ways: Sequence[Way], config: RewardModelConfig, *, n_compared: int) -> dict[str, int]:
     """More judgements needed: to learn a reward, to know that it beats a coin, to tell the two best ways apart.
 
     Standard errors shrink with the square root of the number of judgements; so where an effect is z standard errors
-    from nothing and Z are needed, it takes (Z / z)^2 times the judgements; of ways, those that compare them.
+    from nothing and Z are needed, it takes (Z / z)^2 times the judgements, and as many times the pairs; of ways, those
+    that compare them.
     """
     n = max(learned.n_judgements, 1.0)
     missing = {"to learn a reward": max(int(np.ceil(config.min_judgements - learned.n_judgements)), 0)}
