@@ -595,6 +595,29 @@ class TestPhone:
         there(page, "#rate .row.active")
         self.fits(page)
 
+    def test_its_smallest(self, shared: Served, open_page: Callable[..., Any]) -> None:
+        page = open_page(shared, viewport={"width": 320, "height": 640})
+        there(page, "#compare .row.active")
+        self.fits(page)
+        for button in ("restart", "play", "loop"):
+            box = page.locator(f"#compare .{button}").bounding_box()
+            assert box["width"] == box["height"], "round"
+        name, change = (page.locator(each).bounding_box() for each in ("#who", "#leave"))
+        assert name["y"] >= change["y"], "one line"
+
+    def test_where_one_writes_is_to_be_seen(self, shared: Served, open_page: Callable[..., Any]) -> None:
+        """WCAG 2.2, 1.4.11: three to one for what shows where a field is."""
+        page = open_page(shared)
+        there(page, "#compare .row.active")
+        contrast = page.evaluate("""() => {
+          const light = (colour) => colour.match(/[0-9]+/g).slice(0, 3).map((c) => c / 255)
+            .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+            .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+          const style = getComputedStyle(document.querySelector("#compare textarea"));
+          return (light(style.backgroundColor) + 0.05) / (light(style.borderTopColor) + 0.05);
+        }""")
+        assert contrast >= 3.0
+
     def fits(self, page: Any) -> None:
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate(self.SMALLER_THAN_A_FINGER) == []
