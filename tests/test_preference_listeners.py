@@ -130,6 +130,23 @@ class TestFell:
         said = "! anchors told and repeats answered alike: 10 of 10 in the first half, 5 of 10 in the second"
         assert f"{said}; shorter sessions may help" in warnings(late)
 
+    def test_who_tells_anchors_to_the_end_and_answers_repeats_otherwise_is_not_tired(self) -> None:
+        """Of ten pairs asked again, each with an anchor after it, the first five are answered alike."""
+        again = [
+            (pair, Judgement(Presentation(f"again {pair.pair_id}", "Ann", pair.pair_id, "a", True), choice))
+            for pair, choice in zip(PAIRS[:10], ["first"] * 5 + ["second"] * 5, strict=True)
+        ]
+        anchors = answers(ANCHORS[:10], *["first"] * 10)
+        after = [each for two in zip(again, anchors, strict=True) for each in two]
+        asked = [
+            (pair, replace(j, at=f"{n:02}")) for n, (pair, j) in enumerate(answers(PAIRS[:10], *["first"] * 10) + after)
+        ]
+        said = "! anchors told and repeats answered alike: 5 of 5 in the first half, 10 of 15 in the second"
+        why = "though 8 of the last 8 anchors are told: the taste changed, or who answers"
+        changed = of(asked)
+        assert changed.tired
+        assert f"{said}; {why}" in warnings(changed)
+
     def test_who_gets_better_is_not_tired(self) -> None:
         early = of(answers(ANCHORS, *["second"] * 10, *["first"] * 10))
         assert early.halves["attention"].differ

@@ -144,7 +144,7 @@ class ListenerReport:
         louder: and for the louder one.
         habits: order and what sounded first (log odds), length (per standard deviation of its difference), loudness
             (per dB).
-        halves: of ``attention`` (anchors told, repeats answered alike) and of ``first``.
+        halves: of ``attention`` (anchors told, repeats answered alike), of ``anchors`` alone and of ``first``.
         key_after: whether an answer's key goes with the one pressed before, anchors included.
         tired: whether attention fell, at once or by and by (``fell``).
         median_s: of the time an answer took.
@@ -216,6 +216,7 @@ def listener_report(
         _habits(opinions, [_sounded(j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]),
         {
             "attention": _halves(mine, told + repeats),
+            "anchors": _halves(mine, told),
             "first": _halves(mine, [(j, j.choice == "first") for _, j in decided]),
         },
         _key_after(mine),

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import t
 
 from rl_editor.command import counted
-from rl_editor.preferences.listeners import HABITS, Halves, KeyAfter, ListenerReport, Share
+from rl_editor.preferences.listeners import HABITS, KeyAfter, ListenerReport, Share
 from rl_editor.preferences.report import PreferencesReport, Way
 from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.accord import Accord, opposed
@@ -91,9 +91,9 @@ def warnings(listener: ListenerReport) -> list[str]:
             said = _HABIT_SAID[name][effect.weight < 0]
             becomes = _FITTED if name in bradley_terry.HABITS else _NOT_FITTED
             found.append(f"! {said} ({effect.weight:+.1f} +- {effect.error:.1f} in log odds): {becomes}")
-    changed = {name for name, half in listener.halves.items() if half.differ}
+    changed = {name for name in _HALVES_SAID if listener.halves[name].differ}
     changed |= {"attention"} if listener.tired else set()
-    found += [_changed(name, half) for name, half in listener.halves.items() if name in changed]
+    found += [_changed(name, listener) for name in _HALVES_SAID if name in changed]
     return found + ([_by_keys(listener.key_after)] if listener.key_after.depends else [])
 
 
@@ -231,10 +231,15 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
-def _changed(name: str, half: Halves) -> str:
+def _changed(name: str, listener: ListenerReport) -> str:
+    half = listener.halves[name]
     early, late = (f"{share.k} of {share.n}" for share in half)
-    better = name == "attention" and half.late.value > half.early.value
-    advice = "the first answers tell less" if better else "shorter sessions may help"
+    anchors = listener.halves["anchors"].late
+    advice = "shorter sessions may help"
+    if name == "attention" and half.late.value > half.early.value:
+        advice = "the first answers tell less"
+    elif name == "attention" and anchors.n >= FEW and anchors.value >= ATTENTIVE:
+        advice = f"though {anchors.k} of the last {anchors.n} anchors are told: the taste changed, or who answers"
     return f"! {_HALVES_SAID[name]}: {early} in the first half, {late} in the second; {advice}"
 
 
