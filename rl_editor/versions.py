@@ -8,6 +8,7 @@ READING = (
     "utils/samples",
     "utils/streams",
     "utils/reading",
+    "utils/headers",
     "utils/mp3",
     "utils/elsewhere",
     "utils/spectra",

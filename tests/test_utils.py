@@ -160,6 +160,33 @@ def test_truncated_compressed_files_are_refused(tmp_path, suffix):
         load_audio(path)
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".aifc", ".w64", ".rf64", ".caf", ".au"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_files_without_compression_are_refused_where_they_are_cut_off(tmp_path, suffix, subtype):
+    path = tmp_path / f"a{suffix}"
+    save_audio(path, noise(10_000), subtype=subtype)
+    assert load_audio(path).frames == 10_000
+    frame = 2 * {"PCM_16": 2, "PCM_24": 3}[subtype]
+    path.write_bytes(path.read_bytes()[: -4000 * frame])
+    for read in (audio_info, load_audio):
+        with pytest.raises(AudioFileError, match="of the 10000 frames that its header announces") as caught:
+            read(path)
+        there = int(str(caught.value).split("truncated: ")[1].split()[0])
+        assert 6000 <= there <= 6002  # chunks of W64 end at a multiple of 8 bytes
+
+
+@pytest.mark.parametrize("size", [0x7F000000, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_wav_that_was_written_to_a_pipe_is_whole(tmp_path, size):
+    """Its header was written before anybody knew how long it would be; SoX's says 7FFF F000."""
+    path = tmp_path / "a.wav"
+    save_audio(path, noise(1000), subtype="PCM_16")
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"data") + 4
+    whole[at : at + 4] = size.to_bytes(4, "little")
+    path.write_bytes(whole)
+    assert audio_info(path).frames == load_audio(path).frames == 1000
+
+
 def test_the_wrong_extension_does_not_matter(tmp_path):
     save_audio(tmp_path / "a.flac", noise(100))
     (tmp_path / "a.flac").rename(tmp_path / "a.wav")

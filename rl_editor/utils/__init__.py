@@ -4,6 +4,7 @@ samples    audio in memory, and the mean of its channels
 streams    audio in pieces: resampled, cut to length, overlapping
 reading    recordings from files; what is broken is refused
 writing    recordings to files, whole or not at all
+headers    how much audio a header announces
 mp3        whether an MP3 says how long it is
 elsewhere  what libsndfile cannot read: ffmpeg, PyAV
 spectra    one STFT for all, mel spectrograms

@@ -6,7 +6,6 @@ block.
 
 import logging
 import os
-import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from rl_editor.errors import AudioFileError
 from rl_editor.files import file_sha256, legible
 from rl_editor.speakers import from_file_order, places_of
 from rl_editor.utils.elsewhere import decode_elsewhere, places_by_ffmpeg, tags_by_ffmpeg
+from rl_editor.utils.headers import announced
 from rl_editor.utils.mp3 import says_length
 from rl_editor.utils.samples import BLOCK_FRAMES, AudioInfo, Samples, mixed_down
 
@@ -30,7 +30,6 @@ _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lo
 _OGG_PAGE_BYTES, _OGG_FLAGS, _OGG_LAST = 65_307, 5, 4  # RFC 3533: largest page, where its flags are, "last page"
 _OGG_STREAM = slice(14, 18)  # the same: the stream that a page belongs to
 _log = logging.getLogger(__name__)
-_UNKNOWN_SIZES = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF})  # a WAV header written to a pipe
 
 
 def audio_info(path: str | Path) -> AudioInfo:
@@ -134,6 +133,7 @@ def _check_file(path: Path) -> None:
         raise AudioFileError(f"{path}: may not be read; change the file's permissions")
     if path.stat().st_size == 0:
         raise AudioFileError(f"{path}: an empty file of 0 bytes; copy or export it again")
+    _check_announced(path)
 
 
 def _check_frames(path: Path, frames: int) -> None:
@@ -168,8 +168,6 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
     if (info.format == "MP3" and not says_length(path)) or (info.format == "OGG" and _is_chained(path)):
         return None
     _check_frames(path, info.frames)
-    if info.format in {"WAV", "WAVEX"}:
-        _check_wav_size(path, info.frames)
     if info.format == "OGG":
         _say_if_cut_off(path)
     return AudioInfo(info.samplerate, info.channels, info.frames, info.format, info.subtype)
@@ -202,29 +200,11 @@ def _is_mp4(path: Path) -> bool:
         return file.read(8)[4:] == b"ftyp"
 
 
-def _check_wav_size(path: Path, frames: int) -> None:
-    """Libsndfile silently takes what is there of a cut-off WAV; its header knows how much there was."""
-    announced = _wav_frames(path)
-    if announced is not None and announced > frames:
-        raise _truncated(path, frames, announced)
-
-
-def _wav_frames(path: Path) -> int | None:
-    """Frames that a RIFF header announces; None where it does not say."""
-    block_align = 0
-    with path.open("rb") as file:
-        if file.read(12)[:4] != b"RIFF":
-            return None
-        while len(header := file.read(8)) == 8:
-            name, size = struct.unpack("<4sI", header)
-            if name == b"data":
-                known = block_align > 0 and size not in _UNKNOWN_SIZES
-                return size // block_align if known else None
-            if name == b"fmt ":
-                block_align = struct.unpack_from("<H", file.read(size), 12)[0]
-                size = 0
-            file.seek(size + size % 2, 1)
-    return None
+def _check_announced(path: Path) -> None:
+    """Decoders silently take what is there of a cut-off file; its header knows how much there was."""
+    found = announced(path)
+    if found is not None and found.there < found.frames:
+        raise _truncated(path, found.there, found.frames)
 
 
 def _truncated(path: Path, frames: int, announced: int) -> AudioFileError:
