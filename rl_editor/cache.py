@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from rl_editor.entries import (
     bytes_of,
     canonical_json,
     check_folder,
-    hashes,
+    ending,
     is_sound,
     plain,
     read_arrays,
@@ -109,7 +110,7 @@ class FeatureCache:
 
     def path(self, kind: str, name: str, key: Key, *, suffix: str = ".npz") -> Path:
         """Where the entry of this key lies, whether or not it is there."""
-        return self.cache_dir / kind / f"{short_name(name)}_{hashes(kind, key)}{KINDS[kind]}{suffix}"
+        return self.cache_dir / kind / f"{short_name(name)}{ending(kind, key, suffix)}"
 
     def get_or_compute(
         self, kind: str, name: str, key: Key, compute: Callable[[], Mapping[str, np.ndarray]]
@@ -118,7 +119,7 @@ class FeatureCache:
         if not self.enabled:
             return plain(compute())
         path = self.path(kind, name, key)
-        stored: Arrays | None = self._read(path, key, read_arrays)
+        stored: Arrays | None = self._read(_lying(path, ending(kind, key, ".npz")), key, read_arrays)
         if stored is not None:
             return stored
         _may_compute(path)
@@ -133,8 +134,8 @@ class FeatureCache:
         For results that are files, such as stems as FLAC. With the cache off the folder vanishes after the block.
         """
         path = self.path(kind, name, key, suffix="")
-        if self.enabled and self._read(path, key, check_folder):
-            yield path
+        if self.enabled and self._read(lying := _lying(path, ending(kind, key, "")), key, check_folder):
+            yield lying
             return
         _may_compute(path)
         with scratch_folder() as outside:
@@ -264,6 +265,24 @@ def get_cache(config: Config | None = None) -> FeatureCache:
     """The cache that ``config.data`` names."""
     data = (config or Config()).data
     return FeatureCache(data.cache_dir, enabled=data.use_cache)
+
+
+def _lying(path: Path, end: str) -> Path:
+    """Where an entry whose name ends so lies: there, or under the name that the recording had before."""
+    if path.exists():
+        return path
+    return path.with_name(_by_ending(path.parent, len(end)).get(end, path.name))
+
+
+@cache
+def _by_ending(folder: Path, length: int) -> dict[str, str]:
+    """The entries by what follows their names, as they were when this process first missed one.
+
+    Listing them for every one that is missed would take as long as computing it where there are ten thousand.
+    """
+    with suppress(OSError), os.scandir(folder) as found:
+        return {entry.name[-length:]: entry.name for entry in found if not entry.name.startswith(".")}
+    return {}
 
 
 def _may_compute(path: Path) -> None:

@@ -64,6 +64,11 @@ def hashes(kind: str, key: Key) -> str:
     return "_".join(_digest(canonical_json(part))[:HASH_CHARS] for part in without)
 
 
+def ending(kind: str, key: Key, suffix: str) -> str:
+    """What an entry's name ends with, whatever the recording is called."""
+    return f"_{hashes(kind, key)}{KINDS[kind]}{suffix}"
+
+
 def short_name(name: str) -> str:
     """What is for people in an entry's name."""
     short = re.sub(r"[^\w.-]", "_", name)[:_NAME_CHARS].encode()[:_NAME_BYTES].decode(errors="ignore")

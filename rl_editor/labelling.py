@@ -8,7 +8,7 @@ grid is not in it, so a corrected grid gives new labels without a new alignment.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def aligned(
         PairRejectedError: the edit is not explained by the raw.
     """
     key = {
-        "raw": asdict(source),
+        "raw": asdict(source) | {"name": ""},  # what it is called is no part of it
         "edit": edit_sha256,
         "view": view,
         "alignment": asdict(config.alignment),
@@ -62,4 +62,4 @@ def aligned(
     ((name, stored),) = get_cache(config).get_or_compute("labels", pair_id, key, compute).items()
     if name == _REJECTED:
         raise PairRejectedError(stored.tobytes().decode())
-    return EditList.from_dict(json.loads(stored.tobytes()))
+    return replace(EditList.from_dict(json.loads(stored.tobytes())), source=source)

@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_editor.cache import FeatureCache, NotStored, canonical_json, get_cache, must_write, stored_only
+from rl_editor.cache import (
+    FeatureCache,
+    NotStored,
+    _by_ending,
+    canonical_json,
+    get_cache,
+    must_write,
+    stored_only,
+)
 from rl_editor.config import Config
 
 KEY = {"sha256": "ab" * 32, "hop_length": 512, "version": 1}
@@ -52,6 +60,30 @@ def test_another_key_is_another_entry(cache, change):
     cache.get_or_compute("features", "song", KEY, compute)
     cache.get_or_compute("features", "song", KEY | change, compute)
     assert compute.calls == 2
+
+
+@pytest.mark.parametrize("kind", ["features", "stems", "mel", "labels", "metadata"])
+def test_a_recording_that_was_renamed_is_found_again(cache, kind, caplog):
+    key, compute = KEY | {"raw": "r", "edit": "e"}, Counted()
+    cache.get_or_compute(kind, "take 1", key, compute)
+    _by_ending.cache_clear()  # another process
+    assert cache.get_or_compute(kind, "amber_river", key, compute)["n"] == 2
+    assert compute.calls == 1
+    cache.get_or_compute(kind, "amber_river", key | {"version": 2}, compute)
+    assert compute.calls == 2
+    only = next(path for path in (cache.cache_dir / kind).iterdir() if path.name.startswith("take"))
+    only.write_bytes(b"")
+    assert cache.get_or_compute(kind, "amber_river", key, compute)["n"] == 2
+    assert "damaged" in caplog.text
+    assert cache.path(kind, "amber_river", key).exists()
+
+
+def test_a_folder_of_a_recording_that_was_renamed_is_found_again(cache):
+    with cache.folder("stems", "take 1", KEY, lambda folder: (folder / "drums.flac").write_bytes(b"d")):
+        pass
+    _by_ending.cache_clear()
+    with cache.folder("stems", "amber_river", KEY, lambda folder: pytest.fail("separated again")) as folder:
+        assert (folder / "drums.flac").read_bytes() == b"d"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The edit list of a pair is computed once, and anew when something changes that it hangs on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,12 @@ def test_labels_hang_on_every_setting_that_alignment_hears_by(tmp_path: Path, se
     other.audio = AudioConfig(**{setting: getattr(config.audio, setting) // 2})
     assert n_explained(config, config) == 1
     assert n_explained(other, config) == 1  # the second is known from before
+
+
+def test_labels_of_a_raw_that_was_renamed_bear_its_new_name(tmp_path: Path) -> None:
+    config = Config()
+    config.data.cache_dir = str(tmp_path)
+    aligned("a", lambda: keep_all(SOURCE), config, source=SOURCE, edit_sha256="2" * 64)
+    renamed = replace(SOURCE, name="b.wav")
+    found = aligned("a", lambda: pytest.fail("aligned again"), config, source=renamed, edit_sha256="2" * 64)
+    assert found == keep_all(renamed)
