@@ -6,9 +6,12 @@ import scipy.signal
 import soundfile as sf
 
 from rl_editor.alignment import align, align_files, recover, summarise
+from rl_editor.alignment.confidence import Belief, Evidence
 from rl_editor.alignment.descriptors import coarsened, descriptors
+from rl_editor.alignment.joins import Spliced
 from rl_editor.alignment.refine import Pair, Placed, without_hops
 from rl_editor.alignment.refine import refined as refine_lag
+from rl_editor.alignment.segments import segments_of
 from rl_editor.alignment.views import tape_view
 from rl_editor.alignment.viterbi import Heard, Run, band_path, bands_around, best_path, best_runs, runs_of
 from rl_editor.config import Config
@@ -112,6 +115,29 @@ def test_foreign_material_is_null(raw: np.ndarray, foreign: str) -> None:
     assert_spans(edit, [(0, 10), (None, 3), (10, 20)], within_s=0.05)
     assert edit.segments[1].confidence == 0.0
     assert summarise(edit).matched_share == pytest.approx(30 / 33, abs=0.004)
+
+
+@pytest.mark.parametrize("silence_s", [0, 2])
+def test_fades_at_the_ends_belong_to_what_fades(raw: np.ndarray, silence_s: int) -> None:
+    heard = cut(raw, (5, 17), (22, 38))
+    heard[: 5 * RATE] *= np.linspace(0, 1, 5 * RATE) ** 3
+    heard[-8 * RATE :] *= np.linspace(1, 0, 8 * RATE) ** 3
+    heard = np.concatenate([heard, np.zeros(silence_s * RATE, np.float32)])
+    edit = align(raw, heard, Config(), source=info(raw))
+    first, second, *silence = spans(edit)
+    assert first == pytest.approx((5, 12), abs=0.002)
+    assert second == pytest.approx((22, 16), abs=0.2)  # the last 0.2 s are below -96 dB: (0.2 / 8)^3
+    assert len(silence) == (silence_s > 0)
+
+
+def test_what_hangs_over_the_source_is_one_with_what_is_from_elsewhere(raw: np.ndarray) -> None:
+    config = Config()
+    pair = Pair((tape_view(raw, config.audio, config.alignment),), raw)
+    n = len(raw)
+    runs = [Placed(0, 15_000, float(n - 10_000)), Placed(15_000, 20_000, None)]
+    beliefs = [Belief(Evidence(1.0, 1.0, 50.0, 1.0), 1.0), Belief(Evidence(0.0, None, None, 1.0), 1.0)]
+    found = segments_of(Spliced(runs, [0.0, 0.0]), beliefs, pair, info(raw), sample_rate=RATE, output_frames=20_000)
+    assert [(s.source_start_frame, s.frames) for s in found] == [(n - 10_000, 10_000), (None, 10_000)]
 
 
 def mastered(edit: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
     descriptors -> exact Viterbi, over the raw at as many speeds and pitches as the edit needs
     -> lags to a fraction of a sample, speeds to match -> the mastering filter
-    -> near-identical repeats told apart -> foreign stretches -> joins and crossfades
+    -> near-identical repeats told apart -> foreign stretches -> joins and crossfades, fades at the ends
     -> confidence and level per segment -> EditList, or PairRejectedError
 
 Conventions: both recordings enter as mono float32 at ``config.audio.sample_rate``; the edit list counts frames at
@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float32
 
 from rl_editor.alignment.confidence import Belief, Evidence, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
+from rl_editor.alignment.fades import with_fades
 from rl_editor.alignment.joins import spliced
 from rl_editor.alignment.refine import (
     SILENT_SHARE,
@@ -197,7 +198,7 @@ def recover(
     runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
     runs = joined(without_foreign(runs, mastering, near, hop=hop), pair)
     _require_share(runs, config, len(edit))
-    found = spliced(runs, mastering, hop=hop, sample_rate=rate)
+    found = with_fades(spliced(runs, mastering, hop=hop, sample_rate=rate), mastering, hop=hop)
     beliefs = [believe(run, mastering, near, hop=hop, sample_rate=rate) for run in found.runs]
     _require_confidence(found.runs, beliefs, config)
     frames = output_frames or round(len(edit) * (source.sample_rate / rate))

@@ -108,7 +108,7 @@ def without_foreign(runs: Sequence[Placed], mastering: Mastering, left: Stacked,
 def _healed(run: Placed, neighbour: Placed, mastering: Mastering, *, hop: int) -> Placed:
     """The run, or the neighbour going on in its place."""
     n_frames = (run.end - run.start) // hop
-    if n_frames == 0 or _is_heard(run, mastering) or not _is_heard(neighbour, mastering):
+    if n_frames == 0 or is_heard(run, mastering) or not is_heard(neighbour, mastering):
         return run
     if run.lag is not None and _borne_out(run, 0, n_frames, mastering, hop=hop).mean() > BORNE_OUT_SHARE:
         return run
@@ -121,7 +121,8 @@ def _healed(run: Placed, neighbour: Placed, mastering: Mastering, *, hop: int) -
     return continued if share > BORNE_OUT_SHARE else run
 
 
-def _is_heard(run: Placed, mastering: Mastering) -> bool:
+def is_heard(run: Placed, mastering: Mastering) -> bool:
+    """Whether a run stands by itself: its samples have a peak, or only its sound is known."""
     return run.lag is not None and (run.score >= HEARD_SCORE or mastering.pair.sound(run) is None)
 
 
@@ -167,10 +168,10 @@ def _foreign(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> B
     first = start - round(run.start / hop)
     values = values[: max(0, n_frames - first)]
     similarity[first : first + len(values)] = values
-    similarity = _smoothed(similarity)
+    similarity = smoothed(similarity)
     if mastering.pair.sound(run) is None:
         return _only_long(similarity < UNLIKE)
-    power = _frame_sums(mastering.pair.edit[run.start : run.start + n_frames * hop].astype(np.float64) ** 2, hop)
+    power = frame_sums(mastering.pair.edit[run.start : run.start + n_frames * hop].astype(np.float64) ** 2, hop)
     doubtful = (similarity < FOREIGN_SIMILARITY) | (power < SILENT_SHARE * mastering.loudness * hop)
     doubtful |= run.score < HEARD_SCORE
     foreign = np.zeros(n_frames, np.bool_)
@@ -184,18 +185,20 @@ def _borne_out(run: Placed, a: int, b: int, mastering: Mastering, *, hop: int) -
     start, length = run.start + a * hop, (b - a) * hop
     sound = mastering.predict(run, start=start, length=length)
     edit = mastering.pair.edit[start : start + length].astype(np.float64)
-    cross, own, theirs = (_smoothed(_frame_sums(x, hop)) for x in (edit * sound, edit**2, sound**2))
+    cross, own, theirs = (smoothed(frame_sums(x, hop)) for x in (edit * sound, edit**2, sound**2))
     agreement = cross / np.sqrt(own * theirs + 1e-18)
     quiet, silent = (share * mastering.loudness * hop for share in (QUIET_SHARE, SILENT_SHARE))
     both_soft = (own < quiet) & (theirs < QUIET_EXCESS * own + silent)
     return np.asarray(both_soft | ((agreement > FOREIGN_AGREEMENT) & (own >= silent)))
 
 
-def _frame_sums(values: Float[np.ndarray, " samples"], hop: int) -> Float[np.ndarray, " frames"]:
+def frame_sums(values: Float[np.ndarray, " samples"], hop: int) -> Float[np.ndarray, " frames"]:
+    """Sums over whole frames."""
     return np.asarray(values[: len(values) // hop * hop].reshape(-1, hop).sum(axis=1))
 
 
-def _smoothed(values: Float[np.ndarray, " frames"]) -> Float[np.ndarray, " frames"]:
+def smoothed(values: Float[np.ndarray, " frames"]) -> Float[np.ndarray, " frames"]:
+    """Means over nine frames."""
     if len(values) < 9:
         return values
     return np.asarray(np.convolve(np.pad(values, 4, mode="edge"), np.ones(9) / 9, mode="valid"))

@@ -66,7 +66,18 @@ def segments_of(
             confidence=round(beliefs[k].confidence, CONFIDENCE_DECIMALS),
         )
         segments += _inside(segment, source.frames)
-    return segments
+    return _without_seams(segments)
+
+
+def _without_seams(segments: list[Segment]) -> list[Segment]:
+    """Neighbours that are unexplained as one: what hangs over the source lies beside what is from elsewhere."""
+    merged: list[Segment] = []
+    for segment in segments:
+        if merged and segment.source_start_frame is None and merged[-1].source_start_frame is None:
+            merged[-1] = replace(merged[-1], frames=merged[-1].frames + segment.frames)
+        else:
+            merged.append(segment)
+    return merged
 
 
 def _bounds(runs: list[Placed], pair: Pair, ratio: float, source: SourceInfo, output_frames: int) -> list[int]:
