@@ -892,6 +892,24 @@ class TestCommands:
         assert here > 5 * between
         assert (tmp_path / "g.png").stat().st_size > 10_000
 
+    def test_a_grid_of_silence_says_so_and_offers_no_others(self, run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        tone = np.sin(2 * np.pi * 220 * np.arange(22050 * 4) / 22050)
+        sf.write(tmp_path / "s.wav", np.stack([tone, -tone], axis=1), 22050)
+        code, out = run("grid", tmp_path / "s.wav")
+        assert code == 0, out
+        assert "no beat is heard" in out
+        assert "cancel each other out" in out
+        assert "overrides:" not in out
+
+    def test_clicks_are_heard_beside_a_recording_far_beyond_full_scale(self, run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        loud = 50.0 * np.sin(2 * np.pi * 220 * np.arange(22050 * 4) / 22050)
+        sf.write(tmp_path / "s.wav", loud, 22050, subtype="FLOAT")
+        code, out = run("grid", tmp_path / "s.wav", "--click", tmp_path / "c.wav")
+        assert code == 0, out
+        clicked, rate = sf.read(tmp_path / "c.wav")
+        at_beats = np.arange(4 * rate) % (rate // 2) < rate // 33  # 120 bpm from the start, where nothing is heard
+        assert np.abs(clicked[at_beats]).max() > 1.3 * np.abs(clicked[~at_beats]).max()  # 0.6 of music, a click of 0.5
+
     @pytest.mark.parametrize("name", ["song", "Song - 12 #2", "[live]", "it's 'x': y", "007", "yes", "a: b", "\u97f3"])
     def test_a_suggested_correction_reads_back_under_its_name(self, name: str) -> None:
         assert list(yaml.safe_load(f"{_key(name)}: 1")) == [name]

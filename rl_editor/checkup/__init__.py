@@ -33,6 +33,11 @@ class Checkup:
     mel: Float16[np.ndarray, "frames bands"]  # that it was heard in
 
     @property
+    def is_unheard(self) -> bool:
+        """Whether no beat was heard, so that the grid is regular and its alternatives are no better or worse."""
+        return self.grid.confidence == 0.0
+
+    @property
     def beats_s(self) -> Float64[np.ndarray, " beats"]:
         """Where whole beats start."""
         beats: np.ndarray = self.grid.times_s[:-1][self.grid.bar_position != PARTIAL]
@@ -93,7 +98,8 @@ def check_up(path: Path, config: Config) -> Checkup:
 def write_click_track(found: Checkup, source: Path, output: Path) -> None:
     """The recording, softer, with a click on every beat and a higher one on every downbeat."""
     recording = load_audio(source)
-    data = _MUSIC_LEVEL * recording.data
+    loudest = float(np.abs(recording.data).max(initial=1.0))  # floats may pass full scale, and clicks are heard beside
+    data = np.float32(_MUSIC_LEVEL / loudest) * recording.data
     for times, frequency in ((found.beats_s, _CLICK_HZ), (found.downbeats_s, _DOWNBEAT_HZ)):
         click = _click(frequency, recording.sample_rate)
         for start in np.rint(times * recording.sample_rate).astype(int):

@@ -12,6 +12,10 @@ from rl_editor.command import counted
 from rl_editor.config import BeatOverride
 
 DOUBTFUL = 0.1  # an alternative at least this likely is worth hearing
+NOTHING_HEARD = (
+    "no beat is heard: this grid is regular, at beats.start_bpm from the start; if there is music to be heard, its "
+    "channels may cancel each other out"
+)
 _PLAIN_KEY = re.compile(r"\w[\w.-]*( [\w(][\w.()-]*)*", re.ASCII)
 
 
@@ -25,6 +29,8 @@ def screen(found: Checkup) -> str:
         f"{found.track_id}: {grid.tempo_bpm:.1f} bpm ({slow:.1f} to {fast:.1f}), {grid.beats_per_bar} in a bar, "
         f"{counted(len(found.beats_s), 'beat')}, {counted(len(found.downbeats_s), 'bar')}; tracker {found.tracker}",
     ]
+    if found.is_unheard:
+        return "\n".join([*lines, NOTHING_HEARD])
     if found.override == BeatOverride():
         lines.append(f"expected F-measure of the beats: {grid.confidence:.2f}")
     else:
