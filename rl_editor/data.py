@@ -45,6 +45,7 @@ from rl_editor.library import (
     unknown_songs,
     unknown_tracks,
 )
+from rl_editor.stems import stems_key
 from rl_editor.utils import load_mono, source_info
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ __all__ = [
     "load_library", "load_references", "split_of",
 ]  # fmt: skip
 
+_SHOWN = 5  # reasons in a message
 PADDING = -100  # label of what is not there; torch's ignore_index
 _log = logging.getLogger("rl_editor")
 
@@ -107,7 +109,13 @@ def label_pair(pair: Pair, config: Config) -> Labelled:
 
 
 def load_library(library: Library, config: Config) -> Loaded:
-    """Demonstrations of every pair that can be explained, in the order of the pairs."""
+    """Demonstrations of every pair that can be explained, in the order of the pairs.
+
+    Raises:
+        MissingWeightsError: mode ``full``, and the separation model's weights cannot be had.
+    """
+    if config.features.feature_mode == "full":
+        stems_key(config.stems)  # what no recording can be heard without is missed once, not by each of them
     shelf = get_cache(config)
     problems, demonstrations = list(library.problems), []
     hashes: dict[str, str] = {}
@@ -145,9 +153,13 @@ def load_demonstrations(data_dir: str | Path, config: Config) -> list[Demonstrat
     for problem in loaded.problems:
         _log.warning("left out: %s", problem)
     if not loaded.demonstrations:
-        reasons = "; ".join(str(problem) for problem in loaded.problems) or "it holds reference tracks only"
-        raise DatasetError(f"{data_dir}: no pair to learn from: {reasons}")
+        raise DatasetError(f"{data_dir}: no pair to learn from: {_reasons(loaded.problems)}")
     return loaded.demonstrations
+
+
+def _reasons(problems: Sequence[Problem]) -> str:
+    more = [f"and {len(problems) - _SHOWN} more, see above"] if len(problems) > _SHOWN else []
+    return "; ".join([*map(str, problems[:_SHOWN]), *more]) or "it holds reference tracks only"
 
 
 def load_references(data_dir: str | Path, config: Config) -> list[Analysis]:

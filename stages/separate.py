@@ -16,7 +16,7 @@ from rl_editor.config import Config
 from rl_editor.executor import run_tracks
 from rl_editor.files import write_json
 from rl_editor.library import Problem
-from rl_editor.stems import separating_workers
+from rl_editor.stems import separating_workers, stems_key
 from stages.layout import INDEX, STEMS, fresh_folder, report_problems
 from stages.manifest import Track, library_root, load_manifest, write_view
 from stages.params import PARAMS, load_params
@@ -32,6 +32,7 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
             typer.echo("stems are not asked for (data.use_stems, features.feature_mode: full)", err=True)
             write_json(folder / INDEX, {})
             return
+        stems_key(config.stems)  # what no recording can be separated without is missed once, not by each of them
         tracks = load_manifest().with_role("raw", "reference")
         work = partial(separate_track, root=library_root(config), config=config, folder=folder)
         workers = separating_workers(config.executor.workers, config.stems)

@@ -23,7 +23,7 @@ from rl_editor.data import (
 )
 from rl_editor.demonstrations import Analysis, load_analysis, load_labels, rescaled, save_analysis, save_labels
 from rl_editor.edits import EditList, Segment, SourceInfo, joins
-from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.library import Problem, safe_name, unknown_songs
@@ -234,6 +234,19 @@ class TestDemonstrations:
             sf.write(tmp_path / name, song(seed, 12.0), RATE)
         with pytest.raises(DatasetError, match=r"no pair to learn from: x: "):
             load_demonstrations(tmp_path, config)
+
+    def test_of_many_reasons_a_few_are_said(self, tmp_path: Path, config: Config) -> None:
+        for number in range(7):
+            (path := tmp_path / f"input/{number}_raw.wav").parent.mkdir(exist_ok=True)
+            path.touch()
+        with pytest.raises(DatasetError, match=r"input/4_raw\.wav: [^;]*;[^;]*; and 2 more, see above$"):  # 7 - 5
+            load_demonstrations(tmp_path, config)
+
+    def test_weights_that_cannot_be_had_are_missed_once(self, folder: Path, config: Config, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        full = {"features": {"feature_mode": "full"}, "stems": {"repo": str(tmp_path / "empty")}}
+        with pytest.raises(MissingWeightsError, match="is not in"):
+            load_demonstrations(folder, Config.from_dict(config.to_dict() | full))
 
     def test_files_give_back_what_was_written(self, folder: Path, config: Config, tmp_path: Path) -> None:
         from rl_editor.data import label_pair

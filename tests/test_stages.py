@@ -15,7 +15,7 @@ from benchmarks.preferences.listeners import Listener, session
 from rl_editor.data import align_pair, find_library, load_references
 from rl_editor.demonstrations import Analysis, load_analysis
 from rl_editor.edits import EditList, Segment, SourceInfo
-from rl_editor.errors import AudioFileError, DatasetError
+from rl_editor.errors import AudioFileError, DatasetError, MissingWeightsError
 from rl_editor.library import Problem
 from rl_editor.reward import ReferenceStatistics
 from rl_editor.reward_model.learning import load_learned
@@ -80,6 +80,14 @@ def test_without_songs_to_test_on_the_remedy_is_named(project: Path) -> None:
     run_to_labels()
     with pytest.raises(DatasetError, match=r"for test: 1 song decoded, .*; add songs, or name some in data\.splits"):
         read_demonstrations(splits=("test",))
+
+
+def test_weights_that_cannot_be_had_are_missed_once(project: Path) -> None:
+    write_params(project, features={"feature_mode": "full"}, stems={"repo": str(project)})
+    corpus.main()
+    decode.main()
+    with pytest.raises(MissingWeightsError, match="is not in"):
+        separate.main()
 
 
 def test_what_is_not_in_the_raw_makes_no_pair_doubtful(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
