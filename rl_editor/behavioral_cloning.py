@@ -357,7 +357,7 @@ def main(
     with create_logger(settings, run_name="bc") as logger:
         result = train_bc(demonstrations, settings, logger=logger, save_dir=save_dir)
     numbers = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items())
-    typer.echo(f"{save_dir / BEST}: epoch {result.best_step} of {len(result.history)}, {numbers}", err=True)
+    typer.echo(f"{save_dir / BEST}: epoch {result.best_step + 1} of {len(result.history)}, {numbers}", err=True)
 
 
 def _settings(path: Path | None, *, feature_mode: str | None, epochs: int | None) -> Config:

@@ -204,6 +204,7 @@ def _write(path: str | Path, tensors: Mapping[str, Tensor], kind: str, values: M
 
 def _read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = Path(path)
+    remedy = "train it again" if kind == POLICY_FORMAT else "delete it, or set training.resume: false"
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; training writes it, or check the path")
     with path.open("rb") as file:
@@ -218,11 +219,10 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any
             values = json.loads((opened.metadata() or {})[METADATA_KEY])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: not a file of this project ({first_lines(error, 2)}); train it again") from None
+        raise CheckpointError(f"{path}: not a file of this project ({first_lines(error, 2)}); {remedy}") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: not a file of this project (its description is no object); train it again")
+        raise CheckpointError(f"{path}: not a file of this project (its description is no object); {remedy}")
     if values.get("format") != kind or values.get("version") != _VERSIONS[kind]:
         found = f"{values.get('format')} version {values.get('version')}"
-        remedy = "train it again" if kind == POLICY_FORMAT else "delete it, or set training.resume: false"
         raise CheckpointError(f"{path}: holds {found}, expected {kind} version {_VERSIONS[kind]}; {remedy}")
     return tensors, values

@@ -204,7 +204,7 @@ def test_what_cannot_be_learned_from_is_said() -> None:
         train_bc([toy_demonstration(0, config)], other_units)
 
 
-def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[Config] = []
 
     def stand_in(data_dir: Path, config: Config) -> list[object]:
@@ -217,6 +217,8 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert asked[0].bc.epochs == 2  # the command line goes before the file
     assert asked[0].features.feature_mode == "basic"
     assert load_policy(tmp_path / "models" / BEST).styles == ("quiet_goes",)
+    main(data_dir=tmp_path, save_dir=tmp_path / "models", epochs=1, device="cpu", config=tmp_path / "params.yaml")
+    assert "epoch 1 of 1, " in capsys.readouterr().err  # people count from one
     (tmp_path / "params.yaml").write_text("bc: [")
     with pytest.raises(ConfigError, match="not readable YAML"):
         main(data_dir=tmp_path, config=tmp_path / "params.yaml")

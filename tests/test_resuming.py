@@ -49,6 +49,9 @@ def test_another_run_and_another_version_are_refused(tmp_path: Path) -> None:
     save_file({"w": torch.ones(1)}, tmp_path / "old", metadata={METADATA_KEY: json.dumps(old)})
     with pytest.raises(CheckpointError, match=r"version 1, .*version 2"):
         replace(left, path=tmp_path / "old").restored(learner())
+    (tmp_path / "cut off").write_bytes((tmp_path / "state").read_bytes()[:3000])
+    with pytest.raises(CheckpointError, match=r"not a file of this project .*; delete it"):
+        replace(left, path=tmp_path / "cut off").restored(learner())
 
 
 @pytest.mark.parametrize("changed", [{"path": None}, {"goes_on": False}, {"path": Path("nothing") / "here"}])
