@@ -15,7 +15,7 @@ from world_tracks import track
 from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace
 from rl_editor.config import Config
 from rl_editor.environment import AudioEditingEnv, BatchedEditingEnv
-from rl_editor.errors import EditListError
+from rl_editor.errors import ConfigError, EditListError
 from rl_editor.labels import decode
 from rl_editor.reward import RewardCalculator
 from rl_editor.state import PROGRESS_NAMES, AudioState, StateRepresentation
@@ -276,6 +276,8 @@ def test_actions_outside_and_steps_after_the_end_are_refused():
         env.step(KEEP)
     with pytest.raises(EditListError, match="length asked for: -1"):
         env.reset(options={"target_duration_s": -1.0})
+    with pytest.raises(ConfigError, match=r"'target_duration': unknown, expected target_duration_s"):
+        env.reset(options={"target_duration": 90.0})
 
 
 def test_the_end_hands_over_the_edit_and_its_score():

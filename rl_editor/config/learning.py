@@ -79,7 +79,7 @@ class PPOConfig:
     learned_reward: bool = True  # weigh in what listeners prefer, where the stage reward_model learned it
     audit_loss: NonNegative = 0.01  # of the reward without it on validation songs, that the policy kept may lose
     agreement_loss: NonNegative = 0.02  # of balanced accuracy and mean recall in validation, that may be lost
-    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # below it, gains early in a song count more than in the score
     gae_lambda: Probability = 0.95
     target_kl: Positive = 0.05
     remixes: Annotated[int, Field(ge=0)] = 1  # of every song, to train on instead of it; 0 trains on the song itself

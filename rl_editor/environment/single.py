@@ -13,9 +13,11 @@ from rl_editor.actions import ActionSpace
 from rl_editor.config import Config
 from rl_editor.edits import EditList, check_length_asked
 from rl_editor.environment.batched import BatchedEditingEnv
-from rl_editor.errors import EditListError
+from rl_editor.errors import ConfigError, EditListError
 from rl_editor.reward import LearnedReward, RewardCalculator
 from rl_editor.state import AudioState, EditHistory, Observation, ReferenceStatistics, StateRepresentation
+
+_LENGTH_OPTION = "target_duration_s"
 
 
 class AudioEditingEnv(gymnasium.Env[Float32[np.ndarray, " size"], SupportsIndex]):
@@ -29,6 +31,7 @@ class AudioEditingEnv(gymnasium.Env[Float32[np.ndarray, " size"], SupportsIndex]
 
     Raises:
         EditListError: an action outside the space, or a step after the end.
+        ConfigError: an option of ``reset`` that there is not.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # gymnasium's own declaration
@@ -68,7 +71,10 @@ class AudioEditingEnv(gymnasium.Env[Float32[np.ndarray, " size"], SupportsIndex]
     ) -> tuple[Float32[np.ndarray, " size"], dict[str, Any]]:
         """Begin the recording anew."""
         super().reset(seed=seed)
-        self._target_s = (options or {}).get("target_duration_s", self.target_duration_s)
+        for name in options or {}:
+            if name != _LENGTH_OPTION:
+                raise ConfigError(f"reset option {name!r}: unknown, expected {_LENGTH_OPTION}; is it misspelt?")
+        self._target_s = (options or {}).get(_LENGTH_OPTION, self.target_duration_s)
         if self._target_s is not None:
             check_length_asked(self._target_s)
         ratio = np.nan if self._target_s is None else self._target_s / float(self._core.batch.reward.duration_s[0])
