@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_editor.command import overlaid, read_settings, run
+from rl_editor.command import counted, overlaid, read_settings, run
 from rl_editor.config import Config
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rl_editor.state import ReferenceStatistics
 
 TIMESTEPS = Config().ppo.total_timesteps
+_SAID = {"reward": "validation/score", "KEEP/CUT balanced accuracy": "validation/balanced_accuracy"}
 
 
 def fine_tune(
@@ -107,7 +108,17 @@ def main(
             learned_reward=learned,
             resumable=True,
         )
-    typer.echo(f"{save_dir / BEST}: " + ", ".join(f"{k} {v:.4g}" for k, v in sorted(result.metrics.items())), err=True)
+    typer.echo(f"{save_dir / BEST}: {said_of(result)}", err=True)
+
+
+def said_of(result: "TrainingResult") -> str:
+    """Which update was kept, and how it edits the songs that choose beside the clone that training started from."""
+    n_updates = len(result.history) - 1
+    kept = f"update {result.best_step} of {n_updates}"
+    if not result.best_step:
+        kept = f"the clone, as none of {counted(n_updates, 'update')} did better"
+    numbers = ((word, result.metrics[name], result.history[0][name]) for word, name in _SAID.items())
+    return f"{kept}; " + ", ".join(f"{word} {now:.3f} (the clone's {before:.3f})" for word, now, before in numbers)
 
 
 def _settings(checkpoint: Path, path: Path | None) -> Config:

@@ -1,5 +1,6 @@
 """PPO on songs of two dozen beats: it earns reward, stays near the clone, and can be killed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from rl_editor.evaluation.comparison import state_of
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics, RewardCalculator
 from rl_editor.rollouts import by_song
-from rl_editor.train_unified import fine_tune, main
+from rl_editor.train_unified import fine_tune, main, said_of
 from rl_editor.trainer import BEST, LOSSES, PPOTrainer
 
 STYLES = ("quiet_goes",)
@@ -245,6 +246,17 @@ def test_what_cannot_be_trained_on_is_said() -> None:
 def test_a_gradient_that_is_none_is_said() -> None:
     with pytest.raises(TrainingError, match=r"lower ppo\.learning_rate"):
         trained(fast(ppo={"learning_rate": 1e30, "target_kl": 1e30}), 3)
+
+
+def test_what_is_said_of_training() -> None:
+    before = {"validation/score": 0.5, "validation/balanced_accuracy": 0.7}
+    after = {"validation/score": 0.625, "validation/balanced_accuracy": 0.68}
+    policy = Policy(Agent(toy_config()), toy_config(), STYLES, after)
+    assert said_of(TrainingResult(policy, (before, {}, after, before), 2)) == (
+        "update 2 of 3; reward 0.625 (the clone's 0.500), KEEP/CUT balanced accuracy 0.680 (the clone's 0.700)"
+    )
+    unchanged = TrainingResult(replace(policy, metrics=before), (before, after), 0)
+    assert said_of(unchanged).startswith("the clone, as none of 1 update did better; reward 0.500 (the clone's 0.500)")
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
