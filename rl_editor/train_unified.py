@@ -4,6 +4,7 @@
 writes ``<save_dir>/best.pt``.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from rl_editor.command import counted, overlaid, read_settings, run
 from rl_editor.config import Config
+from rl_editor.intervals import total, union
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from rl_editor.state import ReferenceStatistics
 
 TIMESTEPS = Config().ppo.total_timesteps
+_ROOM = 0.15  # of loops, beyond what an editor's edits have on average
+_log = logging.getLogger("rl_editor")
 _SAID = {"reward": "validation/score", "KEEP/CUT balanced accuracy": "validation/balanced_accuracy"}
 
 
@@ -54,6 +58,8 @@ def fine_tune(
     from rl_editor.checkpoint import load_policy
     from rl_editor.trainer import PPOTrainer
 
+    for warning in beyond_loop_limits(demonstrations, config):
+        _log.warning(warning)
     policy = load_policy(checkpoint, device=config.training.device)
     trainer = PPOTrainer(
         config,
@@ -67,6 +73,22 @@ def fine_tune(
         resumable=resumable,
     )
     return trainer.train(config.ppo.total_timesteps)
+
+
+def beyond_loop_limits(demonstrations: "Sequence[Demonstration]", config: Config) -> list[str]:
+    """Editors whose own edits the reward would have without their loops, and what to set so that it would not."""
+    shares: dict[str, list[float]] = {}
+    for d in demonstrations:
+        spans = [(s.source_start_frame, s.source_end_frame or 0) for s in d.edit.segments]
+        known = [(start, end) for start, end in spans if start is not None]
+        shares.setdefault(d.style, []).append(1.0 - total(union(known)) / max(total(known), 1))
+    replayed = {style: sum(own) / len(own) for style, own in sorted(shares.items())}
+    return [
+        f"{style}: {share:.0%} of its edits is heard again, the reward allows {config.reward.loop_limit(style):.0%}, "
+        f"so that PPO leads away from loops; add {style}: {min(share + _ROOM, 1.0):.1f} to reward.loop_ratio_by_style"
+        for style, share in replayed.items()
+        if share > config.reward.loop_limit(style)
+    ]
 
 
 def main(

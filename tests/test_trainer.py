@@ -16,7 +16,7 @@ from rl_editor.evaluation.comparison import state_of
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics, RewardCalculator
 from rl_editor.rollouts import by_song
-from rl_editor.train_unified import fine_tune, main, said_of
+from rl_editor.train_unified import beyond_loop_limits, fine_tune, main, said_of
 from rl_editor.trainer import BEST, LOSSES, PPOTrainer
 
 STYLES = ("quiet_goes",)
@@ -246,6 +246,18 @@ def test_what_cannot_be_trained_on_is_said() -> None:
 def test_a_gradient_that_is_none_is_said() -> None:
     with pytest.raises(TrainingError, match=r"lower ppo\.learning_rate"):
         trained(fast(ppo={"learning_rate": 1e30, "target_kl": 1e30}), 3)
+
+
+def test_an_editor_who_loops_more_than_the_reward_allows_is_told() -> None:
+    config, d = toy_config(), toy_demonstration(0, toy_config())
+    assert beyond_loop_limits([d], config) == []
+    twice = replace(d, edit=replace(d.edit, segments=d.edit.segments * 2))  # half of it is heard again
+    assert beyond_loop_limits([twice, twice, d], config) == [  # (1/2 + 1/2 + 0) / 3, and 0.15 of room
+        "quiet_goes: 33% of its edits is heard again, the reward allows 15%, so that PPO leads away from loops; "
+        "add quiet_goes: 0.5 to reward.loop_ratio_by_style"
+    ]
+    allowed = replace(config, reward=replace(config.reward, loop_ratio_by_style={"quiet_goes": 0.5}))
+    assert beyond_loop_limits([twice, twice, d], allowed) == []
 
 
 def test_what_is_said_of_training() -> None:
