@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rl_editor.actions import ActionSpace
 from rl_editor.command import counted
+from rl_editor.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -25,6 +26,9 @@ Decides for every unit of {unit} of a recording: KEEP, CUT, LOOP, EXTEND or REOR
 ## On songs that no training has seen
 
 {metrics}
+
+Measured are edits that `policy.pt` makes as a whole: many attempts, by network and trees, among which length,
+likelihood and reward choose. The graph is the network alone: single decisions, by which nothing was measured.
 
 ## Use
 
@@ -66,7 +70,7 @@ def _table(metrics: Mapping[str, float], method: str) -> str:
             continue
         _, condition, _, metric = name.split("/")
         low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
-        rows.append(f"| {metric} | {_CONDITIONS[condition]} | {value:.3f} | {low:.3f} to {high:.3f} |")
+        rows.append(f"| {METRICS[metric].title} | {_CONDITIONS[condition]} | {value:.3f} | {low:.3f} to {high:.3f} |")
     if not rows:
         return "Nothing was measured."
     return "\n".join(["| metric | length | mean | interval |", "| --- | --- | --- | --- |", *rows])
