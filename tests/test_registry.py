@@ -1,5 +1,6 @@
 """The model registry on a real SQLite store, and the ONNX graph beside torch."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, load_policy, save_policy
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
-from rl_editor.errors import CheckpointError
+from rl_editor.errors import CheckpointError, TrackingError
 from rl_editor.files import file_sha256
 from rl_editor.model_card import model_card
 from rl_editor.registry import HeldOut, policy_file, register
@@ -53,6 +54,15 @@ class TestRegistry:
         file = policy_file("models:/p@champion")
         assert file_sha256(file) == file_sha256(checkpoint(store, 2))
         assert not list(store.glob("mlruns/**/*.pkl"))
+
+    def test_a_champion_whose_files_are_gone_gives_way(self, store: Path) -> None:
+        register(checkpoint(store, 0), "p", held_out=HeldOut(0.9, "songs"))
+        policy_file("models:/p@champion").unlink()
+        assert register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "songs")).is_champion
+        shutil.rmtree(store / "mlruns")
+        with pytest.raises(TrackingError, match="its files are gone"):
+            policy_file("models:/p@champion")
+        assert register(checkpoint(store, 2), "p", held_out=HeldOut(0.3, "songs")).is_champion
 
     def test_a_champion_that_this_version_cannot_load_gives_way(self, store: Path) -> None:
         register(checkpoint(store, 0), "p", held_out=HeldOut(0.9, "songs"))

@@ -2,7 +2,8 @@
 
 A version is a pyfunc made from code (``registry/served.py``) and the policy file: no pickle. A policy that is
 registered already, by the hash of its file, gets no second version. The alias ``champion`` moves only when the new
-version beats the present champion on the same held-out songs, or this version of the package cannot load that one.
+version beats the present champion on the same held-out songs, or that one's file is gone or cannot be loaded by this
+version of the package.
 """
 
 import logging
@@ -134,12 +135,12 @@ def _challenge(
 
 
 def _still_loads(name: str, version: str) -> bool:
-    """Whether this version of the package reads the policy: one that cannot be served is nobody's champion."""
+    """Whether the policy is there and this version of the package reads it: what cannot be served is no champion."""
     from rl_editor.checkpoint import load_policy
 
     try:
         load_policy(policy_file(f"models:/{name}/{version}"))
-    except CheckpointError as error:
+    except (CheckpointError, TrackingError) as error:
         _log.warning("%s version %s can be champion no more: %s", name, version, error)
         return False
     return True
@@ -159,12 +160,18 @@ def policy_file(model_uri: str) -> Path:
     """The checkpoint inside a registered model.
 
     Raises:
-        TrackingError: the model holds none.
+        TrackingError: the model holds none, or its files are gone.
     """
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     mlflow.set_tracking_uri(tracking_uri())
-    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise TrackingError(f"{model_uri}: its files are gone; was the project's folder moved?") from None
     found = sorted(folder.glob("artifacts/*.pt"))
     if not found:
         raise TrackingError(f"{model_uri}: holds no policy file; was it registered by another program?")
