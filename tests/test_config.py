@@ -42,6 +42,10 @@ def test_dict_round_trip() -> None:
         ({"augmentation": {"noise_snr_max_db": 5.0}}, "noise_snr_min_db 20 is more than noise_snr_max_db 5"),
         ({"beats": {"latency_s": float("nan")}}, r"beats\.latency_s: nan is refused: .* finite"),
         ({"bc": {"learning_rate": float("inf")}}, r"bc\.learning_rate: inf is refused: .* finite"),
+        (
+            {"data": {"test_fraction": 0.7, "validation_fraction": 0.6}},
+            r"^data\.test_fraction 0\.7 and validation_fraction 0\.6 leave no song to learn from",
+        ),
         ({"corpus": {"editors": []}}, r"corpus\.editors: \[\] is refused: .* at least 1 item"),
         ({"reward": {"loop_ratio_by_style": {"long": -1.0}}}, r"reward\.loop_ratio_by_style\.long: -1\.0 is refused"),
         ({"reward": {"loop_ratio_by_style": {"long": float("nan")}}}, r"loop_ratio_by_style\.long: nan is refused"),

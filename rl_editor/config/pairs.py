@@ -24,6 +24,15 @@ class DataConfig:
     splits: dict[str, Split] = field(default_factory=dict)  # song -> its split, where the hash is not to decide
     num_workers: Natural = 0  # data loader processes
 
+    @model_validator(mode="after")
+    def _check_fractions(self) -> "DataConfig":
+        if self.test_fraction + self.validation_fraction >= 1.0:
+            raise ValueError(
+                f"test_fraction {self.test_fraction:g} and validation_fraction {self.validation_fraction:g} leave no "
+                "song to learn from; together they must be less than 1"
+            )
+        return self
+
 
 @dataclass(config=STRICT)
 class CorpusConfig:
