@@ -24,6 +24,7 @@ from rl_editor.demonstrations import Analysis
 from rl_editor.edits import SourceInfo
 from rl_editor.features import FrameFeatures, StemFrames, extract_frames, pool_beats, stem_frames
 from rl_editor.grid import BeatGrid
+from rl_editor.library import safe_name
 from rl_editor.utils import (
     BLOCK_FRAMES,
     Samples,
@@ -54,7 +55,8 @@ def analyse_track(
     Args:
         path: the recording.
         config: reads ``audio``, ``beats``, ``features``, ``data`` and, in mode ``full``, ``stems``.
-        track_id: names the cache entries and picks the entry of ``beats.overrides``; the file's stem by default.
+        track_id: names the cache entries and picks the entry of ``beats.overrides``; what a library calls the file by
+            default.
         recording: the file's samples where they are at hand, so that it is not decoded again.
 
     Raises:
@@ -72,7 +74,7 @@ def analyse_track(
         lambda: load_mono(file, rate) if recording is None else to_mono(recording, rate),
         source,
         config,
-        track_id=track_id or file.stem,
+        track_id=track_id or safe_name(file.stem),
         stems=lambda: separated(file, config, sha256=source.sha256),
     )
 

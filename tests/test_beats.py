@@ -7,10 +7,14 @@ from dataclasses import replace
 import mir_eval
 import numpy as np
 import pytest
+import soundfile as sf
 
+from rl_editor.analysis import analyse_track
 from rl_editor.beats import apply_override, attacks, regular_grid, track_beats
+from rl_editor.checkup import check_up
 from rl_editor.config import BeatOverride, BeatsConfig, Config
 from rl_editor.grid import PARTIAL, BeatGrid
+from rl_editor.library import find_library
 
 RATE = 22050
 
@@ -187,6 +191,19 @@ def test_overrides_are_found_by_track():
     config = Config(beats=BeatsConfig(overrides={"song": {"tempo_multiplier": "half"}}))
     tempo = track_beats(signal, config, track_id="other").tempo_bpm
     assert track_beats(signal, config, track_id="song").tempo_bpm == pytest.approx(tempo / 2, rel=0.01)
+
+
+def test_a_library_and_the_commands_know_a_file_by_one_name(tmp_path):
+    signal, _ = drums(120)
+    song = tmp_path / "reference" / "My Song (live).wav"
+    song.parent.mkdir()
+    sf.write(song, signal, 22050)
+    name = find_library(tmp_path).references[0].track_id
+    halved = Config(beats=BeatsConfig(overrides={name: {"tempo_multiplier": "half"}}))
+    found = check_up(song, Config())
+    assert found.track_id == name
+    assert check_up(song, halved).override == BeatOverride(tempo_multiplier="half")
+    assert analyse_track(song, halved).grid.tempo_bpm == pytest.approx(found.grid.tempo_bpm / 2, rel=0.01)
 
 
 def test_a_signal_while_beats_are_decoded_ends_it_without_a_crash() -> None:

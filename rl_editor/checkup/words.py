@@ -16,7 +16,7 @@ NOTHING_HEARD = (
     "no beat is heard: this grid is regular, at beats.start_bpm from the start; if there is music to be heard, its "
     "channels may cancel each other out"
 )
-_PLAIN_KEY = re.compile(r"\w[\w.-]*( [\w(][\w.()-]*)*", re.ASCII)
+_PLAIN_KEY = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 def screen(found: Checkup) -> str:
