@@ -43,7 +43,7 @@ _TUNING_REFERENCE_HZ = 440.0 / 16.0  # A0 of librosa's hz_to_octs
 _ZERO_CROSSING_DEAD_ZONE = 1e-10
 _TINY = float(np.finfo(np.float32).tiny)
 _BLOCK_ROWS = 4096  # frames of a whole spectrum at a time
-_KEPT_POWER_BYTES = 128 << 20  # 5 minutes at the default rate
+_KEPT_POWER_BYTES = 128 << 20  # 12 minutes at the default rate
 
 
 def extract_frames(mono: Float32[np.ndarray, " samples"], config: Config) -> FrameFeatures:
