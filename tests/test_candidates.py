@@ -44,6 +44,7 @@ def made(folder: Path, song: Path, policy: Policy, config: Config) -> Made:
 
 def test_a_bad_song_does_not_take_the_others_down(made: Made) -> None:
     assert [problem.name for problem in made.problems] == ["broken.wav"]
+    assert not made.problems[0].reason.split()[0].endswith("broken.wav:")
     assert {pair.song for pair in made.listening_set.pairs} == {"tune"}
 
 

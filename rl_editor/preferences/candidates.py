@@ -126,7 +126,7 @@ def make_set(
         except (RlEditorError, OSError) as error:
             if stops_all(error):
                 raise
-            problems.append(Problem(song.name, said(error).removeprefix(f"{song.name}: ")))
+            problems.append(Problem(song.name, said(error).removeprefix(f"{song}: ").removeprefix(f"{song.name}: ")))
     if not pairs:
         reasons = "; ".join(str(problem) for problem in problems[:3])
         given = counted(len(songs), "recording")
