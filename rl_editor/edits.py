@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float, Int64
 
-from rl_editor.errors import EditListError
+from rl_editor.errors import EditListError, first_lines
 
 FORMAT = "rl-editor/edit-list"
 VERSION = 1
@@ -245,7 +245,7 @@ class EditList:
         try:
             value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:  # no text, no JSON, more digits than Python reads
-            raise EditListError(f"{path}: not a readable edit list ({error})") from error
+            raise EditListError(f"{path}: not a readable edit list ({first_lines(error)})") from error
         if not isinstance(value, dict):
             raise EditListError(f"{path}: holds a {type(value).__name__}, expected an edit list object")
         try:

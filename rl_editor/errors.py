@@ -42,8 +42,9 @@ def said(error: RlEditorError | OSError) -> str:
 
 
 def first_lines(error: BaseException, n_lines: int = 1) -> str:
-    """What somebody else's error says first, on one line; its type where it says nothing."""
-    lines = str(error).strip().splitlines()[:n_lines] or [type(error).__name__]
+    """What somebody else's error says first, on one line, the system's in words; its type where it says nothing."""
+    text = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+    lines = text.strip().splitlines()[:n_lines] or [type(error).__name__]
     return " ".join(line.strip() for line in lines)
 
 

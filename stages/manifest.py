@@ -15,7 +15,7 @@ from jaxtyping import Float32
 
 from rl_editor.config import Config
 from rl_editor.edits import SourceInfo
-from rl_editor.errors import DatasetError
+from rl_editor.errors import DatasetError, first_lines
 from rl_editor.files import write_json
 from rl_editor.library import Role, Split, has_recordings
 from rl_editor.utils import Samples, load_audio, save_audio
@@ -83,7 +83,7 @@ def load_manifest(folder: Path = DECODED) -> Manifest:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise DatasetError(f"{path}: not readable ({error}); run the decode stage") from error
+        raise DatasetError(f"{path}: not readable ({first_lines(error)}); run the decode stage") from error
     tracks = tuple(Track(**{**t, "source": SourceInfo(**t["source"])}) for t in value["tracks"])
     return Manifest(tracks, tuple(PairEntry(**p) for p in value["pairs"]))
 

@@ -203,6 +203,17 @@ class TestFolders:
         error = ValueError("\n shapes differ:\n\t[2] and [3]\nand more")
         assert (first_lines(error), first_lines(error, 2)) == ("shapes differ:", "shapes differ: [2] and [3]")
         assert first_lines(KeyError()) == "KeyError"
+        assert first_lines(FileNotFoundError(2, "No such file or directory", "a.json")) == "no such file or directory"
+
+    @pytest.mark.parametrize("name", ["e.json", "e.otio", "e.csv", "e.txt"])
+    def test_an_edit_list_that_is_not_there_is_said_without_the_systems_number(self, name: str, tmp_path: Path) -> None:
+        sf.write(tmp_path / "song.wav", song(1, 4.0), RATE)
+        asked = ["render", str(tmp_path / name), "--source", str(tmp_path / "song.wav"), "-o", str(tmp_path / "o.wav")]
+        fault = CliRunner().invoke(app, asked).exception
+        assert isinstance(fault, EditListError)
+        assert "no such file or directory" in str(fault)
+        assert "Errno" not in str(fault)
+        assert "UTF-8" not in str(fault)
 
     def test_system_errors_are_said_in_our_words(self) -> None:
         assert said(IsADirectoryError(21, "Is a directory", ".tmp", None, "out")).startswith("out: is a directory; ")

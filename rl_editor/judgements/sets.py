@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rl_editor.errors import DatasetError
+from rl_editor.errors import DatasetError, first_lines
 from rl_editor.files import write_json
 from rl_editor.judgements import Heard, Judgement, Pair, Rating
 from rl_editor.judgements.reading import checked
@@ -149,7 +149,7 @@ def _read(path: Path, kind: str, remedy: str) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DatasetError(f"{path}: not a readable {kind} file ({error}); {remedy}") from error
+        raise DatasetError(f"{path}: not a readable {kind} file ({first_lines(error)}); {remedy}") from error
     found = (values.get("format"), values.get("version")) if isinstance(values, dict) else (None, None)
     if found != (kind, VERSION):
         raise DatasetError(f"{path}: format {found[0]!r} version {found[1]!r}, {kind!r} version {VERSION} is needed")

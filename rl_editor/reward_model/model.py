@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rl_editor.command import counted
-from rl_editor.errors import CheckpointError, DatasetError
+from rl_editor.errors import CheckpointError, DatasetError, first_lines
 from rl_editor.files import write_json
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model.bradley_terry import Comparisons, fit, sigmoid
@@ -205,7 +205,7 @@ class RewardModel:
             model._fitted = _Fitted(taste, members, _Scale(**scale), habits)
             _check_shapes(model._fitted)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"no reward model ({error}); write one with RewardModel.save") from None
+            raise CheckpointError(f"no reward model ({first_lines(error)}); write one with RewardModel.save") from None
         return model
 
     def save(self, path: str | Path) -> None:
@@ -222,7 +222,8 @@ class RewardModel:
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path}: no reward model ({error}); write one with RewardModel.save") from None
+            fault = first_lines(error)
+            raise CheckpointError(f"{path}: no reward model ({fault}); write one with RewardModel.save") from None
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from None
 

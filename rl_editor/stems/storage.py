@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from rl_editor.errors import StemError
+from rl_editor.errors import StemError, first_lines
 from rl_editor.files import write_json
 from rl_editor.stems.names import STEM_NAMES
 from rl_editor.utils import Samples, load_audio, save_audio
@@ -44,7 +44,8 @@ def load_stems(folder: str | Path) -> dict[str, Samples]:
             raise ValueError(f"format {value['format']!r} version {value['version']!r}")
         scales = {str(name): float(scale) for name, scale in value["scales"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StemError(f"{folder}: no stems of this project ({error}); separate the recording again") from None
+        fault = first_lines(error)
+        raise StemError(f"{folder}: no stems of this project ({fault}); separate the recording again") from None
     stored = {name: load_audio(Path(folder) / f"{name}.flac") for name in _ordered(scales)}
     return {name: _scaled(stem, scales[name]) for name, stem in stored.items()}
 
