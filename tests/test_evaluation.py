@@ -333,6 +333,16 @@ def test_the_model_card_reads_its_intervals_from_the_table(result, tmp_path: Pat
     assert headline(result)[SCORE] == result.metrics[SCORE]
 
 
+def test_an_editor_may_be_called_all() -> None:
+    """Whose numbers are not those of all editors, by which a champion is chosen."""
+    one, other = demonstration(0, style="all"), demonstration(1, style="radio")
+    plans = {"ppo": lambda d, s, t: d.edit if d.style == "all" else keep_all(d.source)}
+    found = evaluate_plans(plans, [one, other], CONFIG)
+    assert found.styles == ("all", "all_", "radio")
+    assert found.metrics["ppo/target/all_/balanced_accuracy"] == 1.0
+    assert found.metrics["ppo/target/all/balanced_accuracy"] == 0.75  # (1 + 1/2) / 2: what is cut is never found
+
+
 def test_the_same_seed_gives_the_same_numbers() -> None:
     one = [demonstration(0), demonstration(1)]
     results = [evaluate_plans({}, one, CONFIG, seed=seed) for seed in (5, 5, 6)]
@@ -344,6 +354,7 @@ def test_one_song_shows_nothing() -> None:
     plans = {"bc": lambda d, s, t: d.edit}
     verdicts = evaluate_plans(plans, [demonstration(0)], CONFIG).verdicts
     assert {v.answer for v in verdicts} == {"not shown"}
+    assert "not shown by fewer than 5 songs; difference" in next(v.sentence for v in verdicts if v.n_songs)
 
 
 def test_a_policy_edits_held_out_tracks_in_its_styles() -> None:

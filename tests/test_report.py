@@ -104,6 +104,8 @@ def test_the_page_says_what_was_computed(report: Path, result: EvaluationResult)
         if verdict[:3] == ("ppo", "bc", "reward_total") and verdict.style == "all":
             assert f"<p>{verdict.sentence}</p>" in page
     assert "synthetic" in page
+    assert "Too few songs.</strong> 3 are held out;\nwith fewer than 5 nothing is shown" in page
+    assert "PPO is not shown to" not in page  # which sounds like a finding
     assert all(name.split(" ")[0] == "bc" for name in result.collapsed)
     assert "Collapse." in page
 

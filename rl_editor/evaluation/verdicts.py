@@ -50,7 +50,8 @@ class Verdict(NamedTuple):
         if not self.n_songs:
             return f"{claim} ({where}): {self.answer}; it is defined on no held-out song."
         numbers = f"{self.difference:+.3f} ({self.low:+.3f} to {self.high:+.3f}, {counted(self.n_songs, 'song')})"
-        return f"{claim} ({where}): {self.answer}; difference {numbers}."
+        why = f" by fewer than {FEWEST_SONGS} songs" if self.n_songs < FEWEST_SONGS else ""
+        return f"{claim} ({where}): {self.answer}{why}; difference {numbers}."
 
 
 def means_over_songs(table: pd.DataFrame, config: Config, seed: int) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def means_over_songs(table: pd.DataFrame, config: Config, seed: int) -> pd.DataF
 def _by_style(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield ALL_STYLES, table
     for style in sorted(table["style"].unique()):
-        yield style, table[table["style"] == style]
+        yield f"{style}_" if style == ALL_STYLES else style, table[table["style"] == style]  # somebody may be called so
 
 
 def _interval(per_song: Mapping[str, float], config: Config, seed: int) -> Interval:
