@@ -23,7 +23,7 @@ Decides for every unit of {unit} of a recording: KEEP, CUT, LOOP, EXTEND or REOR
 | features | {mode}, mono at {sample_rate} Hz |
 | editors it learned | {styles} |
 
-## On songs that no training has seen
+## On {songs} that no training has seen
 
 {metrics}
 
@@ -41,12 +41,13 @@ synthetic editors of the default corpus, the scores say that the pipeline learns
 """
 
 
-def model_card(policy: "Policy", metrics: Mapping[str, float], *, sha256: str, method: str) -> str:
+def model_card(policy: "Policy", metrics: Mapping[str, float], *, n_songs: int, sha256: str, method: str) -> str:
     """Markdown; the same text for the same policy and metrics.
 
     Args:
         policy: what the card is about.
         metrics: of an evaluation, ``method/condition/style/metric``, with ``_low`` and ``_high`` beside it.
+        n_songs: that were held out.
         sha256: of the policy's file.
         method: the policy's name in the metrics.
     """
@@ -59,6 +60,7 @@ def model_card(policy: "Policy", metrics: Mapping[str, float], *, sha256: str, m
         mode=config.features.feature_mode,
         sample_rate=config.audio.sample_rate,
         styles=", ".join(policy.styles) or "one, without a name",
+        songs=counted(n_songs, "song"),
         metrics=_table(metrics, method),
     )
 

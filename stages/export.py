@@ -47,7 +47,11 @@ def main(params: Path = PARAMS) -> None:
         shutil.copyfile(PPO_CHECKPOINT, folder / POLICY)
         export_onnx(policy, folder / "policy.onnx")
         card = model_card(
-            policy, intervals(pd.read_csv(PLOTS / "evaluate.csv")), sha256=file_sha256(folder / POLICY), method=NAME
+            policy,
+            intervals(pd.read_csv(PLOTS / "evaluate.csv")),
+            n_songs=int(metrics["n_songs"]),
+            sha256=file_sha256(folder / POLICY),
+            method=NAME,
         )
         write_text(folder / "MODEL_CARD.md", card)
     try:

@@ -137,13 +137,14 @@ class TestModelCard:
         config = small()
         metrics = {f"ppo/target/all/reward_total{end}": v for end, v in (("", 0.5), ("_low", 0.25), ("_high", 0.75))}
         metrics |= {"bc/target/all/reward_total": 0.9, "ppo/target/ann/reward_total": 0.8}
-        text = model_card(Policy(Agent(config), config, ("ann", "bob")), metrics, sha256="abc", method="ppo")
+        text = model_card(Policy(Agent(config), config, ("ann", "bob")), metrics, n_songs=4, sha256="abc", method="ppo")
         assert "ann, bob" in text
+        assert "## On 4 songs that no training has seen" in text
         assert "`abc`" in text
         assert "| reward | asked for | 0.500 | 0.250 to 0.750 |" in text
         assert "0.9" not in text
         assert "The graph is the network alone" in text  # what was measured is more
         assert "every unit of 4 beats of a recording" in text
         config.action_space.unit_beats = 1
-        text = model_card(Policy(Agent(config), config, ("ann",)), metrics, sha256="abc", method="ppo")
+        text = model_card(Policy(Agent(config), config, ("ann",)), metrics, n_songs=4, sha256="abc", method="ppo")
         assert "every unit of 1 beat of a recording" in text
