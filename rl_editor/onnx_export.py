@@ -56,7 +56,8 @@ def export_onnx(policy: "Policy", path: str | Path) -> None:
     envs = torch.export.Dim("envs", min=1, max=4096)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        for exporter in ("torch.onnx", "onnxscript"):
+            logging.getLogger(exporter).setLevel(logging.ERROR)
         raw = Path(folder) / "policy.onnx"
         torch.onnx.export(
             module,
