@@ -10,7 +10,7 @@ from world_tracks import FORM, track
 from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType
 from rl_editor.config import Config
 from rl_editor.errors import EditListError
-from rl_editor.features import FEATURE_NAMES, feature_dim
+from rl_editor.features import FEATURE_NAMES, BeatFeatures, feature_dim
 from rl_editor.grid import BeatGrid
 from rl_editor.state import (
     DECISION_DIM,
@@ -26,6 +26,7 @@ from rl_editor.state import (
 from rl_editor.state.hearing import heard, novelty, rank, section_bounds
 from rl_editor.state.spans import Sound, share_below, span_likeness
 from rl_editor.state.structure import structure
+from rl_editor.state.tables import BAR, beat_table
 
 
 def configured(**action_space: int) -> Config:
@@ -285,3 +286,14 @@ def test_a_style_beyond_those_told_apart_is_refused():
 
 def test_names_of_the_mode_are_those_of_the_track():
     assert track(mode="full").features.names == FEATURE_NAMES["full"]
+
+
+@pytest.mark.parametrize(("n_pickup", "lead_in"), [(0, False), (0, True), (1, False), (2, True), (3, False)])
+def test_phrases_are_counted_from_the_first_downbeat_whatever_comes_before(n_pickup, lead_in):
+    position = np.array([-1] * lead_in + [*range(4 - n_pickup, 4)] + [0, 1, 2, 3] * 4)
+    grid = BeatGrid(np.arange(len(position) + 1) * 0.5, position)
+    features = BeatFeatures(np.random.default_rng(0).random((len(position), 4), np.float32), FEATURE_NAMES["basic"])
+    bars = beat_table(AudioState(grid, features)).points[:, BAR]
+    downbeats = np.flatnonzero(position == 0)
+    assert bars[downbeats].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert (bars[: downbeats[0]] == -1.0).all()

@@ -223,7 +223,7 @@ def _log2_interval(grid: BeatGrid) -> Float[np.ndarray, " bounds"]:
 
 class _Metre(NamedTuple):
     phase: Float[np.ndarray, " bounds"]  # beat of the bar that is due, 0 the downbeat
-    bar: Float[np.ndarray, " bounds"]  # counts downbeats, 0 at the first whole beat, back from there before it
+    bar: Float[np.ndarray, " bounds"]  # counts downbeats, 0 at the first whole one; what comes before counts back
 
 
 def _metre(grid: BeatGrid) -> _Metre:
@@ -233,8 +233,9 @@ def _metre(grid: BeatGrid) -> _Metre:
         return _Metre((at % grid.beats_per_bar).astype(float), (at // grid.beats_per_bar).astype(float))
     anchor = whole[np.clip(np.searchsorted(whole, at, "right") - 1, 0, len(whole) - 1)]
     phase = (grid.bar_position[anchor] + at - anchor) % grid.beats_per_bar
-    bar = np.cumsum(phase == 0)
-    return _Metre(phase.astype(float), (bar - bar[whole[0]]).astype(float))
+    bar, downbeats = np.cumsum(phase == 0), whole[phase[whole] == 0]
+    first = downbeats[0] if len(downbeats) else whole[0]
+    return _Metre(phase.astype(float), (bar - bar[first]).astype(float))
 
 
 def _dilated(curve: Float[np.ndarray, " bounds"], reach: int) -> Float[np.ndarray, " bounds"]:
