@@ -109,8 +109,9 @@ def test_one_observation_gives_a_plain_int() -> None:
     size, n_actions = StateRepresentation(config).size, ActionSpace(config.action_space).n_discrete_actions
     agent = Agent(config, input_dim=size, n_actions=n_actions)
     flat = agent.representation.flatten(toy_observation(config, batch, 1), batch)
-    action, log_prob, value = agent.select_action(torch.from_numpy(flat[0].numpy()))
+    action, log_prob, value = agent.select_action(torch.from_numpy(flat[0].numpy()), deterministic=True)
     assert type(action) is int
+    assert agent.select_action(flat[0].numpy(), deterministic=True).action == action  # as an environment gives it
     assert log_prob.shape == value.shape == ()
     assert log_prob <= 0
 

@@ -117,6 +117,8 @@ def broken(tmp_path, kind):
             path.write_bytes(b"")
         case "garbage":
             path.write_bytes(np.random.default_rng(1).bytes(5000))
+        case "1 Hz":
+            path.write_bytes(whole[:24] + (1).to_bytes(4, "little") + whole[28:])
         case "truncated":
             path.write_bytes(whole[: len(whole) // 2])
         case "0 frames":
@@ -138,6 +140,7 @@ def broken(tmp_path, kind):
         ("garbage", "cannot read"),
         ("truncated", "truncated: 4989 of the 10000 frames"),  # (20044 // 2 - 44) / 2
         ("0 frames", "0 frames"),
+        ("1 Hz", "a sample rate of 1 Hz, at least 1000 Hz are needed"),
         ("NaN", "NaN or infinite"),
         ("infinite", "NaN or infinite"),
     ],
@@ -197,6 +200,8 @@ def test_check_length_names_the_limit():
     utils.check_length("a.wav", duration_s=3.0, min_duration_s=3.0)
     with pytest.raises(AudioFileError, match=r"a\.wav: 0\.40 s of audio, at least 3 s"):
         utils.check_length("a.wav", duration_s=0.4, min_duration_s=3.0)
+    with pytest.raises(AudioFileError, match=r"2\.99 s of audio, at least 3 s"):
+        utils.check_length("a.wav", duration_s=2.99999, min_duration_s=3.0)
 
 
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.m4a"])

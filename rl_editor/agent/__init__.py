@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -188,7 +189,7 @@ class Agent(nn.Module):
     @torch.no_grad()
     def select_action(
         self,
-        obs: Float[Tensor, "*envs size"],
+        obs: Float[Tensor, "*envs size"] | Float[np.ndarray, "*envs size"],
         *,
         deterministic: bool = False,
         generator: torch.Generator | None = None,
@@ -198,6 +199,7 @@ class Agent(nn.Module):
         Raises:
             ConfigError: the observation has another length.
         """
+        obs = torch.as_tensor(obs)
         _check("observation", obs.shape[-1], self.representation.size, "state, features and action_space")
         flat = obs.reshape(-1, obs.shape[-1]).to(self.device, torch.float32)
         decision = self.decide_flat(flat)

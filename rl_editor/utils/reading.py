@@ -5,6 +5,7 @@ block.
 """
 
 import logging
+import math
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -26,6 +27,7 @@ from rl_editor.utils.samples import BLOCK_FRAMES, AudioInfo, Samples, mixed_down
 TAGS = ("title", "artist", "album", "date", "genre", "tracknumber", "comment", "copyright", "license")
 LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it powers leave float32
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
+_LEAST_RATE_HZ = 1000
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _OGG_PAGE_BYTES, _OGG_FLAGS, _OGG_LAST = 65_307, 5, 4  # RFC 3533: largest page, where its flags are, "last page"
 _OGG_STREAM = slice(14, 18)  # the same: the stream that a page belongs to
@@ -86,8 +88,9 @@ def load_mono(path: str | Path, sample_rate_hz: int) -> Float32[np.ndarray, " sa
 def check_length(name: str, *, duration_s: float, min_duration_s: float) -> None:
     """Refuse a recording shorter than ``min_duration_s`` (``config.audio.min_duration_s``)."""
     if duration_s < min_duration_s:
+        lasts_s = math.floor(100 * duration_s) / 100  # never rounded up to what is needed
         raise AudioFileError(
-            f"{name}: {duration_s:.2f} s of audio, at least {min_duration_s:g} s are needed; is the file cut off? "
+            f"{name}: {lasts_s:.2f} s of audio, at least {min_duration_s:g} s are needed; is the file cut off? "
             "(the limit is audio.min_duration_s)"
         )
 
@@ -168,6 +171,11 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
     if (info.format == "MP3" and not says_length(path)) or (info.format == "OGG" and _is_chained(path)):
         return None
     _check_frames(path, info.frames)
+    if info.samplerate < _LEAST_RATE_HZ:
+        raise AudioFileError(
+            f"{path}: a sample rate of {info.samplerate} Hz, at least {_LEAST_RATE_HZ} Hz are needed; "
+            "is its header damaged? Export it again"
+        )
     if info.format == "OGG":
         _say_if_cut_off(path)
     return AudioInfo(info.samplerate, info.channels, info.frames, info.format, info.subtype)
