@@ -16,7 +16,7 @@ from rl_editor.audition.joins import bands_db
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, revise, table
+from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, paths, revise, table
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, read_seconds, read_span, spoken
 from rl_editor.negotiation.exact import to_length
@@ -257,6 +257,19 @@ class TestRevise:
         found = Table(edit, state, Config(), Costs(state, Config(), None), draft="", repeats=True)
         assert 0 < len(found.join) <= 44 * 44 / 2
         assert abs(revise(edit, state, shorter, Config()).missed_s) < 4.0  # two bars
+
+    def test_a_draft_of_hours_that_has_its_length_keeps_it(
+        self, state: AudioState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where lengths are told apart by minutes, the cheapest way of each bin loses some of it at every join."""
+        edit = of_beats(state, *[(0, 128), (96, 160), (64, 224)] * 6, (192, 352))
+        monkeypatch.setattr(paths, "_MOST_CELLS", 20_000)
+        demands = Demands(edit.duration_s, keep=(TimeSpan(40.0, 50.0),))
+        found = revise(edit, state, demands, Config(), draft="rough", priced=False)
+        assert abs(found.missed_s) < 1.0
+        barred = replace(demands, drop=(TimeSpan(60.0, 62.0),))  # as it is it plays what must not
+        found = revise(edit, state, barred, Config(), draft="rough", priced=False)
+        assert not plays(found.edit, 61.0)
 
     def test_longer_than_can_be_played_gives_all_there_is(self, state: AudioState) -> None:
         found = asked(of_beats(state, (0, 64), (128, 352)), state, duration_s=400.0)

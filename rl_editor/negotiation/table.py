@@ -229,9 +229,24 @@ class Table:
         return 0.5 * self.grid.beats_per_bar * self.typical_s
 
     def insisting(self, demands: Demands, way: Way) -> Way:
-        """The way that comes nearest to the length asked for, at whatever else that costs; ``way`` where none does."""
-        nearest = self.solve(replace(demands, exact=True))
-        return way if nearest is None else nearest
+        """The way that comes nearest to the length asked for, at whatever else that costs; ``way`` where none does.
+
+        Ways of hours are told apart by many seconds only (``paths``): where all miss it the edit may be nearer itself.
+        """
+        nearest = self.solve(replace(demands, exact=True)) or way
+        unchanged = self._unchanged(demands) if self._off_s(nearest, demands) > self._half_bar_s else None
+        return min(nearest, unchanged or nearest, key=lambda each: self._off_s(each, demands))
+
+    def _unchanged(self, demands: Demands) -> Way | None:
+        """The edit as it is, where that meets what is asked but for the length."""
+        places = np.flatnonzero(self.score.played)
+        asks = wanted(self.score, self.grid, demands, self.edit.source.name)
+        out_of_order = demands.no_reorder and _out_of_order(self.score.beat, places.tolist())
+        if demands.vetoes or demands.barred or demands.anchors or out_of_order:
+            return None
+        if (asks.must & ~self.score.played).any() or not asks.may[places].all():
+            return None
+        return Way(places.tolist(), float(self.own.sum()), self.played_s)
 
     def why_not(self, demands: Demands) -> str:
         """Which demand stands in the way."""
