@@ -58,16 +58,24 @@ class Way(NamedTuple):
     length_s: float
 
 
-def cheapest(ways: Ways, terms: Terms, *, goal_s: float, per_s: float, longest_s: float) -> Way | None:
-    """The way of least cost, missing ``goal_s`` counted at ``per_s``; None where there is none."""
+def cheapest(
+    ways: Ways, terms: Terms, *, goal_s: float, per_s: float, longest_s: float, left_s: Float[np.ndarray, " places"]
+) -> Way | None:
+    """The way of least cost, missing ``goal_s`` counted at ``per_s``; None where there is none.
+
+    Where a bin holds more than a beat, the ways in it are told apart by the length that they come to as well, if all
+    goes on as it plays: ``left_s`` after each place.
+    """
     n_places = len(terms.length_s)
-    bin_s = max(float(np.median(terms.length_s)) / _BINS_PER_BEAT, longest_s / _most_bins(n_places))
+    beat_s = float(np.median(terms.length_s))
+    bin_s = max(beat_s / _BINS_PER_BEAT, longest_s / _most_bins(n_places))
+    foreseen_per_s = per_s if bin_s > beat_s else 0.0
     n_bins = int(np.ceil(longest_s / bin_s)) + 2
     best = np.full((n_places, n_bins), np.inf, np.float32)
     length_s = np.zeros((n_places, n_bins), np.float32)
     from_place = np.full((n_places, n_bins), -1, np.int32)
     from_bin = np.full((n_places, n_bins), -1, np.int16)
-    _fill(*ways, *terms, bin_s, best, length_s, from_place, from_bin)
+    _fill(*ways, *terms, bin_s, goal_s - left_s, foreseen_per_s, best, length_s, from_place, from_bin)
     cost, place, column = np.inf, -1, -1
     for last in np.flatnonzero(terms.end < np.inf).tolist():  # row by row: the tables take most of the memory
         total = best[last] + terms.end[last] + per_s * np.abs(length_s[last] - goal_s)
@@ -96,7 +104,10 @@ def _most_bins(n_places: int) -> int:
 
 @no_type_check  # compiled, not wrapped by the checkers of tests
 @numba.njit(cache=True)
-def _fill(first, target, cost, dur, play, start, end, earliest, latest, bin_s, best, length, from_place, from_bin):
+def _fill(
+    first, target, cost, dur, play, start, end, earliest, latest,
+    bin_s, due, per_s, best, length, from_place, from_bin,
+):  # fmt: skip
     """Into the caller's tables: arrays made here crash on return where Ctrl-C or SIGTERM came meanwhile."""
     n_places, n_bins = best.shape
     for n in range(n_places):
@@ -117,7 +128,10 @@ def _fill(first, target, cost, dur, play, start, end, earliest, latest, bin_s, b
                 value = here + cost[k] + play[m]
                 longer = so_far + dur[m]
                 at = int(longer / bin_s + 0.5)
-                if at < n_bins and value < best[m, at]:
+                if at >= n_bins:
+                    continue
+                missed = per_s * (abs(longer - due[m]) - abs(length[m, at] - due[m]))
+                if value + missed < best[m, at]:
                     best[m, at], length[m, at], from_place[m, at], from_bin[m, at] = value, longer, n, b
 
 

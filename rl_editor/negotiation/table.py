@@ -143,7 +143,9 @@ class Table:
         ways = self._ways(demands, asks, longest_s)
         terms = self._terms(demands, asks)
         per_beat = paths.MISSED_EXACT if demands.exact else paths.MISSED_ASKED if held else paths.MISSED
-        return cheapest(ways, terms, goal_s=goal_s, per_s=per_beat / self.typical_s, longest_s=longest_s)
+        per_s = per_beat / self.typical_s
+        left_s = self.played_s - np.cumsum(np.where(self.score.played, terms.length_s, 0.0))
+        return cheapest(ways, terms, goal_s=goal_s, per_s=per_s, longest_s=longest_s, left_s=left_s)
 
     def has_length(self, demands: Demands) -> bool:
         """Whether the edit has the length asked for already, to the sample."""
@@ -229,24 +231,9 @@ class Table:
         return 0.5 * self.grid.beats_per_bar * self.typical_s
 
     def insisting(self, demands: Demands, way: Way) -> Way:
-        """The way that comes nearest to the length asked for, at whatever else that costs; ``way`` where none does.
-
-        Ways of hours are told apart by many seconds only (``paths``): where all miss it the edit may be nearer itself.
-        """
-        nearest = self.solve(replace(demands, exact=True)) or way
-        unchanged = self._unchanged(demands) if self._off_s(nearest, demands) > self._half_bar_s else None
-        return min(nearest, unchanged or nearest, key=lambda each: self._off_s(each, demands))
-
-    def _unchanged(self, demands: Demands) -> Way | None:
-        """The edit as it is, where that meets what is asked but for the length."""
-        places = np.flatnonzero(self.score.played)
-        asks = wanted(self.score, self.grid, demands, self.edit.source.name)
-        out_of_order = demands.no_reorder and _out_of_order(self.score.beat, places.tolist())
-        if demands.vetoes or demands.barred or demands.anchors or out_of_order:
-            return None
-        if (asks.must & ~self.score.played).any() or not asks.may[places].all():
-            return None
-        return Way(places.tolist(), float(self.own.sum()), self.played_s)
+        """The way that comes nearest to the length asked for, at whatever else that costs; ``way`` where none does."""
+        nearest = self.solve(replace(demands, exact=True))
+        return way if nearest is None else nearest
 
     def why_not(self, demands: Demands) -> str:
         """Which demand stands in the way."""
