@@ -70,9 +70,9 @@ def asked(edit: EditList, state: AudioState, **demands: object) -> Revised:
 
 
 def joins_near(found: Revised, leave: int, land: int, state: AudioState) -> bool:
-    """Whether a new join lies within two beats of one, on both sides."""
+    """Whether a new join lies within four beats of one, on both sides."""
     beats = [[int(np.argmin(np.abs(state.grid.times_s - t))) for t in (j.leave_s, j.land_s)] for j in found.new_joins]
-    return any(abs(a - leave) <= 2 and abs(b - land) <= 2 for a, b in beats)
+    return any(abs(a - leave) <= 4 and abs(b - land) <= 4 for a, b in beats)
 
 
 class TestRevise:
@@ -182,6 +182,12 @@ class TestRevise:
         assert found.n_joins_kept == 1
         assert abs(found.edit.duration_s - edit.duration_s) < 4.0
         assert found.price["veto join 1"] > 0.0
+
+    @pytest.mark.parametrize(("leave", "land"), [(40, 72), (40, 88), (40, 160)])
+    def test_a_vetoed_join_does_not_come_back_a_bar_on(self, state: AudioState, leave: int, land: int) -> None:
+        found = asked(of_beats(state, (0, leave), (land, 352)), state, vetoes=(1,))
+        assert found.new_joins
+        assert not joins_near(found, leave, land, state)
 
     def test_a_join_that_was_vetoed_once_does_not_come_back(self, state: AudioState) -> None:
         """What the second revision asks can only be met by the join that the first took out."""
