@@ -145,6 +145,13 @@ def hear_both(page: Any) -> None:
     there(page, READY)
 
 
+def two_tabs(served: "Served", open_page: Callable[..., Any]) -> tuple[Any, Any]:
+    """Of one listener: the second tab is opened when the first has left the name in the browser."""
+    first = open_page(served)
+    first.wait_for_function("() => localStorage.getItem('rl-editor/listener')")
+    return first, open_page(served, listener="")
+
+
 def heard_before_a_kill(served: "Served", open_page: Callable[..., Any]) -> Any:
     """The page of ratings, its first edit heard; then the server dies."""
     page = open_page(served, fragment="#rate")
@@ -422,7 +429,7 @@ class TestTwoTabs:
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:
         served = serve(n_pairs=3, n_anchors=0)
-        one, two = open_page(served), open_page(served, listener="")
+        one, two = two_tabs(served, open_page)
         hear_both(one)
         hear_both(two)
         one.keyboard.press("Shift+A")
@@ -437,7 +444,7 @@ class TestTwoTabs:
 
     def test_each_keeps_its_listener(self, serve: Callable[..., Served], open_page: Callable[..., Any]) -> None:
         served = serve(n_pairs=2, n_anchors=0)
-        ann, bob = open_page(served), open_page(served, listener="")
+        ann, bob = two_tabs(served, open_page)
         there(bob, "#compare .row.active")
         bob.click("#leave")
         bob.fill("#name", "Bob")
