@@ -18,7 +18,7 @@ from rl_editor.negotiation import BeatSound, Demands, Jump, Revised, described, 
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
-from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds, place_joins
+from rl_editor.negotiation.placing import comes_back, nearest_bounds, place_joins
 from rl_editor.negotiation.record import lasting
 from rl_editor.negotiation.words import anchor_lines, exact_line, pace_lines
 from rl_editor.render import check_recording, held_in_memory, settle_joins
@@ -180,7 +180,7 @@ def _twins(edit: EditList, demands: Demands, changed: EditList, state: AudioStat
             continue
         jump = Jump(leave / rate, land / rate)
         p, q = nearest_bounds(times_s, jump)
-        if any(max(abs(p - a), abs(q - b)) <= VETO_BEATS for a, b in vetoed):
+        if comes_back(np.array([p]), np.array([q]), vetoed)[0]:
             notes.append(f"join {number}, {jump}, is as one vetoed, and stays; --veto-join {number} takes it out too")
     return notes
 

@@ -80,7 +80,8 @@ def revise(
             price[name] = round(max(way.cost - without.cost, 0.0), 4)
     if len(price) > 1 and (unasked := table.solve(Demands())) is not None:
         price[TOGETHER] = round(max(way.cost - unasked.cost, 0.0), 4)
-    return replace(table.revised(way, demands, price), length_costs=table.length_costs(way, demands))
+    found = table.revised(way, demands, price)
+    return replace(found, length_costs=table.length_costs(found.missed_s, demands))
 
 
 def described(

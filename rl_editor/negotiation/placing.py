@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from rl_editor.edits import EditList, Segment
 from rl_editor.intervals import union
@@ -26,7 +26,7 @@ REACH_BEATS = 8
 UNLIKE, APART_S, PER_BEAT = 11.0, 0.010, 0.05  # what a = 1 costs, what costs 1, and a beat's cost
 _ON_BEAT_S = 0.06  # a join farther from a beat stays where it is
 _LEAST_BEATS = 2  # that every passage keeps
-VETO_BEATS = 4  # a vetoed join does not come back this near to where it was, on both sides: about a bar
+_VETO_BEATS = 4  # a vetoed join does not come back this near to where it was, on both sides: about a bar
 
 
 def place_joins(
@@ -69,6 +69,16 @@ def nearest_bounds(times_s: Float[np.ndarray, " bounds"], jump: Jump) -> tuple[i
     return leave, land
 
 
+def comes_back(
+    leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"], vetoed: Sequence[tuple[int, int]]
+) -> Bool[np.ndarray, " joins"]:
+    """Which joins, by their boundaries, are so near on both sides to one that was vetoed that they are heard as it."""
+    near = np.zeros(len(leave), bool)
+    for p, q in vetoed:
+        near |= (np.abs(leave - p) <= _VETO_BEATS) & (np.abs(land - q) <= _VETO_BEATS)
+    return near
+
+
 def _best_shift(
     segments: Sequence[Segment],
     number: int,
@@ -101,9 +111,7 @@ def _best_shift(
         room = left.frames + shift >= min(least, left.frames) and right.frames - shift >= min(least, right.frames)
         if not room or start + shift < 0 or end + shift > beats[-1] or _touches(end, start, shift, frozen, rate):
             continue
-        if _repeats_more(spans, number, shift) or any(
-            max(abs(i + k - p), abs(j + k - q)) <= VETO_BEATS for p, q in bars
-        ):
+        if _repeats_more(spans, number, shift) or comes_back(np.array([i + k]), np.array([j + k]), bars)[0]:
             continue
         if in_order and _moved_frames(_shifted(spans, number, shift)) > _moved_frames(spans):
             continue

@@ -20,7 +20,7 @@ from rl_editor.negotiation.demands import Demands, TimeSpan, spoken
 from rl_editor.negotiation.exact import MOST_TAIL_S
 from rl_editor.negotiation.pace import at_pace
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
-from rl_editor.negotiation.placing import VETO_BEATS, nearest_bounds
+from rl_editor.negotiation.placing import comes_back, nearest_bounds
 from rl_editor.negotiation.results import NewJoin, Revised
 from rl_editor.negotiation.score import Cut, bar_places, written_out
 from rl_editor.negotiation.wanted import LONG_BEATS, Wanted, wanted
@@ -156,15 +156,12 @@ class Table:
         last = blocked(asks.must)
         skipped = np.concatenate([[0], np.cumsum(score.played)])
         vetoed = [list(score.joins)[number - 1] for number in demands.vetoes]
-        bars = [(score.beat[a] + 1, score.beat[b]) for a, b in vetoed]
+        bars = [(int(score.beat[a]) + 1, int(score.beat[b])) for a, b in vetoed]
         bars += [nearest_bounds(self.grid.times_s, jump) for jump in demands.barred]
         stays = np.array([join not in vetoed for join in score.joins], bool)
         old, straight = self.old[stays], self.straight
         leave, land, join = self.leave, self.land, self.join
-        allowed = np.ones(len(leave), bool)
-        for p, q in bars:
-            near = np.abs(score.beat[leave] + 1 - p) <= VETO_BEATS
-            allowed &= ~(near & (np.abs(score.beat[land] - q) <= VETO_BEATS))
+        allowed = ~comes_back(score.beat[leave] + 1, score.beat[land], bars)
         most = fitting(len(leave), score.n_places, longest_s, self.typical_s)
         if most * score.n_places < len(leave):
             order = np.lexsort((join, leave))
@@ -220,11 +217,9 @@ class Table:
 
     def misses(self, way: Way, demands: Demands) -> bool:
         """Whether a length is missed by more than half a bar, as anybody would hear."""
-        return not demands.exact and self._off_s(way, demands) > self._half_bar_s
-
-    def _off_s(self, way: Way, demands: Demands) -> float:
-        """How far a way is off the length asked for; 0 without a wish."""
-        return 0.0 if demands.duration_s is None else abs(self.revised(way, demands, {}).missed_s)
+        if demands.duration_s is None or demands.exact:
+            return False
+        return abs(self.revised(way, demands, {}).missed_s) > self._half_bar_s
 
     @property
     def _half_bar_s(self) -> float:
@@ -252,10 +247,10 @@ class Table:
             )
         return f"no edit meets all of these: {asked}; take back {' and '.join(taken)}"
 
-    def length_costs(self, way: Way, demands: Demands) -> str:
+    def length_costs(self, missed_s: float, demands: Demands) -> str:
         """Which demands to take back for a length that is missed by more than an end may give; empty where none are."""
         most_s = min(self._half_bar_s, MOST_TAIL_S)
-        if self._off_s(way, demands) <= most_s:
+        if abs(missed_s) <= most_s:
             return ""
 
         def meets(rest: Demands) -> bool:
