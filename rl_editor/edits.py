@@ -3,7 +3,8 @@
 Conventions: positions are sample frames at the *source's* rate (a frame holds one sample of every channel);
 seconds appear only in the JSON, beside the frames. Segments are in output order and tile the output; a join
 is the point between two segments and the middle of its crossfade, so each side plays half the crossfade
-beyond it. ``source_start_frame`` None is material that is not in the source. The JSON is
+beyond it. ``source_start_frame`` None is material that is not in the source. What plays first may fade in, and what
+plays last may fade out, within the edit. The JSON is
 ``rl-editor/edit-list`` version 1: it holds no times of day and no paths: the same bytes for the same edit.
 """
 
@@ -26,11 +27,14 @@ VERSION = 1
 # What a segment may ask for; wider than any music, and no renderer overflows.
 _NUMBERS: Mapping[str, tuple[float, float]] = {
     "crossfade_in_ms": (0.0, 60_000.0),
+    "fade_in_ms": (0.0, 60_000.0),
+    "fade_out_ms": (0.0, 60_000.0),
     "gain_db": (-200.0, 200.0),
     "speed": (1e-3, 1e3),
     "pitch_semitones": (-60.0, 60.0),
     "confidence": (0.0, 1.0),
 }
+_FADES = ("fade_in_ms", "fade_out_ms")
 _REGION_ACTIONS = ("LOOP", "REORDER")
 _Record = TypeVar("_Record", "SourceInfo", "Region", "Segment")
 SHORTEST_EDIT_S = 0.01  # that an edit can be asked to be
@@ -83,10 +87,8 @@ class Segment:
     region: int | None = None
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _NUMBERS.items():
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not low <= value <= high:  # NaN is nowhere
-                raise EditListError(f"{name} {value!r}, a number from {low:g} to {high:g} is needed")
+        for name in ("crossfade_in_ms", "gain_db", "speed", "pitch_semitones", "confidence"):
+            _checked_number(name, getattr(self, name))
 
     @property
     def source_end_frame(self) -> int | None:
@@ -124,7 +126,8 @@ class EditList:
     """Segments in output order over one source.
 
     Raises:
-        EditListError: a segment is empty, leaves the source, or names no region of the edit; or a unit has no beat.
+        EditListError: a segment is empty, leaves the source, or names no region of the edit; a unit has no beat; or a
+            fade is no number, or beyond all music.
     """
 
     source: SourceInfo
@@ -133,9 +136,13 @@ class EditList:
     unit_beats: int = 1
     regions: tuple[Region, ...] = ()
     actions: tuple[str, ...] = ()  # one per unit, or empty
+    fade_in_ms: float = 0.0  # of what plays first
+    fade_out_ms: float = 0.0  # of what plays last
 
     def __post_init__(self) -> None:
         check_whole("unit_beats", self.unit_beats, 1)
+        for name in _FADES:
+            _checked_number(name, getattr(self, name))
         for index, segment in enumerate(self.segments):
             end = segment.source_end_frame
             if segment.frames <= 0:
@@ -200,6 +207,7 @@ class EditList:
             "beats": {"times_s": list(self.beat_times_s), "unit_beats": self.unit_beats},
             "regions": [asdict(region) for region in self.regions],
             "actions": list(self.actions),
+            **{name: getattr(self, name) for name in _FADES if getattr(self, name)},
         }
 
     @classmethod
@@ -225,6 +233,7 @@ class EditList:
                 unit_beats=beats.get("unit_beats", 1),
                 regions=tuple(_read(Region, region, f"region {i}") for i, region in regions),
                 actions=tuple(str(a) for a in _listed(value, "actions")),
+                **{name: _checked_number(name, value[name]) for name in _FADES if name in value},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise EditListError(
@@ -260,7 +269,7 @@ def keep_all(source: SourceInfo) -> EditList:
 
 
 class Crossfade(NamedTuple):
-    """The output frames around a join that are mixed; ``dip`` fades both sides through silence instead."""
+    """The output frames around a join, or at an end, that are mixed; ``dip`` fades through silence instead."""
 
     before: int = 0
     after: int = 0
@@ -283,12 +292,20 @@ class Crossfade(NamedTuple):
 
 
 def crossfades(edit: EditList) -> list[Crossfade]:
-    """The crossfade into every segment, clipped to what the source has beyond the join and to half of a segment.
+    """The fade into every segment and, last, out of the last one: one more than segments.
 
-    The first segment has none. Where neither side has anything beyond the join, both dip for ``DIP_MS``.
+    Crossfades are clipped to what the source has beyond the join and to half of a segment; where neither side has
+    anything beyond the join, both dip for ``DIP_MS``. At both ends of the edit there are ``fade_in_ms`` and
+    ``fade_out_ms``, up to half of a segment: dips with one side.
     """
-    fades = [_crossfade(left, right, edit.source) for left, right in pairwise(edit.segments)]
-    return [Crossfade(), *fades] if edit.segments else []
+    if not edit.segments:
+        return [Crossfade()]
+    fade_in, fade_out = (
+        min(round(ms * edit.source.sample_rate / 1000), segment.frames // 2)
+        for ms, segment in ((edit.fade_in_ms, edit.segments[0]), (edit.fade_out_ms, edit.segments[-1]))
+    )
+    inner = (_crossfade(left, right, edit.source) for left, right in pairwise(edit.segments))
+    return [Crossfade(after=fade_in, dip=True), *inner, Crossfade(before=fade_out, dip=True)]
 
 
 def joins(edit: EditList) -> list[tuple[Segment, Segment]]:
@@ -338,6 +355,13 @@ def check_length_asked(seconds: float) -> None:
         raise EditListError(
             f"length asked for: {seconds!r} s, a finite length of at least {SHORTEST_EDIT_S:g} s is needed"
         )
+
+
+def _checked_number(name: str, value: object) -> float:
+    low, high = _NUMBERS[name]
+    if not isinstance(value, int | float) or not low <= value <= high:  # NaN is nowhere
+        raise EditListError(f"{name} {value!r}, a number from {low:g} to {high:g} is needed")
+    return value
 
 
 def check_whole(name: str, value: object, least: int) -> None:

@@ -26,9 +26,17 @@ def test_json_round_trip(tmp_path: Path) -> None:
     region = Region("LOOP", beat_index=1, n_beats=2, n_times=2)
     edit = EditList(SOURCE, (Segment(5, 7, region=0),), (0.0, 4.0, 10.0), 1, (region,), ("CUT", "LOOP2"))
     path = tmp_path / "edits.json"
-    path.write_text(edit.to_json())
-    assert EditList.load(path) == edit
-    assert EditList.load(path).to_json() == edit.to_json()
+    for each in (edit, replace(edit, fade_in_ms=3.0, fade_out_ms=60.0)):
+        path.write_text(each.to_json())
+        assert EditList.load(path) == each
+        assert EditList.load(path).to_json() == each.to_json()
+
+
+@pytest.mark.parametrize("value", ["60", None, -1.0, float("nan"), 1e9])
+def test_a_fade_of_an_end_that_is_none_is_refused(value: object) -> None:
+    given = {**keep_all(SOURCE).to_dict(), "fade_out_ms": value}
+    with pytest.raises(EditListError, match=r"fade_out_ms .*, a number from 0 to 60000 is needed"):
+        EditList.from_dict(given)
 
 
 def test_seconds_alone_are_enough_to_read() -> None:

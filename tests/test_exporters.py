@@ -254,6 +254,15 @@ def test_rpp_items_overlap_by_their_crossfade(tmp_path):
     assert "VOLPAN 0.501187234 0 1 -1" in text  # 10^(-6/20)
 
 
+def test_rpp_fades_the_ends_of_an_edit(tmp_path):
+    export_edit(replace(EDIT, fade_in_ms=3.0, fade_out_ms=60.0), tmp_path / "x.rpp", "rpp")
+    (track,) = rpp.loads((tmp_path / "x.rpp").read_text()).findall("TRACK")
+    first, *_, last = track.findall("ITEM")
+    assert float(first.find("FADEIN")[2]) == pytest.approx(0.003)
+    assert float(last.find("FADEOUT")[2]) == pytest.approx(0.06)
+    assert (float(first.find("POSITION")[1]), float(last.find("LENGTH")[1])) == (0.0, 2.0)
+
+
 def test_a_reader_of_reaper_projects_finds_the_items(tmp_path):
     project = rpp.loads(exported(tmp_path, "rpp", media="me\"dia/it's raw.wav").read_text())
     assert project.tag == "REAPER_PROJECT"

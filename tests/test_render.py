@@ -12,6 +12,7 @@ from rl_editor.edits import Crossfade, EditList, Segment, SourceInfo, crossfades
 from rl_editor.errors import AudioFileError, EditListError, OutputError
 from rl_editor.files import scratch_folder
 from rl_editor.render import crossfade_gains, held_in_memory, render_file, render_samples, settle_joins, sources
+from rl_editor.render.joins import FADE_IN_MS, FADE_OUT_MS
 from rl_editor.render.mixing import correlation
 from rl_editor.utils import Samples, open_output, write_frames
 
@@ -179,7 +180,7 @@ def test_level_is_kept_across_a_join_of_unlike_sides():
     ],
 )
 def test_crossfades_are_clipped_where_material_ends(left, right, fade):
-    assert crossfades(edit_of(8000, left, right)) == [Crossfade(), fade]
+    assert crossfades(edit_of(8000, left, right)) == [Crossfade(dip=True), fade, Crossfade(dip=True)]
 
 
 def jump(signal):
@@ -430,8 +431,53 @@ def test_settled_joins_lose_no_onset():
     samples = song()
     edit = song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0))
     settled = render_samples(settle_joins(edit, samples, CONFIG), samples, CONFIG).data
-    assert (settled[8000:16000] == samples.data[24000:32000]).all()  # the burst at the join plays whole
+    assert (settled[8000:15520] == samples.data[24000:31520]).all()  # the burst at the join plays whole; the end fades
     assert (render_samples(edit, samples, CONFIG).data[8000:8080] != samples.data[24000:24080]).any()
+
+
+@pytest.mark.parametrize("block_s", [0.01, 10.0])
+def test_fades_of_the_ends_reach_as_far_as_they_say(block_s):
+    samples = Samples(np.full((8000, 2), 0.5, np.float32), RATE)
+    edit = replace(edit_of(8000, seg(1000, 3000)), fade_in_ms=3.0, fade_out_ms=60.0)  # 24 and 480 frames
+    config = Config()
+    config.render.block_s = block_s
+    found = render_samples(edit, samples, config).data[:, 1]
+    assert len(found) == 3000
+    assert (found[24:-480] == 0.5).all()
+    assert (np.diff(found[:25]) > 0).all()
+    assert (np.diff(found[-481:]) < 0).all()
+    assert found[0] < 0.02
+    assert found[-1] < 0.001
+
+
+def test_fades_of_the_ends_take_half_of_a_short_edit_each():
+    samples = Samples(np.full((8000, 1), 0.5, np.float32), RATE)
+    edit = replace(edit_of(8000, seg(1000, 100), channels=1), fade_in_ms=5000.0, fade_out_ms=5000.0)
+    found = render_samples(edit, samples, CONFIG).data[:, 0]
+    assert (np.diff(found[:50]) > 0).all()
+    assert (np.diff(found[50:]) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "fades"),
+    [
+        (seg(0, 8000), seg(56000, 8000), (0.0, 0.0)),
+        (seg(800, 8000), seg(56000, 8000), (FADE_IN_MS, 0.0)),
+        (seg(0, 8000), seg(48000, 8000), (0.0, FADE_OUT_MS)),
+        (seg(None, 800), seg(None, 800), (0.0, 0.0)),
+    ],
+)
+def test_an_edit_fades_where_it_begins_or_ends_within_the_recording(first, last, fades):
+    samples = song()
+    assert samples.frames == 64000
+    settled = settle_joins(song_edit(samples, first, seg(20000, 4000), last), samples, CONFIG)
+    assert (settled.fade_in_ms, settled.fade_out_ms) == fades
+
+
+def test_a_fade_that_was_asked_for_at_an_end_stays():
+    samples = song()
+    asked = replace(song_edit(samples, seg(0, 8000)), fade_out_ms=2000.0)
+    assert settle_joins(asked, samples, CONFIG).fade_out_ms == 2000.0
 
 
 def test_a_small_offset_is_taken_back_where_both_sides_then_agree():
@@ -471,8 +517,8 @@ def test_nothing_to_settle():
     limit.render.join_search_ms = 0.0
     whole = keep_all(song_edit(samples).source)
     assert settle_joins(whole, samples, CONFIG) == whole
-    silent = song_edit(samples, seg(0, 8000), seg(None, 800, 20.0), seg(24000, 8000, 20.0))
+    silent = song_edit(samples, seg(0, 8000), seg(None, 800, 20.0), seg(samples.frames - 8000, 8000, 20.0))
     assert settle_joins(silent, samples, CONFIG) == silent
-    edit = song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0))
+    edit = song_edit(samples, seg(0, 8000), seg(samples.frames - 8000, 8000, 20.0))
     assert settle_joins(edit, samples, limit) == edit
     assert settle_joins(replace(edit, segments=()), samples, CONFIG).segments == ()

@@ -62,7 +62,7 @@ class _Event(NamedTuple):
 def _events(merged: EditList, frame_rate: Fraction) -> Iterator[_Event]:
     rate = merged.source.sample_rate
     dissolves, starts = [], []
-    for fade, at in zip(crossfades(merged), merged.output_start_frames(), strict=True):
+    for fade, at in zip(crossfades(merged)[:-1], merged.output_start_frames(), strict=True):
         dissolves.append(0 if fade.dip else floor(fade.frames * frame_rate / rate))
         starts.append(at - (fade.lead if dissolves[-1] else 0))
     bounds = [nearest(at * frame_rate / rate) for at in (*starts, merged.frames)]

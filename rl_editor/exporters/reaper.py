@@ -1,5 +1,6 @@
 """A REAPER project: a track of overlapping items with fades."""
 
+from itertools import pairwise
 from pathlib import Path
 
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
@@ -16,10 +17,9 @@ def to_rpp(edit: EditList, media: str) -> str:
         EditListError: the recording's name cannot be quoted.
     """
     merged, rate = edit.merged(), edit.source.sample_rate
-    fades = crossfades(merged)
     items = []
-    rows = zip(merged.segments, merged.output_start_frames(), fades, [*fades[1:], Crossfade()], strict=True)
-    for segment, start, fade, following in rows:
+    rows = zip(merged.segments, merged.output_start_frames(), pairwise(crossfades(merged)), strict=True)
+    for segment, start, (fade, following) in rows:
         if segment.source_start_frame is not None:
             items += _item(segment, start, fade, following, rate, media)
     head = ['<REAPER_PROJECT 0.1 "7.0" 0', f"  SAMPLERATE {rate} 1 0", "  <TRACK", f"    NAME {_quoted(media)}"]

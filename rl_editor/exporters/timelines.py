@@ -39,7 +39,7 @@ def _tiles(merged: EditList, clock: Fraction) -> Iterator[_Tile]:
     """What plays, on a clock that ticks as the samples do or more slowly."""
     unit = clock / merged.source.sample_rate
     bounds = [nearest(at * unit) for at in (*merged.output_start_frames(), merged.frames)]
-    for segment, (start, end), fade in zip(merged.segments, pairwise(bounds), crossfades(merged), strict=True):
+    for segment, (start, end), fade in zip(merged.segments, pairwise(bounds), crossfades(merged)[:-1], strict=True):
         if start == end:
             continue
         first = within(segment.source_start_frame or 0, end - start, segment, merged.source, clock)

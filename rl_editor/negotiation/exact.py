@@ -22,12 +22,12 @@ from rl_editor.errors import EditListError
 from rl_editor.intervals import gaps, union
 from rl_editor.negotiation.demands import MOST_STRETCH, TimeSpan, spoken, spoken_up
 from rl_editor.negotiation.pace import pace, within
+from rl_editor.render import FADE_OUT_MS, with_faded_ends
 from rl_editor.render.sources import open_source
 from rl_editor.utils import Samples
 
 MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
 MOST_TAIL_S = 1.5
-_FADE_MS = 60.0
 _SILENT_DB = -60.0  # re the loudest sample of the last ten seconds, or the floor where those are quieter
 _ROUNDS_DOWN = 0.4  # of a frame
 _LOUDEST_FLOOR = 0.05  # of full scale
@@ -95,7 +95,7 @@ def to_length(
     heard = _played(edit)
     barred += heard if no_loop else []
     barred += gaps(heard, heard[-1][1]) if heard and no_reorder else []
-    edit = _with_tail(edit, tail, keep, barred)
+    edit = with_faded_ends(_with_tail(edit, tail, keep, barred))
     return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
 
 
@@ -194,13 +194,12 @@ def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], barred: S
         longer = within(replace(last, frames=last.frames + missing), edit.source.frames, as_long=True)
         if longer.frames == last.frames + missing:
             return replace(edit, segments=(*edit.segments[:-1], longer))
-    quiet = missing if missing > 0 else round(_FADE_MS * rate / 2000)
-    kept = last.frames + missing - quiet
-    if kept <= 0:
+    if missing > 0:
+        return replace(edit, segments=(*edit.segments, Segment(None, missing, crossfade_in_ms=FADE_OUT_MS)))
+    if last.frames + missing <= 0:
         length = spoken_up(edit.frames / rate)
         raise EditListError(f"{edit.source.name}: its last passage is too short to be shortened; ask for {length}")
-    ending = Segment(None, quiet, crossfade_in_ms=_FADE_MS)
-    return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=kept), ending))
+    return replace(edit, segments=(*edit.segments[:-1], replace(last, frames=last.frames + missing)))
 
 
 def _plays(segment: Segment, span: TimeSpan, rate: int) -> bool:

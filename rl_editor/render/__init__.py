@@ -6,22 +6,24 @@ the middle of its crossfade: each side plays half the crossfade beyond it. Where
 short for that the crossfade is clipped, on one side alone if need be; where neither side has anything beyond the
 join (a file looped end to start) both sides fade through silence for a moment instead.
 
-Outside crossfades, and outside segments with gain, speed or pitch, the output's samples are the input's bit for bit.
+Outside crossfades, fades of the ends, and segments with gain, speed or pitch, the output's samples are the input's bit
+for bit.
 Everything is streamed in blocks of ``render.block_s``, but a segment with ``pitch_semitones``, and what ffmpeg writes
 (.m4a and its like), which are held whole.
 
     sources    reading spans of a file or of samples in their own type
     mixing     segments, crossfades, gains
     outputs    whether a file can take a recording
-    joins      where a join lies: away from onsets, where both sides agree
+    joins      where a join lies: away from onsets, where both sides agree; fades of the ends
 """
 
-from rl_editor.render.joins import settle_joins
+from rl_editor.render.joins import FADE_OUT_MS, settle_joins, with_faded_ends
 from rl_editor.render.mixing import crossfade_gains, render_file, render_samples
 from rl_editor.render.outputs import check_format
 from rl_editor.render.sources import check_recording, held_in_memory
 
 __all__ = [
+    "FADE_OUT_MS",
     "check_format",
     "check_recording",
     "crossfade_gains",
@@ -29,4 +31,5 @@ __all__ = [
     "render_file",
     "render_samples",
     "settle_joins",
+    "with_faded_ends",
 ]

@@ -1,4 +1,4 @@
-"""Where a join lies: away from onsets, where both sides agree.
+"""Where a join lies: away from onsets, where both sides agree; and how an edit begins and ends within the recording.
 
 A join moves in two ways, and in neither does the length of the edit change:
 
@@ -16,6 +16,9 @@ shifts of all joins together stay within ``MICRO_MS`` as well, and the last segm
 length stays.
 
 Joins to silence, or between segments with another speed or pitch, stay where they are.
+
+An edit that begins within the recording fades in for ``FADE_IN_MS``, so short that an attack on its first beat stays
+one; an edit that ends within it fades out for ``FADE_OUT_MS``, which also hides what already sounds of the next beat.
 Source: Wenner et al. 2013, "Scalable Music: Automatic Music Retargeting and Synthesis", and radiotool (S. Rubin),
 which place joins by least transient energy and shift one side to the best correlation.
 """
@@ -35,6 +38,8 @@ from rl_editor.utils import Samples
 
 MICRO_MS = 3.0
 MICRO_GAIN = 0.15  # of normalised correlation
+FADE_IN_MS = 3.0
+FADE_OUT_MS = 60.0
 
 _W_AGREE = 0.5  # T is 1 where the energy rises by a factor e within every step
 _W_STAY = 0.02
@@ -53,7 +58,7 @@ class _Side(NamedTuple):
 def settle_joins(
     edit: EditList, recording: str | Path | Samples, config: Config, *, only: Collection[int] | None = None
 ) -> EditList:
-    """The same edit with every join moved to where it is heard least; its length stays.
+    """The same edit with every join moved to where it is heard least, its ends faded; its length stays.
 
     Args:
         edit: what plays.
@@ -74,7 +79,19 @@ def settle_joins(
         settled = _settle(segments, source, limit, micro, chosen)
         if sum(s.frames for s in settled) != edit.frames:  # the source ends where the last segment should play on
             settled = _settle(segments, source, limit, 0, chosen)
-    return replace(edit, segments=tuple(settled))
+    return with_faded_ends(replace(edit, segments=tuple(settled)))
+
+
+def with_faded_ends(edit: EditList) -> EditList:
+    """The same edit without a click where it begins or ends within the recording; fades that it has there stay."""
+    if not edit.segments:
+        return edit
+    start, end = edit.segments[0].source_start_frame, edit.segments[-1].source_end_frame
+    return replace(
+        edit,
+        fade_in_ms=(edit.fade_in_ms or FADE_IN_MS) if start else 0.0,
+        fade_out_ms=(edit.fade_out_ms or FADE_OUT_MS) if end not in (None, edit.source.frames) else 0.0,
+    )
 
 
 def _settle(

@@ -13,6 +13,7 @@ of linear.
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 
@@ -129,8 +130,8 @@ def _render(edit: EditList, source: Source, *, block_s: float) -> Iterator[Shape
     edit = replace(edit, source=replace(edit.source, frames=source.frames)).merged()
     fades = crossfades(edit)
     block_frames = max(1, round(block_s * source.sample_rate))
-    held = np.zeros((0, source.channels))
-    for segment, fade, following in zip(edit.segments, fades, [*fades[1:], Crossfade()], strict=True):
+    held = np.zeros((fades[0].frames, source.channels))
+    for segment, (fade, following) in zip(edit.segments, pairwise(fades), strict=True):
         tape = _Tape(_material(segment, source, fade.lead, following.tail, block_frames))
         if fade.frames:
             head = _pad(tape.take(fade.lead + fade.after), front=fade.frames - fade.lead - fade.after)
@@ -141,6 +142,8 @@ def _render(edit: EditList, source: Source, *, block_s: float) -> Iterator[Shape
             left -= len(block)
             yield source.sample_type.store(block)
         held = _pad(tape.take(following.before + following.tail), back=following.after - following.tail)
+    if len(held):
+        yield source.sample_type.store(_mix(held, np.zeros_like(held), fades[-1]))
 
 
 def _mix(
