@@ -402,6 +402,15 @@ def test_seconds_of_json_alone_count(tmp_path: Path) -> None:
     assert read(path).segments[1] == replace(EDIT.segments[1], source_start_frame=round(31.5 * RATE))
 
 
+def test_frames_of_json_alone_count(tmp_path: Path) -> None:
+    value = EDIT.to_dict()
+    for segment in value["segments"]:
+        del segment["source_start"], segment["duration"]
+    path = tmp_path / "hand.json"
+    path.write_text(json.dumps(value), encoding="utf-8")
+    assert read(path) == EDIT
+
+
 @pytest.mark.parametrize(("to", "kind"), [("audacity", "a file of labels"), ("csv", "a table of segments"),
                                           ("otio", "an OpenTimelineIO timeline")])  # fmt: skip
 def test_where_only_json_will_do_another_format_is_called_by_its_name(

@@ -37,7 +37,7 @@ def load_edit(path: str | Path) -> EditList:
     whole = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     for index, said in enumerate(whole["segments"]):
         for name, beside in _JSON_FRAMES.items():
-            if beside in said:
+            if name in said and beside in said:
                 _check_json_seconds(f"{path}: segment {index}", name, said[name], beside, said[beside], found)
     return found
 
