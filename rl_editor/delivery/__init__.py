@@ -14,23 +14,17 @@ libsndfile. Without these programs an edit is what ``render`` makes.
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import soundfile as sf
-
 from rl_editor.config import Config
 from rl_editor.delivery.belongings import Belongings, read_belongings
 from rl_editor.delivery.mp4 import MP4_SUFFIXES, says_length_exactly, write_mp4
 from rl_editor.delivery.programs import has_programs
 from rl_editor.delivery.tagging import TAGGED_SUFFIXES, add_belongings
-from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.edits import EditList
 from rl_editor.files import replacing_together, scratch_folder, write_text
 from rl_editor.render import check_format, render_file
-from rl_editor.utils import FFMPEG_SUFFIXES, Samples, load_audio, open_output, read_blocks, read_places
+from rl_editor.utils import Samples, load_audio, read_places
 
 __all__ = ["check_delivery", "deliver", "exactness_notes"]
-
-_WIDEST_BYTES = 8  # of a sample, in any format
-_ALWAYS_FIT_BYTES = 1 << 31  # in every format
 
 
 def deliver(
@@ -90,37 +84,10 @@ def check_delivery(source: Path, output: Path, *, length_s: float = 0.0) -> None
         length_s: of what is to be written, where that is known.
 
     Raises:
-        AudioFileError: as of ``render.check_format``, or the format cannot count so many samples.
+        AudioFileError: as of ``render.check_format``.
     """
     if output.suffix.lower() in MP4_SUFFIXES and has_programs():
         plain, places = Belongings(source, alac_bits=read_belongings(source).alac_bits), read_places(source)
         check_format(source, output, write=lambda trial, silence: write_mp4(trial, silence, plain, places=places))
         return
-    check_format(source, output)
-    if length_s and output.suffix.lower() not in FFMPEG_SUFFIXES:
-        _check_length(source, output, length_s)
-
-
-def _check_length(source: Path, output: Path, length_s: float) -> None:
-    """Refuse more samples than the format counts, as wide as rendering writes them: a sample of silence tells."""
-    rate, channels = _rate_and_channels(source)
-    frames = round(length_s * rate)
-    if frames * channels * _WIDEST_BYTES <= _ALWAYS_FIT_BYTES:
-        return
-    silence = EditList(SourceInfo(source.name, "", rate, channels, 0), (Segment(None, 1),))
-    with scratch_folder() as folder:
-        trial = folder / f"trial{output.suffix}"
-        one = Samples(np.zeros((1, channels), np.float32), rate)
-        render_file(silence, source, trial, Config(), recording=one)
-        subtype = sf.info(str(trial)).subtype
-    open_output(output, sample_rate=rate, channels=channels, subtype=subtype, frames=frames)  # refuses, opens nothing
-
-
-def _rate_and_channels(source: Path) -> tuple[int, int]:
-    """From the header where libsndfile reads it, else of the first block."""
-    try:
-        info = sf.info(str(source))
-    except sf.LibsndfileError:
-        block = next(read_blocks(source))
-        return block.sample_rate, block.channels
-    return info.samplerate, info.channels
+    check_format(source, output, length_s=length_s)

@@ -135,9 +135,7 @@ def _silent_tail(recording: str | Path | Samples, start: int, end: int) -> int:
     with open_source(recording) as source:
         rate = source.sample_rate
         first = max(start, end - 10 * rate)
-        data = np.abs(source.read(first, end - first).astype(np.float64)).max(axis=1)
-        if source.sample_type.dtype.startswith("int"):
-            data = data / np.iinfo(source.sample_type.dtype).max
+        data = np.abs(source.read(first, end - first).astype(np.float64)).max(axis=1) / source.sample_type.full_scale
     loud = np.flatnonzero(data > 10.0 ** (_SILENT_DB / 20.0) * max(float(data.max(initial=0.0)), _LOUDEST_FLOOR))
     return len(data) - 1 - int(loud[-1]) if len(loud) else len(data)
 

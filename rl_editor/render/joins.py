@@ -178,9 +178,7 @@ def _micro_shift(left: Segment, right: Segment, source: Source, limit: int, drif
 def _side(source: Source, at: int, reach: int) -> _Side:
     """Mono float samples from ``at - reach`` to ``at + reach``, zeros beyond the source."""
     low, high = max(0, at - reach), min(source.frames, at + reach)
-    mono = source.read(low, high - low).mean(axis=1, dtype=np.float64)
-    if source.sample_type.dtype.startswith("int"):
-        mono = mono / np.iinfo(source.sample_type.dtype).max
+    mono = source.read(low, high - low).mean(axis=1, dtype=np.float64) / source.sample_type.full_scale
     return _Side(np.pad(mono, (low - (at - reach), at + reach - high)), reach)
 
 

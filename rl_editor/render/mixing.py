@@ -18,7 +18,6 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-import soundfile as sf
 import soxr
 from jaxtyping import Float, Shaped
 
@@ -26,11 +25,11 @@ from rl_editor.config import Config
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.files import scratch_folder, target_of
+from rl_editor.render.outputs import output_subtype
 from rl_editor.render.sources import Source, check_source, open_source
 from rl_editor.utils import (
     FFMPEG_SUFFIXES,
     Samples,
-    format_of,
     load_audio,
     open_output,
     read_places,
@@ -86,7 +85,7 @@ def render_file(
             output,
             sample_rate=opened.sample_rate,
             channels=opened.channels,
-            subtype=_output_subtype(output, opened),
+            subtype=output_subtype(output, opened.sample_type.subtype, opened.channels),
             tags=tags,
             places=places,
             frames=sum(segment.frames for segment in edit.segments),
@@ -247,13 +246,3 @@ def _window(blocks: Iterator[np.ndarray], skip: int, count: int) -> Iterator[np.
         skip, count = max(0, skip - len(block)), count - len(kept)
         yield kept
     yield np.zeros((count, channels))
-
-
-def _output_subtype(output: Path, source: Source) -> str | None:
-    """The source's own subtype where the output's format has it."""
-    subtype = source.sample_type.subtype
-    if subtype is None or not sf.check_format(format_of(output), subtype):
-        return None
-    if subtype.startswith("ALAC") and source.channels > 2:
-        return None  # libsndfile 1.2.2 may end the whole program in writing it
-    return subtype

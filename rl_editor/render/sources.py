@@ -39,6 +39,11 @@ class SampleType:
     step: int = 1
     subtype: str | None = None
 
+    @property
+    def full_scale(self) -> int | float:
+        """What a sample of 1 is held as."""
+        return np.iinfo(self.dtype).max if self.dtype.startswith("int") else 1.0
+
     def store(self, block: Shaped[np.ndarray, "frames channels"]) -> Shaped[np.ndarray, "frames channels"]:
         """A block as samples of this type: unchanged if it is, else rounded to the nearest step and clipped."""
         if block.dtype == self.dtype:
@@ -179,6 +184,11 @@ def check_recording(edit: EditList, path: Path) -> None:
             f"{wanted[:_SHOWN_DIGITS]}...; name that file; render, evaluate and preview "
             "take another, say a stem of it, with --any-source"
         )
+
+
+def subtype_of(path: Path) -> str:
+    """How a recording's samples are read, by libsndfile's name: as they are stored, or as they were decoded."""
+    return str(sf.info(str(path)).subtype) if _seeks_exactly(path) else "FLOAT"
 
 
 def _seeks_exactly(path: Path) -> bool:
