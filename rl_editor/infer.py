@@ -236,7 +236,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Edited recording; the extension chooses the format.")],
     checkpoint: Annotated[Path, typer.Option(help="Trained policy.")],
     target_duration: Annotated[
-        float | None, typer.Option(help="Length to aim at, in seconds.", min=0.1, max=86_400.0)
+        str | None, typer.Option(help="Length to aim at: seconds or m:ss.", metavar="TIME")
     ] = None,
     style: Annotated[str | None, typer.Option(help="Whose way of editing; default: the first learned.")] = None,
     edit_list_out: Annotated[Path | None, typer.Option(help="Write the edit list (JSON) here as well.")] = None,
@@ -245,7 +245,9 @@ def main(
 ) -> None:
     """Edit a recording with a trained policy."""
     from rl_editor.checkpoint import load_policy
+    from rl_editor.clock import NEAR_S, read_length
 
+    asked_s = None if target_duration is None else read_length(target_duration)
     refuse_overwriting({"--output": output, "--edit-list-out": edit_list_out}, input, checkpoint)
     if edit_list_out is not None:
         check_edit_list(edit_list_out, "--edit-list-out")
@@ -254,14 +256,17 @@ def main(
         policy,
         input,
         output,
-        target_duration_s=target_duration,
+        target_duration_s=asked_s,
         style=style,
         deterministic=not stochastic,
         seed=seed,
         edit_list_out=edit_list_out,
     )
-    n_segments = counted(len(edited.edit.segments), "segment")
-    typer.echo(f"{output}: {edited.edit.duration_s:.1f} s in {n_segments}", err=True)
+    said = f"{output}: {edited.edit.duration_s:.1f} s in {counted(len(edited.edit.segments), 'segment')}"
+    missed_s = 0.0 if asked_s is None else edited.edit.duration_s - asked_s
+    if abs(missed_s) > NEAR_S:
+        said += f"; off the length asked for by {missed_s:+.2f} s, rl-editor edit comes nearer"
+    typer.echo(said, err=True)
 
 
 if __name__ == "__main__":

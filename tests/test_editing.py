@@ -21,6 +21,7 @@ from rl_editor.beats import track_beats
 from rl_editor.checkpoint import Policy
 from rl_editor.checkup.words import _key
 from rl_editor.cli import app
+from rl_editor.clock import read_seconds
 from rl_editor.composer import compose_song
 from rl_editor.config import Config, CorpusConfig, EditMethod
 from rl_editor.editing import (
@@ -37,7 +38,7 @@ from rl_editor.editing import (
 from rl_editor.edits import EditList, Segment, keep_all
 from rl_editor.errors import AudioFileError, BeatTrackerError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
-from rl_editor.negotiation.demands import MOST_STRETCH, read_seconds, spoken
+from rl_editor.negotiation.demands import MOST_STRETCH, spoken
 from rl_editor.negotiation.record import recorded, recorded_json
 from rl_editor.utils import (
     BLOCK_FRAMES,

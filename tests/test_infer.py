@@ -361,6 +361,23 @@ class TestEditFile:
         main(tmp_path / "in.wav", tmp_path / "out.flac", tmp_path / "p.pt")
         assert re.search(said, capsys.readouterr().err)
 
+    def test_the_command_takes_minutes_and_says_by_how_much_a_length_is_missed(
+        self, policy: Policy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from rl_editor.infer import main
+
+        sf.write(tmp_path / "in.wav", song(1, 10.0), RATE)
+        save_policy(tmp_path / "p.pt", policy)
+        files = (tmp_path / "in.wav", tmp_path / "out.flac", tmp_path / "p.pt")
+        main(*files, target_duration="1:02.3")
+        frames = sf.info(tmp_path / "out.flac").frames
+        said = capsys.readouterr().err
+        assert f"; off the length asked for by {frames / RATE - 62.3:+.2f} s, rl-editor edit comes nearer\n" in said
+        main(*files, target_duration=str(frames / RATE))
+        assert "off the length" not in capsys.readouterr().err
+        with pytest.raises(ConfigError, match=r"--target-duration '1:75': not a time; write seconds \(95\.5\), m:ss"):
+            main(*files, target_duration="1:75")
+
     @needs_ffmpeg
     def test_tags_and_cover_go_along(self, policy: Policy, tmp_path: Path) -> None:
         path = recording(tmp_path, ".flac", tags={"title": "Tune", "composer": "Bo", "my own": "words"})

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_editor.audition.joins import bands_db
+from rl_editor.clock import read_seconds
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, paths, revise, table
 from rl_editor.negotiation.costs import Costs
-from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, read_seconds, read_span, spoken
+from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, read_span, spoken
 from rl_editor.negotiation.exact import to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, within
 from rl_editor.negotiation.paths import blocked

@@ -19,11 +19,11 @@ from rl_editor.cli.options import (
     default_checkpoint,
     edit_summary,
     edit_words,
-    read_length,
     read_value,
     say,
     show,
 )
+from rl_editor.clock import read_length
 from rl_editor.command import EXIT_CHECK_FAILED, check_edit_list, counted, read_config, refuse_overwriting
 from rl_editor.config import EditMethod
 from rl_editor.errors import ConfigError, EditListError

@@ -13,9 +13,9 @@ from rl_editor.cli.options import (
     TargetDuration,
     default_checkpoint,
     passed_over,
-    read_length,
     say,
 )
+from rl_editor.clock import read_length
 from rl_editor.command import EXIT_CHECK_FAILED, read_config
 from rl_editor.errors import ConfigError
 

@@ -17,7 +17,6 @@ from rl_editor.files import check_picture, check_writable
 _T = TypeVar("_T")
 
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
-SHORTEST_ASKED_S = 0.1
 MOST_PASSAGES = 12
 SHORTEST_SAID_S = 0.05  # of silence
 DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
@@ -53,17 +52,6 @@ def read_value(option: str, text: str, read: Callable[[str], _T]) -> _T:
     except ConfigError as fault:
         said = str(fault)
         raise ConfigError(f"{option} {said if said.startswith(repr(text)) else f'{text!r}: {said}'}") from None
-
-
-def read_length(text: str) -> float:
-    """Seconds of ``--target-duration``.
-
-    Raises:
-        ConfigError: it is no time, or none that can be asked for.
-    """
-    from rl_editor.negotiation.demands import read_seconds
-
-    return read_value("--target-duration", text, lambda said: read_seconds(said, least=SHORTEST_ASKED_S))
 
 
 def check_written(outputs: Mapping[str, Path | None], *inputs: Path | None) -> None:

@@ -5,16 +5,13 @@ the output, joins are counted from 1 in output order.
 """
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from rl_editor.clock import clock
+from rl_editor.clock import clock, read_seconds
 from rl_editor.errors import ConfigError
 
-_CLOCK = re.compile(r"(?:(?:(\d+):(?=[0-5]?\d:))?(\d+):(?=[0-5]?\d(?:\.|$)))?(\d+(?:\.\d+)?)")  # 1:75 is none
-MAX_SECONDS = 86_400.0
 MOST_STRETCH = 0.02  # for an exact length; 0.34 semitones
 NO = {"no loop": "no_loop", "no reorder": "no_reorder"}  # demands that are made or not, by name
 _T = TypeVar("_T")
@@ -120,22 +117,6 @@ def spoken(seconds: float) -> str:
 def spoken_up(seconds: float) -> str:
     """Seconds as ``spoken``, never less: as a length to ask for instead."""
     return spoken(math.ceil(seconds * 1000 - 1e-6) / 1000)
-
-
-def read_seconds(text: str, *, least: float = 0.0) -> float:
-    """Seconds from ``95``, ``95.5``, ``1:35.5`` or ``1:02:03``.
-
-    Raises:
-        ConfigError: it is no time, shorter than ``least``, or longer than a day.
-    """
-    found = _CLOCK.fullmatch(text.strip())
-    if found is None:
-        raise ConfigError(f"{text!r}: not a time; write seconds (95.5), m:ss (1:35.5) or h:mm:ss")
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    total = 3600.0 * hours + 60.0 * minutes + seconds
-    if not least <= total <= MAX_SECONDS:
-        raise ConfigError(f"{text!r}: a time from {least:g} s to a day is needed")
-    return total
 
 
 def read_span(text: str) -> TimeSpan:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from rl_editor.clock import NEAR_S
 from rl_editor.command import counted
 from rl_editor.edits import EditList
 from rl_editor.negotiation import Revised
@@ -11,7 +12,6 @@ from rl_editor.negotiation.exact import MOST_TAIL_S, ExactLength
 from rl_editor.negotiation.pace import pace
 
 MOST_NAMED = 6
-NEAR_S = 0.05  # a length this near is met
 _TAKE_BACK = "take back "
 
 
