@@ -1,6 +1,7 @@
 """What other programs give back plays the same: exports are read again, and edited ones as their user meant them."""
 
 import csv
+import errno
 import json
 import re
 from collections.abc import Callable
@@ -99,9 +100,9 @@ def test_a_timeline_in_video_frames_comes_back_within_half_of_one(tmp_path: Path
             "crossfade_in_ms -50.0",
         ),
         ("a.txt", "0.0\t2.0\tsource 1.000000-3.000000 s, gain 9999 dB\n", "gain_db 9999.0"),
-        ("a.csv", "0,9,0,nan,1,0,1", "gain_db nan"),
-        ("a.csv", "0,9,0,0,inf,0,1", "speed inf"),
-        ("a.csv", "0,9,0,0,1,0,7", "confidence 7.0"),
+        ("a.csv", "0,9,0,nan,1,0,1", "line 2: gain_db nan"),
+        ("a.csv", "0,9,0,0,inf,0,1", "line 2: speed inf"),
+        ("a.csv", "0,9,0,0,1,0,7", "line 2: confidence 7.0"),
     ],
 )
 def test_numbers_beyond_all_music_are_refused_in_every_format(tmp_path: Path, name: str, text: str, said: str) -> None:
@@ -271,6 +272,11 @@ def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path
         (3, "output_start_frame", "5", "row of index 3: output_start_s and output_start_frame"),
         (2, "source_start_s", "2.0", "2.000000 s and nothing"),
         (3, "index", "0", "index 0 stands after that of index 2"),
+        (1, "frames", "22050.0", "row of index 1: frames '22050.0', a whole number is needed"),
+        (1, "frames", "", "row of index 1: frames is empty, a whole number is needed"),
+        (1, "frames", "9" * 400, "row of index 1: frames '9{60}', a whole number is needed"),
+        (1, "gain_db", "1,5", "row of index 1: gain_db '1,5', a number with a decimal point is needed"),
+        (1, "source_start_s", "nan", "row of index 1: source_start_s and source_start_frame contradict"),
     ],
 )
 def test_rows_changed_by_hand_that_contradict_themselves(
@@ -496,6 +502,16 @@ def test_a_wrong_label_is_named_as_audacity_shows_it(tmp_path: Path, text: str, 
 def test_text_in_another_encoding_says_which_is_needed(tmp_path: Path) -> None:
     (tmp_path / "keep.txt").write_text("1.0\t4.0\tverse\n", encoding="utf-16")
     with pytest.raises(EditListError, match=r"keep\.txt: not readable text .*; save it as UTF-8"):
+        read(tmp_path / "keep.txt")
+
+
+def test_a_fault_of_the_system_is_none_of_the_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> str:
+        raise OSError(errno.EIO, "Input/output error", "keep.txt")
+
+    (tmp_path / "keep.txt").write_text("1.0\t4.0\tverse\n", encoding="utf-8")
+    monkeypatch.setattr(Path, "read_text", fails)
+    with pytest.raises(OSError, match="Input/output error"):
         read(tmp_path / "keep.txt")
 
 

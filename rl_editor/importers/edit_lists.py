@@ -12,7 +12,7 @@ from rl_editor.errors import EditListError
 SAME_S = 0.001  # seconds that a person or a spreadsheet rounded
 _OTHER_KINDS = {".otio": "an OpenTimelineIO timeline", ".txt": "a file of labels", ".csv": "a table of segments"}
 _JSON_FRAMES = {"source_start": "source_start_frame", "duration": "frames"}
-_MOST_FRAMES = 1 << 53  # the last that seconds (floats) count one by one: 6,500 years of audio
+MOST_FRAMES = 1 << 53  # the last that seconds (floats) count one by one: 6,500 years of audio
 
 
 def load_edit(path: str | Path) -> EditList:
@@ -78,9 +78,9 @@ def _check_size(path: str | Path, edit: EditList) -> None:
     counts = {"source: frames": edit.source.frames, "source: sample_rate": edit.source.sample_rate}
     counts |= {f"segment {index}: frames": segment.frames for index, segment in enumerate(edit.segments)}
     for name, value in counts.items():
-        if value > _MOST_FRAMES:
-            written = str(value) if value < 10 * _MOST_FRAMES else f"of {math.floor(math.log10(value)) + 1} digits"
-            raise EditListError(f"{path}: {name} {written}, at most {_MOST_FRAMES} is needed; is a number misspelt?")
+        if value > MOST_FRAMES:
+            written = str(value) if value < 10 * MOST_FRAMES else f"of {math.floor(math.log10(value)) + 1} digits"
+            raise EditListError(f"{path}: {name} {written}, at most {MOST_FRAMES} is needed; is a number misspelt?")
 
 
 def _check_json_seconds(where: str, name: str, value: Any, beside: str, frames: int | None, edit: EditList) -> None:

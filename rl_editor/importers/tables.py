@@ -5,15 +5,16 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from rl_editor.edits import Segment, SourceInfo
 from rl_editor.errors import EditListError
-from rl_editor.importers.edit_lists import SAME_S
+from rl_editor.importers.edit_lists import MOST_FRAMES, SAME_S
 
 _Row: TypeAlias = Mapping[str, str]
+_Number = TypeVar("_Number", int, float)
+_LINE = "line"  # of the file, from 1, where a row ends
 _CSV_COLUMNS = ("source_start_frame", "frames", "crossfade_in_ms", "gain_db", "speed", "pitch_semitones", "confidence")
 _NUMBER = r"-?\d+(?:[.,]\d+)?(?:e-?\d+)?"
 _OVER_OUTPUT = re.compile(
@@ -128,7 +129,8 @@ def from_csv(path: Path, rate: int) -> list[Segment]:
         EditListError: it is no table of segments, or seconds, frames and order contradict each other.
     """
     try:
-        rows = list(csv.DictReader(io.StringIO(_text(path), newline="")))  # no line ends where Unicode has one more
+        reader = csv.DictReader(io.StringIO(_text(path), newline=""))  # no line ends where Unicode has one more
+        rows = [row | {_LINE: str(reader.line_num)} for row in reader]
     except csv.Error as fault:
         raise EditListError(f"not an edit list as CSV ({fault}); 'rl-editor export --to csv' writes one") from None
     missing = [column for column in _CSV_COLUMNS if rows and column not in rows[0]]
@@ -137,65 +139,93 @@ def from_csv(path: Path, rate: int) -> list[Segment]:
             f"not an edit list as CSV, without {', '.join(missing)}; are columns separated by commas and "
             "named in the first line as 'rl-editor export --to csv' does?"
         )
-    try:
-        segments = [
-            Segment(
-                int(row["source_start_frame"]) if row["source_start_frame"] else None,
-                int(row["frames"]),
-                crossfade_in_ms=float(row["crossfade_in_ms"]),
-                gain_db=float(row["gain_db"]),
-                speed=float(row["speed"]),
-                pitch_semitones=float(row["pitch_semitones"]),
-                confidence=float(row["confidence"]),
-            )
-            for row in rows
-        ]
-        for row, following in pairwise(rows):
-            _check_order(row, following)
-        for row, segment in zip(rows, segments, strict=True):
-            _check_seconds(row, segment, rate)
-    except (ValueError, TypeError) as fault:
-        raise EditListError(
-            f"not an edit list as CSV ({type(fault).__name__}: {fault}); 'rl-editor export --to csv' writes one"
-        ) from None
+    segments: list[Segment] = []
+    last_index: int | None = None
+    for row in rows:
+        try:
+            index = _cell(row, "index", int)
+            _check_order(last_index, index)
+            segments.append(_row_segment(row))
+            _check_seconds(row, segments[-1], rate)
+        except EditListError as fault:
+            named = f"row of index {row['index']}" if row.get("index") else f"line {row[_LINE]}"
+            raise EditListError(f"{named}: {fault}") from None
+        last_index = last_index if index is None else index
     return segments
 
 
-def _check_order(row: _Row, following: _Row) -> None:
+def _row_segment(row: _Row) -> Segment:
+    """What a row plays."""
+    return Segment(
+        _cell(row, "source_start_frame", int),
+        _filled(row, "frames", int),
+        crossfade_in_ms=_filled(row, "crossfade_in_ms", float),
+        gain_db=_filled(row, "gain_db", float),
+        speed=_filled(row, "speed", float),
+        pitch_semitones=_filled(row, "pitch_semitones", float),
+        confidence=_filled(row, "confidence", float),
+    )
+
+
+def _cell(row: _Row, column: str, kind: type[_Number]) -> _Number | None:
+    """The number in a cell; None where it is empty, or the table has no such column.
+
+    Raises:
+        EditListError: it holds something else.
+    """
+    text = row.get(column)
+    if not text:
+        return None
+    try:
+        number = kind(text)
+    except ValueError:
+        number = None
+    if number is None or (isinstance(number, int) and abs(number) > MOST_FRAMES):
+        raise EditListError(f"{column} {text[:60]!r}, {_needed(kind)} is needed")
+    return number
+
+
+def _filled(row: _Row, column: str, kind: type[_Number]) -> _Number:
+    number = _cell(row, column, kind)
+    if number is None:
+        raise EditListError(f"{column} is empty, {_needed(kind)} is needed")
+    return number
+
+
+def _needed(kind: type[int] | type[float]) -> str:
+    return "a whole number" if kind is int else "a number with a decimal point"
+
+
+def _check_order(before: int | None, index: int | None) -> None:
     """Refuse rows that stand in another order than their numbers say."""
-    if row.get("index") and following.get("index") and int(following["index"]) <= int(row["index"]):
+    if before is not None and index is not None and index <= before:
         raise EditListError(
-            f"the row of index {following['index']} stands after that of index {row['index']}: index and the "
-            "order of rows contradict each other; number the rows anew, or empty the index"
+            f"index {index} stands after that of index {before}: index and the order of rows contradict each other; "
+            "number the rows anew, or empty the index"
         )
 
 
 def _check_seconds(row: _Row, segment: Segment, rate: int) -> None:
     """Refuse seconds that say something else than the frames beside them; empty ones say nothing."""
-
-    def seconds(column: str) -> float | None:
-        return float(row[column]) if row.get(column) else None
-
     start, end = segment.source_start_frame, segment.source_end_frame
-    plays_from, plays_to = seconds("output_start_s"), seconds("output_end_s")
+    plays_from, plays_to = _cell(row, "output_start_s", float), _cell(row, "output_end_s", float)
     length_s = None if plays_from is None or plays_to is None else plays_to - plays_from
-    at = int(row["output_start_frame"]) if row.get("output_start_frame") else None
     for columns, said_s, frames in (
-        ("source_start_s and source_start_frame", seconds("source_start_s"), start),
-        ("source_end_s and source_start_frame + frames * speed", seconds("source_end_s"), end),
+        ("source_start_s and source_start_frame", _cell(row, "source_start_s", float), start),
+        ("source_end_s and source_start_frame + frames * speed", _cell(row, "source_end_s", float), end),
         ("output_end_s - output_start_s and frames", length_s, segment.frames),
-        ("output_start_s and output_start_frame", plays_from, at),
+        ("output_start_s and output_start_frame", plays_from, _cell(row, "output_start_frame", int)),
     ):
-        if said_s is not None and (frames is None or abs(said_s - frames / rate) > SAME_S):
+        if said_s is not None and (frames is None or not abs(said_s - frames / rate) <= SAME_S):
             means = "nothing" if frames is None else f"{frames / rate:.6f} s"
             raise EditListError(
-                f"row of index {row.get('index') or '(none)'}: {columns} contradict each other: "
-                f"{said_s:.6f} s and {means} at {rate} Hz; change both, or empty the seconds: frames alone are enough"
+                f"{columns} contradict each other: {said_s:.6f} s and {means} at {rate} Hz; change both, or empty the "
+                "seconds: frames alone are enough"
             )
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
+    except UnicodeDecodeError as fault:
         raise EditListError(f"not readable text ({fault}); save it as UTF-8") from None
