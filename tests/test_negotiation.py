@@ -20,7 +20,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Anchor, BeatSound, Demands, Jump, Revised, TimeSpan, paths, revise, table
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, read_span, spoken
-from rl_editor.negotiation.exact import to_length
+from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, within
 from rl_editor.negotiation.paths import blocked
 from rl_editor.negotiation.placing import place_joins
@@ -468,6 +468,16 @@ class TestExact:
         moved = found.silence_s + found.joins_s + found.tail_s
         assert round(moved * RATE_HZ) == missing
         assert "to the sample" in exact_line(found)
+
+    @pytest.mark.parametrize(
+        ("stretch", "said"), [(0.0123, "1.23% slower (-21 cents)"), (-2e-5, "0.002% faster (+0.035 cents)")]
+    )
+    def test_a_stretch_too_small_to_hear_is_said_with_its_digits(
+        self, state: AudioState, stretch: float, said: str
+    ) -> None:
+        """1200 log2(1.0123) = 21.2 cents, 1200 * 2e-5 / ln 2 = 0.0346."""
+        found = ExactLength(of_beats(state, (0, 96)), stretch=stretch)
+        assert exact_line(found) == f"to the sample: everything plays {said}"
 
     def test_the_end_goes_on_neither_into_what_plays_nor_out_of_order(self, state: AudioState) -> None:
         recording = self.recording(state.grid.duration_s)

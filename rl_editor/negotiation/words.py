@@ -108,7 +108,7 @@ def pace_lines(edit: EditList) -> list[str]:
 
 def _slower(stretch: float) -> str:
     cents = -1200.0 * math.log2(1.0 + stretch)
-    return f"{abs(stretch):.2%} {'slower' if stretch > 0 else 'faster'} ({cents:+.0f} cents)"
+    return f"{100 * abs(stretch):.3g}% {'slower' if stretch > 0 else 'faster'} ({cents:+.2g} cents)"
 
 
 def _listed(spans: tuple[TimeSpan, ...]) -> str:
