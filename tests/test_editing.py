@@ -533,6 +533,7 @@ class TestEdit:
 
     def test_numbers_go_before_the_suffix(self) -> None:
         assert [numbered(Path("a/b.c.wav"), k).name for k in (1, 2)] == ["b.c.wav", "b.c_2.wav"]
+        assert [numbered(Path("a/b.wav.json"), k).name for k in (1, 2)] == ["b.wav.json", "b_2.wav.json"]
 
 
 class TestRevise:

@@ -168,8 +168,12 @@ def _only_read(folder: Path) -> Iterator[LeftOut]:
 
 
 def numbered(path: Path, number: int) -> Path:
-    """The path of a candidate: the first keeps its name."""
-    return path if number == 1 else path.with_stem(f"{path.stem}_{number}")
+    """The path of a candidate: the first keeps its name; an edit list named after its recording goes on being so."""
+    if number == 1:
+        return path
+    if Path(path.stem).suffix.lower() in AUDIO_SUFFIXES:
+        return path.with_stem(numbered(Path(path.stem), number).name)
+    return path.with_stem(f"{path.stem}_{number}")
 
 
 class _Place(NamedTuple):
