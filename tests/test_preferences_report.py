@@ -277,9 +277,8 @@ def test_what_two_have_in_common_is_said_with_what_to_do() -> None:
 
 
 def test_how_far_a_weight_reaches_by_hand() -> None:
-    # Student's t at 9 degrees of freedom has 0.005 above 3.250; a spread about the members' own mean is sqrt(9 / 10)
-    # of an unbiased one.
-    assert reach_in_spreads(10) == pytest.approx(3.250 * np.sqrt(10 / 9), abs=1e-3)
+    # Student's t at 10 degrees of freedom, as the spread is about the weight itself, has 0.005 above 3.169.
+    assert reach_in_spreads(10) == pytest.approx(3.169, abs=1e-3)
 
 
 def test_answers_that_say_nothing_were_given_all_the_same() -> None:

@@ -84,6 +84,22 @@ def test_doubt_lowers_the_reward_most_where_nothing_was_judged() -> None:
     assert doubt[1] > 3 * doubt[0] > 0
 
 
+def test_the_lower_bound_is_about_as_sure_as_it_says() -> None:
+    # Of what is normal 0.84 lies above its mean less one standard deviation; members all drawn towards 0 left 0.67.
+    # The standard error of the mean over these sessions is 0.02.
+    edits = torch.as_tensor(held_out())
+    true = -6.0 * (edits[:, TRANSITION] - edits[:, TRANSITION].mean())
+    bounds = [fitted(seed, 80, disgust=6.0).centred(edits)(edits).logit() for seed in range(20)]
+    assert 0.73 < np.mean([(bound < true).double().mean().item() for bound in bounds]) < 0.9
+
+
+def test_where_judgements_say_nothing_the_taste_is_what_it_is_drawn_towards() -> None:
+    data = Comparisons(np.eye(1, 2), np.zeros((1, 3)), np.ones(1), np.zeros(1, np.int64), np.ones(1))
+    w, other = fit(data, ridge=1.0, n_listeners=1, towards=np.array([0.5, -2.0])).taste
+    assert other == pytest.approx(-2.0)
+    assert w - 0.5 == pytest.approx(1 / (1 + np.exp(w)))  # the maximum of log sigmoid(w) - (w - 1/2)^2 / 2
+
+
 def test_too_few_judgements_are_refused() -> None:
     needed = 5 * (len(FEATURES) + 1)  # five for every feature and for length
     rng = np.random.default_rng(3)

@@ -6,6 +6,7 @@ quarter of its songs is held out: their pairs are never judged.
     accuracy   share of held-out answers predicted, over the share that perfect knowledge of the taste predicts
     habits     the same with a habit of order or of length beside the taste; and listeners of habits alone
     active     judgements that active selection needs, over those that pairs in an order of chance need
+    bound      how often the reward's lower bound lies below the true utility of held-out excerpts; not by default
     gate       how often a reward is learned of listeners without a taste, and of listeners with one; not by default
     ppo        PPO with the reward learned of each taste, on the pairs of ``--held`` (see ``tuning``); not by default
 """
@@ -17,9 +18,10 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 
-from benchmarks.preferences.listeners import TASTES, Listener, differences, scale_of, session, sharpened
+from benchmarks.preferences.listeners import CEILING, TASTES, Listener, differences, scale_of, session, sharpened
 from rl_editor.command import counted, read_config
 from rl_editor.config import RewardModelConfig
 from rl_editor.data import load_demonstrations
@@ -33,6 +35,7 @@ from rl_editor.reward_model.opinions import columns_of, opinions
 
 JUDGEMENTS = 200
 COUNTS = (60, 80, 100, 120, 150, 200, 250, 300)
+BOUND_COUNTS = (60, JUDGEMENTS)
 GATE_COUNTS, FAINT = (60, 100, 200), (0.6, 0.65, 0.7)  # ceilings of tastes that are hard to see
 NOISY = 0.75  # ceiling of the listeners of whom few judgements tell little
 HABITS = {"order": Listener("order", order=1.0), "length": Listener("length", length=1.5)}
@@ -52,6 +55,7 @@ def main(
         "accuracy": accuracy_table,
         "habits": habits_table,
         "active": active_table,
+        "bound": bound_table,
         "gate": gate_table,
         "ppo": lambda *_: _tuned(found, held_pairs, params),
     }
@@ -122,6 +126,36 @@ def active_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.Dat
     means = {way: np.mean(curve, axis=0) for way, curve in curves.items()}
     needed = [float(np.interp(level, means["active"], COUNTS)) for level in means["chance"]]
     return pd.DataFrame({"judgements": COUNTS, **means, "active needs": needed, "ratio": np.array(needed) / COUNTS})
+
+
+def bound_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.DataFrame:
+    """Share of held-out excerpts whose true utility lies above the lower bound, where one was learned, by judgements.
+
+    Both against the average of these excerpts, and less what length explains, which the reward leaves out.
+    """
+    rows = []
+    for taste in TASTES:
+        for ceiling in (NOISY, CEILING):
+            listener = sharpened(taste, judged, ceiling)
+            row: dict[str, str | float] = {"taste": taste.name, "ceiling": ceiling}
+            for n in BOUND_COUNTS:
+                told = [_learned(judged, [listener], seed, n) for seed in range(seeds)]
+                models = [each.model for each in told if each.model is not None]
+                shares = [_covered(model, listener, judged, held) for model in models]
+                row[str(n)] = float(np.mean(shares)) if shares else float("nan")
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _covered(model: RewardModel, listener: Listener, judged: ListeningSet, held: ListeningSet) -> float:
+    """Share of held-out excerpts above the lower bound."""
+    excerpts = np.array([side.summary for pair in held.pairs for side in (pair.a, pair.b)])
+    true = listener.utilities(excerpts, held.summary_names, scale_of(judged))
+    length = np.log(excerpts[:, held.summary_names.index("output_share")])
+    design = np.stack([np.ones(len(length)), length], axis=1)
+    summaries = torch.as_tensor(excerpts[:, columns_of(held)])
+    bound = model.centred(summaries)(summaries).logit().numpy()
+    return float((bound < true - design @ np.linalg.lstsq(design, true)[0]).mean())
 
 
 def gate_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from math import isfinite
 
-import numpy as np
 from scipy.stats import t
 
 from rl_editor.command import counted
@@ -168,11 +167,8 @@ def reward_lines(found: PreferencesReport) -> list[str]:
 
 
 def reach_in_spreads(n_members: int) -> float:
-    """How many spreads of an ensemble lie between a weight and the ends of its interval (Student's t).
-
-    The spread is that of the members about their mean, whose square is (n - 1) / n of an unbiased one.
-    """
-    return float(t.isf(_LIKED / 2, n_members - 1) * np.sqrt(n_members / (n_members - 1)))
+    """How many spreads of an ensemble about a weight lie between it and the ends of its interval (Student's t)."""
+    return float(t.isf(_LIKED / 2, n_members))
 
 
 def trust_lines(found: PreferencesReport) -> list[str]:

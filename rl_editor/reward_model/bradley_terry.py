@@ -77,10 +77,13 @@ class Fit(NamedTuple):
         return np.asarray(np.maximum(self.trust, 0.0)[data.listener] * self.reward_logits(data.x) + by_habit)
 
 
-def fit(data: Comparisons, *, ridge: float, n_listeners: int) -> Fit:
-    """The most likely taste, habits and trust under the penalties."""
+def fit(
+    data: Comparisons, *, ridge: float, n_listeners: int, towards: Float[np.ndarray, " features"] | None = None
+) -> Fit:
+    """The most likely taste, habits and trust under the penalties; ``towards`` takes the place of 0 in the ridge's."""
     trust = np.ones(n_listeners)
     n_features, n_habits = data.x.shape[1], data.z.shape[1]
+    w0 = np.zeros(n_features) if towards is None else towards
     columns = np.zeros((len(data), n_listeners, n_habits))
     columns[np.arange(len(data)), data.listener] = data.z
     habits = columns.reshape(len(data), n_listeners * n_habits)
@@ -88,8 +91,9 @@ def fit(data: Comparisons, *, ridge: float, n_listeners: int) -> Fit:
     w = np.zeros(n_features + habits.shape[1])
     for _ in range(_ROUNDS):
         design = np.hstack([np.maximum(trust, 0.0)[data.listener, None] * data.x, habits])
-        w = ridged_logistic(design, data.outcome, penalty=penalty, weight=data.weight, start=w)
-        found = Fit(w[:n_features], w[n_features:].reshape(n_listeners, n_habits), trust)
+        at_w0 = design[:, :n_features] @ w0
+        w = ridged_logistic(design, data.outcome, penalty=penalty, weight=data.weight, start=w, offset=at_w0)
+        found = Fit(w0 + w[:n_features], w[n_features:].reshape(n_listeners, n_habits), trust)
         if n_listeners == 1:
             break
         before, trust = trust, _scaled(_trust(data, found), data)

@@ -32,7 +32,7 @@ _LENGTH = SUMMARY_NAMES.index("output_share")
 _NOT_HEARD = ("output_share", "duration_error", "has_target")  # length, and what was asked of it
 FEATURES = tuple(name for name in SUMMARY_NAMES if name not in _NOT_HEARD)
 MIN_JUDGEMENTS = MIN_JUDGEMENTS_PER_WEIGHT * (len(FEATURES) + 1)  # and one weight for length
-RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 FOLDS = 5
 LOUDNESS_UNIT_DB = 1.0
 _COLUMNS = [SUMMARY_NAMES.index(name) for name in FEATURES]
@@ -78,8 +78,8 @@ class RewardModel:
     """An ensemble of Bradley-Terry models; called with summaries it is the learned reward of an environment.
 
     Args:
-        n_members: models, each on its own resampling of the judgements.
-        doubt: how many standard deviations of the ensemble the lower bound lies below the mean.
+        n_members: models, each on its own resampling of the judgements and drawn towards weights of its own.
+        doubt: how many spreads of the ensemble the lower bound lies below the utility.
         ridge: L2 penalty on standardised weights; None takes the one of ``RIDGES`` that predicts best across ``FOLDS``.
     """
 
@@ -104,12 +104,19 @@ class RewardModel:
         _require(len(preferences), least)
         scale = _scale(*_sides(preferences))
         data, listeners = _comparisons(preferences, scale), _listeners(preferences)
-        groups = groups_of(preferences)
-        if self.ridge is None:
-            self.ridge = best_ridge(data, groups, len(listeners))
-        whole = fit(data, ridge=self.ridge, n_listeners=len(listeners))
+        groups, n = groups_of(preferences), len(listeners)
+        ridges, chances = (
+            (RIDGES, ridge_chances(data, groups, n)) if self.ridge is None else ((self.ridge,), np.ones(1))
+        )
+        self.ridge = ridges[int(chances.argmax())]
+        whole = fit(data, ridge=self.ridge, n_listeners=n)
         draws = _resampled(groups, self.n_members, generator)
-        members = [fit(data.of(d), ridge=self.ridge, n_listeners=len(listeners)).taste for d in draws]
+        drawn = generator.choice(ridges, size=self.n_members, p=chances)
+        towards = generator.normal(size=(self.n_members, data.x.shape[1])) / np.sqrt(drawn)[:, None]
+        members = [
+            fit(data.of(draw), ridge=ridge, n_listeners=n, towards=w0).taste
+            for draw, ridge, w0 in zip(draws, drawn, towards, strict=True)
+        ]
         habits = {
             name: Habit._make([*whole.habits[i].tolist(), float(whole.trust[i])]) for i, name in enumerate(listeners)
         }
@@ -136,7 +143,8 @@ class RewardModel:
         offset, matrix = self._linear_on(summaries.device)
         x = torch.cat([summaries[:, _COLUMNS], summaries[:, _LENGTH, None].clamp(min=_MIN_SHARE).log()], dim=1)
         utilities = x.double() @ matrix + offset
-        mean, spread = utilities[:, 0], utilities[:, 1:].std(1, unbiased=False)
+        mean = utilities[:, 0]
+        spread = (utilities[:, 1:] - mean[:, None]).square().mean(1).sqrt()
         bound = mean - self.doubt * spread
         return Scores(mean.sigmoid().to(summaries), bound.sigmoid().to(summaries))
 
@@ -163,10 +171,10 @@ class RewardModel:
 
     @property
     def weights(self) -> dict[str, tuple[float, float]]:
-        """Feature -> its weight, per standard deviation of the feature, and the members' spread."""
+        """Feature -> its weight, per standard deviation of the feature, and the members' spread about it."""
         known = self._known()
-        pairs = zip(known.taste.tolist(), known.members.std(0).tolist(), strict=True)
-        return dict(zip(FEATURES, pairs, strict=True))
+        spreads = np.sqrt(np.square(known.members - known.taste).mean(0))
+        return dict(zip(FEATURES, zip(known.taste.tolist(), spreads.tolist(), strict=True), strict=True))
 
     @property
     def habits(self) -> dict[str, Habit]:
@@ -244,7 +252,7 @@ class _Scale(NamedTuple):
 
 class _Fitted(NamedTuple):
     taste: Float[np.ndarray, " features"]  # on all judgements
-    members: Float[np.ndarray, "members features"]  # on resampled ones
+    members: Float[np.ndarray, "members features"]  # what it may be
     scale: _Scale
     habits: dict[str, Habit]
 
@@ -264,10 +272,10 @@ def _require(n_judgements: int, least: int) -> None:
         )
 
 
-def best_ridge(data: Comparisons, groups: Sequence[str], n_listeners: int) -> float:
-    """The ridge under which judgements of groups left out are likeliest."""
+def ridge_chances(data: Comparisons, groups: Sequence[str], n_listeners: int) -> Float[np.ndarray, " ridges"]:
+    """How likely each of ``RIDGES`` is: as likely as it makes judgements of groups left out."""
     folds = folds_of(groups)
-    losses = np.zeros(len(RIDGES))
+    reached = np.zeros(len(RIDGES))  # log likelihoods
     for fold in range(FOLDS):
         held, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         if not len(held) or not len(rest):
@@ -275,8 +283,9 @@ def best_ridge(data: Comparisons, groups: Sequence[str], n_listeners: int) -> fl
         for index, ridge in enumerate(RIDGES):
             p = sigmoid(fit(data.of(rest), ridge=ridge, n_listeners=n_listeners).logits(data.of(held)))
             y = data.outcome[held]
-            losses[index] -= data.weight[held] @ (y * np.log(p + _EPSILON) + (1 - y) * np.log(1 - p + _EPSILON))
-    return RIDGES[int(losses.argmin())]
+            reached[index] += data.weight[held] @ (y * np.log(p + _EPSILON) + (1 - y) * np.log(1 - p + _EPSILON))
+    likely = np.exp(reached - reached.max())
+    return np.asarray(likely / likely.sum())
 
 
 def groups_of(preferences: Sequence[Preference]) -> list[str]:

@@ -24,6 +24,7 @@ from rl_editor.reward_model.model import FOLDS, Preference, RewardModel, folds_o
 
 DRAWS = 1000
 LEVEL = 0.95
+SLOPE_SPREAD = 0.25  # of the slope about 1, before answers are seen
 ERROR = 0.025  # of sessions without a taste one is found in
 BINS = 5
 _EPSILON = 1e-9
@@ -47,7 +48,8 @@ class Trial:
         low: lower end of its interval.
         high: upper end.
         calibration_error: mean gap between chance and outcome, weighted by the bins' sizes.
-        slope: by which utilities must be multiplied to be calibrated.
+        slope: by which utilities must be multiplied to be calibrated; near 1 unless answers say otherwise, as those
+            that few judgements predict hardly fix it, and what is in doubt looks too sure without being too large.
         reliability: the bins.
         by_chance: how likely answers without a taste look as much like one (``chance``).
     """
@@ -114,10 +116,12 @@ def _trial(
     low, high = np.quantile(draws[:, 0] / np.maximum(draws[:, 1], _EPSILON), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     accuracy = float(trust @ right / trust.sum())
     logits = trust * better_by
-    slope = ridged_logistic(logits[:, None], outcome.astype(float), penalty=np.array([1.0]))[0]
+    off = ridged_logistic(logits[:, None], outcome.astype(float), penalty=np.array([SLOPE_SPREAD**-2]), offset=logits)[
+        0
+    ]
     bins = _reliability(sigmoid(logits), outcome)
     error = sum(abs(b.predicted - b.chosen) * b.n for b in bins) / len(outcome)
-    return Trial(len(outcome), accuracy, float(low), float(high), float(error), float(slope), bins, by_chance)
+    return Trial(len(outcome), accuracy, float(low), float(high), float(error), float(1.0 + off), bins, by_chance)
 
 
 def _reliability(chance: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> tuple[Reliability, ...]:
