@@ -134,14 +134,14 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     assert [each for each in complaints if not any(words in each for words in refused)] == []
 
 
-def hear_both(page: Any) -> None:
+def hear_both(page: Any, *, by_letters: bool = True) -> None:
     """Play both sides, again and again, until a choice is allowed; ends on side B."""
     there(page, "#compare .row.active")
     if page.get_attribute("#compare .loop", "aria-pressed") == "false":
-        page.keyboard.press("l")
+        page.keyboard.press("l") if by_letters else page.click("#compare .loop")
     page.keyboard.press("Space")
     says(page, "#compare .gate", B_IS_LEFT)
-    page.keyboard.press("b")
+    page.keyboard.press("b") if by_letters else page.click("#compare .letter >> nth=1")
     there(page, READY)
 
 
@@ -220,6 +220,29 @@ class TestCompare:
         assert page.is_visible("text=Thank you.")
         page.click("text=Rate whole edits")
         there(page, "#rate .row.active")
+
+    def test_letters_and_digits_can_be_switched_off_as_keys(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        """WCAG 2.1.4: who dictates "no" would answer."""
+        served = serve(n_pairs=2, n_anchors=0)
+        page = open_page(served)
+        there(page, "#compare .row.active")
+        page.click("#compare summary")
+        page.click("#compare .single-keys")
+        hear_both(page, by_letters=False)
+        for key in ("n", "Shift+A", "c", "1", "a"):
+            page.keyboard.press(key)
+        assert page.get_attribute("#compare .row.side-1", "class") == "row side-1 active"
+        page.reload()
+        hear_both(page, by_letters=False)
+        page.keyboard.press("n")
+        page.click("#compare summary")
+        page.focus("#compare .single-keys input")
+        page.keyboard.press("Space")
+        page.keyboard.press("n")
+        count(page, "1 of 2 done")
+        assert served.events() == ["presented", "judged", "presented"]
 
     def test_who_can_tell_nothing_comes_to_an_end(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]

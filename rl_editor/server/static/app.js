@@ -5,6 +5,7 @@ import { Compare } from "./compare.js";
 import { Rate } from "./rate.js";
 
 const NAME = "rl-editor/listener";
+const SINGLE_KEYS = "rl-editor/single-keys"; // "off" for who speaks to the page, or types by accident
 const STORAGES = storages(); // of this tab, where another may have another listener; of this browser
 const views = {
   compare: new Compare(document.getElementById("compare")),
@@ -13,6 +14,7 @@ const views = {
 const welcome = document.getElementById("welcome");
 const form = welcome.querySelector("form");
 const field = form.querySelector("input");
+const singleKeys = document.querySelectorAll(".single-keys input");
 let about;
 let current = null;
 
@@ -64,14 +66,20 @@ async function show(name) {
   await current.show(name);
 }
 
+function useSingleKeys(on) {
+  for (const each of singleKeys) each.checked = on;
+  document.body.classList.toggle("no-single-keys", !on);
+}
+
 function pressed(event) {
   if (!current || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("textarea, input")) {
+  if (event.target.matches("textarea, input:not([type=checkbox])")) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
   if (event.repeat && !event.key.startsWith("Arrow")) return;
-  if (event.key === " " && event.target.matches("button, a, summary")) return; // a key on what has the focus
+  if (event.key === " " && event.target.matches("button, a, summary, input")) return; // a key on what has the focus
+  if (/^[^ ]$/u.test(event.key) && !singleKeys[0].checked) return;
   if (current.key(event)) event.preventDefault();
 }
 
@@ -83,9 +91,16 @@ form.addEventListener("submit", (event) => {
 document.getElementById("leave").addEventListener("click", leave);
 document.addEventListener("keydown", pressed);
 // After a click the space bar plays again, instead of pressing the same button once more.
-document.addEventListener("click", (event) => event.detail && event.target.closest("button, summary")?.blur());
+document.addEventListener("click", (event) => event.detail && event.target.closest("button, summary, input[type=checkbox]")?.blur());
+for (const each of singleKeys) {
+  each.addEventListener("change", () => {
+    useSingleKeys(each.checked);
+    localStorage.setItem(SINGLE_KEYS, each.checked ? "on" : "off");
+  });
+}
 addEventListener("hashchange", () => current && show(document.getElementById("who").textContent));
 
+useSingleKeys(localStorage.getItem(SINGLE_KEYS) !== "off");
 about = await get("/api/set");
 useSet(about.set);
 document.body.classList.toggle("rates", about.n_whole > 0);
