@@ -13,6 +13,7 @@ Of an *anchor* the better side is known: ``a`` is a good edit, ``b`` the same wi
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -48,7 +49,20 @@ def _listener(name: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _moment(at: str) -> str:
+    try:
+        in_utc = not at or (at[10] == "T" and datetime.fromisoformat(at).utcoffset() == timedelta(0))
+    except (ValueError, IndexError):
+        in_utc = False
+    if not in_utc:
+        raise ValueError(f"{at[:MOST_NAME]!r}, a time in UTC as 2026-01-31T09:30:00+00:00 is needed, or nothing")
+    return at
+
+
 Listener = Annotated[str, AfterValidator(_listener)]
+Moment = Annotated[str, AfterValidator(_moment)]
+"""UTC, ISO 8601; "" where it is not known."""
+
 RatingValue = Annotated[int, Field(ge=RATINGS[0], le=RATINGS[-1])]
 
 
@@ -130,7 +144,7 @@ class Judgement:
         n_switches: how often the listener changed sides.
         seconds: from presentation to answer.
         comment: in the listener's words.
-        at: UTC, ISO 8601.
+        at: when it came.
     """
 
     presentation: Presentation
@@ -139,7 +153,7 @@ class Judgement:
     n_switches: Count = 0
     seconds: Seconds = 0.0
     comment: str = ""
-    at: str = ""
+    at: Moment = ""
 
     @property
     def preferred(self) -> Side | None:
@@ -158,7 +172,7 @@ class Rating:
     edit_id: str
     rating: RatingValue
     comment: str = ""
-    at: str = ""
+    at: Moment = ""
 
 
 def other(side: Side) -> Side:
