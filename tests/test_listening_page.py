@@ -152,6 +152,15 @@ def two_tabs(served: "Served", open_page: Callable[..., Any]) -> tuple[Any, Any]
     return first, open_page(served, listener="")
 
 
+def both_heard_before_a_kill(serve: Callable[..., "Served"], open_page: Callable[..., Any]) -> tuple["Served", Any]:
+    """A set of three pairs and its page, both sides of the first heard; then the server dies."""
+    served = serve(n_pairs=3, n_anchors=0)
+    page = open_page(served)
+    hear_both(page)
+    served.kill()
+    return served, page
+
+
 def heard_before_a_kill(served: "Served", open_page: Callable[..., Any]) -> Any:
     """The page of ratings, its first edit heard; then the server dies."""
     page = open_page(served, fragment="#rate")
@@ -398,10 +407,7 @@ class TestSurviving:
     def test_an_answer_to_a_killed_server_arrives_once(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:
-        served = serve(n_pairs=3, n_anchors=0)
-        page = open_page(served)
-        hear_both(page)
-        served.kill()
+        served, page = both_heard_before_a_kill(serve, open_page)
         page.keyboard.press("Shift+A")
         there(page, "#notice.trouble")
         assert "not reachable" in page.inner_text("#notice")
@@ -416,10 +422,7 @@ class TestSurviving:
     def test_an_answer_outlives_server_and_page(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:
-        served = serve(n_pairs=3, n_anchors=0)
-        page = open_page(served)
-        hear_both(page)
-        served.kill()
+        served, page = both_heard_before_a_kill(serve, open_page)
         page.fill("#compare textarea", "kept")
         page.click("[data-choice=second]")
         there(page, "#notice.trouble")
