@@ -21,7 +21,7 @@ def answers(pairs: tuple[Pair, ...], *choices: Choice, at: str = "") -> list[tup
 
 
 def of(asked: list[tuple[Pair, Judgement]]) -> ListenerReport:
-    return listener_report("Ann", asked, [])
+    return listener_report("Ann", asked, [], np.random.default_rng(0))
 
 
 class TestShare:
@@ -64,6 +64,13 @@ class TestHalves:
         monday, tuesday = (f"2026-01-0{day}T20:00:00+00:00" for day in (5, 6))
         mixed = answers(ANCHORS[10:], *["second"] * 10, at=tuesday) + answers(ANCHORS, *["first"] * 10, at=monday)
         assert of(mixed).halves["attention"] == Halves(Share(10, 10), Share(0, 10))
+
+
+def test_a_taste_that_turned_is_said() -> None:
+    stays = of(answers(PAIRS, *["first", "second"] * 10))
+    said = "! the second half of the answers follows another taste than the first"
+    assert any(line.startswith(said) for line in warnings(replace(stays, turned=True)))
+    assert not any(line.startswith(said) for line in warnings(stays))
 
 
 class TestKeyAfter:

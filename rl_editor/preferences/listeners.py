@@ -19,13 +19,14 @@ where R are the ranks of the k that were missed, added up (Wilcoxon's rank sum, 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import fisher_exact, norm
 
 from rl_editor.judgements import Judgement, Pair
+from rl_editor.preferences.turning import turned
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
@@ -40,6 +41,7 @@ Z = float(norm.ppf((1 + LEVEL) / 2))
 _RIDGE, _HABIT_RIDGE = 1.0, 0.01
 _SAME_LENGTH = 0.002  # difference of log lengths below which neither is longer: a tenth of a second in a minute
 _SAME_LOUDNESS_DB = 0.1
+_T = TypeVar("_T")
 _SHARES = ("repeats", "anchors", "first", "played_first", "longer", "louder")
 
 
@@ -147,6 +149,7 @@ class ListenerReport:
         halves: of ``attention`` (anchors told, repeats answered alike), of ``anchors`` alone and of ``first``.
         key_after: whether an answer's key goes with the one pressed before, anchors included.
         tired: whether attention fell, at once or by and by (``fell``).
+        turned: whether the second half of the answers follows another taste (``turning``).
         median_s: of the time an answer took.
     """
 
@@ -166,6 +169,7 @@ class ListenerReport:
     halves: dict[str, Halves]
     key_after: KeyAfter
     tired: bool
+    turned: bool
     median_s: float
 
     @property
@@ -186,7 +190,10 @@ class ListenerReport:
 
 
 def listener_report(
-    name: str, asked: Sequence[tuple[Pair, Judgement]], opinions: Sequence[Preference]
+    name: str,
+    asked: Sequence[tuple[Pair, Judgement]],
+    opinions: Sequence[Preference],
+    generator: np.random.Generator,
 ) -> ListenerReport:
     """What the answers say of who gave them.
 
@@ -194,12 +201,14 @@ def listener_report(
         name: of the listener.
         asked: every answer with its pair, oldest first.
         opinions: those of pairs that say something, in the same order.
+        generator: draws what ``turning`` compares with.
     """
     mine = [judgement for _, judgement in asked]
     anchors = [j for pair, j in asked if pair.kind == "anchor" and j.choice != "unsure"]
     seconds = [j.seconds for j in mine if j.seconds > 0]
     repeats, told = _repeats(asked), [(j, j.preferred == "a") for j in anchors]
-    decided = [(pair, j) for pair, j in asked if j.preferred is not None and pair.kind == "pair"]
+    said = [(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]
+    decided = [(pair, j) for pair, j in said if j.preferred is not None]
     return ListenerReport(
         name,
         len(mine),
@@ -213,7 +222,7 @@ def listener_report(
         _share_for(decided, _played_first, 0.0),
         _share_for(decided, _longer_by, _SAME_LENGTH),
         _share_for(decided, _louder_by, _SAME_LOUDNESS_DB),
-        _habits(opinions, [_sounded(j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]),
+        _habits(opinions, [_sounded(j) for _, j in said]),
         {
             "attention": _halves(mine, told + repeats),
             "anchors": _halves(mine, told),
@@ -221,6 +230,7 @@ def listener_report(
         },
         _key_after(mine),
         fell(_in_time(told), _in_time(repeats)),
+        turned(_in_time([(j, p) for (_, j), p in zip(said, opinions, strict=False)]), generator),
         float(np.median(seconds)) if seconds else float("nan"),
     )
 
@@ -243,9 +253,9 @@ def _key_after(mine: Sequence[Judgement]) -> KeyAfter:
     return KeyAfter(*(_share([a for one, a in follows if one == before]) for before in ("first", "second")))
 
 
-def _in_time(said: Sequence[tuple[Judgement, bool]]) -> list[bool]:
-    """What was said, oldest first; of several sets, whichever was judged first."""
-    return [right for _, right in sorted(said, key=lambda each: each[0].at)]
+def _in_time(said: Sequence[tuple[Judgement, _T]]) -> list[_T]:
+    """What goes with answers, oldest first; of several sets, whichever was judged first."""
+    return [each for _, each in sorted(said, key=lambda each: each[0].at)]
 
 
 def _repeats(asked: Sequence[tuple[Pair, Judgement]]) -> list[tuple[Judgement, bool]]:
@@ -355,7 +365,7 @@ def listener_to_dict(each: ListenerReport) -> dict[str, Any]:
         for name, half in each.halves.items()
     }
     key_after = {before: share.to_dict() for before, share in each.key_after._asdict().items()}
-    counts |= {"tired": each.tired, "key_after": key_after | {"depends": each.key_after.depends}}
+    counts |= {"tired": each.tired, "turned": each.turned, "key_after": key_after | {"depends": each.key_after.depends}}
     return counts | shares | {"habits": habits, "halves": halves, "median_s": _known(each.median_s)}
 
 

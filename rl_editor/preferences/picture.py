@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rl_editor.preferences.listeners import HABITS, SURE, ListenerReport
 from rl_editor.preferences.report import PreferencesReport
-from rl_editor.preferences.words import FEATURES_SAID, reach_in_spreads
+from rl_editor.preferences.words import FEATURES_SAID
 
 _INK, _SOFT, _SOUND, _FAULT, _THIRD, _FOURTH = "#33383f", "#9aa0a6", "#22577a", "#c1121f", "#b7791f", "#2d8659"
 _COLOURS = {"order": _SOUND, "length": _FAULT, "loudness": _THIRD, "played_first": _FOURTH}
@@ -96,9 +96,8 @@ def _reward(axes: Axes, found: PreferencesReport) -> None:
     said = f"{100 * trial.accuracy:.0f} % ({100 * trial.low:.0f} to {100 * trial.high:.0f} %) predicted"
     axes.set_title(f"Learned reward: {said}", loc="left", fontsize=10.5, color=_INK)
     weights = sorted(model.weights.items(), key=lambda item: -item[1][0])
-    spreads = reach_in_spreads(model.n_members)
     for row, (_, (weight, spread)) in enumerate(weights):
-        reach = spreads * spread
+        reach = SURE * spread
         colour = _SOUND if abs(weight) > reach else _SOFT
         axes.plot([weight - reach, weight + reach], [row, row], color=colour, lw=2, solid_capstyle="round")
         axes.plot(weight, row, "o", color=colour, ms=6)

@@ -12,7 +12,8 @@ variance of a strength is that of
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from rl_editor.reward_model.opinions import judged, rated
 
 _WAY_RIDGE = 0.1
 _TOO_MANY = 20.0
+_HINT = 0.1  # of answers without a taste look as much like one by chance; beyond, there is none to be told from a coin
 
 
 class Way(NamedTuple):
@@ -149,15 +151,16 @@ def report(
         )
     opinions = [preference for each in collected for preference in judged(each)]
     names = sorted({judgement.presentation.listener for _, judgement in asked})
+    learned = learn(collected, config, generator)
     listeners = tuple(
         listener_report(
             name,
             [(pair, j) for pair, j in asked if j.presentation.listener == name],
             [p for p in opinions if p.listener == name],
+            drawing,
         )
-        for name in names
+        for name, drawing in zip(names, generator.spawn(len(names)), strict=True)
     )
-    learned = learn(collected, config, generator)
     compared = [
         (pair, j)
         for pair, j in asked
@@ -203,8 +206,12 @@ def _raters(collected: Sequence[Preferences]) -> tuple[Rater, ...]:
 
 
 def _asked(collected: Preferences) -> list[tuple[Pair, Judgement]]:
+    """Every answer with its pair; none is from before the one that it follows, as a clock that was set back says."""
     pairs = {pair.pair_id: pair for pair in collected.listening_set.pairs}
-    return [(pairs[j.presentation.pair_id], j) for j in collected.judgements]
+    times = accumulate((j.at for j in collected.judgements), max)
+    return [
+        (pairs[j.presentation.pair_id], replace(j, at=at)) for j, at in zip(collected.judgements, times, strict=True)
+    ]
 
 
 def _ways(told: Sequence[tuple[Pair, Judgement]]) -> tuple[Way, ...]:
@@ -255,7 +262,8 @@ def _missing(learned: Learned, ways: Sequence[Way], config: RewardModelConfig, *
     n = max(learned.n_judgements, 1.0)
     missing = {"to learn a reward": max(int(np.ceil(config.min_judgements - learned.n_judgements)), 0)}
     if learned.trial is not None and learned.status == "no taste":
-        missing["to tell it from a coin"] = _more(n, float(norm.isf(learned.trial.by_chance)))
+        hinted = learned.trial.by_chance <= _HINT and learned.trial.accuracy > 0.5
+        missing["to tell it from a coin"] = _more(n, float(norm.isf(learned.trial.by_chance))) if hinted else -1
     if len(ways) >= 2:
         one, two = ways[0].strength, ways[1].strength
         missing["to tell the two best ways apart"] = _more(

@@ -2,10 +2,8 @@
 
 from math import isfinite
 
-from scipy.stats import t
-
 from rl_editor.command import counted
-from rl_editor.preferences.listeners import HABITS, KeyAfter, ListenerReport, Share
+from rl_editor.preferences.listeners import HABITS, SURE, KeyAfter, ListenerReport, Share
 from rl_editor.preferences.report import PreferencesReport, Way
 from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.accord import Accord, opposed
@@ -20,6 +18,10 @@ _HABIT_SAID = {
 }
 _HALVES_SAID = {"attention": "anchors told and repeats answered alike", "first": "answers for A"}
 _TORN = "a taste that changes, two listeners of one name, or little that is heard beside faults"
+_TURNED = (
+    "! the second half of the answers follows another taste than the first: what is listened for changed, or who "
+    "answers; one reward of both halves is nobody's taste"
+)
 _FITTED = "the habit is fitted beside the taste and rewards nothing"
 _NOT_FITTED = "only the order is fitted beside the taste, the rest blurs it; ask to begin with A and B by turns"
 FEATURES_SAID = {
@@ -35,7 +37,6 @@ FEATURES_SAID = {
     "ending": "ending as the song does",
 }
 AGAINST = -0.3  # trust: of listeners by chance or by a habit it came to -0.2, of an opposite taste to -0.5 and below
-_LIKED = 0.01  # chance that a feature of no weight is said to be liked or disliked
 _MANY = 30  # judgements after which few anchors are worth a word
 _IDLE = 0.5  # share of 'no difference' above which there is little to learn
 _MOST_TWOS = 10  # of listeners, in words
@@ -93,6 +94,7 @@ def warnings(listener: ListenerReport) -> list[str]:
     changed = {name for name in _HALVES_SAID if listener.halves[name].differ}
     changed |= {"attention"} if listener.tired else set()
     found += [_changed(name, listener) for name in _HALVES_SAID if name in changed]
+    found += [_TURNED] if listener.turned else []
     return found + ([_by_keys(listener.key_after)] if listener.key_after.depends else [])
 
 
@@ -153,8 +155,7 @@ def reward_lines(found: PreferencesReport) -> list[str]:
     learned = found.learned
     lines = [f"learned reward: {learned.status}: {learned.reason}", counting_line(found), *rater_lines(found)]
     if learned.model is not None:
-        reach = reach_in_spreads(learned.model.n_members)
-        sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > reach * spread}
+        sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > SURE * spread}
         likes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: -sure[name]) if sure[name] > 0]
         dislikes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: sure[name]) if sure[name] < 0]
         for verb, things in (("likes", likes), ("dislikes", dislikes)):
@@ -164,11 +165,6 @@ def reward_lines(found: PreferencesReport) -> list[str]:
         lines.append(f"  its chances are off by {percent(learned.trial.calibration_error)} on average")
         lines += trust_lines(found)
     return lines
-
-
-def reach_in_spreads(n_members: int) -> float:
-    """How many spreads of an ensemble about a weight lie between it and the ends of its interval (Student's t)."""
-    return float(t.isf(_LIKED / 2, n_members))
 
 
 def trust_lines(found: PreferencesReport) -> list[str]:
