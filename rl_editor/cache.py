@@ -119,7 +119,7 @@ class FeatureCache:
         if not self.enabled:
             return plain(compute())
         path = self.path(kind, name, key)
-        stored: Arrays | None = self._read(_lying(path, ending(kind, key, ".npz")), key, read_arrays)
+        stored: Arrays | None = self._read(_lying(path, name), key, read_arrays)
         if stored is not None:
             return stored
         _may_compute(path)
@@ -134,7 +134,7 @@ class FeatureCache:
         For results that are files, such as stems as FLAC. With the cache off the folder vanishes after the block.
         """
         path = self.path(kind, name, key, suffix="")
-        if self.enabled and self._read(lying := _lying(path, ending(kind, key, "")), key, check_folder):
+        if self.enabled and self._read(lying := _lying(path, name), key, check_folder):
             yield lying
             return
         _may_compute(path)
@@ -267,10 +267,11 @@ def get_cache(config: Config | None = None) -> FeatureCache:
     return FeatureCache(data.cache_dir, enabled=data.use_cache)
 
 
-def _lying(path: Path, end: str) -> Path:
-    """Where an entry whose name ends so lies: there, or under the name that the recording had before."""
+def _lying(path: Path, name: str) -> Path:
+    """Where the entry of a recording lies: there, or under the name that the recording had before."""
     if path.exists():
         return path
+    end = path.name.removeprefix(short_name(name))
     return path.with_name(_by_ending(path.parent, len(end)).get(end, path.name))
 
 
