@@ -103,13 +103,13 @@ class JoinCosts:
 
     def of_edit(self, edit: EditList) -> "PathCost":
         """Cost of an edit, its cuts where they are; its two ends snap to the nearest boundary."""
-        merged = [s for s in edit.merged().segments if s.source_start_frame is not None]
+        spans = edit.merged().source_spans()
         last = self.n_points - 1
-        if not merged:
+        if not spans:
             return PathCost(float(self.between(np.array([0]), np.array([last]))[0]), 0.0, 0)
         rate = edit.source.sample_rate
-        start = self._nearest((merged[0].source_start_frame or 0) / rate)
-        end = self._nearest((merged[-1].source_end_frame or 0) / rate)
+        start = self._nearest(spans[0][0] / rate)
+        end = self._nearest(spans[-1][1] / rate)
         edges = self.between(np.array([0, end]), np.array([start, last]))
         inner = self._weighted(torch.from_numpy(self._reward.join_costs(edit, self._state)))
         return PathCost(float(inner.sum() + edges.sum()), float(inner.sum()), len(inner))

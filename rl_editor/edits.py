@@ -93,9 +93,14 @@ class Segment:
     @property
     def source_end_frame(self) -> int | None:
         """The first source frame that no longer plays."""
-        if self.source_start_frame is None:
-            return None
-        return self.source_start_frame + round(self.frames * self.speed)
+        return None if self.source_start_frame is None else self.source_span[1]
+
+    @property
+    def source_span(self) -> tuple[int, int]:
+        """Source frames from and to, of a segment that plays any."""
+        start = self.source_start_frame
+        assert start is not None, "foreign material lies nowhere in the source"
+        return start, start + round(self.frames * self.speed)
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,10 @@ class EditList:
             starts.append(at)
             at += segment.frames
         return starts
+
+    def source_spans(self) -> list[tuple[int, int]]:
+        """Source frames from and to of every segment that plays any, in output order."""
+        return [segment.source_span for segment in self.segments if segment.source_start_frame is not None]
 
     def merged(self) -> "EditList":
         """The same edit with neighbours joined that continue each other in the source without change."""

@@ -121,9 +121,8 @@ def shared(one: EditList, other: EditList) -> float:
 
     def plays(edit: EditList) -> Int[np.ndarray, " slots"]:
         slots = np.zeros(int(2 * edit.source.frames / rate) + 1, int)
-        for segment in edit.segments:
-            if segment.source_start_frame is not None and segment.source_end_frame is not None:
-                slots[2 * segment.source_start_frame // rate : 2 * segment.source_end_frame // rate] += 1
+        for start, end in edit.source_spans():
+            slots[2 * start // rate : 2 * end // rate] += 1
         return slots
 
     a, b = plays(one), plays(other)

@@ -4,7 +4,7 @@ Conventions: half-open ``(start, end)`` with start <= end, all in one unit (fram
 or not. What is returned is in order and without overlaps.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 Place = TypeVar("Place", int, float)
@@ -24,6 +24,11 @@ def union(spans: Iterable[tuple[Place, Place]], *, slack: float = 0) -> list[tup
 def total(spans: Iterable[tuple[Place, Place]]) -> Place:
     """Summed length; what overlaps counts each time."""
     return sum(end - start for start, end in spans)
+
+
+def repeated(spans: Collection[tuple[Place, Place]]) -> Place:
+    """Summed length of what is covered once more, the first times aside."""
+    return total(spans) - total(union(spans))
 
 
 def gaps(covered: list[tuple[int, int]], frames: int) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ import typer
 
 from rl_editor.command import counted, overlaid, read_settings, run
 from rl_editor.config import Config
-from rl_editor.intervals import total, union
+from rl_editor.intervals import repeated, total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,9 +79,8 @@ def beyond_loop_limits(demonstrations: "Sequence[Demonstration]", config: Config
     """Editors whose own edits the reward would have without their loops, and what to set so that it would not."""
     shares: dict[str, list[float]] = {}
     for d in demonstrations:
-        spans = [(s.source_start_frame, s.source_end_frame or 0) for s in d.edit.segments]
-        known = [(start, end) for start, end in spans if start is not None]
-        shares.setdefault(d.style, []).append(1.0 - total(union(known)) / max(total(known), 1))
+        spans = d.edit.source_spans()
+        shares.setdefault(d.style, []).append(repeated(spans) / max(total(spans), 1))
     replayed = {style: sum(own) / len(own) for style, own in sorted(shares.items())}
     return [
         f"{style}: {share:.0%} of its edits is heard again, the reward allows {config.reward.loop_limit(style):.0%}, "

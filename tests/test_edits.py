@@ -53,6 +53,8 @@ def test_boundaries_in_frames_end_where_the_recording_does() -> None:
 
 def test_speed_stretches_the_source_span() -> None:
     assert Segment(100, 1000, speed=1.5).source_end_frame == 1600  # 100 + 1000 * 1.5
+    edit = EditList(SOURCE, (Segment(2000, 1500), Segment(None, 250), Segment(0, 1000, speed=0.5)))
+    assert edit.source_spans() == [(2000, 3500), (0, 500)]
 
 
 def test_merging_joins_only_what_continues() -> None:

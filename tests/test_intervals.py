@@ -1,6 +1,6 @@
 """Stretches of a line."""
 
-from rl_editor.intervals import gaps, total, union
+from rl_editor.intervals import gaps, repeated, total, union
 
 
 def test_what_overlaps_or_touches_becomes_one() -> None:
@@ -17,6 +17,8 @@ def test_lengths() -> None:
     assert total([(5, 7), (0, 2), (1, 4)]) == 2 + 2 + 3
     assert total(union([(5, 7), (0, 2), (1, 4)])) == 2 + 4
     assert total(union([])) == 0
+    assert repeated([(5, 7), (0, 2), (1, 4), (1, 4)]) == 1 + 3
+    assert repeated([]) == 0
 
 
 def test_what_is_left() -> None:

@@ -83,8 +83,8 @@ def _by_hand(
     uneven_ms = float(rng.normal(0.0, _UNEVEN_MS)) if rng.random() < _UNEVEN_SHARE else 0.0
     crossfade_ms = float(rng.choice(CROSSFADES_MS, p=_CROSSFADE_WEIGHTS))
     off = round(off_ms * rate / 1000.0)
-    ends = off + _beats_away(grid, left.source_end_frame or 0, n_beats, rate)
-    starts = off + round(uneven_ms * rate / 1000.0) + _beats_away(grid, right.source_start_frame or 0, n_beats, rate)
+    ends = off + _beats_away(grid, left.source_span[1], n_beats, rate)
+    starts = off + round(uneven_ms * rate / 1000.0) + _beats_away(grid, right.source_span[0], n_beats, rate)
     right = replace(right, crossfade_in_ms=crossfade_ms)
     moved = _moved(left, right, ends=ends, starts=starts, source=source)
     return moved or (left, right)
@@ -101,7 +101,7 @@ def _moved(
     left: Segment, right: Segment, *, ends: int, starts: int, source: SourceInfo
 ) -> tuple[Segment, Segment] | None:
     """The join with its left side ending ``ends`` frames later and its right side starting ``starts`` later."""
-    left_end, right_start = (left.source_end_frame or 0) + ends, (right.source_start_frame or 0) + starts
+    left_end, right_start = left.source_span[1] + ends, right.source_span[0] + starts
     shortest = round(_SHORTEST_S * source.sample_rate)
     fits = left_end <= source.frames and right_start >= 0
     if not fits or left.frames + ends < shortest or right.frames - starts < shortest:

@@ -256,9 +256,8 @@ def f1(n_matched: int, n_mine: int, n_theirs: int) -> float:
 
 def _runs(edit: EditList) -> Float[np.ndarray, "runs 2"]:
     """Source start and end of every run, in output order."""
-    rate = edit.source.sample_rate
-    spans = [(s.source_start_frame, s.source_end_frame or 0) for s in edit.merged().segments]
-    return np.array([(a / rate, b / rate) for a, b in spans if a is not None], dtype=np.float64).reshape(-1, 2)
+    spans = np.array(edit.merged().source_spans(), dtype=np.float64).reshape(-1, 2)
+    return np.asarray(spans / edit.source.sample_rate)
 
 
 def _n_matched(near: Bool[np.ndarray, "mine theirs"]) -> int:

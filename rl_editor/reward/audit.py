@@ -191,7 +191,7 @@ def _with_joins_moved(
     for index, segment in enumerate(segments):
         if segment.source_start_frame is None:
             continue
-        start, end = segment.source_start_frame, segment.source_end_frame or 0
+        start, end = segment.source_span
         low = 0 if index == 0 else round(enter_by_s() * rate)
         high = 0 if index == len(segments) - 1 else round(leave_by_s() * rate)
         start, end = max(start + low, 0), min(end + high, edit.source.frames)
@@ -202,7 +202,7 @@ def _with_joins_moved(
 
 def _bars_of(segment: Segment, state: AudioState, rng: np.random.Generator) -> Segment:
     """One to four bars inside a segment; the whole of it where it holds no bar."""
-    start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
+    start, end = segment.source_span
     lines = state.recording.frame_bounds(state.grid.times_s)[:-1][state.grid.bar_position == 0]
     inside = lines[(lines >= start) & (lines <= end)]
     if len(inside) < 2:
@@ -214,8 +214,7 @@ def _bars_of(segment: Segment, state: AudioState, rng: np.random.Generator) -> S
 
 def _around(segment: Segment, block: Segment) -> tuple[list[Segment], list[Segment]]:
     """What of the segment plays before and after the block."""
-    start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
-    first, last = block.source_start_frame or 0, block.source_end_frame or 0
+    (start, end), (first, last) = segment.source_span, block.source_span
     before, after = _stretch(segment, start, first), _stretch(segment, last, end)
     return [before] if before else [], [after] if after else []
 

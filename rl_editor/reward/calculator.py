@@ -18,7 +18,7 @@ from rl_editor.actions import ActionSpace
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, joins
 from rl_editor.errors import EditListError
-from rl_editor.intervals import total, union
+from rl_editor.intervals import repeated, total
 from rl_editor.reward.running import RunningEdits
 from rl_editor.reward.terms import (
     FAULT_NAMES,
@@ -180,8 +180,7 @@ class RewardCalculator:
 def _known_faults(
     pairs: list[tuple[Segment, Segment]], table: BeatTable, state: AudioState, phrase_bars: int
 ) -> Float[Tensor, "joins faults"]:
-    leaves = [left.source_end_frame or 0 for left, _ in pairs]
-    enters = [right.source_start_frame or 0 for _, right in pairs]
+    leaves, enters = [left.source_span[1] for left, _ in pairs], [right.source_span[0] for _, right in pairs]
     out, into = [_cut(frame, table) for frame in leaves], [_cut(frame, table) for frame in enters]
     offsets = Offsets(
         _row([c.offset_s for c in out]),
@@ -223,15 +222,14 @@ def _totals(edit: EditList, table: BeatTable, faults: Float[Tensor, "joins fault
 
     Sums are seconds of output, at the edit's mean speed: where speeds differ, which time was the first is not asked.
     """
-    played, known = np.zeros(len(table.energy_rank)), [s for s in edit.segments if s.source_start_frame is not None]
-    spans = [(s.source_start_frame or 0, s.source_end_frame or 0) for s in known]
-    rate, heard = edit.source.sample_rate, sum(s.frames for s in known)
+    played, spans, rate = np.zeros(len(table.energy_rank)), edit.source_spans(), edit.source.sample_rate
+    heard = sum(s.frames for s in edit.segments if s.source_start_frame is not None)
     source_rate = rate * total(spans) / heard if heard else rate  # frames of source per second of output
     for start, end in spans:
         played += np.clip(np.minimum(table.frames[1:], end) - np.maximum(table.frames[:-1], start), 0, None)
     sums = (
         edit.frames / rate,
-        (total(spans) - total(union(spans))) / source_rate,
+        repeated(spans) / source_rate,
         float(played @ table.energy_rank) / source_rate,
         0.0,
         float(bool(spans) and edit.segments[0].source_start_frame == spans[0][0] < table.frames[1]),
