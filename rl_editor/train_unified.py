@@ -17,7 +17,7 @@ from rl_editor.intervals import repeated, total
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rl_editor.checkpoint import TrainingResult
+    from rl_editor.checkpoint import Policy, TrainingResult
     from rl_editor.demonstrations import Demonstration
     from rl_editor.logging_utils import TrainingLogger
     from rl_editor.reward import LearnedReward
@@ -30,7 +30,7 @@ _SAID = {"reward": "validation/score", "KEEP/CUT balanced accuracy": "validation
 
 
 def fine_tune(
-    checkpoint: str | Path,
+    policy: "Policy",
     demonstrations: "Sequence[Demonstration]",
     config: Config,
     *,
@@ -40,27 +40,22 @@ def fine_tune(
     learned_reward: "LearnedReward | None" = None,
     resumable: bool = False,
 ) -> "TrainingResult":
-    """Train the policy in ``checkpoint`` with PPO and write ``best.pt``.
+    """Train a policy with PPO, in place, and write ``best.pt``.
 
     Args:
-        checkpoint: the policy to start from.
+        policy: what to start from.
         demonstrations: training and validation songs.
-        config: reads ``ppo``, ``reward``, ``training``; network and observation must be the checkpoint's.
+        config: reads ``ppo``, ``reward``, ``training``; network and observation must be the policy's.
         save_dir: where ``best.pt`` goes.
         logger: gets the numbers of every update.
         reference: statistics of finished music that the reward measures against.
         learned_reward: what listeners prefer, as a function of summaries of edits.
         resumable: keep the training state in ``save_dir``, from which ``training.resume`` goes on.
-
-    Raises:
-        CheckpointError: the checkpoint cannot be used.
     """
-    from rl_editor.checkpoint import load_policy
     from rl_editor.trainer import PPOTrainer
 
     for warning in beyond_loop_limits(demonstrations, config):
         _log.warning(warning)
-    policy = load_policy(checkpoint, device=config.training.device)
     trainer = PPOTrainer(
         config,
         policy.agent,
@@ -103,6 +98,7 @@ def main(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
 ) -> None:
     """Fine-tune a policy with PPO."""
+    from rl_editor.checkpoint import load_policy
     from rl_editor.data import load_demonstrations, load_references
     from rl_editor.demonstrations import split_line
     from rl_editor.logging_utils import create_logger
@@ -111,7 +107,8 @@ def main(
     from rl_editor.trainer import BEST
 
     learned = RewardModel.load(reward_model) if reward_model else None
-    settings = _settings(checkpoint, config)
+    policy = load_policy(checkpoint)
+    settings = _settings(policy.config, config)
     settings.training.device = device or settings.training.device
     settings.training.resume = resume or settings.training.resume
     settings.ppo.total_timesteps = total_timesteps or settings.ppo.total_timesteps
@@ -120,7 +117,7 @@ def main(
     reference = ReferenceStatistics.of_analyses(load_references(data_dir, settings))
     with create_logger(settings, run_name="ppo") as logger:
         result = fine_tune(
-            checkpoint,
+            policy,
             demonstrations,
             settings,
             save_dir=save_dir,
@@ -142,13 +139,10 @@ def said_of(result: "TrainingResult") -> str:
     return f"{kept}; " + ", ".join(f"{word} {now:.3f} (the clone's {before:.3f})" for word, now, before in numbers)
 
 
-def _settings(checkpoint: Path, path: Path | None) -> Config:
-    """The checkpoint's settings, but for how long and on what to train; what a file says goes before them."""
-    from rl_editor.checkpoint import load_policy
-
-    learned = load_policy(checkpoint).config
-    learned.ppo.total_timesteps, learned.training.device = TIMESTEPS, Config().training.device
-    return Config.from_dict(overlaid(learned.to_dict(), read_settings(path))) if path else learned
+def _settings(learned: Config, path: Path | None) -> Config:
+    """A policy's settings, but for how long and on what to train; what a file says goes before them."""
+    anew = {"ppo": {"total_timesteps": TIMESTEPS}, "training": {"device": Config().training.device}}
+    return Config.from_dict(overlaid(overlaid(learned.to_dict(), anew), read_settings(path) if path else {}))
 
 
 if __name__ == "__main__":

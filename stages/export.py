@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import typer
 
-from rl_editor.checkpoint import load_policy
+from rl_editor.checkpoint import Policy, load_policy
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
@@ -95,10 +95,10 @@ def publish(config: Config, metrics: dict[str, float], params: Path) -> None:
 
 
 def measured(
-    path: Path, *, demonstrations: list[Demonstration], config: Config, reference: ReferenceStatistics | None
+    policy: Policy, *, demonstrations: list[Demonstration], config: Config, reference: ReferenceStatistics | None
 ) -> float:
-    """The held-out score of another policy file."""
-    result = evaluate_policies({NAME: load_policy(path)}, demonstrations, config, reference=reference)
+    """The held-out score of another policy."""
+    result = evaluate_policies({NAME: policy}, demonstrations, config, reference=reference)
     return result.metrics[SCORE]
 
 

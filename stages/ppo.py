@@ -6,6 +6,7 @@ Reads ``models/bc``, ``models/reward_model``, ``data/features``, ``data/labels``
 
 from pathlib import Path
 
+from rl_editor.checkpoint import load_policy
 from rl_editor.command import run
 from rl_editor.reward_model.learning import load_learned
 from rl_editor.train_unified import fine_tune
@@ -27,7 +28,7 @@ def main(params: Path = PARAMS) -> None:
         logger.log_dataset("demonstrations", digest=digest_of(demonstrations, reference))
         logger.set_tags({"learned_reward": _role(learned is not None, weighed=config.ppo.learned_reward)})
         result = fine_tune(
-            BC_CHECKPOINT,
+            load_policy(BC_CHECKPOINT),
             demonstrations,
             config,
             save_dir=folder,

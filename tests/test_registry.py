@@ -86,15 +86,15 @@ class TestRegistry:
 
     def test_other_songs_measure_the_champion_anew(self, store: Path) -> None:
         register(checkpoint(store, 0), "p", held_out=HeldOut(0.9, "old songs"))
-        asked: list[Path] = []
+        asked: list[Policy] = []
 
-        def measure(path: Path) -> float:
-            asked.append(path)
+        def measure(policy: Policy) -> float:
+            asked.append(policy)
             return 0.3
 
         newer = register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "new songs"), measure=measure)
         assert newer.is_champion  # 0.4 on the new songs beats the old champion's 0.3 on them
-        assert len(asked) == 1
+        assert [policy.config.training.seed for policy in asked] == [0]
 
 
 class TestServed:

@@ -149,6 +149,11 @@ class Killer(TrainingLogger):
             raise KeyboardInterrupt
 
 
+def _fine_tuned(config: Config, folder: Path, logger: TrainingLogger) -> TrainingResult:
+    policy = Policy(Agent(config), config, STYLES)
+    return fine_tune(policy, toy_demonstrations(config), config, save_dir=folder / "cli", logger=logger, resumable=True)
+
+
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     whole = trained(fast(), 3, save_dir=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -158,12 +163,9 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, weights(whole)[name]) for name, tensor in weights(resumed).items())
     # and from the command line's function
     config = fast(training={"resume": True}, ppo={"total_timesteps": 3 * STEPS})
-    clone = tmp_path / "clone.pt"
-    save_policy(clone, Policy(Agent(config), config, STYLES, {}))
-    demonstrations = toy_demonstrations(config)
     with pytest.raises(KeyboardInterrupt):
-        fine_tune(clone, demonstrations, config, save_dir=tmp_path / "cli", logger=Killer(), resumable=True)
-    again = fine_tune(clone, demonstrations, config, save_dir=tmp_path / "cli", logger=TrainingLogger(), resumable=True)
+        _fine_tuned(config, tmp_path, Killer())
+    again = _fine_tuned(config, tmp_path, TrainingLogger())
     assert again.history == whole.history
     # the state of one run is refused by another
     with pytest.raises(CheckpointError, match="other settings"):

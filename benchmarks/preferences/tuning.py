@@ -110,7 +110,7 @@ def tuning_table(
 def _tuned(train: list[Demonstration], config: Config, learned_reward: RewardModel | None) -> Policy:
     with TemporaryDirectory() as folder:
         return fine_tune(
-            BC_CHECKPOINT,
+            load_policy(BC_CHECKPOINT),
             train,
             config,
             save_dir=Path(folder),

@@ -11,12 +11,15 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rl_editor import __version__
 from rl_editor.errors import CheckpointError, TrackingError
 from rl_editor.files import file_sha256
 from rl_editor.logging_utils import tracking_uri
+
+if TYPE_CHECKING:
+    from rl_editor.checkpoint import Policy
 
 CHAMPION = "champion"
 HASH_TAG, SCORE_TAG, HELD_OUT_TAG = "policy.sha256", "held_out.score", "held_out.digest"
@@ -50,7 +53,7 @@ def register(
     name: str,
     *,
     held_out: HeldOut,
-    measure: Callable[[Path], float] | None = None,
+    measure: "Callable[[Policy], float] | None" = None,
     run_id: str | None = None,
 ) -> Registered:
     """Register a policy file, and make it the champion if it beats the present one.
@@ -59,7 +62,7 @@ def register(
         policy: the checkpoint.
         name: of the registered model.
         held_out: its score, and on what.
-        measure: scores another policy file on the same songs; needed when the champion was measured on others.
+        measure: scores another policy on the same songs; needed when the champion was measured on others.
         run_id: the tracker's run that the model belongs to.
 
     Raises:
@@ -120,40 +123,42 @@ def _log_version(policy: Path, name: str, run_id: str | None) -> str:
 
 
 def _challenge(
-    client: Any, name: str, version: str, held_out: HeldOut, measure: Callable[[Path], float] | None
+    client: Any, name: str, version: str, held_out: HeldOut, measure: "Callable[[Policy], float] | None"
 ) -> bool:
     """Move the alias if ``version`` is better; whether it is the champion now."""
     champion = client.get_registered_model(name).aliases.get(CHAMPION)
     if champion is not None and str(champion) == version:
         return True
-    if champion is not None and _still_loads(name, str(champion)):
-        present = _champion_score(client.get_model_version(name, str(champion)), held_out, measure)
+    policy = None if champion is None else _loaded(name, str(champion))
+    if policy is not None:
+        present = _champion_score(client.get_model_version(name, str(champion)), policy, held_out, measure)
         if not held_out.score > present:
             return False
     client.set_registered_model_alias(name, CHAMPION, version)
     return True
 
 
-def _still_loads(name: str, version: str) -> bool:
-    """Whether the policy is there and this version of the package reads it: what cannot be served is no champion."""
+def _loaded(name: str, version: str) -> "Policy | None":
+    """A registered policy; None where it is gone or not read by this version: what cannot be served is no champion."""
     from rl_editor.checkpoint import load_policy
 
     try:
-        load_policy(policy_file(f"models:/{name}/{version}"))
+        return load_policy(policy_file(f"models:/{name}/{version}"))
     except (CheckpointError, TrackingError) as error:
         _log.warning("%s version %s can be champion no more: %s", name, version, error)
-        return False
-    return True
+        return None
 
 
-def _champion_score(champion: Any, held_out: HeldOut, measure: Callable[[Path], float] | None) -> float:
+def _champion_score(
+    champion: Any, policy: "Policy", held_out: HeldOut, measure: "Callable[[Policy], float] | None"
+) -> float:
     if champion.tags.get(HELD_OUT_TAG) == held_out.digest and SCORE_TAG in champion.tags:
         return float(champion.tags[SCORE_TAG])
     if measure is None:
         raise TrackingError(
             f"champion version {champion.version} was measured on other songs; give 'measure' to score it on these"
         )
-    return measure(policy_file(f"models:/{champion.name}/{champion.version}"))
+    return measure(policy)
 
 
 def policy_file(model_uri: str) -> Path:
