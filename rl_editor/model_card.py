@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from rl_editor.actions import ActionSpace
 from rl_editor.command import counted
 from rl_editor.evaluation.metrics import METRICS
+from rl_editor.evaluation.verdicts import ALL_STYLES
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
-_ALL = "all"
 _CONDITIONS = {"target": "asked for", "free": "not asked for"}
 _TEMPLATE = """# RL Editor policy
 
@@ -68,7 +68,7 @@ def model_card(policy: "Policy", metrics: Mapping[str, float], *, n_songs: int, 
 def _table(metrics: Mapping[str, float], method: str) -> str:
     rows = []
     for name, value in sorted(metrics.items()):
-        if not name.startswith(f"{method}/") or f"/{_ALL}/" not in name or f"{name}_low" not in metrics:
+        if not name.startswith(f"{method}/") or f"/{ALL_STYLES}/" not in name or f"{name}_low" not in metrics:
             continue
         _, condition, _, metric = name.split("/")
         low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]

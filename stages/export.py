@@ -19,7 +19,7 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.errors import RlEditorError
 from rl_editor.evaluation import evaluate_policies
-from rl_editor.evaluation.comparison import KEY_METRICS
+from rl_editor.evaluation.metrics import KEY_METRICS
 from rl_editor.evaluation.verdicts import ALL_STYLES
 from rl_editor.files import file_sha256, write_text
 from rl_editor.logging_utils import MLflowLogger

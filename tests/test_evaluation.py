@@ -24,8 +24,9 @@ from rl_editor.evaluation import (
     headline,
 )
 from rl_editor.evaluation.bootstrap import song_means
-from rl_editor.evaluation.comparison import BASELINES, CONDITIONS, KEY_METRICS
+from rl_editor.evaluation.comparison import BASELINES, CONDITIONS
 from rl_editor.evaluation.metrics import (
+    KEY_METRICS,
     GapScale,
     alike_units,
     balanced_accuracy,

@@ -19,7 +19,7 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
-from rl_editor.evaluation.metrics import METRICS, GapScale, TrackJudge
+from rl_editor.evaluation.metrics import KEY_METRICS, METRICS, SCORE_METRICS, GapScale, TrackJudge
 from rl_editor.evaluation.verdicts import (
     ALL_STYLES,
     CONDITIONS,
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
 BASELINES = ("keep_all", "loudest", "random", "dp")
-KEY_METRICS = ("balanced_accuracy", "action_balanced_accuracy", "reward_total", "duration_error")  # per style
-SCORE_METRICS = ("reward_total", "action_balanced_accuracy")
+FIXED = frozenset({EDITOR, *BASELINES})  # methods whose edits are the same in both conditions
 _RANDOM_EDITS = 20  # whose mean path cost is 1 of the optimality gap: a single one is chance
 
 Plan = Callable[[Demonstration, AudioState, float | None], EditList]
@@ -182,7 +181,7 @@ def evaluate_plans(
     Raises:
         DatasetError: no demonstration is in that split, or a method has a baseline's name.
     """
-    taken = sorted(set(plans) & {EDITOR, *BASELINES})
+    taken = sorted(FIXED & set(plans))
     if taken:
         raise DatasetError(f"method {taken[0]!r}: the name of a baseline; call it otherwise")
     held_out = sorted(in_split(demonstrations, split), key=lambda d: d.pair_id)
@@ -304,5 +303,5 @@ def policy_plan(policy: "Policy") -> Plan:
 
 
 def _is_headline(row: Mapping[Hashable, Any]) -> bool:
-    fixed = row["method"] in {EDITOR, *BASELINES} and row["condition"] != CONDITIONS[0]
+    fixed = row["method"] in FIXED and row["condition"] != CONDITIONS[0]
     return not fixed and (row["style"] == ALL_STYLES or row["metric"] in KEY_METRICS)

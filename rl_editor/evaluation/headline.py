@@ -6,56 +6,32 @@ change from run to run, the question whether anything is gained by learning does
 ``ppo_minus_bc`` are those of ``EvaluationResult.metrics``.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from rl_editor.evaluation.comparison import BASELINES, FIXED, EvaluationResult
+from rl_editor.evaluation.metrics import BASELINE_METRICS, HEADLINE_METRICS, METRICS
+from rl_editor.evaluation.verdicts import ALL_STYLES, CONDITIONS
 
-import numpy as np
-
-from rl_editor.evaluation.comparison import BASELINES, EvaluationResult
-from rl_editor.evaluation.metrics import METRICS
-from rl_editor.evaluation.verdicts import ALL_STYLES, CONDITIONS, EDITOR
-
-HEADLINE_METRICS = ("balanced_accuracy", "run_f1", "loop_f1", "reorder_f1", "reward_total", "duration_error")
-BASELINE_METRICS = ("balanced_accuracy", "reward_total")  # of likeness and of quality
 BEST_BASELINE = "best_baseline"
 _TARGET = CONDITIONS[0]
 
 
 def headline(result: EvaluationResult) -> dict[str, float]:
     """A few dozen flat numbers, sorted by name."""
-    policies = [method for method in result.methods if method not in {EDITOR, *BASELINES}]
+    policies = [method for method in result.methods if method not in FIXED]
     shared = {"n_songs", "n_tracks", *(f"{policy}/score" for policy in policies)}
     shared |= {f"ppo_minus_bc/{_TARGET}/{metric}" for metric in METRICS}
     flat = {name: value for name, value in result.metrics.items() if name in shared}
+    means = {
+        (row["method"], row["style"], row["metric"]): float(row["mean"])
+        for row in result.summary.to_dict("records")
+        if row["condition"] == _TARGET and row["n_songs"]
+    }
     flat |= {
-        f"{mean.method}/{_TARGET}/{mean.style}/{mean.metric}": mean.value
-        for mean in _means(result)
-        if mean.method in policies and mean.metric in HEADLINE_METRICS
+        f"{method}/{_TARGET}/{style}/{metric}": mean
+        for (method, style, metric), mean in means.items()
+        if method in policies and metric in HEADLINE_METRICS
     }
-    return dict(sorted((flat | _best_baselines(result)).items()))
-
-
-class _Mean(NamedTuple):
-    style: str
-    method: str
-    metric: str
-    value: float
-
-
-def _means(result: EvaluationResult) -> Iterator[_Mean]:
-    """The means at the editor's length that are defined."""
-    for row in result.summary.to_dict("records"):
-        if row["condition"] == _TARGET and np.isfinite(row["mean"]):
-            yield _Mean(str(row["style"]), str(row["method"]), str(row["metric"]), float(row["mean"]))
-
-
-def _best_baselines(result: EvaluationResult) -> dict[str, float]:
-    """The best of the baselines over all styles, metric by metric."""
-    found: dict[str, list[float]] = {}
-    for mean in _means(result):
-        if mean.method in BASELINES and mean.metric in BASELINE_METRICS and mean.style == ALL_STYLES:
-            found.setdefault(mean.metric, []).append(mean.value)
-    return {
-        f"{BEST_BASELINE}/{_TARGET}/{ALL_STYLES}/{metric}": (max if METRICS[metric].higher_is_better else min)(values)
-        for metric, values in found.items()
-    }
+    for metric in BASELINE_METRICS:
+        best = max if METRICS[metric].higher_is_better else min
+        if known := [means[key] for method in BASELINES if (key := (method, ALL_STYLES, metric)) in means]:
+            flat[f"{BEST_BASELINE}/{_TARGET}/{ALL_STYLES}/{metric}"] = best(known)
+    return dict(sorted(flat.items()))

@@ -77,6 +77,15 @@ METRICS: Mapping[str, Metric] = {
     "path_cost": Metric("path cost", False),
     "optimality_gap": Metric("optimality gap (0 DP, 1 random)", False),
 }
+KEY_METRICS = ("balanced_accuracy", "action_balanced_accuracy", "reward_total", "duration_error")  # with intervals
+SCORE_METRICS = ("reward_total", "action_balanced_accuracy")  # whose mean chooses a champion
+HEADLINE_METRICS = ("balanced_accuracy", "run_f1", "loop_f1", "reorder_f1", "reward_total", "duration_error")
+BASELINE_METRICS = ("balanced_accuracy", "reward_total")  # of likeness and of quality
+# Columns of the report, of all styles and of each.
+ALL_STYLES_METRICS = ("balanced_accuracy", "action_balanced_accuracy", "balanced_accuracy_equivalent", "cut_f1",
+                      "duration_error", "reward_total", "mean_join_cost", "optimality_gap")  # fmt: skip
+STYLE_METRICS = ("balanced_accuracy", "action_balanced_accuracy", "loop_f1", "reorder_f1", "duration_error",
+                 "reward_total")  # fmt: skip
 _REWARD_TERMS = ("total", "tempo", "energy", "phrase", "transition", "loop", "duration")
 
 

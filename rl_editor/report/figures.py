@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from rl_editor.actions import ActionType
 from rl_editor.evaluation import METRICS, EvaluationResult
+from rl_editor.evaluation.metrics import KEY_METRICS
 from rl_editor.evaluation.verdicts import ALL_STYLES, CONDITIONS
 from rl_editor.publishing import save_png
 from rl_editor.report.words import ACTION_COLOURS, in_reading_order, method_title
 
 _DPI = 130
-_SHOWN = ("balanced_accuracy", "action_balanced_accuracy", "reward_total", "duration_error")
 _STYLES = {"target": {"marker": "o", "color": "#4477aa"}, "free": {"marker": "s", "color": "#ee8866"}}
 _LABELS = {"target": "editor's length given", "free": "no length given"}
 _OFFSET = {"target": -0.13, "free": 0.13}
@@ -23,8 +23,8 @@ def comparison_figure(result: EvaluationResult) -> Figure:
     """Means with intervals over songs, all styles, one panel per number."""
     methods = in_reading_order(result.methods)
     figure = _figure(width=12.0, height=0.38 * len(methods) + 1.4)
-    for panel, metric in enumerate(_SHOWN):
-        axes = figure.add_subplot(1, len(_SHOWN), panel + 1)
+    for panel, metric in enumerate(KEY_METRICS):
+        axes = figure.add_subplot(1, len(KEY_METRICS), panel + 1)
         _dots(axes, result, metric, methods)
         axes.set_title(METRICS[metric].title.replace(", relative", ",\nrelative"), fontsize=9)
         axes.set_yticks(range(len(methods)), [method_title(m) if panel == 0 else "" for m in methods], fontsize=9)

@@ -8,8 +8,10 @@ import pandas as pd
 
 from rl_editor.actions import ActionType
 from rl_editor.evaluation import METRICS, EvaluationResult, Verdict
+from rl_editor.evaluation.comparison import FIXED
+from rl_editor.evaluation.metrics import ALL_STYLES_METRICS, STYLE_METRICS
 from rl_editor.evaluation.verdicts import ALL_STYLES, CONDITIONS, EDITOR
-from rl_editor.report.words import CONDITION_TITLES, HEADLINE, PER_STYLE, in_reading_order
+from rl_editor.report.words import CONDITION_TITLES, in_reading_order
 
 
 class Cell(NamedTuple):
@@ -56,9 +58,9 @@ class HistogramRow(NamedTuple):
 
 def comparison_tables(result: EvaluationResult) -> list[Table]:
     """All styles under both conditions, then every style."""
-    found = [_table(result, ALL_STYLES, condition, HEADLINE) for condition in CONDITIONS]
+    found = [_table(result, ALL_STYLES, condition, ALL_STYLES_METRICS) for condition in CONDITIONS]
     for style in result.styles[1:]:
-        found += [_table(result, style, condition, PER_STYLE) for condition in CONDITIONS]
+        found += [_table(result, style, condition, STYLE_METRICS) for condition in CONDITIONS]
     return found
 
 
@@ -72,7 +74,7 @@ def histogram_rows(result: EvaluationResult) -> list[HistogramRow]:
         )
         for method in in_reading_order(result.methods)
         for condition in CONDITIONS
-        if condition == CONDITIONS[0] or method not in {EDITOR, "keep_all", "loudest", "random", "dp"}
+        if condition == CONDITIONS[0] or method not in FIXED
     ]
 
 

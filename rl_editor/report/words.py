@@ -1,6 +1,8 @@
-"""Names for readers: methods, conditions, styles and the numbers worth a column."""
+"""Names for readers: methods, conditions and styles."""
 
 from collections.abc import Mapping
+
+from rl_editor.evaluation.verdicts import ALL_STYLES
 
 METHOD_TITLES: Mapping[str, str] = {
     "editor": "The editor's own edit",
@@ -15,17 +17,6 @@ CONDITION_TITLES: Mapping[str, str] = {
     "target": "With the editor's length as target",
     "free": "Without a target length",
 }
-HEADLINE = (
-    "balanced_accuracy",
-    "action_balanced_accuracy",
-    "balanced_accuracy_equivalent",
-    "cut_f1",
-    "duration_error",
-    "reward_total",
-    "mean_join_cost",
-    "optimality_gap",
-)
-PER_STYLE = ("balanced_accuracy", "action_balanced_accuracy", "loop_f1", "reorder_f1", "duration_error", "reward_total")
 ACTION_COLOURS: Mapping[str, str] = {
     "KEEP": "#4477aa",
     "CUT": "#bbbbbb",
@@ -42,7 +33,7 @@ def method_title(method: str) -> str:
 
 def style_title(style: str) -> str:
     """A style as readers know it."""
-    return "All styles" if style == "all" else style.replace("_", " ")
+    return "All styles" if style == ALL_STYLES else style.replace("_", " ")
 
 
 def in_reading_order(methods: tuple[str, ...]) -> list[str]:
