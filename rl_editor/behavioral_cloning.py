@@ -69,7 +69,7 @@ class School(NamedTuple):
     lessons: Lessons
 
 
-class Losses(NamedTuple):
+class LossSum(NamedTuple):
     """The weighted sum of losses over decisions, and the sum of weights."""
 
     total: Float[Tensor, ""]
@@ -248,7 +248,7 @@ class _Cloning:
         shown, hidden = (judged.agreed for judged in play.judged(play.edits(self.average.agent)))
         return {name: (shown[name] + hidden[name]) / 2.0 for name in shown}
 
-    def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> Losses:
+    def _losses(self, logits: Float[Tensor, "n actions"], lesson: Lesson, *, smoothing: float) -> LossSum:
         loss = cloning_loss(
             logits,
             lesson.actions,
@@ -257,7 +257,7 @@ class _Cloning:
             first_reorder=self.agent.dimensions.first_reorder,
         )
         weight = lesson.weight * self.class_weight[lesson.actions]
-        return Losses((weight * loss).sum(), weight.sum())
+        return LossSum((weight * loss).sum(), weight.sum())
 
     def _school(self, demonstrations: Sequence[Demonstration]) -> School:
         songs = songs_of(demonstrations, self.styles, self.config, self.device)

@@ -20,7 +20,7 @@ from torch import Tensor
 from rl_editor.agent import Agent, Embeddings
 from rl_editor.devices import SideBySide
 from rl_editor.replaying import Replayed
-from rl_editor.rollouts import Samples
+from rl_editor.rollouts import Experience
 from rl_editor.state import TrackBatch
 
 _SONGS_STEP = 8  # lists of songs have so many entries, or twice as many ...
@@ -53,15 +53,15 @@ class Gradients:
 
     agent: Agent
     batch: TrackBatch
-    losses: Callable[[Embeddings, Samples], Losses]
+    losses: Callable[[Embeddings, Experience], Losses]
     autocast: Callable[[], torch.autocast]
     side_by_side: SideBySide
     replayed: bool
-    _held: Samples | None = None
+    _held: Experience | None = None
     _inputs: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     _replays: dict[tuple[int, int], Replayed[_Gradient]] = field(default_factory=dict)
 
-    def hold(self, samples: Samples) -> None:
+    def hold(self, samples: Experience) -> None:
         """Take the samples that minibatches are chosen from."""
         if not self.replayed or self._held is None:
             self._held = samples.clone() if self.replayed else samples
@@ -118,7 +118,7 @@ class Gradients:
         place[songs] = torch.arange(len(songs), device=songs.device)
         return self._of(songs.clamp(max=nobody - 1), part.on_tracks(place[part.observation.track]))
 
-    def _of(self, songs: Int[Tensor, " songs"], part: Samples) -> _Gradient:
+    def _of(self, songs: Int[Tensor, " songs"], part: Experience) -> _Gradient:
         """Of samples whose tracks count these songs."""
         with self.autocast():
             embeddings = self.agent.encode_tracks(self.batch, songs)

@@ -3,6 +3,7 @@
 Shapes: S steps by E environments, time first; N samples.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -28,7 +29,7 @@ class Rollout(NamedTuple):
     learned: Float[Tensor, "steps envs"]
 
 
-class Samples(NamedTuple):
+class Experience(NamedTuple):
     """N decisions to learn from."""
 
     observation: Observation
@@ -38,23 +39,25 @@ class Samples(NamedTuple):
     advantage: Float[Tensor, " n"]
     value_target: Float[Tensor, " n"]
 
-    def of(self, chosen: Int[Tensor, " chosen"]) -> "Samples":
+    def of(self, chosen: Int[Tensor, " chosen"]) -> "Experience":
         """Some of them."""
-        return Samples(Observation(*(part[chosen] for part in self.observation)), *(part[chosen] for part in self[1:]))
+        return self._of_each(lambda part: part[chosen])
 
-    def clone(self) -> "Samples":
+    def clone(self) -> "Experience":
         """The same numbers elsewhere in memory."""
-        return Samples(Observation(*(part.clone() for part in self.observation)), *(part.clone() for part in self[1:]))
+        return self._of_each(Tensor.clone)
 
-    def copy_(self, other: "Samples") -> None:
+    def copy_(self, other: "Experience") -> None:
         """Take the numbers of as many others, in place."""
-        parts = zip((*self.observation, *self[1:]), (*other.observation, *other[1:]), strict=True)
-        for mine, theirs in parts:
+        for mine, theirs in zip((*self.observation, *self[1:]), (*other.observation, *other[1:]), strict=True):
             mine.copy_(theirs)
 
-    def on_tracks(self, track: Int[Tensor, " n"]) -> "Samples":
+    def on_tracks(self, track: Int[Tensor, " n"]) -> "Experience":
         """The same with other numbers of tracks."""
         return self._replace(observation=self.observation._replace(track=track))
+
+    def _of_each(self, change: Callable[[Tensor], Tensor]) -> "Experience":
+        return Experience(Observation(*map(change, self.observation)), *map(change, self[1:]))
 
 
 def by_song(

@@ -76,7 +76,7 @@ from rl_editor.resuming import Learner, Standing, StandingFile
 from rl_editor.returns import clipped_objective, generalized_advantages, normalised, weighted_divergence
 from rl_editor.reward import LearnedReward
 from rl_editor.reward_model import RewardModel
-from rl_editor.rollouts import Rollout, Samples, by_song
+from rl_editor.rollouts import Experience, Rollout, by_song
 from rl_editor.state import Observation, ReferenceStatistics
 from rl_editor.tryouts import TriedEdits, Tryout
 
@@ -266,7 +266,7 @@ class PPOTrainer:
         stacked = Observation(*(torch.stack(part) for part in zip(*seen, strict=True)))
         return Rollout(stacked, end, *(torch.stack(part) for part in rest))
 
-    def _samples(self, rollout: Rollout) -> Samples:
+    def _samples(self, rollout: Rollout) -> Experience:
         """Advantages and value targets; time and environments become one axis."""
         ppo = self.config.ppo
         discount = ppo.gamma * (~rollout.done).float()
@@ -276,7 +276,7 @@ class PPOTrainer:
         advantage = normalised(estimate.advantage)
         parts = (rollout.action, rollout.log_prob, advantage, estimate.value_target)
         observation = Observation(*(part.flatten(0, 1) for part in rollout.observation))
-        return Samples(observation, self._clone_says(observation), *(part.flatten(0, 1) for part in parts))
+        return Experience(observation, self._clone_says(observation), *(part.flatten(0, 1) for part in parts))
 
     def _clone_says(self, observation: Observation) -> Float[Tensor, "n actions"]:
         """Log probabilities of the clone, few songs at a time."""
@@ -295,7 +295,7 @@ class PPOTrainer:
         list(self.side_by_side.map(fill, range(0, len(self.songs), FEW_TRACKS)))
         return says
 
-    def _learn(self, samples: Samples) -> dict[str, float]:
+    def _learn(self, samples: Experience) -> dict[str, float]:
         """Epochs of minibatches, until the policy has moved far enough."""
         ppo, accumulate = self.config.ppo, self.config.training.gradient_accumulation_steps
         self.gradients.hold(samples)
@@ -314,7 +314,7 @@ class PPOTrainer:
             epochs_done += 1
         return loss_metrics(losses, epochs_done)
 
-    def _losses(self, embeddings: Embeddings, part: Samples) -> Losses:
+    def _losses(self, embeddings: Embeddings, part: Experience) -> Losses:
         """The loss, and its parts as ``LOSSES`` has them after it."""
         ppo = self.config.ppo
         decision = self._decide(embeddings, part.observation)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rl_editor.agent import ILLEGAL, Agent, Dimensions, Heard, Keys, Seen
+from rl_editor.agent import ILLEGAL, Agent, Dimensions, EncodedTracks, Keys, Seen
 from rl_editor.config import Config
 
 WIDTH = 256
@@ -30,11 +30,11 @@ class PlainEncoder(nn.Module):
         rows: Float[Tensor, "tracks padded_units row"],
         song_map: Float[Tensor, "tracks tokens token"],
         static: Float[Tensor, "tracks static"],
-    ) -> Heard:
+    ) -> EncodedTracks:
         """Shares of the first layer per position; nothing to point at."""
         whole = self.song(song_map.flatten(1)) + self.static(static)
         window = self.window(rows.transpose(1, 2)).transpose(1, 2)
-        return Heard(window + whole[:, None], song_map[:, :1, :0])
+        return EncodedTracks(window + whole[:, None], song_map[:, :1, :0])
 
 
 class _Half(nn.Module):

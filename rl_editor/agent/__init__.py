@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from rl_editor.actions import ActionSpace
 from rl_editor.agent.dimensions import Dimensions, dimensions
-from rl_editor.agent.encoder import Heard, Normalisation, TrackEncoder, centre
+from rl_editor.agent.encoder import EncodedTracks, Normalisation, TrackEncoder, centre
 from rl_editor.agent.heads import FEW_TRACKS, ILLEGAL, Keys, PolicyNetwork, Seen, ValueNetwork
 from rl_editor.agent.sampling import kind_entropy, kind_log_probs, probabilities, sample
 from rl_editor.config import Config
@@ -42,7 +42,7 @@ __all__ = [
     "Decision",
     "Dimensions",
     "Embeddings",
-    "Heard",
+    "EncodedTracks",
     "Jitter",
     "Keys",
     "PolicyNetwork",

@@ -18,7 +18,7 @@ _CLAMP = 8.0  # standard deviations beyond which a feature says no more
 _SIZE_OF_INIT = 0.02  # of learned positions
 
 
-class Heard(NamedTuple):
+class EncodedTracks(NamedTuple):
     """What the encoder gives."""
 
     units: Float[Tensor, "tracks units width"]
@@ -85,7 +85,7 @@ class TrackEncoder(nn.Module):
         rows: Float[Tensor, "tracks padded_units row"],
         song_map: Float[Tensor, "tracks tokens token"],
         static: Float[Tensor, "tracks static"],
-    ) -> Heard:
+    ) -> EncodedTracks:
         """Embeddings of the units that have a whole window in ``rows``: ``2 * context`` fewer than rows."""
         whole = self.static(static)[:, None]
         song = self.token(song_map) + self.place + whole
@@ -106,7 +106,7 @@ class TrackEncoder(nn.Module):
             + functional.gelu(self.window(projected.transpose(1, 2))).transpose(1, 2)
             + whole
         )
-        return Heard(self.out(self.attend(units, song)), song)
+        return EncodedTracks(self.out(self.attend(units, song)), song)
 
 
 def centre(rows: Float[Tensor, "tracks padded_units columns"], context: int) -> Float[Tensor, "tracks units columns"]:

@@ -33,7 +33,7 @@ _LEVEL_RANGE_DB = 60.0
 _JOIN_COLUMNS = ["track", "style", "method", *JoinDiagnostics._fields]
 
 
-class Heard(NamedTuple):
+class Rendered(NamedTuple):
     """One rendered edit of an example."""
 
     method: str
@@ -66,7 +66,7 @@ class ExamplePage(NamedTuple):
 
     example: Example
     svg: Markup
-    heard: list[Heard]
+    heard: list[Rendered]
 
 
 def example_pages(
@@ -117,7 +117,7 @@ def _level_peaks(example: Example) -> np.ndarray:
     return np.asarray(height[beat])
 
 
-def _hear(example: Example, method: str, edit: EditList, recording: Samples, folder: Path, config: Config) -> Heard:
+def _hear(example: Example, method: str, edit: EditList, recording: Samples, folder: Path, config: Config) -> Rendered:
     settled = settle_joins(edit, recording, config)
     rendered = render_samples(settled, recording, config)
     diagnostics = join_diagnostics(settled, rendered, example.state)
@@ -126,7 +126,7 @@ def _hear(example: Example, method: str, edit: EditList, recording: Samples, fol
     joins_clip = None
     if diagnostics:
         joins_clip = _save(folder, f"{name}__joins.flac", _around_joins(rendered, diagnostics), rendered)
-    return Heard(method, edit_clip, joins_clip, diagnostics)
+    return Rendered(method, edit_clip, joins_clip, diagnostics)
 
 
 def _around_joins(rendered: Samples, joins: list[JoinDiagnostics]) -> Float32[np.ndarray, "frames channels"]:
