@@ -32,9 +32,9 @@ from rl_editor.averaging import AveragedAgent, mean_until
 from rl_editor.checkpoint import Policy, TrainingResult, save_policy
 from rl_editor.command import overlaid, read_settings, run
 from rl_editor.config import Config
-from rl_editor.demonstrations import Demonstration, in_split, split_line
+from rl_editor.demonstrations import Demonstration, in_split, split_line, to_train_on
 from rl_editor.devices import autocast, resolve_device, torch_threads
-from rl_editor.errors import DatasetError, TrainingError
+from rl_editor.errors import TrainingError
 from rl_editor.fingerprints import run_fingerprint
 from rl_editor.lessons import (
     N_VARIANTS,
@@ -106,9 +106,7 @@ class _Cloning:
         logger: TrainingLogger,
         save_dir: str | Path | None,
     ) -> None:
-        train = in_split(demonstrations, "train")
-        if not train:
-            raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+        train = to_train_on(demonstrations)
         self.config, self.logger, self.save_dir = config, logger, Path(save_dir) if save_dir else None
         self.styles = style_order(train, config)
         self.device = resolve_device(config.training.device)

@@ -6,7 +6,7 @@ action per decision unit. Files hold arrays without Python objects and are the s
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -73,6 +73,17 @@ class Demonstration:
 def in_split(demonstrations: Iterable[Demonstration], split: Split) -> list[Demonstration]:
     """The demonstrations of one split, in order."""
     return [d for d in demonstrations if d.split == split]
+
+
+def to_train_on(demonstrations: Collection[Demonstration]) -> list[Demonstration]:
+    """The demonstrations that teach.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    if not (found := in_split(demonstrations, "train")):
+        raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+    return found
 
 
 def split_line(demonstrations: Iterable[Demonstration]) -> str:

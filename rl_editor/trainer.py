@@ -54,20 +54,12 @@ from rl_editor.agent import FEW_TRACKS, Agent, Embeddings, kind_entropy, sample
 from rl_editor.averaging import AveragedAgent, exponential
 from rl_editor.checkpoint import Objective, Policy, TrainingResult, save_policy
 from rl_editor.config import Config
-from rl_editor.demonstrations import Demonstration, in_split
+from rl_editor.demonstrations import Demonstration, in_split, to_train_on
 from rl_editor.devices import autocast, resolve_device, side_by_side, torch_threads
-from rl_editor.errors import ConfigError, DatasetError, TrainingError
+from rl_editor.errors import ConfigError, TrainingError
 from rl_editor.fingerprints import agent_fingerprint, reward_fingerprint, run_fingerprint
 from rl_editor.gradients import Gradients, Losses
-from rl_editor.lessons import (
-    Task,
-    class_weights,
-    kinds_of,
-    seed_of,
-    songs_of_tasks,
-    task_of,
-    usual_scores,
-)
+from rl_editor.lessons import Task, class_weights, kinds_of, seed_of, songs_of_tasks, task_of, usual_scores
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.ppo_metrics import LOSSES, loss_metrics, rollout_metrics, validation_metrics
 from rl_editor.remixes import remix
@@ -122,36 +114,50 @@ class PPOTrainer:
         save_dir: str | Path | None = None,
         resumable: bool = True,
     ) -> None:
-        train = in_split(demonstrations, "train")
-        if not train:
-            raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+        train = to_train_on(demonstrations)
         _check_alike(config, agent.config)
         if not config.ppo.learned_reward:
             config = replace(config, reward=replace(config.reward, learned_weight=0.0))
-        self.config, self.styles, self.learned_reward = config, tuple(styles), learned_reward
+        self.config, self.styles = config, tuple(styles)
         self.logger, self.save_dir = logger or TrainingLogger(), Path(save_dir) if save_dir else None
         self.state_file = self.save_dir / STATE if self.save_dir and resumable else None
         self.device = resolve_device(config.training.device)
         known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
-        given, chosen_by = (self._tasks(some) for some in (train, known or train))
-        songs = partial(songs_of_tasks, styles=styles, config=config, device=self.device, reference=reference)
+        self._take_songs(train, known or train, reference)
+        self._take_agent(agent)
+        run = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + agent_fingerprint(self.agent)
+        self.fingerprint = run + str(reference or "") + reward_fingerprint(learned_reward)
+        self.learned_reward = learned_reward
+        if isinstance(learned_reward, RewardModel):
+            self.learned_reward = learned_reward.centred(self._cloned_summaries())
+        self._set_up()
+
+    def _take_songs(
+        self, train: Sequence[Demonstration], chosen_by: Sequence[Demonstration], reference: ReferenceStatistics | None
+    ) -> None:
+        """What is edited, to learn and to choose; and what editors do with the songs as they are."""
+        given, choosing = self._tasks(train), self._tasks(chosen_by)
+        songs = partial(songs_of_tasks, styles=self.styles, config=self.config, device=self.device, reference=reference)
         self.songs = songs(given.remixes or given.songs)
-        self.validation_songs = songs([*chosen_by.songs, *chosen_by.remixes])
+        self.horizon = int(self.songs.batch.n_units.max())  # decisions of every environment in one update
+        self.validation_songs = songs([*choosing.songs, *choosing.remixes])
+        demonstrated = songs(given.songs)
+        self.kinds = kinds_of(ActionSpace(self.config.action_space), self.device)
+        self.kind_weight = class_weights(demonstrated, self.kinds, balance=self.config.ppo.kl_balance)
+        self.enough = usual_scores(demonstrated, self.config)
+
+    def _take_agent(self, agent: Agent) -> None:
+        """Who learns, the clone to stay close to, and the average that is judged."""
         self.agent = agent.to(self.device)
         if not agent.is_normalised:
             agent.fit_normalisation(self.songs.batch)
-        self.fingerprint = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + agent_fingerprint(self.agent)
         self.agent.policy.begin_refining()
         self.clone = copy.deepcopy(self.agent).eval().requires_grad_(requires_grad=False)
-        self.average = AveragedAgent(self.agent, exponential(config.ppo.weight_average))
-        self.kinds = kinds_of(ActionSpace(config.action_space), self.device)
-        demonstrated = songs(given.songs)
-        self.kind_weight = class_weights(demonstrated, self.kinds, balance=config.ppo.kl_balance)
-        self.enough = usual_scores(demonstrated, config)
-        if isinstance(learned_reward, RewardModel):
-            self.learned_reward = learned_reward.centred(self._cloned_summaries())
-        self.fingerprint += str(reference or "") + reward_fingerprint(learned_reward)
-        self.horizon = int(self.songs.batch.n_units.max())  # decisions of every environment in one update
+        self.average = AveragedAgent(self.agent, exponential(self.config.ppo.weight_average))
+
+    def _set_up(self) -> None:
+        """What collects, what learns and what judges; on a GPU recorded where shapes and rewards allow it."""
+        config = self.config
         self.generator = torch.Generator(self.device)
         self.env = self.songs.environment(
             config,
@@ -164,13 +170,9 @@ class PPOTrainer:
         records = self.device.type == "cuda" and isinstance(self.learned_reward, RewardModel | None)
         self.collect = Replayed(self._collect, self.generator, enabled=records)
         self.validation = Tryout(
-            self.validation_songs,
-            config,
-            learned_reward=self.learned_reward,
-            n_draws=_DRAWS,
-            temperature=_TEMPERATURE,
+            self.validation_songs, config, learned_reward=self.learned_reward, n_draws=_DRAWS, temperature=_TEMPERATURE
         )
-        self.validate = Replayed(self._validated, self.validation.generator, enabled=records)
+        self.edit_validation = Replayed(self._validated, self.validation.generator, enabled=records)
         evenly = self.decisions_per_update % config.ppo.minibatches == 0
         self.gradients = Gradients(
             self.agent,
@@ -341,7 +343,7 @@ class PPOTrainer:
     def _validate(self) -> dict[str, float]:
         """Edit the validation songs by cautious draws: the score and its terms, and agreement with the editor."""
         self.validation.generator.manual_seed(self.config.training.seed)  # by the same chance every time
-        shown, hidden = self.validation.judged(self.validate())
+        shown, hidden = self.validation.judged(self.edit_validation())
         return validation_metrics(shown, hidden)
 
     def _validated(self) -> TriedEdits:
