@@ -24,7 +24,7 @@ from rl_editor.demonstrations import Analysis
 from rl_editor.edits import SourceInfo
 from rl_editor.features import FrameFeatures, StemFrames, extract_frames, pool_beats, stem_frames
 from rl_editor.grid import BeatGrid
-from rl_editor.library import safe_name
+from rl_editor.library import track_name
 from rl_editor.utils import (
     BLOCK_FRAMES,
     Samples,
@@ -74,7 +74,7 @@ def analyse_track(
         lambda: load_mono(file, rate) if recording is None else to_mono(recording, rate),
         source,
         config,
-        track_id=track_id or safe_name(file.stem),
+        track_id=track_id or track_name(file),
         stems=lambda: separated(file, config, sha256=source.sha256),
     )
 

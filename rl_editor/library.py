@@ -156,6 +156,11 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text)).strip("._") or "track"
 
 
+def track_name(path: str | Path) -> str:
+    """What a recording on its own is called: in ``beats.overrides``, and in the names of cache entries."""
+    return safe_name(Path(path).stem)
+
+
 def split_of(song_sha256: str, config: DataConfig) -> Split:
     """The split of a song from its content alone: the same in every set that it is part of."""
     share = int(song_sha256[:_BUCKET_HEX_DIGITS], 16) / 16**_BUCKET_HEX_DIGITS

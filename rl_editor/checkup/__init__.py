@@ -14,7 +14,7 @@ from jaxtyping import Float16, Float32, Float64
 from rl_editor.beats import Activations, Alternative, activations, alternatives, chosen_tracker, log_mel, track_beats
 from rl_editor.config import BeatOverride, BeatTracker, Config
 from rl_editor.grid import PARTIAL, BeatGrid
-from rl_editor.library import safe_name
+from rl_editor.library import track_name
 from rl_editor.utils import Samples, check_length, load_audio, load_mono, read_places, save_audio
 
 _CLICK_HZ, _DOWNBEAT_HZ, _CLICK_S, _DECAY_S = 1000.0, 1600.0, 0.03, 0.008
@@ -80,7 +80,7 @@ def check_up(path: Path, config: Config) -> Checkup:
         AudioFileError: the file cannot be read, or is too short.
         BeatTrackerError: the tracker cannot be had.
     """
-    name, rate = safe_name(path.stem), config.audio.sample_rate
+    name, rate = track_name(path), config.audio.sample_rate
     mono = load_mono(path, rate)
     check_length(path.name, duration_s=len(mono) / rate, min_duration_s=config.audio.min_duration_s)
     mel = log_mel(mono, rate)

@@ -13,7 +13,7 @@ from rl_editor.editing.proposing import beat_sound, frozen_spans
 from rl_editor.editing.request import check_spans, check_stretch, past_end
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.library import safe_name
+from rl_editor.library import track_name
 from rl_editor.negotiation import BeatSound, Demands, Jump, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.exact import ExactLength, to_length
@@ -194,5 +194,5 @@ def _known_state(edit: EditList, config: Config) -> AudioState:
             "recording with --source"
         )
 
-    analysis = analyse(load, edit.source, config, track_id=safe_name(Path(edit.source.name).stem))
+    analysis = analyse(load, edit.source, config, track_id=track_name(edit.source.name))
     return AudioState(analysis.grid, analysis.features, analysis.source)
