@@ -26,11 +26,10 @@ from jaxtyping import Float
 
 from rl_editor.reward_model.chance import ALIKE, FLIPS, beyond_habits, flips, song_scores
 from rl_editor.reward_model.model import Preference, RewardModel, groups_of
+from rl_editor.reward_model.trials import predicted_right, share_interval
 
 LEAST = 20  # decided answers of each, below which nothing is said
 OPPOSED = 0.01  # of sessions in which two listeners have nothing in common; shared among all twos
-DRAWS = 1000
-LEVEL = 0.95
 
 
 class Accord(NamedTuple):
@@ -146,16 +145,15 @@ def _predicted_by(
     mine: Sequence[Preference], by_listener: Mapping[str, Sequence[Preference]], names: Sequence[str]
 ) -> dict[str, dict[str, _Right]]:
     """What one listener's taste predicts of the others' answers, by their names and songs."""
-    model = RewardModel(n_members=1)
+    model = RewardModel(n_members=0)
     model.fit(mine, np.random.default_rng(0), least=1)
     found = {}
     for name in names:
         theirs = _decided(by_listener[name])
         better_by = model.better_by(theirs)
         outcome = np.array([bool(p.first_preferred) for p in theirs])
-        right = np.where(better_by == 0.0, 0.5, ((better_by > 0.0) == outcome).astype(float))
         songs: dict[str, _Right] = {}
-        for preference, each in zip(theirs, right.tolist(), strict=True):
+        for preference, each in zip(theirs, predicted_right(better_by, outcome).tolist(), strict=True):
             before = songs.get(preference.group, _Right(0.0, 0))
             songs[preference.group] = _Right(before.right + each, before.n + 1)
         found[name] = songs
@@ -166,7 +164,5 @@ def _share(both_ways: Sequence[Mapping[str, _Right]], generator: np.random.Gener
     """Predicted right, and its interval over songs."""
     songs = sorted({song for way in both_ways for song in way})
     counts = np.array([np.sum([way.get(song, _Right(0.0, 0)) for way in both_ways], axis=0) for song in songs])
-    draws = counts[generator.integers(len(songs), size=(DRAWS, len(songs)))].sum(axis=1)
-    low, high = np.quantile(draws[:, 0] / draws[:, 1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     right, n = counts.sum(0)
-    return float(right / n), float(low), float(high)
+    return float(right / n), *share_interval(counts, generator)

@@ -88,7 +88,7 @@ def held_out_trial(preferences: Sequence[Preference], generator: np.random.Gener
         held = [p for p, f in zip(preferences, folds, strict=True) if f == fold]
         if not rest or not held:
             return None
-        model = RewardModel(n_members=1)
+        model = RewardModel(n_members=0)
         model.fit(rest, np.random.default_rng(fold), least=1)
         better_by[folds == fold] = model.better_by(held)
         heard = model.habits
@@ -110,10 +110,9 @@ def _trial(
     by_chance: float,
     generator: np.random.Generator,
 ) -> Trial:
-    right = np.where(better_by == 0.0, 0.5, ((better_by > 0.0) == outcome).astype(float))
+    right = predicted_right(better_by, outcome)
     per_unit = np.stack([np.bincount(units, trust * right), np.bincount(units, trust)], axis=1)
-    draws = per_unit[generator.integers(len(per_unit), size=(DRAWS, len(per_unit)))].sum(axis=1)
-    low, high = np.quantile(draws[:, 0] / np.maximum(draws[:, 1], _EPSILON), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = share_interval(per_unit, generator)
     accuracy = float(trust @ right / trust.sum())
     logits = trust * better_by
     off = ridged_logistic(logits[:, None], outcome.astype(float), penalty=np.array([SLOPE_SPREAD**-2]), offset=logits)[
@@ -121,7 +120,19 @@ def _trial(
     ]
     bins = _reliability(sigmoid(logits), outcome)
     error = sum(abs(b.predicted - b.chosen) * b.n for b in bins) / len(outcome)
-    return Trial(len(outcome), accuracy, float(low), float(high), float(error), float(1.0 + off), bins, by_chance)
+    return Trial(len(outcome), accuracy, low, high, float(error), float(1.0 + off), bins, by_chance)
+
+
+def predicted_right(better_by: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """1 where the edit of the higher utility was chosen, 0 where the other was, a half where neither is higher."""
+    return np.where(better_by == 0.0, 0.5, ((better_by > 0.0) == outcome).astype(float))
+
+
+def share_interval(right_of: Float[np.ndarray, "songs 2"], generator: np.random.Generator) -> tuple[float, float]:
+    """Ends of the interval of a share, of which every song has so much, of so much; songs drawn with replacement."""
+    draws = right_of[generator.integers(len(right_of), size=(DRAWS, len(right_of)))].sum(axis=1)
+    low, high = np.quantile(draws[:, 0] / np.maximum(draws[:, 1], _EPSILON), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def _reliability(chance: Float[np.ndarray, " n"], outcome: Bool[np.ndarray, " n"]) -> tuple[Reliability, ...]:
