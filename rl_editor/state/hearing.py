@@ -6,6 +6,7 @@ audio novelty" (here as the distance of two means, which needs no self-similarit
 """
 
 import re
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,17 +25,18 @@ def heard(features: BeatFeatures) -> Float[np.ndarray, "beats columns"]:
     """Timbre and harmony per beat, standardised over the track; every column where the mode has neither."""
     chosen = [i for i, name in enumerate(features.names) if HEARD.fullmatch(name)]
     values = features.values[:, chosen] if chosen else features.values
-    centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
-    deviation = centred.std(axis=0)
-    return np.where(deviation > DEVIATION_FLOOR, centred / np.maximum(deviation, DEVIATION_FLOOR), 0.0)
+    return _in_deviations(values.astype(np.float64) - values.mean(axis=0, dtype=np.float64))
 
 
 def within_track(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
     """Standard scores per column, at most 4 from the mean; 0 where a column does not vary."""
-    centred = values - values.mean(axis=0)
-    deviation = centred.std(axis=0)
-    scores = np.where(deviation > DEVIATION_FLOOR, centred / np.maximum(deviation, DEVIATION_FLOOR), 0.0)
+    scores = _in_deviations(values - values.mean(axis=0))
     return np.asarray(np.clip(scores, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+
+
+def _in_deviations(centred: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
+    deviation = centred.std(axis=0)
+    return np.where(deviation > DEVIATION_FLOOR, centred / np.maximum(deviation, DEVIATION_FLOOR), 0.0)
 
 
 def robust_scores(values: Float[np.ndarray, "n columns"]) -> Float[np.ndarray, "n columns"]:
@@ -64,18 +66,30 @@ def rank(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return (below + up_to - 1) / (2.0 * (len(values) - 1))
 
 
+class Sides(NamedTuple):
+    """Means of the rows on either side of each boundary; 0 where there are none."""
+
+    before: Float[np.ndarray, "bounds columns"]
+    after: Float[np.ndarray, "bounds columns"]
+
+
+def means_beside(rows: Float[np.ndarray, "n columns"], *, span: int) -> Sides:
+    """Over ``span`` rows, or as many as there are."""
+    n, at = len(rows), np.arange(len(rows) + 1)
+    total = np.vstack([np.zeros(rows.shape[1]), np.cumsum(rows, axis=0)])
+    low, high = np.maximum(at - span, 0), np.minimum(at + span, n)
+    before = (total - total[low]) / np.maximum(at - low, 1)[:, None]
+    return Sides(before, (total[high] - total) / np.maximum(high - at, 1)[:, None])
+
+
 def novelty(columns: Float[np.ndarray, "n columns"], *, span: int) -> Float[np.ndarray, " bounds"]:
     """At each boundary, distance of the mean over ``span`` rows after it to the mean before; 0 at both ends.
 
     Divided by the track's largest, so in [0, 1].
     """
-    n = len(columns)
-    total = np.vstack([np.zeros(columns.shape[1]), np.cumsum(columns, axis=0)])
-    at = np.arange(n + 1)
-    low, high = np.maximum(at - span, 0), np.minimum(at + span, n)
-    before = (total[at] - total[low]) / np.maximum(at - low, 1)[:, None]
-    after = (total[high] - total[at]) / np.maximum(high - at, 1)[:, None]
-    weight = np.sqrt(np.minimum(at - low, high - at) / span)  # a mean of few rows is unsure
+    before, after = means_beside(columns, span=span)
+    at = np.arange(len(columns) + 1)
+    weight = np.sqrt(np.minimum(np.minimum(at, at[::-1]), span) / span)  # a mean of few rows is unsure
     curve = np.linalg.norm(after - before, axis=1) * weight
     return np.asarray(curve / max(float(curve.max()), DEVIATION_FLOOR))
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from rl_editor.demonstrations import Analysis
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.state.audio import AudioState
-from rl_editor.state.hearing import heard, level_db, novelty, rank
+from rl_editor.state.hearing import Sides, heard, level_db, means_beside, novelty, rank
 
 AHEAD_WEIGHTS = (1.0, 0.5, 0.25, 0.125)  # of the beats from a boundary on, in what is heard to start there
 LEVEL_BEATS = 2  # averaged on each side of a boundary: kick and snare alternate
@@ -118,7 +118,7 @@ def beat_table(state: AudioState, reference: ReferenceStatistics | None = None) 
     before, after = _levels(level)
     phase, bar = _metre(grid)
     strength = _dilated(novelty(heard(state.features), span=NOVELTY_BEATS), STRENGTH_REACH_BEATS)
-    scalars = np.stack([before, after, _log2_interval(grid), phase, bar, strength], axis=1)
+    scalars = np.column_stack([before, after, _log2_interval(grid), phase, bar, strength])
     descriptors = ahead / (natural * np.sqrt(ahead.shape[1]))
     points = np.concatenate([scalars, descriptors], axis=1)
     frames = state.recording.frame_bounds(grid.times_s)
@@ -186,27 +186,18 @@ def _natural_distances(ahead: Float[np.ndarray, "bounds columns"]) -> Float[np.n
 
 def _natural_level_steps(state: AudioState) -> Float[np.ndarray, " steps"]:
     before, after = _levels(level_db(state.features))
-    return np.asarray(np.abs(after - before)[1:-1])
+    return np.asarray(np.abs(after - before)[1:-1, 0])
 
 
 def _natural(values: Float[np.ndarray, " steps"], floor: float) -> float:
     return max(float(np.quantile(values, NATURAL_QUANTILE)), floor) if len(values) else floor
 
 
-class _Levels(NamedTuple):
-    before: Float[np.ndarray, " bounds"]
-    after: Float[np.ndarray, " bounds"]
-
-
-def _levels(level: Float[np.ndarray, " beats"]) -> _Levels:
-    """Mean level of the last and next beats at each boundary; at the ends, of what there is."""
-    n = len(level)
-    total, at = np.concatenate([[0.0], np.cumsum(level)]), np.arange(n + 1)
-    low, high = np.maximum(at - LEVEL_BEATS, 0), np.minimum(at + LEVEL_BEATS, n)
-    before = (total[at] - total[low]) / np.maximum(at - low, 1)
-    after = (total[high] - total[at]) / np.maximum(high - at, 1)
-    before[0], after[n] = after[0], before[n]
-    return _Levels(before, after)
+def _levels(level: Float[np.ndarray, " beats"]) -> Sides:
+    """Mean level of the last and next beats at each boundary, a column; at the ends, of what there is."""
+    before, after = means_beside(level[:, None], span=LEVEL_BEATS)
+    before[0], after[-1] = after[0], before[-1]
+    return Sides(before, after)
 
 
 def _log2_interval(grid: BeatGrid) -> Float[np.ndarray, " bounds"]:
