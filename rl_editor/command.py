@@ -123,6 +123,7 @@ def set_up_logging() -> None:
     """Send the log of RL Editor to stderr; ``RL_EDITOR_LOG=debug`` shows more."""
     level = os.environ.get("RL_EDITOR_LOG", "info").upper()
     logging.basicConfig(stream=sys.stderr, format="%(levelname).1s %(message)s", level=logging.WARNING)
+    logging.getLogger("huggingface_hub").propagate = False  # it has a handler of its own
     logging.getLogger("rl_editor").setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)
 
 

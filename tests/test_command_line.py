@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def test_the_log_reaches_the_commands_own_stderr_and_is_put_back(
     after = state(ours)
     assert after == before
     assert caplog.messages == []
+
+
+def test_what_the_hub_says_is_said_once() -> None:
+    says = (
+        "from rl_editor.command import set_up_logging; set_up_logging(); from huggingface_hub.utils import logging; "
+        "logging.get_logger('huggingface_hub.file_download').warning('again in 1 s')"
+    )
+    done = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
+    assert done.stderr == "again in 1 s\n"
