@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from itertools import pairwise
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -354,13 +354,13 @@ def _frames_after(segment: Segment, source_frames: int) -> int:
     return segment.frames if end is None else int((source_frames - end) / segment.speed)
 
 
-def check_length_asked(seconds: float) -> None:
+def check_length_asked(seconds: object) -> None:
     """Refuse what no edit can be as long as.
 
     Raises:
         EditListError: it is no number, or not from ``SHORTEST_EDIT_S`` up.
     """
-    if not SHORTEST_EDIT_S <= seconds < math.inf:  # NaN is nowhere
+    if not isinstance(seconds, Real) or not SHORTEST_EDIT_S <= float(seconds) < math.inf:  # NaN is nowhere
         raise EditListError(
             f"length asked for: {seconds!r} s, a finite length of at least {SHORTEST_EDIT_S:g} s is needed"
         )

@@ -276,6 +276,8 @@ def test_actions_outside_and_steps_after_the_end_are_refused():
         env.step(KEEP)
     with pytest.raises(EditListError, match="length asked for: -1"):
         env.reset(options={"target_duration_s": -1.0})
+    with pytest.raises(EditListError, match="length asked for: '9' s, a finite length of at least"):
+        env.reset(options={"target_duration_s": "9"})
     with pytest.raises(ConfigError, match=r"'target_duration': unknown, expected target_duration_s"):
         env.reset(options={"target_duration": 90.0})
 
