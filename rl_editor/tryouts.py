@@ -3,8 +3,7 @@ by cautious draws.
 
 The likeliest decisions jump from update to update, and with them scores by a tenth; the mean of a few draws does not.
 
-Shapes: T songs, V = 2 variants: the target duration shown (0) and hidden (1), D draws; edits are V * D * T, in this
-order.
+Shapes: T songs, D draws; edits are 2 * D * T: with the target duration shown first, then with it hidden, draw by draw.
 """
 
 from collections.abc import Sequence
