@@ -15,15 +15,25 @@ from rl_editor.state import AudioState
 from rl_editor.utils import Samples
 
 
-@pytest.mark.parametrize(("n_joins", "said"), [(61, "... and 1 join without"), (62, "... and 2 joins without")])
-def test_joins_that_are_not_shown_are_counted(n_joins: int, said: str) -> None:
-    """Sixty are shown."""
+@pytest.mark.parametrize(
+    ("n_joins", "n_faulty", "said"),
+    [
+        (61, 0, "... and 1 join without fault"),
+        (62, 60, "... and 2 joins without fault"),
+        (65, 62, "... and 5 joins, 2 of them faulty"),
+    ],
+)
+def test_joins_that_are_not_shown_are_counted(n_joins: int, n_faulty: int, said: str) -> None:
+    """Sixty are shown, faulty ones first."""
     found = JoinDiagnostics(1.0, 1.0, 2.0, 0.5, 50.0, 50.0, 0.0, True, 1.0)
-    joins = [JudgedJoin(number, found, ()) for number in range(1, n_joins + 1)]
+    faults = [()] * (n_joins - n_faulty) + [("click",)] * n_faulty
+    joins = [JudgedJoin(number, found, each) for number, each in enumerate(faults, start=1)]
     source = SourceInfo("made.wav", "", 8000, 1, 8000)
     rendered = Samples(np.zeros((8000, 1), np.float32), 8000)
     heard = Audition(EditList(source, (Segment(0, 8000),)), rendered, joins, 120.0, 1.0)
-    assert f"\n{said} fault\n" in screen(heard)
+    assert f"\n{said}\n" in screen(heard)
+    first = n_joins - n_faulty + 1 if n_faulty else 1
+    assert [join.number for join in heard.shown(3)] == [first, first + 1, first + 2]
     title = _sheet(heard, joins[:12]).get_suptitle()
     assert title.endswith(f"; {n_joins - 12} further joins not drawn")
     assert _sheet(heard, joins[:-1]).get_suptitle().endswith("; 1 further join not drawn")

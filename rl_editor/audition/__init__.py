@@ -54,6 +54,11 @@ class Audition:
         """How many joins have a fault."""
         return sum(bool(join.faults) for join in self.joins)
 
+    def shown(self, most: int) -> list[JudgedJoin]:
+        """So many joins at the most, in output order; faulty ones first where there are more."""
+        worst = sorted(self.joins, key=lambda join: (not join.faults, join.number))[:most]
+        return sorted(worst, key=lambda join: join.number)
+
     def medians(self) -> dict[str, float]:
         """Median over joins of each measure that is defined somewhere; share of joins that keep the bar's count."""
         measures: dict[str, list[float | None]] = {

@@ -27,8 +27,7 @@ _RANGE_DB, _LOWEST_HZ = 80.0, 40.0
 
 def save_picture(found: Audition, path: Path) -> None:
     """The joins on one picture, faulty ones first where there are more than fit; PNG, whole or not at all."""
-    shown = sorted(found.joins, key=lambda join: (not join.faults, join.number))[:_MOST]
-    save_png(_sheet(found, sorted(shown, key=lambda join: join.number)), path, dpi=_DPI)
+    save_png(_sheet(found, found.shown(_MOST)), path, dpi=_DPI)
 
 
 def save_join(found: Audition, join: JudgedJoin, path: Path) -> None:

@@ -9,10 +9,7 @@ MOST_ROWS = 60
 
 def screen(found: Audition) -> str:
     """Verdict and table on one screen; long tables are cut after ``MOST_ROWS``, faulty joins first."""
-    shown = found.joins
-    if len(shown) > MOST_ROWS:
-        kept = sorted(shown, key=lambda join: (not join.faults, join.number))[:MOST_ROWS]
-        shown = sorted(kept, key=lambda join: join.number)
+    shown = found.shown(MOST_ROWS)
     lines = [verdict(found), ""]
     if found.joins:
         lines += [
@@ -20,7 +17,9 @@ def screen(found: Audition) -> str:
             *(_row(join) for join in shown),
         ]
         if len(shown) < len(found.joins):
-            lines.append(f"... and {counted(len(found.joins) - len(shown), 'join')} without fault")
+            faulty = found.n_faulty - sum(bool(join.faults) for join in shown)
+            which = f", {faulty} of them faulty" if faulty else " without fault"
+            lines.append(f"... and {counted(len(found.joins) - len(shown), 'join')}{which}")
         lines += ["", "  ".join(f"{name} {value:.3g}" for name, value in found.medians().items()) + "  (medians)"]
     if found.grid_confidence < SURE:
         lines.append(
