@@ -40,6 +40,7 @@ from rl_editor.library import (
     Split,
     assign_splits,
     find_library,
+    first_of,
     has_recordings,
     split_of,
     unknown_songs,
@@ -153,13 +154,9 @@ def load_demonstrations(data_dir: str | Path, config: Config) -> list[Demonstrat
     for problem in loaded.problems:
         _log.warning("left out: %s", problem)
     if not loaded.demonstrations:
-        raise DatasetError(f"{data_dir}: no pair to learn from: {_reasons(loaded.problems)}")
+        reasons = first_of(loaded.problems, _SHOWN) or "it holds reference tracks only"
+        raise DatasetError(f"{data_dir}: no pair to learn from: {reasons}")
     return loaded.demonstrations
-
-
-def _reasons(problems: Sequence[Problem]) -> str:
-    more = [f"and {len(problems) - _SHOWN} more, see above"] if len(problems) > _SHOWN else []
-    return "; ".join([*map(str, problems[:_SHOWN]), *more]) or "it holds reference tracks only"
 
 
 def load_references(data_dir: str | Path, config: Config) -> list[Analysis]:

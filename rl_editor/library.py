@@ -15,7 +15,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -53,6 +53,12 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
+
+
+def first_of(problems: Sequence[Problem], most: int) -> str:
+    """The first problems in a line, where each was said before."""
+    more = [f"and {len(problems) - most} more, see above"] if len(problems) > most else []
+    return "; ".join([*map(str, problems[:most]), *more])
 
 
 @dataclass(frozen=True)

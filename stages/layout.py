@@ -22,7 +22,7 @@ import typer
 from rl_editor.command import counted
 from rl_editor.errors import DatasetError
 from rl_editor.files import write_json
-from rl_editor.library import Problem
+from rl_editor.library import Problem, first_of
 
 CORPUS = Path("data/corpus")
 DECODED = Path("data/decoded")
@@ -71,9 +71,7 @@ def report_problems(folder: Path, problems: Iterable[Problem], *, n_left: int, s
     for problem in listed:
         typer.echo(f"left out: {problem}", err=True)
     typer.echo(f"{counted(n_left, what.removesuffix('s'))}, {len(listed)} left out", err=True)
-    reasons = "; ".join(str(problem) for problem in listed[:_SHOWN])
-    if len(listed) > _SHOWN:
-        reasons += f"; and {len(listed) - _SHOWN} more, see above"
+    reasons = first_of(listed, _SHOWN)
     if n_left == 0:
         raise DatasetError(f"no {what} left: {reasons or 'there was nothing to begin with'}")
     if strict and listed:
