@@ -9,7 +9,6 @@ import numpy as np
 import scipy.signal
 from jaxtyping import Float32
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rl_editor.audition import Audition, JudgedJoin
@@ -33,7 +32,6 @@ def save_picture(found: Audition, path: Path) -> None:
 def save_join(found: Audition, join: JudgedJoin, path: Path) -> None:
     """One join as PNG, whole or not at all."""
     figure = Figure(figsize=(7.0, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 1.6))
     _draw(above, below, found.rendered, join)
     save_png(figure, path, dpi=_DPI)
@@ -43,7 +41,6 @@ def _sheet(found: Audition, joins: list[JudgedJoin]) -> Figure:
     columns = min(3, max(len(joins), 1))
     rows = max(-(-len(joins) // columns), 1)
     figure = Figure(figsize=(5.2 * columns, 3.2 * rows + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
     left_out = len(found.joins) - len(joins)
     more = f"; {counted(left_out, 'further join')} not drawn" if left_out else ""
     figure.suptitle(verdict(found) + more, fontsize=12, color=_INK, parse_math=False)

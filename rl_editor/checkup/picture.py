@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rl_editor.beats.network import FRAME_RATE_HZ
@@ -25,7 +24,6 @@ def picture(found: Checkup) -> Figure:
     """The picture, of the grid and the log-mel spectrum that the network heard."""
     spectrum = found.mel.astype(np.float32)
     figure = Figure(figsize=(13.0, 9.5), layout="constrained")
-    FigureCanvasAgg(figure)
     rows = figure.subplots(5, 1, height_ratios=(1.5, 2.2, 0.9, 2.2, 0.9))
     figure.suptitle(
         f"{found.track_id}: {found.grid.tempo_bpm:.1f} bpm, {found.grid.beats_per_bar} in a bar, "

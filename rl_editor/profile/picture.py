@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rl_editor.command import counted
@@ -33,7 +32,6 @@ def save_picture(profiles: Sequence[StyleProfile], path: str | Path) -> None:
 def picture(profiles: Sequence[StyleProfile]) -> Figure:
     """Eight panels: what is done, what plays by strength, place and repetition, lengths, loops and joins."""
     figure = Figure(figsize=_SIZE_IN)
-    FigureCanvasAgg(figure)
     panels = figure.subplots(2, 4).ravel()
     kinds = list(profiles[0].actions)
     _groups(panels[0], "What is done with a bar", kinds, [list(p.actions.values()) for p in profiles])

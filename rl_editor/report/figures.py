@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rl_editor.actions import ActionType
@@ -22,7 +21,7 @@ _OFFSET = {"target": -0.13, "free": 0.13}
 def comparison_figure(result: EvaluationResult) -> Figure:
     """Means with intervals over songs, all styles, one panel per number."""
     methods = in_reading_order(result.methods)
-    figure = _figure(width=12.0, height=0.38 * len(methods) + 1.4)
+    figure = Figure(figsize=(12.0, 0.38 * len(methods) + 1.4))
     for panel, metric in enumerate(KEY_METRICS):
         axes = figure.add_subplot(1, len(KEY_METRICS), panel + 1)
         _dots(axes, result, metric, methods)
@@ -38,7 +37,7 @@ def comparison_figure(result: EvaluationResult) -> Figure:
 def histogram_figure(result: EvaluationResult) -> Figure:
     """Shares of decisions per method, all styles, at the editor's length."""
     methods = in_reading_order(result.methods)
-    figure = _figure(width=9.0, height=0.36 * len(methods) + 1.2)
+    figure = Figure(figsize=(9.0, 0.36 * len(methods) + 1.2))
     axes = figure.add_subplot()
     h = result.histogram
     chosen = h[(h["style"] == ALL_STYLES) & (h["condition"] == CONDITIONS[0])]
@@ -63,12 +62,6 @@ def histogram_figure(result: EvaluationResult) -> Figure:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     save_png(figure, path, dpi=_DPI)
-
-
-def _figure(*, width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _dots(axes: Axes, result: EvaluationResult, metric: str, methods: list[str]) -> None:
