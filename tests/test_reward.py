@@ -13,13 +13,15 @@ from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace, ReorderActio
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
 from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
+from rl_editor.environment import BatchedEditingEnv
+from rl_editor.environment.batched import Scores
 from rl_editor.errors import EditListError
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode
 from rl_editor.reward import SUMMARY_NAMES, ReferenceStatistics, RewardCalculator
 from rl_editor.reward.terms import FAULT_BARS, GAIN, Offsets, combined, join_faults
-from rl_editor.state import AudioState, StateRepresentation
+from rl_editor.state import AudioState, StateRepresentation, TrackBatch
 from rl_editor.state.tables import BAR, BAR_PHASE, LEVEL_AFTER, LEVEL_BEFORE, LOG2_INTERVAL, N_POINT_SCALARS, STRENGTH
 
 
@@ -37,6 +39,17 @@ def random_actions(n_units: int, space: ActionSpace, rng: np.random.Generator) -
 def played(state: AudioState, config: Config, actions: list[int]) -> EditList:
     units = state.grid.units(config.action_space.unit_beats)
     return decode(actions, units, ActionSpace(config.action_space), source=state.recording, crossfade_ms=50.0)
+
+
+def scores_of(
+    actions: torch.Tensor, batch: TrackBatch, config: Config, *, target_s: torch.Tensor | None = None
+) -> Scores:
+    """Of one sequence of decisions per track, as the environment takes them."""
+    env = BatchedEditingEnv(batch, config, n_envs=len(actions), generator=torch.Generator())
+    env.reset(torch.arange(len(actions)), None if target_s is None else target_s / batch.reward.duration_s)
+    for decided in actions.unbind(1):
+        env.decide(decided)
+    return env.scores()
 
 
 def frames_of_bar(state: AudioState, bar: int) -> int:
@@ -66,7 +79,7 @@ def test_batched_score_is_the_score_of_the_decoded_edit(unit_beats, beats_per_ba
         actions = [random_actions(int(n), representation.space, rng) for n in batch.n_units]
         longest = int(batch.n_units.max())
         table = torch.tensor([a + [KEEP] * (longest - len(a)) for a in actions])
-        result = calculator.score_actions(table, batch, torch.arange(3), target_s=target_s)
+        result = scores_of(table, batch, config, target_s=target_s)
         totals = combined(result.terms, config.reward)
         for i, state in enumerate(states):
             edit = played(state, config, actions[i])
@@ -288,7 +301,7 @@ def test_an_edit_opens_and_ends_with_what_sounds_first_and_last(offsets, opening
     ]
     calculator, batch = RewardCalculator(config), StateRepresentation(config).batch([state])
     assert int(batch.n_units[0]) == len(offsets)
-    batched = calculator.score_actions(torch.tensor([actions]), batch, torch.tensor([0])).summary[0]
+    batched = scores_of(torch.tensor([actions]), batch, config).summary[0]
     listed = calculator.summary(played(state, config, actions), state)
     for summary in (batched, listed):
         assert [summary[SUMMARY_NAMES.index(n)] for n in ("opening", "ending")] == [opening, ending]
@@ -332,5 +345,5 @@ def test_cut_all_by_actions_is_empty():
     config = Config()
     state = track(form="a")
     batch = StateRepresentation(config).batch([state])
-    result = RewardCalculator(config).score_actions(torch.full((1, 8), CUT), batch, torch.tensor([0]))
+    result = scores_of(torch.full((1, 8), CUT), batch, config)
     assert float(combined(result.terms, config.reward)) == 0.0

@@ -1,4 +1,4 @@
-"""Scores of edits: an edit list against its recording, or whole action sequences at once. The two agree.
+"""Scores of edits: an edit list against its recording. What ``running`` adds up of decisions scores the same.
 
 Conventions as in ``terms``. An edit list's cuts may lie anywhere: what is smooth along beats (level, beat interval,
 what is heard) is interpolated at the cut, what is counted (bar, phase) is the nearest beat's. Material that is not in
@@ -11,15 +11,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from rl_editor.actions import ActionSpace
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, joins
 from rl_editor.errors import EditListError
 from rl_editor.intervals import repeated, total
-from rl_editor.reward.running import RunningEdits
 from rl_editor.reward.terms import (
     FAULT_NAMES,
     N_FAULTS,
@@ -32,7 +30,7 @@ from rl_editor.reward.terms import (
     estimate,
     join_faults,
 )
-from rl_editor.state import AudioState, ReferenceStatistics, TrackBatch
+from rl_editor.state import AudioState, ReferenceStatistics
 from rl_editor.state.tables import BAR, BAR_PHASE, STRENGTH, BeatTable, beat_table
 
 _RATING_LOW, _RATING_HIGH = 1.0, 10.0
@@ -74,7 +72,6 @@ class RewardCalculator:
         learned_reward: LearnedReward | None = None,
     ) -> None:
         self.config, self.reference, self.learned_reward = config, reference, learned_reward
-        self.space = ActionSpace(config.action_space)
         self._tables: WeakKeyDictionary[AudioState, BeatTable] = WeakKeyDictionary()
 
     def score(
@@ -108,38 +105,6 @@ class RewardCalculator:
         """Faults (``FAULT_NAMES``) of every join of an edit: those within the recording first, in output order each."""
         faults = self._faults(edit, self._table(state), state)
         return faults[:, : len(FAULT_NAMES)].numpy()
-
-    def score_actions(
-        self,
-        actions: Int[Tensor, "edits units"],
-        batch: TrackBatch,
-        track: Int[Tensor, " edits"],
-        *,
-        target_s: Float[Tensor, " edits"] | None = None,
-        loop_limit: Float[Tensor, " edits"] | None = None,
-    ) -> Estimate:
-        """Terms of whole legal action sequences (padded beyond each track's units), all at once."""
-        running = RunningEdits(
-            batch.reward,
-            batch.n_units,
-            self.space,
-            n_edits=len(actions),
-            phrase_bars=self.config.reward.phrase_bars,
-        )
-        running.begin(track)
-        for unit in range(actions.shape[1]):
-            running.advance(actions[:, unit])
-        source_s = batch.reward.duration_s[track]
-        limit = source_s.new_full(source_s.shape, self.config.reward.max_loop_ratio)
-        asked = brief(
-            self.config.reward,
-            target_s=torch.full_like(source_s, torch.nan) if target_s is None else target_s,
-            loop_limit=limit if loop_limit is None else loop_limit,
-            source_s=source_s,
-            bar_s=batch.reward.bar_s[track],
-            reference=self.reference,
-        )
-        return estimate(running.totals(), asked, tolerance=self.config.reward.duration_tolerance)
 
     def _table(self, state: AudioState) -> BeatTable:
         if state not in self._tables:
