@@ -12,6 +12,7 @@ When the run is left early (Ctrl-C, SIGTERM, a caller who wants no more), or thi
 item at hand and take what they had in scratch folders with them; none says a word.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -23,6 +24,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -182,7 +184,8 @@ def _pool(count: int, fn: Callable[[Any], Any]) -> Iterator[ProcessPoolExecutor]
     """
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_set_up_worker, initargs=(fn,)) as pool:
+    set_up = partial(_set_up_worker, fn, logs=bool(logging.getLogger().handlers))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=set_up) as pool:
         try:
             yield pool
         except BaseException:  # whatever it is, nobody waits for what workers are at
@@ -225,9 +228,16 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _set_up_worker(fn: Callable[[Any], Any]) -> None:
-    """One thread; Ctrl-C is the parent's to answer, and a worker does not outlive a parent that was killed."""
+def _set_up_worker(fn: Callable[[Any], Any], *, logs: bool) -> None:
+    """One thread; Ctrl-C is the parent's to answer, and a worker does not outlive a parent that was killed.
+
+    It logs as commands do where the parent logs.
+    """
     _task.append(fn)
+    if logs:
+        from rl_editor.command import set_up_logging  # which loads what command lines need
+
+        set_up_logging()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     parent = multiprocessing.parent_process()

@@ -1,6 +1,7 @@
 """The executor: the same outcomes in the same order, serial or in processes."""
 
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -45,6 +46,14 @@ def sleepy(_: int) -> None:
 
 def sleep_in_two_processes() -> None:
     list(run_tracks(sleepy, range(9), workers=2))
+
+
+def warn(item: int) -> None:
+    logging.getLogger("rl_editor.somewhere").warning("item %d is odd", item)
+
+
+def warn_in_two_processes() -> None:
+    list(run_tracks(warn, range(2), workers=2))
 
 
 def threads(_: int) -> list[int]:
@@ -162,6 +171,14 @@ def test_no_bar_without_a_terminal(capsys):
 def test_zero_workers_is_one_per_core():
     assert n_workers(0) >= 1
     assert n_workers(3) == 3
+
+
+def test_workers_log_as_the_command_does():
+    command = "from rl_editor.command import run; from tests import test_executor as t; run(t.warn_in_two_processes)"
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+    )
+    assert sorted(done.stderr.splitlines()) == ["W item 0 is odd", "W item 1 is odd"]
 
 
 @pytest.mark.parametrize(
