@@ -409,6 +409,32 @@ def test_an_ogg_that_does_not_end_is_said(tmp_path, caplog):
 
 
 @needs_ffmpeg
+def test_a_flac_that_was_written_to_a_pipe_is_whole(tmp_path, caplog):
+    """It counts 0 samples in the last 36 bits of 8 bytes, the 18th on; libsndfile takes it for cut off."""
+    save_audio(tmp_path / "a.flac", noise(100_000), subtype="PCM_16")
+    whole = load_audio(tmp_path / "a.flac").data
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0, 0])
+    (tmp_path / "a.flac").write_bytes(data)
+    np.testing.assert_array_equal(load_audio(tmp_path / "a.flac").data, whole)
+    assert audio_info(tmp_path / "a.flac").frames == 100_000
+    assert not caplog.text
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".mka", ".wma", ".aac"])
+def test_what_ffmpeg_finds_cut_off_is_said_once(tmp_path, caplog, suffix):
+    whole, half = tmp_path / f"whole{suffix}", tmp_path / f"half{suffix}"
+    save_audio(whole, Samples(0.2 * noise(5 * RATE).data, RATE))
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    frames = load_audio(whole).frames
+    assert not caplog.text
+    assert 0 < audio_info(half).frames == load_audio(half).frames < 0.7 * frames
+    assert caplog.text.count(f"{half}: ffmpeg says: ") == 1
+    assert caplog.text.count("is the file whole?") == 1
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize("first", ["loud", "silent"])
 def test_an_mp3_that_does_not_say_its_length_is_read_to_its_end(tmp_path, first):
     """Of its 10 s libsndfile expects 1.6 s or 13.3 s, by the size of the first frame."""

@@ -5,12 +5,14 @@ Source: the header of Sun/NeXT .au, as which ffmpeg streams without a known leng
 
 import contextlib
 import importlib.util
+import logging
 import re
 import shutil
 import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from rl_editor.files import scratch_folder
 from rl_editor.speakers import places_of
 from rl_editor.utils.samples import BLOCK_FRAMES, Samples
 
+_log = logging.getLogger(__name__)
 _AU_MAGIC, _AU_HEADER = b".snd", struct.Struct(">4s5I")  # magic, data offset, size, encoding, rate, channels
 
 
@@ -56,13 +59,22 @@ def _ffmpeg_blocks(path: Path, program: str) -> Iterator[Samples]:
                     yield Samples(values.astype(np.float32).reshape(-1, channels), rate)
         finally:
             child.stdout.close()
-        if child.wait() != 0:
-            errors.seek(0)
-            said = errors.read().decode(errors="replace").strip().splitlines()
+        failed = child.wait() != 0
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip().splitlines()
+        if failed:
             raise AudioFileError(
                 f"{path}: neither libsndfile nor ffmpeg can read it ({said[-1] if said else 'no reason given'}); "
                 "is it audio? Convert it to WAV or FLAC"
             )
+        if said:
+            _say_damaged(path, re.sub(r"^\[.*?\] ", "", said[0]))
+
+
+@cache
+def _say_damaged(path: Path, said: str) -> None:
+    """Once; ffmpeg takes what there is of a file that is cut off, and says so in many ways."""
+    _log.warning("%s: ffmpeg says: %s; is the file whole? What there is of it counts", path, said)
 
 
 def _pyav_blocks(path: Path) -> Iterator[Samples]:

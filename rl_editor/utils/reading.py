@@ -28,6 +28,7 @@ TAGS = ("title", "artist", "album", "date", "genre", "tracknumber", "comment", "
 LOUDEST = 2.0**31  # 32-bit integers stored as floats without scaling; above it powers leave float32
 _LOSSY = frozenset({"MP3", "OGG"})  # their headers may only estimate the number of frames
 _LEAST_RATE_HZ = 1000
+_ANY_NUMBER = (1 << 63) - 1  # frames of a FLAC that was written to a pipe; libsndfile stops before its end
 _LOSSY_LENGTH_TOLERANCE = 0.95  # share of the announced frames below which a lossy file is cut off
 _OGG_PAGE_BYTES, _OGG_FLAGS, _OGG_LAST = 65_307, 5, 4  # RFC 3533: largest page, where its flags are, "last page"
 _OGG_STREAM = slice(14, 18)  # the same: the stream that a page belongs to
@@ -169,6 +170,8 @@ def _libsndfile_info(path: Path) -> AudioInfo | None:
     except sf.LibsndfileError:
         return None
     if (info.format == "MP3" and not says_length(path)) or (info.format == "OGG" and _is_chained(path)):
+        return None
+    if info.frames == _ANY_NUMBER:
         return None
     _check_frames(path, info.frames)
     if info.samplerate < _LEAST_RATE_HZ:
