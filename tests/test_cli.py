@@ -271,6 +271,19 @@ class TestConsole:
         assert json.loads(cli("cache", "verify", *params, "--json").stdout) == {"damaged": []}
         assert json.loads(cli("cache", "prune", "--max_size", "1M", *params, "--json").stdout)["entries"] == 0
 
+    def test_the_folder_of_a_cache_is_named_as_for_precache(self, tmp_path: Path) -> None:
+        (tmp_path / "mel").mkdir()
+        (tmp_path / "mel" / "foreign_mel.npz").write_bytes(b"foreign")
+        named = ("--cache_dir", str(tmp_path))
+        assert json.loads(cli("cache", "info", *named, "--json").stdout)["bytes"] == len(b"foreign")
+        assert cli("cache", "verify", *named).returncode == 1
+        assert json.loads(cli("cache", "prune", "--max-size", "0", *named, "--json").stdout)["entries"] == 1
+        done = cli("cache", "info", "--cache-dir", str(Path(__file__)))
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"error: {__file__}: --cache-dir is a file or a broken link; name a folder\n",
+        )
+
     @pytest.mark.parametrize("command", [["info"], ["verify"], ["prune", "--max-size", "1M"]])
     def test_a_cache_that_is_no_folder_is_not_called_empty(self, tmp_path: Path, command: list[str]) -> None:
         (tmp_path / "file").touch()

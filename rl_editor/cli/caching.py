@@ -16,21 +16,23 @@ if TYPE_CHECKING:
 
 _SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d+)?) ?(?P<unit>[kmgt])?(i?b)?", re.IGNORECASE)
 
+CacheDir = Annotated[Path | None, typer.Option(help="Where it lies; data.cache_dir unless named.")]
+
 app = typer.Typer(help="The side cache of features, stems and labels.", no_args_is_help=True)
 
 
 @app.command("info")
-def cache_info(params: Params = None, as_json: Json = False) -> None:
+def cache_info(params: Params = None, cache_dir: CacheDir = None, as_json: Json = False) -> None:
     """How much lies in the cache."""
-    found = _cache(params).info()
+    found = _cache(params, cache_dir).info()
     kinds = {kind: {"entries": value.entries, "bytes": value.size_bytes} for kind, value in found.kinds.items()}
     say({"cache_dir": str(found.cache_dir), "bytes": found.size_bytes, **kinds}, as_json=as_json)
 
 
 @app.command("verify")
-def cache_verify(params: Params = None, as_json: Json = False) -> None:
+def cache_verify(params: Params = None, cache_dir: CacheDir = None, as_json: Json = False) -> None:
     """Check every entry. Exits with 1 when some are damaged."""
-    damaged = [str(path) for path in _cache(params).verify()]
+    damaged = [str(path) for path in _cache(params, cache_dir).verify()]
     say({"damaged": damaged}, as_json=as_json)
     if damaged:
         raise typer.Exit(EXIT_CHECK_FAILED)
@@ -40,24 +42,28 @@ def cache_verify(params: Params = None, as_json: Json = False) -> None:
 def cache_prune(
     max_size: Annotated[str, typer.Option(help="Keep at most this much: bytes, or with K, M, G or T.", metavar="SIZE")],
     params: Params = None,
+    cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
     """Remove the entries used longest ago."""
-    removed = _cache(params).prune(read_size(max_size))
+    removed = _cache(params, cache_dir).prune(read_size(max_size))
     say({"entries": removed.entries, "bytes": removed.size_bytes}, as_json=as_json)
 
 
-def _cache(params: Path | None) -> "FeatureCache":
-    """The cache that the settings name; one that is not there yet is empty.
+def _cache(params: Path | None, cache_dir: Path | None) -> "FeatureCache":
+    """The cache that is named, else that of the settings; one that is not there yet is empty.
 
     Raises:
         ConfigError: what lies there is no folder.
     """
     from rl_editor.cache import get_cache
 
-    found = get_cache(read_config(params))
+    config = read_config(params)
+    config.data.cache_dir = str(cache_dir or config.data.cache_dir)
+    found = get_cache(config)
     if os.path.lexists(found.cache_dir) and not found.cache_dir.is_dir():
-        raise ConfigError(f"{found.cache_dir}: data.cache_dir is a file or a broken link; name a folder")
+        named = "--cache-dir" if cache_dir else "data.cache_dir"
+        raise ConfigError(f"{found.cache_dir}: {named} is a file or a broken link; name a folder")
     return found
 
 
