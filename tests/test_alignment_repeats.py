@@ -92,6 +92,17 @@ def test_a_step_between_two_places_is_no_speed(raw: np.ndarray) -> None:
     assert (found.view, found.drift, len(after.views)) == (0, 0.0, 1)
 
 
+@pytest.mark.parametrize("slips_ms", [[1.0] * 7, [1.0, 2.0, 3.0, 4.0], [4.0, -7.0, 2.0, 6.0, -9.0, 5.0, -3.0] * 5])
+def test_cuts_of_milliseconds_are_neither_a_speed_nor_another_take(slips_ms: list[float]) -> None:
+    """As a performance is pulled onto a grid: every piece plays a little earlier or later than the one before."""
+    raw, length = song(40, seed=3), 28 / (1 + len(slips_ms))
+    starts = 5 + np.arange(1 + len(slips_ms)) * length + np.cumsum([0, *slips_ms]) / 1000
+    pieces = [(round(RATE * a) / RATE, round(RATE * (a + length)) / RATE) for a in starts]
+    edit = align(raw, cut(raw, *pieces), Config(), source=info(raw))
+    assert_spans(edit, [(a, b - a) for a, b in pieces], within_s=0.004)
+    assert all(s.speed == 1.0 for s in edit.segments)
+
+
 def test_wrong_runs_do_not_teach_the_filter(raw: np.ndarray) -> None:
     edit = raw[: 30 * RATE]
     runs = [Placed(k * RATE, (k + 1) * RATE, 0.0 if k % 2 else 7777.0) for k in range(30)]

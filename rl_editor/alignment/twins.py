@@ -31,6 +31,7 @@ from rl_editor.alignment.refine import (
     Mastering,
     Placed,
     at_peaks,
+    cheapest_path,
     refined,
     settled,
     stretches,
@@ -267,17 +268,10 @@ def _fit(run: Placed, bounds: Int64[np.ndarray, " bounds"], mastering: Mastering
 
 
 def _cheapest_path(cost: Float[np.ndarray, "windows candidates"]) -> Int64[np.ndarray, " windows"]:
-    """The candidate of every window, changes paid for; a tie stays, and the first candidate is the run's own."""
-    total, back = cost[0] + SWITCH_COST * (np.arange(cost.shape[1]) > 0), []
-    for row in cost[1:]:
-        best = int(total.argmin())
-        stays = total <= total[best] + SWITCH_COST
-        back.append(np.where(stays, np.arange(len(total)), best))
-        total = np.where(stays, total, total[best] + SWITCH_COST) + row
-    path = [int(total.argmin())]
-    for pointers in back[::-1]:
-        path.append(int(pointers[path[-1]]))
-    return np.array(path[::-1], np.int64)
+    """The candidate of every window, changes paid for; the first candidate is the run's own."""
+    paid = cost.copy()
+    paid[0, 1:] += SWITCH_COST
+    return cheapest_path(paid, change=SWITCH_COST)
 
 
 def similarity_to_all(

@@ -7,13 +7,14 @@ on tonal music) and GCC-PHAT (Knapp & Carter 1976; all weight on noise).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 import scipy.signal
 import scipy.stats
-from jaxtyping import Bool, Complex, Float, Float32
+from jaxtyping import Bool, Complex, Float, Float32, Int64
 
 from rl_editor.alignment.views import SHORTEST_RUN_FRAMES, View
 from rl_editor.alignment.viterbi import Run
@@ -21,7 +22,7 @@ from rl_editor.utils import padded_span
 
 WHITENING = 0.7  # exponent
 PROBE_SAMPLES = 8192  # 0.37 s at 22 050 Hz
-PROBES_PER_RUN = 5
+PROBES_PER_RUN, PROBES_PER_DRIFT = 5, 40
 SEARCH_SAMPLES = 1024  # to either side of the estimate: two frames
 FINE_STEPS = 4  # parts of a sample
 MOST_PEAKS, PEAK_SHARE = 3, 0.5  # of the highest
@@ -29,6 +30,9 @@ SAME_LAG_SAMPLES = 11.0  # 0.5 ms: neighbours this close are one run
 FOLLOWED_SAMPLES = 441.0  # 20 ms: the same where only a spectrum follows
 HEARD_SCORE = 7.0  # deviations that a probe's peak must stand out; noise reaches 5 in 2049 lags
 SILENT_SHARE = 1e-5  # of the edit's mean power: -50 dB
+LEAST_HEARD, DRIFT_SLIPS = 3, 2 / 3  # probes, and the share of them beside a line for it to be none
+SLIP_STEP_SAMPLES, SLIP_CHUNK_SAMPLES = PROBE_SAMPLES // 2, 64 * PROBE_SAMPLES  # of the probes that say where
+SLIP_COST = 10.0  # deviations of a probe's correlation
 STEADY_SAMPLES = 3.0  # probes this near a line have one lag, or one drift
 SETTLING_REACH = 12  # samples to either side: of a peak that are its own, and over which a lag is settled
 
@@ -84,7 +88,7 @@ def place(runs: Sequence[Run], pair: Pair, *, hop: int) -> Placement:
     estimates = [_in_samples(run, hop, len(pair.edit)) for run in without_hops(runs)]
     polarity = _polarity([_correlations(pair, estimate) for estimate in _longest(estimates, pair)])
     placed = [refined(estimate, pair, polarity=polarity) for estimate in estimates if estimate.end > estimate.start]
-    return Placement(placed, polarity)
+    return Placement([piece for run in placed for piece in _unslipped(run, pair, polarity)], polarity)
 
 
 def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
@@ -98,6 +102,66 @@ def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
     if drift:
         return replace(run, lag=found.whole + shift, score=score, drift=drift)
     return replace(run, lag=found.whole + _fine_peak(found, polarity, peak) - found.reach, score=score)
+
+
+def _unslipped(run: Placed, pair: Pair, polarity: float) -> list[Placed]:
+    """The run cut where its lag slips by less than a frame, as after cuts of milliseconds.
+
+    The probes of such a run have no peak in common, or lie about a line as if it drifted.
+    """
+    if run.lag is None or not _slips(run, pair, polarity):
+        return [run]
+    at, lags = _lags_along(run, pair, polarity)
+    slips = np.flatnonzero(np.abs(np.diff(lags)) > SAME_LAG_SAMPLES) + 1
+    bounds = [run.start, *((at[slips - 1] + at[slips]) / 2).round().astype(int).tolist(), run.end]
+    parts = zip(pairwise(bounds), np.split(lags, slips), strict=True)
+    pieces = [replace(run, start=a, end=b, lag=float(np.median(own)), drift=0.0) for (a, b), own in parts]
+    return [refined(piece, pair, polarity=polarity) for piece in pieces]
+
+
+def _slips(run: Placed, pair: Pair, polarity: float) -> bool:
+    """Whether most probes that stand out by themselves lie beside the run's lag, or the line of its drift."""
+    found = _correlations(pair, run, PROBES_PER_DRIFT if run.drift else PROBES_PER_RUN)
+    if found is None:
+        return False
+    values = _probe_values(found, polarity)
+    peaks = values.argmax(axis=1)
+    heard = [_peak_score(row, int(peak)) > HEARD_SCORE for row, peak in zip(values, peaks, strict=True)]
+    at = np.array(found.starts) + found.length / 2 - (run.start + run.end) / 2
+    away = np.abs(found.whole + peaks - found.reach - (run.lag or 0.0) - run.drift * at)[heard]
+    within, share = (STEADY_SAMPLES, DRIFT_SLIPS) if run.drift else (SAME_LAG_SAMPLES, 0.5)
+    return len(away) >= LEAST_HEARD and float(np.mean(away > within)) > share
+
+
+def _lags_along(
+    run: Placed, pair: Pair, polarity: float
+) -> tuple[Float[np.ndarray, " probes"], Float[np.ndarray, " probes"]]:
+    """The middles of probes that follow each other closely, and their lags, where every slip has its cost."""
+    at: list[float] = []
+    lags: list[float] = []
+    n_chunks = -(-(run.end - run.start) // SLIP_CHUNK_SAMPLES)
+    for start, end in pairwise(np.linspace(run.start, run.end, n_chunks + 1).astype(int).tolist()):
+        chunk = replace(run, start=start, end=end)
+        if (found := _correlations(pair, chunk, SLIP_CHUNK_SAMPLES // SLIP_STEP_SAMPLES)) is not None:
+            values = _probe_values(found, polarity)
+            heights = values / (values.std(axis=1, keepdims=True) + 1e-12)
+            at += [first + found.length / 2 for first in found.starts]
+            lags += (found.whole + cheapest_path(-heights, change=SLIP_COST) - found.reach).tolist()
+    return np.array(at), np.array(lags, np.float64)
+
+
+def cheapest_path(cost: Float[np.ndarray, "steps choices"], *, change: float) -> Int64[np.ndarray, " steps"]:
+    """The choice of every step, changes paid for; a tie stays."""
+    total, back = cost[0], []
+    for row in cost[1:]:
+        best = int(total.argmin())
+        stays = total <= total[best] + change
+        back.append(np.where(stays, np.arange(len(total)), best))
+        total = np.where(stays, total, total[best] + change) + row
+    path = [int(total.argmin())]
+    for pointers in back[::-1]:
+        path.append(int(pointers[path[-1]]))
+    return np.array(path[::-1], np.int64)
 
 
 def at_peaks(
@@ -224,6 +288,11 @@ def _peak_score(values: Float[np.ndarray, " lags"], peak: int) -> float:
     return float(values[peak] / (values[away].std() + 1e-12))
 
 
+def _probe_values(found: _Correlation, polarity: float) -> Float[np.ndarray, "probes lags"]:
+    """The correlation of every probe by itself."""
+    return np.asarray(polarity * scipy.fft.irfft(found.spectra, found.n, axis=1)[:, : 2 * found.reach + 1])
+
+
 class _Line(NamedTuple):
     drift: float
     shift: float  # of the lag at the middle of the run, beside the estimate rounded down
@@ -233,7 +302,7 @@ def _drift(run: Placed, found: _Correlation, polarity: float) -> _Line:
     """The slope of the probes' own lags over the run; 0 where they agree, or tell nothing."""
     if len(found.starts) < 3:
         return _Line(0.0, 0.0)
-    values = polarity * scipy.fft.irfft(found.spectra, found.n, axis=1)[:, : 2 * found.reach + 1]
+    values = _probe_values(found, polarity)
     peaks = values.argmax(axis=1)
     heard = np.array([_peak_score(row, int(peak)) > HEARD_SCORE for row, peak in zip(values, peaks, strict=True)])
     middle = (run.start + run.end) / 2
