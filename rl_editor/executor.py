@@ -6,7 +6,7 @@ it runs, since sums split over threads differ in their last bits: the number of 
 
 A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; a disk that is full
 raises, since it is no item's fault; any other exception is a fault of the program and raises, too. A worker process
-that ends without an answer is its item's ``error``, and says how it ended.
+that ends without an answer is its item's ``error``, and says how it ended; where none can even begin, that raises.
 
 When the run is left early (Ctrl-C, SIGTERM, a caller who wants no more), or this process is killed, workers leave the
 item at hand and take what they had in scratch folders with them; none says a word.
@@ -27,12 +27,13 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from typing import Any, Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from rl_editor.errors import RlEditorError, said, stops_all
+from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
@@ -41,6 +42,10 @@ _task: list[Callable[[Any], Any]] = []  # of a worker process: what it does with
 _at_work: list[Any] = []  # of a worker process: the item at hand
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _GRACE_S = 5.0  # for a worker to clear up after itself
+_NO_START = (
+    "executor.workers: no worker process can start; save your script as a file and put its work under if __name__ == "
+    '"__main__":, since every worker imports it, or set executor.workers to 1'
+)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -72,6 +77,9 @@ def run_tracks(
         bar: a ``progress`` that several runs share, in place of one of its own.
         named: what a person calls an item, put before the error of a worker that ended without an answer; None leaves
             the naming to the caller.
+
+    Raises:
+        ConfigError: no worker process can start.
     """
     count = min(n_workers(workers), len(items))
     outcomes = _in_turn(fn, items) if count <= 1 else _in_processes(fn, items, count, named)
@@ -131,7 +139,7 @@ def _in_processes(
     done: dict[int, Outcome[_Item, _Value]] = {}
     at = 0
     while at < len(items):
-        with _pool(min(count, len(items) - at), fn) as pool:
+        with _pool(min(count, len(items) - at), fn) as (pool, begun):
             futures: dict[int, Future[Outcome[_Item, _Value]]] = {}
             try:
                 with _uninterrupted():  # workers are born here
@@ -142,6 +150,8 @@ def _in_processes(
                     yield done.pop(at) if at in done else futures[at].result()
                     at += 1
             except BrokenProcessPool:
+                if not begun.is_set():
+                    raise ConfigError(_NO_START) from None
                 done |= {i: future.result() for i, future in futures.items() if i > at and _succeeded(future)}
         if at < len(items):
             yield _alone(fn, items[at], named)
@@ -150,7 +160,7 @@ def _in_processes(
 
 def _alone(fn: Callable[[_Item], _Value], item: _Item, named: Callable[[_Item], str] | None) -> Outcome[_Item, _Value]:
     others = set(multiprocessing.active_children())
-    with _pool(1, fn) as pool:
+    with _pool(1, fn) as (pool, _):
         with _uninterrupted():
             future = pool.submit(_attempt_task, item)
         own = set(multiprocessing.active_children()) - others
@@ -166,10 +176,7 @@ def _alone(fn: Callable[[_Item], _Value], item: _Item, named: Callable[[_Item], 
 def _ending(exit_code: int | None) -> str:
     """How a worker ended; ``multiprocessing`` gives the number of a signal as a negative exit code."""
     if exit_code is None or exit_code >= 0:
-        return (
-            f"ended without an answer (exit code {exit_code}); run it with executor.workers 1 to see why; a script of "
-            'your own has to start its work under if __name__ == "__main__":'
-        )
+        return f"ended without an answer (exit code {exit_code}); run it with executor.workers 1 to see why"
     name = signal.Signals(-exit_code).name
     if name == "SIGKILL":
         return "was killed (SIGKILL), as a system does that is out of memory; free some, or set executor.workers to 1"
@@ -177,17 +184,18 @@ def _ending(exit_code: int | None) -> str:
 
 
 @contextmanager
-def _pool(count: int, fn: Callable[[Any], Any]) -> Iterator[ProcessPoolExecutor]:
-    """Fresh interpreters: a fork of a process that has used torch or BLAS threads may hang.
+def _pool(count: int, fn: Callable[[Any], Any]) -> Iterator[tuple[ProcessPoolExecutor, Event]]:
+    """Fresh interpreters, and what tells whether one has begun: a fork of a process with torch's threads may hang.
 
     ``fn`` goes to each worker once, not with every item: it may hold the manifest of a thousand tracks.
     """
     context = multiprocessing.get_context("spawn")
+    begun = context.Event()
     others = set(multiprocessing.active_children())
-    set_up = partial(_set_up_worker, fn, logs=bool(logging.getLogger().handlers))
+    set_up = partial(_set_up_worker, fn, begun, logs=bool(logging.getLogger().handlers))
     with ProcessPoolExecutor(count, mp_context=context, initializer=set_up) as pool:
         try:
-            yield pool
+            yield pool, begun
         except BaseException:  # whatever it is, nobody waits for what workers are at
             _end(set(multiprocessing.active_children()) - others)
             pool.shutdown(cancel_futures=True)
@@ -228,11 +236,12 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _set_up_worker(fn: Callable[[Any], Any], *, logs: bool) -> None:
+def _set_up_worker(fn: Callable[[Any], Any], begun: Event, *, logs: bool) -> None:
     """One thread; Ctrl-C is the parent's to answer, and a worker does not outlive a parent that was killed.
 
     It logs as commands do where the parent logs.
     """
+    begun.set()
     _task.append(fn)
     if logs:
         from rl_editor.command import set_up_logging  # which loads what command lines need

@@ -126,6 +126,19 @@ def test_only_a_worker_that_ended_is_named_since_other_errors_name_what_they_are
     assert (outcomes[1].error or "").startswith("bad: 0.1 s of audio")
 
 
+def test_a_script_that_every_worker_would_run_again_is_told_so_once(tmp_path):
+    """Each of its workers dies of it: one item after the other would be left out, with two tracebacks each."""
+    script = tmp_path / "script.py"
+    script.write_text("from rl_editor.executor import run_tracks\nlist(run_tracks(abs, range(40), workers=2))\n")
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(root)}, stderr=subprocess.PIPE, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("__main__") <= 1 + 2 * 4  # ours, and those of Python itself for two workers
+    assert "ConfigError: executor.workers: no worker process can start; save your script" in done.stderr
+
+
 def full(item: str) -> str:
     if item == "full":
         raise OSError(errno.ENOSPC, "No space left on device", "out.wav")
