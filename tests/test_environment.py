@@ -1,5 +1,7 @@
 """Episodes in lockstep against the ledger, the edit list and the Gymnasium contract."""
 
+import copy
+import pickle
 import warnings
 from typing import Any
 
@@ -174,6 +176,21 @@ def test_gymnasium_checker_passes():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an observation space without bounds
         check_env(env, skip_render_check=True)
+
+
+def test_an_environment_can_be_copied_in_the_middle_of_an_episode():
+    """A search tries decisions on copies; a vectorised environment sends them to processes."""
+    env = AudioEditingEnv(configured(), audio_state=track(form="ab"))
+    env.reset()
+    env.step(CUT)
+    ends = []
+    for each in (env, copy.deepcopy(env), pickle.loads(pickle.dumps(env))):
+        rewards, done = [], False
+        while not done:
+            _, reward, done, _, info = each.step(KEEP)
+            rewards.append(reward)
+        ends.append((rewards, info["reward_components"], info["edit_list"]))
+    assert ends[1:] == ends[:1] * 2
 
 
 CASES = {

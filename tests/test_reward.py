@@ -252,6 +252,14 @@ def test_ratings_and_preferences_weigh_in_only_where_given():
         RewardCalculator(config).score(edit, state, human_rating=11.0)
 
 
+@pytest.mark.parametrize("length_s", [0.0, -5.0, np.nan, np.inf])
+def test_a_length_that_no_edit_has_is_refused(length_s):
+    """NaN would ask for none, and infinity be missed by as much as any length."""
+    state = track(form="a")
+    with pytest.raises(EditListError, match="a finite length of at least"):
+        RewardCalculator(Config()).score(keep_all(state.recording), state, target_duration_s=length_s)
+
+
 def test_an_edit_of_another_recording_is_refused():
     with pytest.raises(EditListError, match="another file"):
         RewardCalculator(Config()).score(keep_all(track(form="ab").recording), track(form="a"))

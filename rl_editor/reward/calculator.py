@@ -7,7 +7,6 @@ the source cannot be compared: a join with it counts as a transition of natural 
 
 from collections.abc import Callable
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rl_editor.config import Config
-from rl_editor.edits import EditList, Segment, joins
+from rl_editor.edits import EditList, Segment, check_length_asked, joins
 from rl_editor.errors import EditListError
 from rl_editor.intervals import repeated, total
 from rl_editor.reward.terms import (
@@ -72,7 +71,7 @@ class RewardCalculator:
         learned_reward: LearnedReward | None = None,
     ) -> None:
         self.config, self.reference, self.learned_reward = config, reference, learned_reward
-        self._tables: WeakKeyDictionary[AudioState, BeatTable] = WeakKeyDictionary()
+        self._latest: tuple[AudioState, BeatTable] | None = None  # edits are mostly of one recording after another
 
     def score(
         self,
@@ -86,7 +85,7 @@ class RewardCalculator:
         """Terms and total of an edit; an empty edit totals 0.
 
         Raises:
-            EditListError: the edit cuts another recording, or a rating is not in 1..10.
+            EditListError: the edit cuts another recording, a rating is not in 1..10, or no edit is as long as asked.
         """
         result = self._estimate(edit, state, target_duration_s, style)
         human = None if human_rating is None else result.terms.new_tensor([_rating(human_rating)])
@@ -107,12 +106,14 @@ class RewardCalculator:
         return faults[:, : len(FAULT_NAMES)].numpy()
 
     def _table(self, state: AudioState) -> BeatTable:
-        if state not in self._tables:
-            self._tables[state] = beat_table(state, self.reference)
-        return self._tables[state]
+        if self._latest is None or self._latest[0] is not state:
+            self._latest = state, beat_table(state, self.reference)
+        return self._latest[1]
 
     def _estimate(self, edit: EditList, state: AudioState, target_s: float | None, style: str) -> Estimate:
         _check_source(edit, state)
+        if target_s is not None:
+            check_length_asked(target_s)
         table = self._table(state)
         totals = _totals(edit, table, self._faults(edit, table, state))
         asked = self._brief(state, table, target_s, self.config.reward.loop_limit(style))
