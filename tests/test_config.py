@@ -8,6 +8,8 @@ from rl_editor.config import section_types
 from rl_editor.errors import ConfigError
 from rl_editor.features.names import MFCC
 
+WEIGHTS = [name for name in Config().to_dict()["reward"] if name.endswith("_weight")]
+
 
 def test_documented_defaults() -> None:
     config = Config()
@@ -56,6 +58,19 @@ def test_dict_round_trip() -> None:
             r"^audio\.n_fft 1: a spectrum of at least n_mels, 128, bins is expected; make it 254 or more, or lower",
         ),
         ({"audio": {"n_fft": 253, "hop_length": 1}}, r"^audio\.n_fft 253: a spectrum of at least n_mels, 128"),
+        (
+            {"state": {"map_tokens": 10**12}},
+            r"^state\.map_tokens: 1000000000000 is refused: .* less than or equal to 1024$",
+        ),
+        (
+            {"reward": {"target_max_duration_s": 1e300}},
+            r"^reward\.target_max_duration_s: 1e\+300 is refused",
+        ),
+        ({"data": {"cache_dir": ""}}, r"^data\.cache_dir: '' is refused: .* at least 1 character"),
+        (
+            {"reward": dict.fromkeys(WEIGHTS, 0.0)},
+            r"^reward\.tempo_weight 0, as all other weights are: no edit would be better than another;",
+        ),
         ({"audio": {"n_mels": 12}}, r"^audio\.n_mels: 12 is refused: .* greater than or equal to 13"),
         (
             {"audio": {"n_mels": 1026}},

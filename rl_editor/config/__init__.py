@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic.dataclasses import dataclass
 
-from rl_editor.config.checks import STRICT, Natural, built, check_device
+from rl_editor.config.checks import STRICT, Few, Name, built, check_device
 from rl_editor.config.learning import AgentConfig, BCConfig, EvaluationConfig, PPOConfig, TrainingConfig
 from rl_editor.config.pairs import AlignmentConfig, CorpusConfig, DataConfig, Split
 from rl_editor.config.sound import (
@@ -83,7 +83,7 @@ def _section(cls: type[_T]) -> Callable[[], _T]:
 class ExecutorConfig:
     """Scheduling only: never changes a result."""
 
-    workers: Natural = 0  # processes for per-track work; 0 is one per core
+    workers: Few = 0  # processes for per-track work; 0 is one per core
 
 
 @dataclass(config=STRICT)
@@ -91,8 +91,8 @@ class TrackingConfig:
     """Experiment tracking and the model registry; a side effect that changes no output."""
 
     backend: Literal["mlflow", "tensorboard", "wandb", "none"] = "mlflow"
-    experiment: str = "rl-editor"
-    registered_model: str = "rl-editor-policy"
+    experiment: Name = "rl-editor"
+    registered_model: Name = "rl-editor-policy"
 
 
 @dataclass(config=STRICT)

@@ -10,11 +10,18 @@ from rl_editor.errors import ConfigError
 
 STRICT = ConfigDict(extra="forbid", validate_assignment=True, strict=True, allow_inf_nan=False)
 
+_LARGEST = 1e9  # above any unit's use, and far within float32
+_MOST = 1 << 30  # of anything that is counted one after the other; what takes memory has bounds of its own
+
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0.0, le=_LARGEST)]
+NonNegative = Annotated[float, Field(ge=0.0, le=_LARGEST)]
+Count = Annotated[int, Field(ge=1, le=_MOST)]
+Natural = Annotated[int, Field(ge=0, le=_MOST)]
+Width = Annotated[int, Field(ge=1, le=4096)]  # of a network's layer, or of a table with a row per unit
+Few = Annotated[int, Field(ge=0, le=1024)]  # processes, threads, neighbours
+Copies = Annotated[int, Field(ge=0, le=100)]  # of each song
+Name = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")

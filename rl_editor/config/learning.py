@@ -5,19 +5,31 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from rl_editor.config.checks import STRICT, Count, Natural, NonNegative, Positive, Probability, Seed, check_device
+from rl_editor.config.checks import (
+    STRICT,
+    Copies,
+    Count,
+    Few,
+    Natural,
+    NonNegative,
+    Positive,
+    Probability,
+    Seed,
+    Width,
+    check_device,
+)
 
 
 @dataclass(config=STRICT)
 class AgentConfig:
     """Size of the policy and value networks."""
 
-    d_row: Count = 16  # what is taken from the features of a unit
-    d_structure: Count = 32  # and from its structure
-    d_model: Count = 96
-    n_heads: Count = 4
-    n_layers: Count = 2  # transformer layers over the song map
-    d_head: Count = 128  # hidden width of the decision heads
+    d_row: Width = 16  # what is taken from the features of a unit
+    d_structure: Width = 32  # and from its structure
+    d_model: Width = 96
+    n_heads: Width = 4
+    n_layers: Annotated[int, Field(ge=1, le=64)] = 2  # transformer layers over the song map
+    d_head: Width = 128  # hidden width of the decision heads
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.4
     structure_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1  # of structure: it says the same on other songs
     path_dropout: Probability = 0.7  # share of decisions learned without seeing the decisions before
@@ -36,8 +48,8 @@ class TrainingConfig:
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1 ...
     seed: Seed = 0
-    threads: Natural = 1  # torch threads; only 1 gives the same bytes every time, 0 leaves torch's default
-    mixed_precision: bool = False
+    threads: Few = 1  # torch threads; only 1 gives the same bytes every time, 0 leaves torch's default
+    mixed_precision: bool = False  # bfloat16 on a GPU; a CPU computes in float32 all the same
     gradient_accumulation_steps: Count = 1
     duration_dropout: Probability = 0.5  # share of episodes trained without a target duration
     resume: bool = False
@@ -58,7 +70,7 @@ class BCConfig:
     batch_tracks: Count = 4
     patience_epochs: Count = 20
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    trees: Natural = 100  # of each editor, that say beside the network what to play; 0 leaves it to the network
+    trees: Few = 100  # of each editor, that say beside the network what to play; 0 leaves it to the network
     class_balance: Probability = 0.75  # exponent on inverse class frequency
     weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8  # kept of the averaged weights per epoch
     own_decisions: Probability = 1.0  # most that the learner decides itself while it collects lessons; 0 replays only
@@ -82,10 +94,10 @@ class PPOConfig:
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # below it, gains early in a song count more than in the score
     gae_lambda: Probability = 0.95
     target_kl: Positive = 0.05
-    remixes: Annotated[int, Field(ge=0)] = 1  # of every song, to train on instead of it; 0 trains on the song itself
-    n_envs: Count = 512
+    remixes: Copies = 1  # of every song, to train on instead of it; 0 trains on the song itself
+    n_envs: Annotated[int, Field(ge=1, le=1 << 20)] = 512
     epochs: Count = 2
-    minibatches: Count = 16
+    minibatches: Annotated[int, Field(ge=1, le=1 << 20)] = 16
     max_grad_norm: Positive = 0.5
     total_timesteps: Count = 1000000
     reward_nats: NonNegative = 40.0  # what a point of reward is worth beside log likelihood, choosing among edits
@@ -96,7 +108,7 @@ class PPOConfig:
 class EvaluationConfig:
     """Comparison on held-out tracks."""
 
-    bootstrap_samples: Count = 1000
+    bootstrap_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     confidence_level: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     join_tolerance_s: Positive = 0.07
     audio_examples: Natural = 2  # rendered per style into the report

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from rl_editor.config.checks import STRICT, Count, Natural, Positive, Probability, Seed, check_range
+from rl_editor.config.checks import STRICT, Few, Name, Positive, Probability, Seed, check_range
 
 Split = Literal["train", "validation", "test"]
 
@@ -15,14 +15,14 @@ Split = Literal["train", "validation", "test"]
 class DataConfig:
     """Where recordings lie and how tracks are split."""
 
-    raw_dir: str = "data/raw"  # input/ desired_output/ reference/ [pairs.csv]
-    cache_dir: str = "./rl_editor/cache"
+    raw_dir: Name = "data/raw"  # input/ desired_output/ reference/ [pairs.csv]
+    cache_dir: Name = "./rl_editor/cache"
     use_cache: bool = True
     use_stems: bool = False
     test_fraction: Probability = 0.25  # of songs, chosen by a hash of the song
     validation_fraction: Probability = 0.2
     splits: dict[str, Split] = field(default_factory=dict)  # song -> its split, where the hash is not to decide
-    num_workers: Natural = 0  # data loader processes
+    num_workers: Few = 0  # data loader processes
 
     @model_validator(mode="after")
     def _check_fractions(self) -> "DataConfig":
@@ -38,7 +38,7 @@ class DataConfig:
 class CorpusConfig:
     """The embedded default corpus, made only when ``data.raw_dir`` holds no recordings."""
 
-    n_songs: Annotated[int, Field(ge=1)] = 24
+    n_songs: Annotated[int, Field(ge=1, le=100_000)] = 24
     seed: Seed = 2025
     min_duration_s: Positive = 60.0
     max_duration_s: Positive = 240.0
@@ -57,8 +57,8 @@ class CorpusConfig:
 class AlignmentConfig:
     """Recovery of the edit list from a raw recording and its edit."""
 
-    n_bands: Count = 64
-    stack_frames: Natural = 2  # frames stacked on each side
+    n_bands: Annotated[int, Field(ge=1, le=1024)] = 64
+    stack_frames: Annotated[int, Field(ge=0, le=32)] = 2  # frames stacked on each side
     jump_cost: Positive = 6.0  # lambda, in units of frame cost
     unmatched_cost: Positive = 0.5  # theta, per frame
     min_matched_share: Probability = 0.8  # of the edit's duration, else the pair is rejected

@@ -8,8 +8,10 @@ from pydantic.dataclasses import dataclass
 
 from rl_editor.config.checks import (
     STRICT,
+    Copies,
     Count,
-    Natural,
+    Few,
+    Name,
     NonNegative,
     Positive,
     Probability,
@@ -29,8 +31,8 @@ class AudioConfig:
 
     sample_rate: Annotated[int, Field(ge=8000, le=192000)] = 22050  # Hz
     hop_length: Count = 512  # samples between frames
-    n_fft: Count = 2048  # samples per frame
-    n_mels: Annotated[int, Field(ge=13)] = 128  # the timbre's 13 coefficients are made of them
+    n_fft: Annotated[int, Field(ge=1, le=1 << 17)] = 2048  # samples per frame
+    n_mels: Annotated[int, Field(ge=13, le=4096)] = 128  # the timbre's 13 coefficients are made of them
     min_duration_s: Positive = 3.0  # shorter recordings are refused
 
     @model_validator(mode="after")
@@ -62,8 +64,8 @@ class BeatsConfig:
     """Beat tracking."""
 
     tracker: BeatTracker = "network"  # auto takes beat_this where it is installed, else network
-    start_bpm: Positive = 120.0  # of a regular grid where no beat is heard
-    latency_s: float = 0.0  # added to every tracked beat after the tracker's own bias is removed
+    start_bpm: Annotated[float, Field(ge=10.0, le=1000.0)] = 120.0  # of a regular grid where no beat is heard
+    latency_s: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0  # added to tracked beats, the tracker's bias removed
     beats_per_bar: Literal[0, 2, 3, 4, 6] = 0  # 0 decides between 3 and 4 from the audio
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # track id -> BeatOverride fields
 
@@ -82,13 +84,13 @@ class BeatsConfig:
 class StemsConfig:
     """Source separation with Demucs."""
 
-    model: str = "htdemucs"  # hpss needs no weights: drums, bass and other, coarsely
+    model: Name = "htdemucs"  # hpss needs no weights: drums, bass and other, coarsely
     repo: str | None = None  # local model folder; null asks Demucs' hub
     overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25  # share of a segment
     segment_s: Positive | None = None  # null is the model's own training length
     precision: Precision = "float32"  # bfloat16 is faster on a GPU; samples differ by up to a 250th of the peak
     device: str = "auto"  # auto, cpu, cuda, cuda:1 ...
-    batch_segments: Annotated[int, Field(ge=0)] = 0  # segments at a time; 0 is 1 on a CPU and up to 16 on a GPU
+    batch_segments: Few = 0  # segments at a time; 0 is 1 on a CPU and up to 16 on a GPU
 
     @model_validator(mode="after")
     def _check_device(self) -> "StemsConfig":
@@ -126,7 +128,7 @@ class AugmentationConfig:
     gain_db: NonNegative = 6.0
     eq_prob: Probability = 0.3
     eq_db: NonNegative = 6.0
-    draws_per_track: Natural = 1  # augmented copies of each training track
+    draws_per_track: Copies = 1  # augmented copies of each training track
 
     @model_validator(mode="after")
     def _check_ranges(self) -> "AugmentationConfig":
@@ -140,4 +142,4 @@ class RenderConfig:
     """How an edit list becomes audio."""
 
     join_search_ms: Annotated[float, Field(ge=0.0, le=100.0)] = 20.0  # a join may move this far either way
-    block_s: Positive = 10.0  # streamed block
+    block_s: Annotated[float, Field(ge=0.001, le=3600.0)] = 10.0  # streamed block

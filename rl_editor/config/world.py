@@ -3,10 +3,10 @@
 from dataclasses import field
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from rl_editor.config.checks import STRICT, Count, Natural, NonNegative, Positive, Probability
+from rl_editor.config.checks import STRICT, Count, Few, NonNegative, Positive, Probability, Width
 
 
 @dataclass(config=STRICT)
@@ -23,10 +23,10 @@ class ActionSpaceConfig:
 class StateConfig:
     """What an observation holds."""
 
-    context_units: Natural = 5  # on each side of the position
-    map_tokens: Count = 64  # whole-song map
-    history_units: Natural = 8  # latest decisions
-    n_styles: Count = 8  # editors one policy can tell apart
+    context_units: Few = 5  # on each side of the position
+    map_tokens: Annotated[int, Field(ge=1, le=1024)] = 64  # whole-song map
+    history_units: Few = 8  # latest decisions
+    n_styles: Width = 8  # editors one policy can tell apart
 
 
 @dataclass(config=STRICT)
@@ -47,6 +47,15 @@ class RewardConfig:
     duration_tolerance: Positive = 0.1  # relative length error at which the duration term reaches 1/e
     phrase_bars: Count = 4
 
+    @model_validator(mode="after")
+    def _check_weights(self) -> "RewardConfig":
+        if not any(value for name, value in vars(self).items() if name.endswith("_weight")):
+            raise ValueError(
+                "tempo_weight 0, as all other weights are: no edit would be better than another; at least one above 0 "
+                "is needed"
+            )
+        return self
+
     def loop_limit(self, style: str) -> float:
         """The share of an edit in this style that may be heard again."""
         return self.loop_ratio_by_style.get(style, self.max_loop_ratio)
@@ -56,6 +65,6 @@ class RewardConfig:
 class RewardModelConfig:
     """The reward learned from listeners' judgements."""
 
-    min_judgements: Annotated[int, Field(ge=60)] = 60  # fewer teach nothing
-    n_members: Annotated[int, Field(ge=2)] = 10  # models of the ensemble, each on resampled judgements
+    min_judgements: Annotated[int, Field(ge=60, le=1_000_000)] = 60  # fewer teach nothing
+    n_members: Annotated[int, Field(ge=2, le=1000)] = 10  # models of the ensemble, each on resampled judgements
     doubt: NonNegative = 1.0  # standard deviations of the ensemble that the reward lies below the mean
