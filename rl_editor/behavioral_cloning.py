@@ -339,9 +339,9 @@ def main(
         str | None,
         typer.Option(help=f"basic, enhanced or full; {Config().features.feature_mode} by default."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "--params", help="Settings, as params.yaml.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
 ) -> None:
     """Clone an editor from raw/edit pairs."""
     from rl_editor.data import load_demonstrations

@@ -93,7 +93,10 @@ def main(
     ] = None,
     save_dir: Annotated[Path, typer.Option(help="Where best.pt goes.")] = Path("./models"),
     reward_model: Annotated[Path | None, typer.Option(help="A reward learned from judgements, to weigh in.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings, as params.yaml; others are the checkpoint's.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "--params", help="Settings, as params.yaml; others are the checkpoint's."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
 ) -> None:

@@ -322,8 +322,8 @@ class TestModules:
         ("module", "flags"),
         [
             ("rl_editor.precache", ["--data-dir", "--feature-mode", "--stems", "--workers"]),
-            ("rl_editor.behavioral_cloning", ["--data-dir", "--epochs", "--save-dir"]),
-            ("rl_editor.train_unified", ["--data-dir", "--checkpoint", "--total-timesteps", "--save-dir", "--config"]),
+            ("rl_editor.behavioral_cloning", ["--data-dir", "--epochs", "--save-dir", "--config,--params"]),
+            ("rl_editor.train_unified", ["--data-dir", "--checkpoint", "--total-timesteps", "--config,--params"]),
             ("rl_editor.infer", ["--input", "--output", "--checkpoint", "--target-duration", "--style", "--seed"]),
         ],
     )

@@ -72,6 +72,11 @@ def test_what_never_happens_is_not_a_number_and_keeps_quiet(tmp_path: Path) -> N
     assert (tmp_path / "p.png").stat().st_size > 10_000
 
 
+def test_one_bar_is_no_bars() -> None:
+    said = table(profiles([edited([CUT, KEEP] * 16)], Config()))
+    assert "\nstretches kept                       1 bar (1–1)\n" in said
+
+
 def test_a_panel_of_what_nobody_does_says_so(tmp_path: Path) -> None:
     only_cuts = profiles([edited([KEEP] * 8 + [CUT] * 8 + [KEEP] * 16)], Config())
 

@@ -62,11 +62,12 @@ def _shares(values: Sequence[float]) -> str:
 
 
 def _middle(values: Numbers, unit: str = "", digits: int = 0) -> str:
-    """The median and the middle half; ``unit`` begins with a space."""
+    """The median and the middle half; ``unit`` begins with a space, in the plural."""
     if not values:
         return _NONE
     low, median, high = np.percentile(values, [25, 50, 75])
-    return f"{median:.{digits}f}{unit} ({low:.{digits}f}–{high:.{digits}f})"
+    said = f"{median:.{digits}f}"
+    return f"{said}{unit.removesuffix('s') if said == '1' else unit} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def _blocks(bars: Sequence[int], times: str, n_songs: int) -> str:

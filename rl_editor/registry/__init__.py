@@ -72,6 +72,7 @@ def register(
     from mlflow.tracking import MlflowClient
 
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of one file
     client = MlflowClient(tracking_uri=tracking_uri())
     sha256 = file_sha256(policy)
     try:
