@@ -1,6 +1,7 @@
 """The learning benchmark: its editors do what they say, its runs hide nothing, its tables add up."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -130,6 +131,19 @@ def test_every_ablation_is_a_setting_that_there_is() -> None:
         assert all(any(name.startswith(s) for name in STRUCTURE_NAMES) for s in way.silenced)
         for section, keys in way.settings.items():
             assert all(getattr(getattr(config, section), key) == value for key, value in keys.items())
+
+
+def test_what_an_ablation_leaves_out_is_gone_wherever_it_stands() -> None:
+    def left(way: str) -> list[str]:
+        silenced_ = next(each.silenced for each in ABLATIONS if each.name == way)
+        return [name for name in STRUCTURE_NAMES if not name.startswith(silenced_)]
+
+    assert not [name for name in left("no blocks and sections") if re.search("block|section|phrase|strength", name)]
+    # phrases are blocks that are counted from the starts of sections
+    assert not [name for name in left("no blocks") if re.search("block|phrase", name)]
+    assert not [name for name in left("no sections") if re.search("section|phrase", name)]
+    assert not [name for name in left("no repetition") if re.search("earlier|later|likeness|occurrence|is_first", name)]
+    assert {"strength", "block_strength", "section_number", "novelty"} <= set(left("no repetition"))
 
 
 def test_share_of_the_way() -> None:

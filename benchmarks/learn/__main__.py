@@ -21,18 +21,19 @@ from benchmarks.learn.tables import ablation_table, agreement_table, choice_tabl
 from rl_editor.command import counted, read_config
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
+from rl_editor.state.spans import SPAN_WAYS
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 PPO_STEPS = 300_000
 PLAIN = Way("as it is", {})
 ABLATIONS = (
     PLAIN,
-    Way("no blocks and sections", {}, ("block_", "bar_block_", "section_", "strength")),
-    Way("no blocks", {}, ("block_", "bar_block_")),
-    Way("no sections", {}, ("section_",)),
-    Way("no repetition", {}, ("earlier_", "later_", "occurrence", "is_first", "block_earlier", "block_later",
-                              "block_likeness", "bar_block_earlier", "bar_block_later", "bar_block_likeness",
-                              "section_earlier", "section_later", "section_likeness")),
+    Way("no blocks and sections", {}, ("strength", *(f"{way}_" for way in SPAN_WAYS))),
+    Way("no blocks", {}, ("block_", "bar_block_", "phrase_")),
+    Way("no sections", {}, ("section_", "phrase_")),
+    Way("no repetition", {}, ("earlier_", "later_", "occurrence", "is_first",
+                              "block_likeness", "bar_block_likeness", "section_likeness",
+                              *(f"{way}_{when}" for way in SPAN_WAYS for when in ("earlier", "later")))),
     Way("no window", {"state": {"context_units": 0}}),
     Way("wider window", {"state": {"context_units": 7}}),
     Way("replays only (no DAgger)", {"bc": {"own_decisions": 0.0}}),
