@@ -57,10 +57,11 @@ def main(
     share: Annotated[float, typer.Option(help="Of each recording's length to play", min=0.1, max=0.95)] = 0.6,
     checkpoint: Annotated[Path, typer.Option(help="Trained policy")] = Path("models/ppo/best.pt"),
     songs: Annotated[str, typer.Option(help="Parts of names to take, by comma; all by default")] = "",
+    exclude: Annotated[str, typer.Option(help="File stem that is left out")] = "",
 ) -> None:
     """Measure joins of all ways and steps."""
     names = [part for part in songs.split(",") if part]
-    paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude="guitar", names=names)
+    paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude=exclude, names=names)
     rows: list[Row] = []
     for path in paths:
         rows += _measured(path, share, checkpoint)

@@ -50,10 +50,11 @@ def main(
     songs: Annotated[str, typer.Option(help="Parts of names to take, by comma; all by default")] = "",
     method: Annotated[Literal["dp", "policy"], typer.Option(help="Whose joins")] = "dp",
     checkpoint: Annotated[Path, typer.Option(help="Trained policy")] = Path("models/ppo/best.pt"),
+    exclude: Annotated[str, typer.Option(help="File stem that is left out")] = "",
 ) -> None:
     """Print both AUCs."""
     names = [part for part in songs.split(",") if part]
-    paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude="guitar", names=names)
+    paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude=exclude, names=names)
     found = [_listened(path, method, checkpoint) for path in paths]
     n_joins = sum(len(places.ours) for places in found)
     n_natural = sum(len(places.natural) for places in found)

@@ -20,7 +20,7 @@ from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode
 from rl_editor.reward import SUMMARY_NAMES, ReferenceStatistics, RewardCalculator
-from rl_editor.reward.terms import FAULT_BARS, GAIN, Offsets, combined, join_faults
+from rl_editor.reward.terms import FAULT_BARS, GAIN, Offsets, brief, combined, join_faults
 from rl_editor.state import AudioState, StateRepresentation, TrackBatch
 from rl_editor.state.tables import BAR, BAR_PHASE, LEVEL_AFTER, LEVEL_BEFORE, LOG2_INTERVAL, N_POINT_SCALARS, STRENGTH
 
@@ -139,6 +139,7 @@ def test_faults_by_hand():
 def test_phrase_fault_by_hand():
     assert faults(point(bar=3.0), point(bar=7.0))[2] == pytest.approx(0.0)  # a phrase of 4 bars on
     assert faults(point(bar=3.0), point(bar=4.0))[2] == pytest.approx(0.15)  # a quarter phrase: half of the worst
+    assert faults(point(bar=3.0), point(bar=6.0))[2] == pytest.approx(0.15)  # and so is a bar less than a phrase
     assert faults(point(bar=3.0, strength=1.0), point(bar=4.0, strength=0.5))[2] == pytest.approx(0.075)
     assert faults(point(bar=3.0, phase=2.0), point(bar=7.0, phase=2.0))[2] == pytest.approx(0.15)  # not at a bar line
     assert faults(point(bar=3.0), point(bar=7.0, phase=1.0))[2] == pytest.approx(0.55 + 0.15)  # out of phase
@@ -154,6 +155,22 @@ def test_off_beat_cuts_by_hand():
     assert cut(0.02, 0.02)[0] == 0.0  # both sides alike: the pulse goes on ..
     assert cut(0.02, 0.02)[2] == 0.0  # .. and a renderer may move a join that far
     assert cut(0.125, 0.125)[2] == pytest.approx(0.1 / 0.25)  # 100 ms beyond, of half a beat
+    assert cut(0.0, -0.125)[2] == cut(0.125, 0.0)[2] == pytest.approx(0.1 / 0.25)  # the side that is further off counts
+    assert cut(0.6, 0.0)[2] == 1.0  # and no more than a whole fault
+
+
+def test_speed_and_gain_steps_by_hand():
+    def stepped(out: torch.Tensor, into: torch.Tensor, *, gain_db: float = 0.0, octaves: float = 0.0) -> list[float]:
+        zero = torch.zeros(1, 1)
+        return faults(out, into, Offsets(zero, zero, torch.tensor([[gain_db]]), torch.tensor([[octaves]])))
+
+    slower = point(interval=0.06)  # where it comes back, beats are 0.06 octaves longer ..
+    assert stepped(point(), slower, octaves=0.06)[0] == pytest.approx(0.0)  # .. and play so much faster: none is heard
+    assert stepped(point(), slower, octaves=-0.06)[0] == pytest.approx(4 / 5)  # slower still: x = 2
+    # the song steps from -20 to -18, and -14 comes: 6 and 4 dB too loud, and 4 dB less gain takes off the smaller
+    out, into = point(before=-20.0, after=-18.0), point(after=-14.0)
+    assert stepped(out, into, gain_db=-4.0)[1] == pytest.approx(6.25 / 7.25)  # 1.25 * 4 dB in steps of 2: x = 2.5
+    assert stepped(out, into, gain_db=2.0)[1] == pytest.approx(18.0625 / 19.0625)  # (4 + 2) + 1.25 * 2 dB: x = 4.25
 
 
 def test_gain_never_pays():
@@ -175,6 +192,10 @@ def test_joins_add_up_over_the_bars_of_output():
     allowance = edit.duration_s / bar_s / FAULT_BARS
     terms = calculator.score(edit, state)[:4]
     assert terms == pytest.approx(np.exp(-cost.sum(axis=0) / allowance), rel=1e-5)
+    short = section_edit(state, (0, 2), (9, 11))  # of fewer bars than a fault is spread over: it counts whole
+    assert calculator.score(short, state)[:4] == pytest.approx(
+        np.exp(-calculator.join_costs(short, state)[0]), rel=1e-5
+    )
 
 
 def test_a_join_between_equal_passages_costs_less_than_one_between_others():
@@ -192,6 +213,28 @@ def test_duration_term_by_hand():
     assert score.duration == pytest.approx(math.exp(-0.1 / config.reward.duration_tolerance), rel=1e-4)
     config.reward.target_max_duration_s = length / 1.2
     assert calculator.score(keep_all(state.recording), state).duration == pytest.approx(math.exp(-2.0), rel=1e-4)
+
+
+def test_limits_of_length_come_from_the_settings_and_from_finished_music():
+    config = Config()
+    config.reward.target_max_duration_s = 600.0
+    source_s = torch.tensor([60.0, 600.0])
+
+    def limits(reference: ReferenceStatistics | None) -> tuple[list[float], list[float]]:
+        nothing = torch.full((2,), math.nan)
+        found = brief(
+            config.reward,
+            target_s=nothing,
+            loop_limit=nothing,
+            source_s=source_s,
+            bar_s=torch.tensor([2.0, 2.0]),
+            reference=reference,
+        )
+        return found.shortest_s.tolist(), found.longest_s.tolist()
+
+    assert limits(None) == (pytest.approx([12.0, 30.0]), [600.0, 600.0])  # a fifth of a short source
+    assert limits(ReferenceStatistics(1.0, 1.0, 90.0, 300.0)) == (pytest.approx([12.0, 90.0]), [300.0, 300.0])
+    assert limits(ReferenceStatistics(1.0, 1.0, 90.0, 900.0))[1] == [600.0, 600.0]  # never beyond the setting
 
 
 def test_loop_term_by_hand():
@@ -227,6 +270,8 @@ def test_summary_by_hand():
     assert named["duration_error"] == pytest.approx(0.25, abs=1e-4)
     assert [named[name] for name in ("joins", "backward", "replayed", "has_target")] == [1.0, 0.0, 0.0, 1.0]
     assert [named[name] for name in ("opening", "ending")] == [1.0, 0.0]
+    longer = calculator.summary(edit, state, target_duration_s=edit.duration_s / 0.8)
+    assert longer[SUMMARY_NAMES.index("duration_error")] == pytest.approx(-0.2, abs=1e-4)  # too short is below 0
 
 
 def test_nothing_is_worth_nothing():

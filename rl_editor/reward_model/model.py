@@ -78,8 +78,8 @@ class RewardModel:
     """An ensemble of Bradley-Terry models; called with summaries it is the learned reward of an environment.
 
     Args:
-        n_members: models, each on its own resampling of the judgements and drawn towards weights of its own; 0 learns the
-            taste alone, which scores nothing.
+        n_members: models, each on its own resampling of the judgements and drawn towards weights of its own; 0 learns
+            the taste alone, which scores nothing.
         doubt: how many spreads of the ensemble the lower bound lies below the utility.
         ridge: L2 penalty on standardised weights; None takes the one of ``RIDGES`` that predicts best across ``FOLDS``.
     """
