@@ -1,5 +1,6 @@
 """Rendering: untouched samples bit for bit, joins without clicks or level steps, everything streamed."""
 
+import itertools
 import tracemalloc
 from dataclasses import replace
 
@@ -427,6 +428,37 @@ def test_a_join_moves_off_the_onset_and_the_beat_stays():
     assert right.source_end_frame == 32000
 
 
+@pytest.mark.parametrize("onset", [8000, 24000])  # where the left side ends, and where the right one starts
+def test_an_onset_on_one_side_alone_is_left_out_of_the_crossfade(onset):
+    t, attack = np.arange(64000), 0.6 * np.exp(-np.arange(2000) / 160)
+    sound = 0.05 * np.sin(2 * np.pi * 220 * t / RATE)
+    sound[onset : onset + 2000] += attack * np.random.default_rng(0).standard_normal(2000)
+    samples = Samples(sound[:, None].astype(np.float32), RATE)
+    left, _ = settle_joins(song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0)), samples, CONFIG).segments
+    assert 80 <= abs(left.frames - 8000) <= 160  # half of the 20 ms fade away from it, within 20 ms
+
+
+@pytest.mark.parametrize(("before", "after", "stays"), [(0.3, 0.3, True), (0.3, 0.02, True), (0.02, 0.3, False)])
+def test_a_join_leaves_its_place_for_an_attack_alone(before, after, stays):
+    t = np.arange(64000)  # 2 s are a whole number of the tone's periods: both sides sound the same
+    loudness = np.where(t % 16000 < 8000, before, after)  # changes where the join lies
+    samples = Samples((loudness * np.sin(2 * np.pi * 220 * t / RATE))[:, None].astype(np.float32), RATE)
+    left, right = settle_joins(song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0)), samples, CONFIG).segments
+    assert right.source_start_frame - left.source_end_frame == 16000
+    moved = abs(left.frames - 8000)
+    assert moved <= 8 if stays else 60 <= moved <= 160  # within a millisecond, or off by most of half the fade
+
+
+def test_a_join_moves_to_where_both_sides_sound_alike():
+    t = np.arange(64000) / RATE
+    high, low = 0.3 * np.sin(2 * np.pi * 660 * t), 0.3 * np.sin(2 * np.pi * 220 * t)
+    sound = np.where(t < 2.99, high, low)  # 80 frames before the right side starts it is as on the left, then not
+    samples = Samples(sound[:, None].astype(np.float32), RATE)
+    left, right = settle_joins(song_edit(samples, seg(0, 8000), seg(24000, 8000, 10.0)), samples, CONFIG).segments
+    assert -160 <= left.frames - 8000 <= -120  # the whole fade of 40 frames to each side lies before the change
+    assert right.source_start_frame - left.source_end_frame == 16000
+
+
 def test_settled_joins_lose_no_onset():
     samples = song()
     edit = song_edit(samples, seg(0, 8000), seg(24000, 8000, 20.0))
@@ -489,6 +521,21 @@ def test_a_small_offset_is_taken_back_where_both_sides_then_agree():
     left, right = settle_joins(edit, samples, CONFIG).segments
     assert right.source_start_frame - left.source_end_frame == 16000
     assert left.frames + right.frames == edit.frames
+
+
+@pytest.mark.parametrize("late", [15, -15])
+def test_small_offsets_taken_back_do_not_add_up_beyond_three_milliseconds(late):
+    t = np.arange(16000) / RATE
+    bar = 0.3 * np.sin(2 * np.pi * 131.0 * t) + 0.2 * np.sin(2 * np.pi * 311.7 * t)
+    samples = Samples(np.tile(bar, 12)[:, None].astype(np.float32), RATE)
+    starts = [20000 + k * (20000 + 16000 + late) for k in range(4)]  # each 1.9 ms late, or early, after a bar
+    edit = song_edit(samples, *(seg(start, 20000, 20.0 if k else 0.0) for k, start in enumerate(starts)))
+    settled = settle_joins(edit, samples, CONFIG)
+    jumps = [b.source_start_frame - a.source_end_frame for a, b in itertools.pairwise(settled.segments)]
+    shifts = np.cumsum([jump - 16000 - late for jump in jumps])
+    assert shifts[0] == -late  # the first is taken back whole ..
+    assert np.abs(shifts).max() <= 24  # .. and all together no further than the music may be early or late
+    assert settled.frames == edit.frames
 
 
 def test_joins_settle_alike_from_file_and_memory(tmp_path):
