@@ -183,6 +183,31 @@ def test_gain_never_pays():
     assert GAIN > 1.0
 
 
+def test_a_gain_or_a_speed_that_makes_up_for_the_song_s_own_step_is_heard_less():
+    state, calculator = track(form="iab"), RewardCalculator(Config())
+    first, second = section_edit(state, (0, 4), (18, 24)).segments  # from a soft passage into a loud one
+    db = 20.0 * np.log10(state.features.column("rms"))
+    step_db = float(db[72:74].mean() - db[14:16].mean())
+    assert step_db > 6.0
+
+    def costs(config_state: AudioState, **changed: float) -> np.ndarray:
+        edit = EditList(config_state.recording, (first, replace(second, **changed)))
+        return calculator.join_costs(edit, config_state)[0]
+
+    assert costs(state, gain_db=-step_db)[1] < costs(state, gain_db=step_db)[1]
+
+    slowing = state.grid.times_s.copy()
+    slowing[64:] += 0.05 * (slowing[64:] - slowing[64])  # the last section is 5 % slower
+    slower = replace(
+        state,
+        grid=replace(state.grid, times_s=slowing),
+        source=replace(state.recording, frames=round(float(slowing[-1]) * RATE_HZ)),
+    )
+    bounds = slower.recording.frame_bounds(slowing)
+    first, second = (Segment(int(bounds[a]), int(bounds[b] - bounds[a])) for a, b in ((0, 16), (72, 88)))
+    assert costs(slower, speed=1.05)[0] < 0.05 < 0.3 < costs(slower)[0] < costs(slower, speed=1 / 1.05)[0]
+
+
 def test_joins_add_up_over_the_bars_of_output():
     state, calculator = track(form="iabab"), RewardCalculator(Config())
     edit = section_edit(state, (0, 6), (9, 20), (30, 40))  # 27 bars
