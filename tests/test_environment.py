@@ -108,6 +108,45 @@ def test_automatic_reset_draws_new_tracks_and_repeats_with_the_seed():
     assert set(first[0]) == {0, 1, 2}
 
 
+def test_an_episode_that_begins_by_itself_is_one_begun_anew():
+    config, rng = configured(), np.random.default_rng(5)
+    states = [
+        track(seed, form=form, bars_per_section=bars, style=seed)
+        for seed, form, bars in ((0, "ab", 1), (1, "a", 3), (2, "aab", 2))
+    ]
+    told = {
+        "target_ratios": torch.tensor([0.5, torch.nan, 1.2]),
+        "styles": torch.arange(3),
+        "style_names": ("radio", "extended_mix", "jam"),
+    }
+    env = batched(states, config, n_envs=4, **told)
+    observation, anew = env.reset(), [None] * 4
+    chance = np.full(env.space.n_discrete_actions, 0.3 / len(env.space.target_offsets))
+    chance[: env.space.first_reorder] = [0.3, 0.2, *[0.1] * (env.space.max_loop_times - 1), 0.5]
+    n_compared = 0
+    for _ in range(24):
+        shares = observation.mask.numpy() * chance
+        actions = torch.tensor([int(rng.choice(len(row), p=row / row.sum())) for row in shares])
+        result = env.step(actions)
+        observation = result.observation
+        for i, fresh in enumerate(anew):
+            if fresh is not None:
+                alone = fresh.step(actions[i : i + 1], auto_reset=False)
+                assert float(result.reward[i]) == pytest.approx(float(alone.reward), abs=1e-6)
+                torch.testing.assert_close(result.info.terms[i], alone.info.terms[0])
+                assert bool(result.done[i]) == bool(alone.done)
+                if not alone.done:
+                    for seen, wanted in zip(observation, alone.observation, strict=True):
+                        torch.testing.assert_close(seen[i], wanted[0])
+                n_compared += 1
+            if result.done[i]:
+                anew[i] = batched(states, config, n_envs=1, **told)
+                begun = anew[i].reset(observation.track[i : i + 1])
+                for seen, wanted in zip(observation, begun, strict=True):
+                    torch.testing.assert_close(seen[i], wanted[0])
+    assert n_compared > 60
+
+
 def test_a_hidden_target_is_rewarded_but_not_shown():
     config = configured()
     state = track(form="ab", bars_per_section=2)

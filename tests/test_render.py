@@ -238,6 +238,13 @@ def test_speed_plays_more_source_in_the_same_time():
     np.testing.assert_allclose(out, expected, atol=1e-3)
 
 
+def test_a_faster_passage_is_on_time_after_its_crossfade():
+    ramp = np.linspace(-0.5, 0.5, 40000, dtype=np.float32)[:, None]
+    out = render(ramp, seg(0, 4000), seg(20000, 8000, 100.0, speed=2.0))
+    after = np.arange(4500, 11500)  # the fade of 800 frames is over 400 after the join
+    np.testing.assert_allclose(out[after, 0], ramp[20000 + 2 * (after - 4000), 0], atol=1e-4)
+
+
 def test_speed_at_the_edges_of_the_source_keeps_its_length():
     data = noise(1000)
     for speed in (0.97, 1.0301):
@@ -523,6 +530,24 @@ def test_a_small_offset_is_taken_back_where_both_sides_then_agree():
     assert left.frames + right.frames == edit.frames
 
 
+def test_an_offset_that_is_hardly_heard_stays():
+    tone = 0.3 * np.sin(2 * np.pi * 131.0 * np.arange(64000) / RATE)  # 2 s are a whole number of its periods
+    samples = Samples(tone[:, None].astype(np.float32), RATE)
+    edit = song_edit(samples, seg(0, 20000), seg(36000 + 4, 20000, 20.0))  # alike to cos(2 pi 131 4 / 8000) = 0.92
+    left, right = settle_joins(edit, samples, CONFIG).segments
+    assert right.source_start_frame - left.source_end_frame == 16000 + 4
+
+
+def test_no_offset_is_taken_back_where_the_recording_ends_too_early_for_it():
+    t = np.arange(16000) / RATE
+    bar = 0.3 * np.sin(2 * np.pi * 131.0 * t) + 0.2 * np.sin(2 * np.pi * 311.7 * t)
+    samples = Samples(np.tile(bar, 4)[:, None].astype(np.float32), RATE)
+    edit = song_edit(samples, seg(0, 20000), seg(36000 - 15, 28000 + 15, 20.0))  # 15 frames early, and to the end
+    settled = settle_joins(edit, samples, CONFIG)
+    assert settled.frames == edit.frames
+    assert settled.segments[1].source_start_frame - settled.segments[0].source_end_frame == 16000 - 15
+
+
 @pytest.mark.parametrize("late", [15, -15])
 def test_small_offsets_taken_back_do_not_add_up_beyond_three_milliseconds(late):
     t = np.arange(16000) / RATE
@@ -556,6 +581,35 @@ def test_settling_keeps_length_and_stays_near_on_random_edits():
         assert settled.frames == edit.frames
         for before, after in zip(edit.segments, settled.segments, strict=True):
             assert abs(after.source_start_frame - before.source_start_frame) <= 160 + 24  # 20 ms and 3 ms
+
+
+@pytest.mark.parametrize("attacks", ["after", "before"])
+def test_a_join_takes_no_more_than_a_quarter_of_a_passage_and_nothing_beyond_the_recording(attacks):
+    """Three attacks 10 ms apart in every half second, from the join on or up to it: it wants 20 ms away from them."""
+    t = np.arange(16020)  # 4000 frames are a whole number of the tone's periods
+    at = (t + 2000) % 4000 - 2000 + (0 if attacks == "after" else 160)
+    loudness = 0.02 * 2.0 ** np.clip(np.floor(at / 80) + 1, 0, 3)
+    samples = Samples((loudness * np.sin(2 * np.pi * 220 * t / RATE))[:, None].astype(np.float32), RATE)
+
+    def shift(left, right):
+        settled = settle_joins(song_edit(samples, left, right), samples, CONFIG).segments[0].frames - left.frames
+        return settled if attacks == "before" else -settled
+
+    assert shift(seg(4000, 4000), seg(12000, 4000, 20.0)) >= 60
+    if attacks == "after":
+        assert shift(seg(7900, 100), seg(12000, 4000, 20.0)) <= 25  # the left side gives a quarter at most
+        assert shift(seg(4000, 4000), seg(0, 4000, 20.0)) <= 0  # nothing comes before the first frame
+    else:
+        assert shift(seg(4000, 4000), seg(12000, 100, 20.0)) <= 25  # and so does the right one
+        assert shift(seg(8000, 8000), seg(4000, 4000, 20.0)) <= 20  # the recording ends 20 frames on
+
+
+@pytest.mark.parametrize("changed", [{"speed": 1.01}, {"pitch_semitones": 1.0}])
+def test_joins_of_what_plays_at_another_speed_or_pitch_stay(changed):
+    samples = song()
+    for sides in (({}, changed), (changed, {})):
+        edit = song_edit(samples, seg(0, 8000, **sides[0]), seg(24000, 8000, 20.0, **sides[1]))
+        assert settle_joins(edit, samples, CONFIG) == edit
 
 
 def test_nothing_to_settle():

@@ -26,7 +26,16 @@ from rl_editor.state import (
 from rl_editor.state.hearing import heard, novelty, rank, section_bounds
 from rl_editor.state.spans import Sound, share_below, span_likeness
 from rl_editor.state.structure import structure
-from rl_editor.state.tables import BAR, beat_table
+from rl_editor.state.tables import (
+    BAR,
+    LEVEL_AFTER,
+    LEVEL_BEFORE,
+    LOG2_INTERVAL,
+    N_POINT_SCALARS,
+    ReferenceStatistics,
+    beat_table,
+    reward_tables,
+)
 
 
 def configured(**action_space: int) -> Config:
@@ -194,6 +203,44 @@ def test_novelty_peaks_where_the_section_changes():
     assert int(curve.argmax()) == 32  # 8 bars of 4 beats
     assert curve[0] == curve[-1] == 0.0
     assert section_bounds(curve, shortest=32, least=0.5).tolist() == [0, 32, 64]
+
+
+def tiny(rms: list[float], times_s: list[float], position: list[int]) -> AudioState:
+    """Beats that differ in level alone."""
+    values = np.zeros((len(rms), 4), np.float32)
+    values[:, FEATURE_NAMES["basic"].index("rms")] = rms
+    return AudioState(BeatGrid(np.array(times_s), np.array(position)), BeatFeatures(values, FEATURE_NAMES["basic"]))
+
+
+def test_points_by_hand():
+    state = tiny([1.0, 0.1, 0.1, 1.0, 0.01], [0.0, 0.3, 0.8, 1.3, 2.3, 2.5], [-1, 0, 1, 2, -1])  # 0 -20 -20 0 -40 dB
+    table = beat_table(state)
+    before, after, interval = table.points[:, [LEVEL_BEFORE, LEVEL_AFTER, LOG2_INTERVAL]].T
+    assert before == pytest.approx([-10, 0, -10, -20, -10, -20])  # of two beats; at the start, what comes
+    assert after == pytest.approx([-10, -20, -10, -20, -40, -20])  # and at the end, what was
+    assert table.level_scale_db == pytest.approx(27.0)  # nine tenths of the song's own 20, 0, 0 and 30 dB
+    # lead-in and tail borrow the beats beside them: 0.5 0.5 0.5 1 1 s, four at a time
+    assert 2.0**interval == pytest.approx([2.5 / 4, 3 / 4, 2.5 / 3, 1.0, 1.0, 1.0])
+    score = (np.array([1.0, 0.1, 0.1, 1.0, 0.01]) - 0.442) / np.std([1.0, 0.1, 0.1, 1.0, 0.01])
+    weights = np.array([1.0, 0.5, 0.25, 0.125])
+    ahead = [float(score[k : k + 4] @ weights[: 5 - k] / weights[: 5 - k].sum()) for k in range(5)]
+    natural = float(np.quantile(np.abs(np.diff(ahead)) / 2.0, 0.9))  # root mean square over four columns
+    heard_to_start = table.points[:, N_POINT_SCALARS + FEATURE_NAMES["basic"].index("rms")]
+    assert heard_to_start == pytest.approx(np.array([*ahead, ahead[-1]]) / (natural * 2.0))
+
+
+def test_energy_of_a_unit_is_the_mean_rank_of_its_seconds():
+    rms = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]  # ranks 0, 1/7 .. 1
+    state = tiny(rms, [0.0, 0.5, 1.0, 1.5, 3.0, 3.5, 4.0, 4.5, 6.0], [0, 1, 2, 3] * 2)
+    found = reward_tables([state], unit_beats=4).energy_rank[0].tolist()
+    assert found == pytest.approx([(0.5 * (0 + 1 + 2) + 1.5 * 3) / 21, (0.5 * (4 + 5 + 6) + 1.5 * 7) / 21], abs=1e-4)
+
+
+def test_finished_music_tells_usual_lengths_and_steps_that_are_not_below_what_is_heard():
+    tracks = [tiny([0.1, 0.1, 0.1], [0.0, 0.3, 0.6, 1.0 * k], [0, 1, 2]) for k in range(1, 22)]
+    found = ReferenceStatistics.from_tracks(tracks)
+    assert (found.shortest_s, found.longest_s) == pytest.approx((2.0, 20.0))  # 5th and 95th percentile of 1 .. 21 s
+    assert (found.level_step_db, found.continuation_distance) == (1.0, 0.05)  # of sound that never changes
 
 
 @pytest.mark.parametrize("unit_beats", [1, 4, 8])
