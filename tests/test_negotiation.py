@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -531,6 +532,49 @@ class TestExact:
             assert found.edit.frames == frames
             assert found.stretch == pytest.approx(share, abs=1e-6)
             assert all((s.source_end_frame or 0) <= state.recording.frames for s in found.edit.segments)
+
+    def test_a_stretch_is_counted_from_the_recording_s_own_speed(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        recording = self.recording(state.grid.duration_s)
+        faster = to_length(edit, recording, round(edit.frames * 0.985), allow_stretch=True).edit
+        back = to_length(faster, recording, round(edit.frames * 1.015), allow_stretch=True)  # 3 % from there
+        assert [segment.speed for segment in back.edit.segments] == pytest.approx([1 / 1.015] * 2, rel=1e-5)
+        assert back.stretch == pytest.approx(0.015, abs=1e-5)
+        with pytest.raises(EditListError, match="cannot be met") as refused:  # 1.5 % on, and so 3 % in all
+            to_length(faster, recording, round(faster.frames * 0.985), allow_stretch=True)
+        assert "--allow-stretch" not in str(refused.value)
+
+    @pytest.mark.parametrize("missing", [60, -60, 9000])
+    def test_joins_give_four_milliseconds_each_alike_where_they_may_move(self, state: AudioState, missing: int) -> None:
+        edit = of_beats(state, (0, 96), (128, 160), (192, 224), (256, 320))
+        recording = self.recording(state.grid.duration_s)
+        most = round(0.004 * RATE_HZ)
+        for only, n in (((1, 2, 3), 3), ((1, 3), 2), ((), 0)):
+            found = to_length(edit, recording, edit.frames + missing, allow_stretch=False, only=only).edit
+            earlier = [
+                old.source_start_frame - new.source_start_frame
+                for old, new in zip(edit.segments[1:], found.segments[1:], strict=False)
+            ]
+            each = max(-most, min(most, round(missing / n))) if n else 0
+            assert earlier == [each if number in only else 0 for number in (1, 2, 3)]
+
+    def test_an_end_that_comes_earlier_fades_out_over_sixty_milliseconds(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96))
+        found = to_length(edit, self.recording(state.grid.duration_s), edit.frames - 9000, allow_stretch=False).edit
+        last, silence = found.segments
+        half = round(0.03 * RATE_HZ)  # of the fade; the join to silence is its middle
+        assert (last.frames, silence.source_start_frame, silence.frames) == (edit.frames - 9000 - half, None, half)
+        assert silence.crossfade_in_ms == 60.0
+
+    def test_dither_in_a_soft_file_is_silence(self, state: AudioState, tmp_path: Path) -> None:
+        frames = state.recording.frames
+        soft = np.random.default_rng(0).integers(-300, 301, (frames, 2)).astype(np.int16)  # -41 dB of full scale
+        soft[-RATE_HZ:] = np.random.default_rng(1).integers(-1, 2, (RATE_HZ, 2))
+        sf.write(tmp_path / "soft.wav", soft, RATE_HZ, subtype="PCM_16")
+        edit = of_beats(state, (0, 352))
+        found = to_length(edit, tmp_path / "soft.wav", edit.frames - 9000, allow_stretch=False)
+        assert found.silence_s == pytest.approx(-9000 / RATE_HZ)
+        assert found.edit.segments == (replace(edit.segments[0], frames=edit.frames - 9000),)
 
     def test_the_whole_recording_twice_is_stretched_to_any_length(self, state: AudioState) -> None:
         """Of an odd length one half has a frame more, which at a speed over 1 ends a frame past the recording."""
