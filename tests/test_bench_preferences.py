@@ -7,9 +7,12 @@ import pytest
 import typer
 from opinion_sets import random_set
 
+from benchmarks.preferences import __main__ as parts
 from benchmarks.preferences.__main__ import main, split
 from benchmarks.preferences.listeners import Listener, certainty, differences, scale_of, session, sharpened
+from rl_editor.judgements.sets import ListeningSet
 from rl_editor.reward import SUMMARY_NAMES
+from rl_editor.reward_model.learning import Learned
 
 
 def test_utilities_by_hand() -> None:
@@ -41,6 +44,21 @@ def test_habits_alone() -> None:
     told = [(pairs[j.presentation.pair_id], j.preferred) for j in longer if j.preferred]
     told = [(pair, side) for pair, side in told if abs(np.log(pair.a.duration_s / pair.b.duration_s)) > 0.02]
     assert np.mean([(pair.a.duration_s > pair.b.duration_s) == (side == "a") for pair, side in told]) > 0.95
+
+
+def test_whether_a_reward_is_learned_is_measured_of_all_who_have_a_habit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def learned(_judged: ListeningSet, listeners: list[Listener], _seed: int, n: int) -> Learned:
+        asked.append((len(listeners), n))
+        return Learned("learned" if len(listeners) == 2 else "no taste", "", 0.0)
+
+    monkeypatch.setattr(parts, "_learned", learned)
+    monkeypatch.setattr(parts, "share_of_ceiling", lambda *_, **__: 0.9)
+    table = parts.habits_table(*split(random_set(8, 5)), 1)
+    mixed = table["listeners"].str.contains("one of")
+    assert (table["learned"] == mixed).all()
+    assert set(asked) == {(1, 200), (2, 400)}
 
 
 def test_songs_are_held_out_whole() -> None:

@@ -98,18 +98,22 @@ def accuracy_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.D
 
 def habits_table(judged: ListeningSet, held: ListeningSet, seeds: int) -> pd.DataFrame:
     """Tastes with habits, half of the listeners or all of them; and habits without a taste."""
+
+    def learned(listeners: list[Listener]) -> float:
+        """Share of sessions of which a reward is learned."""
+        told = [_learned(judged, listeners, seed, JUDGEMENTS * len(listeners)) for seed in range(seeds)]
+        return float(np.mean([each.status == "learned" for each in told]))
+
     rows = []
     for name, habit in HABITS.items():
-        alone = [_learned(judged, [habit], seed) for seed in range(seeds)]
-        learned = np.mean([each.status == "learned" for each in alone])
-        rows.append({"listeners": f"{name} alone", "learned": learned, "share of ceiling": np.nan})
+        rows.append({"listeners": f"{name} alone", "learned": learned([habit]), "share of ceiling": np.nan})
         for taste in (TASTES[0], TASTES[2], TASTES[5]):
             plain = sharpened(taste, judged)
             both = replace(plain, name="both", order=habit.order, length=habit.length)
             mixes = {f"{taste.name} with {name}": [both], f"{taste.name} and one of {name}": [plain, habit]}
             for said, listeners in mixes.items():
                 found = [share_of_ceiling(plain, judged, held, seed, listeners=listeners) for seed in range(seeds)]
-                rows.append({"listeners": said, "learned": 1.0, "share of ceiling": np.mean(found)})
+                rows.append({"listeners": said, "learned": learned(listeners), "share of ceiling": np.mean(found)})
     return pd.DataFrame(rows)
 
 
