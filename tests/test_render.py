@@ -151,6 +151,7 @@ def test_correlation_by_hand():
     assert correlation(a, 2 * a) == pytest.approx(1.0)
     assert correlation(a, np.array([[1.0], [5.0], [1.0]])) == pytest.approx(3 / (5 * 27) ** 0.5)
     assert correlation(a, 0 * a) == 0.0
+    assert correlation(np.hstack([a, a]), np.hstack([a, -a])) == 0.0  # alike on the left, opposite on the right
 
 
 def test_looping_exactly_periodic_sound_leaves_it_unbroken():
@@ -175,7 +176,10 @@ def test_level_is_kept_across_a_join_of_unlike_sides():
         (seg(1000, 100), seg(3000, 1000, 50.0), Crossfade(50, 200)),  # half of a short neighbour
         (seg(1000, 1000), seg(60, 1000, 50.0), Crossfade(60, 200)),  # only 60 frames before the right side
         (seg(6990, 1000), seg(3000, 1000, 50.0), Crossfade(200, 10)),  # only 10 after the left
+        (seg(1000, 1000), seg(100, 1000, 50.0, speed=2.0), Crossfade(50, 200)),  # 100 frames pass in 50 of output
+        (seg(7000, 1880, speed=0.5), seg(3000, 1000, 50.0), Crossfade(200, 120)),  # and 60 in 120
         (seg(7000, 1000), seg(0, 1000, 50.0), Crossfade(24, 24, dip=True)),  # nothing on either side; 3 ms are 24
+        (seg(7990, 10), seg(0, 1000, 50.0), Crossfade(5, 24, dip=True)),  # 24, or half of a passage
         (seg(None, 1000), seg(3000, 1000, 50.0), Crossfade(200, 200)),
         (seg(1000, 1000), seg(None, 1000, 50.0), Crossfade(200, 200)),
     ],

@@ -1,6 +1,7 @@
 """Tables, song map and observations of synthetic tracks whose sections, repeats and levels are known."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -98,6 +99,7 @@ def test_rows_are_means_over_units_with_a_flag_and_zeros_outside():
     assert flags[1].sum() == 2  # two bars, the rest is padding
     assert batch.rows[1, context + 2 :].abs().sum() == 0
     assert batch.n_units.tolist() == [24, 2]
+    assert batch.earlier_match[1].tolist() == [-1] * 24  # two bars have nothing before them, and padding is none
     assert batch.unit_duration_s[0].sum() == pytest.approx(state.grid.duration_s, abs=1e-3)
 
 
@@ -273,6 +275,24 @@ def test_silence_and_constant_features_are_finite():
     batch = StateRepresentation(Config()).batch([AudioState(state.grid, still)])
     assert batch.rows.isfinite().all()
     assert batch.reward.points.isfinite().all()
+
+
+def test_static_numbers_by_hand():
+    state = track(form="iab", lead_in_s=0.7)
+    grid, level = state.grid, 20.0 * np.log10(state.features.column("rms").astype(np.float64))
+    row = StateRepresentation(Config()).batch([state]).static[0].tolist()
+    tempo = 60.0 / np.median(np.diff(grid.times_s)[1:])
+    length_s = float(grid.times_s[-1])
+    assert row[:2] == pytest.approx([tempo / 120, np.log2(length_s / 180)], abs=1e-5)
+    assert row[2:6] == pytest.approx([np.log2(25) / 8, 1.0, grid.confidence, level.std() / 10], abs=1e-5)
+    key, profile, contour = row[6:30], row[30:42], row[42:]
+    assert sorted(key) == [0.0] * 23 + [1.0]
+    assert profile == pytest.approx(state.features.columns("chroma_").mean(axis=0).tolist(), abs=1e-5)
+    smooth = [level[max(beat - 4, 0) : beat + 5].mean() for beat in range(len(level))]
+    middles = [(a + b) / 2 for a, b in pairwise(grid.times_s.tolist())]
+    places = [(k + 0.5) / 16 * length_s for k in range(16)]
+    # in twenties of dB below the loudest beat
+    assert contour == pytest.approx(((np.interp(places, middles, smooth) - level.max()) / 20).tolist(), abs=1e-5)
 
 
 def test_song_map_covers_the_song_in_order():
