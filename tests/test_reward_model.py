@@ -139,6 +139,39 @@ def test_centred_on_edits_their_average_scores_a_half_without_doubt() -> None:
     assert shift.std().item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_scores_of_edits_differ_by_what_one_is_better_than_the_other() -> None:
+    model = fitted(6, 100, disgust=6.0, length_taste=2.0)
+    first, second = simulated_edits(np.random.default_rng(7), 20), held_out(20)
+    by_score = [model.score(torch.as_tensor(edits)).mean.logit().numpy() for edits in (first, second)]
+    pairs = [Preference(a, b, None) for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(by_score[0] - by_score[1], model.better_by(pairs), atol=1e-6)
+
+
+def test_calibrating_scales_the_taste_and_the_doubt() -> None:
+    model, edits = fitted(6, 100, disgust=6.0), torch.as_tensor(held_out(20))
+    sure = model.score(edits)
+    model.calibrate(0.25)
+    for before, after in zip(sure, model.score(edits), strict=True):
+        torch.testing.assert_close(after.logit(), 0.25 * before.logit())
+
+
+def test_the_ridge_is_strong_where_answers_follow_nothing() -> None:
+    rng = np.random.default_rng(8)
+    clear, none = RewardModel(), RewardModel()
+    clear.fit(judged(rng, 200, disgust=30.0), rng)
+    none.fit(judged(rng, 200, disgust=0.0), rng)
+    assert clear.ridge is not None
+    assert none.ridge is not None
+    assert clear.ridge <= 3.0 < 100.0 <= none.ridge
+
+
+def test_groups_are_dealt_whole_into_folds_of_about_one_size() -> None:
+    groups = [name for name, n in {"a": 12, "b": 5, "c": 4, "d": 3}.items() for _ in range(n)]
+    folds = folds_of(groups, 2)
+    assert len({(group, fold) for group, fold in zip(groups, folds.tolist(), strict=True)}) == 4
+    assert np.bincount(folds).tolist() == [12, 12]
+
+
 def test_saved_and_loaded_it_scores_the_same(tmp_path: Path) -> None:
     model = fitted(4, 60, disgust=3.0)
     model.save(tmp_path / "model.json")
