@@ -679,7 +679,64 @@ class TestSound:
         assert sound._level.after[10, 0] == np.float32(level_db)
 
 
+class KnownSound(BeatSound):
+    """Of joins that sound as they are said to, by how many beats later they lie than one from beat 40 to beat 80."""
+
+    def __init__(self, bounds_s: np.ndarray, unlike: dict[int, float]) -> None:
+        self.bounds_s, self._unlike = bounds_s, unlike
+
+    def unlikeness(self, leave: np.ndarray, land: np.ndarray) -> np.ndarray:
+        return np.array([self._unlike.get(p - 40, 0.5) for p in leave.tolist()], np.float32)
+
+
 class TestPlacing:
+    @staticmethod
+    def beats_later(
+        unlike: dict[int, float],
+        *,
+        runs: tuple[tuple[int, int], ...] = ((0, 40), (80, 120)),
+        late_s: dict[int, float] | None = None,
+        changed: dict[str, float] | None = None,
+        frozen: tuple[TimeSpan, ...] = (),
+    ) -> int:
+        """By how many beats of half a second a join of beat 40 to beat 80 is moved."""
+        bounds_s = np.arange(161) * 0.5
+        for beat, by_s in (late_s or {}).items():
+            bounds_s[beat] += by_s
+        frames = np.rint(bounds_s * 1000).astype(int).tolist()
+        segments = [Segment(frames[a], frames[b] - frames[a], **(changed or {})) for a, b in runs]
+        edit = EditList(SourceInfo("a.wav", "", 1000, 1, frames[-1]), tuple(segments))
+        placed = place_joins(edit, KnownSound(bounds_s, unlike), only=(len(runs) - 1,), frozen=frozen)
+        assert placed.frames == edit.frames
+        return round((placed.segments[-1].source_start_frame - segments[-1].source_start_frame) / 500)
+
+    @pytest.mark.parametrize("far", [3, -3])
+    def test_a_beat_farther_off_has_to_sound_better_by_five_hundredths(self, far: int) -> None:
+        assert self.beats_later({far: 0.5 - 0.14 / 11}) == 0
+        assert self.beats_later({far: 0.5 - 0.16 / 11}) == far
+        assert self.beats_later({far: 0.4, 2: 0.4}) == 2  # the nearer of two that sound the same
+
+    def test_beats_that_come_apart_cost_one_in_ten_milliseconds(self) -> None:
+        for late_s in ({42: 0.02}, {82: 0.02}, {42: -0.02}):  # of two beats later, on either side: 2
+            assert self.beats_later({2: 0.5 - 2.05 / 11}, late_s=late_s) == 0
+            assert self.beats_later({2: 0.5 - 2.15 / 11}, late_s=late_s) == 2
+        assert self.beats_later({2: 0.4}, late_s={42: 0.02, 82: 0.02}) == 2  # both alike do not
+
+    def test_joins_move_by_eight_beats_at_most_and_leave_two_of_a_passage(self) -> None:
+        assert [self.beats_later({k: 0.0}) for k in (-9, -8, 8, 9)] == [0, -8, 8, 0]
+        short = ((0, 20), (36, 40), (80, 120))  # the middle one has four beats
+        assert [self.beats_later({k: 0.0}, runs=short) for k in (-3, -2)] == [0, -2]
+        assert [self.beats_later({k: 0.0}, runs=((0, 40), (80, 84))) for k in (2, 3)] == [2, 0]
+
+    def test_nothing_frozen_changes_sides(self) -> None:
+        for at in (40, 80):  # of what the left side would play on, and of what the right side would not begin with
+            assert self.beats_later({2: 0.0}, frozen=(TimeSpan(at / 2 + 0.6, at / 2 + 0.7),)) == 0
+            assert self.beats_later({2: 0.0}, frozen=(TimeSpan(at / 2 + 1.1, at / 2 + 1.2),)) == 2
+
+    @pytest.mark.parametrize("changed", [{"speed": 1.01}, {"pitch_semitones": 1.0}])
+    def test_what_plays_at_another_speed_or_pitch_stays(self, changed: dict[str, float]) -> None:
+        assert self.beats_later({2: 0.0}, changed=changed) == 0
+
     def test_a_join_moves_to_the_beat_where_both_sides_agree(self, state: AudioState) -> None:
         times, rate = state.grid.times_s, RATE_HZ
         data = np.zeros((state.recording.frames, 1), np.float32)
