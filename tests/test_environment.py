@@ -164,9 +164,8 @@ def test_a_hidden_target_is_rewarded_but_not_shown():
 def test_what_plays_nothing_yet_is_worth_what_it_can_become():
     env = batched([track(form="a")], configured(), n_envs=1)
     env.reset(torch.tensor([0]), torch.tensor([0.5]))
-    totals = [float(env.scores().total)]
-    for _ in range(8):
-        totals.append(float(env.step(torch.tensor([CUT]), auto_reset=False).info.total))
+    begun = float(env.scores().total)
+    totals = [begun, *(float(env.step(torch.tensor([CUT]), auto_reset=False).info.total) for _ in range(8))]
     assert totals[:5] == pytest.approx([1.0] * 5, abs=5e-3)  # half of the song can still play ..
     assert 1.0 > totals[5] > totals[6] > totals[7] > 0.0  # .. then less ..
     assert totals[8] == 0.0  # .. and nothing

@@ -24,7 +24,7 @@ from rl_editor.state import (
     StateRepresentation,
     decision_vectors,
 )
-from rl_editor.state.hearing import heard, novelty, rank, section_bounds
+from rl_editor.state.hearing import heard, novelty, rank, robust_scores, section_bounds, within_track
 from rl_editor.state.spans import Sound, share_below, span_likeness
 from rl_editor.state.structure import structure
 from rl_editor.state.tables import (
@@ -197,6 +197,27 @@ def test_rank_by_hand():
     assert rank(np.array([3.0, 1.0, 2.0])).tolist() == [1.0, 0.0, 0.5]
     assert rank(np.array([1.0, 1.0, 5.0])).tolist() == [0.25, 0.25, 1.0]  # a tie shares ranks 0 and 1/2
     assert rank(np.array([7.0])).tolist() == [0.5]
+
+
+def test_standard_scores_by_hand():
+    one_of_many = np.zeros((100, 2))
+    one_of_many[0] = 100.0, 0.0  # mean 1, deviation 9.95
+    scores = within_track(one_of_many)
+    assert scores[:2, 0] == pytest.approx([4.0, -1 / 99**0.5])  # 9.95 deviations count as 4
+    assert (scores[:, 1] == 0.0).all()  # what does not vary
+    even = robust_scores(np.array([[-1.0], [0.0], [1.0], [2.0], [3.0]]))[:, 0]
+    assert even == pytest.approx(np.array([-2, -1, 0, 1, 2]) / 1.4826)  # median 1, median deviation 1
+    # no median deviation: 0.35 of the standard deviation, which is the root of 0.76
+    level = robust_scores(np.array([[0.0], [0.0], [0.0], [-2.0], [0.5]]))[:, 0]
+    assert level == pytest.approx([0, 0, 0, -4, 0.5 / (0.35 * 0.76**0.5)])
+
+
+def test_sections_keep_half_a_length_from_the_ends():
+    curve = np.zeros(33)
+    curve[[2, 3, 15, 30]] = 0.8, 0.7, 1.0, 0.9
+    assert section_bounds(curve, shortest=8, least=0.25).tolist() == [0, 15, 32]  # 2, 3 and 30 are too near
+    curve[4] = 0.5
+    assert section_bounds(curve, shortest=8, least=0.25).tolist() == [0, 4, 15, 32]  # 4 is half of eight
 
 
 def test_novelty_peaks_where_the_section_changes():
