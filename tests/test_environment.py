@@ -128,7 +128,7 @@ def test_an_episode_that_begins_by_itself_is_one_begun_anew():
         shares = observation.mask.numpy() * chance
         actions = torch.tensor([int(rng.choice(len(row), p=row / row.sum())) for row in shares])
         result = env.step(actions)
-        observation = result.observation
+        observation, summaries = result.observation, env.scores().summary
         for i, fresh in enumerate(anew):
             if fresh is not None:
                 alone = fresh.step(actions[i : i + 1], auto_reset=False)
@@ -136,6 +136,7 @@ def test_an_episode_that_begins_by_itself_is_one_begun_anew():
                 torch.testing.assert_close(result.info.terms[i], alone.info.terms[0])
                 assert bool(result.done[i]) == bool(alone.done)
                 if not alone.done:
+                    torch.testing.assert_close(summaries[i], fresh.scores().summary[0])
                     for seen, wanted in zip(observation, alone.observation, strict=True):
                         torch.testing.assert_close(seen[i], wanted[0])
                 n_compared += 1

@@ -132,6 +132,17 @@ def test_structure_ranks_the_loud_section_highest_and_says_where_a_unit_lies_in_
     assert column["section_units_left"][20:24] == pytest.approx(np.log2([4, 3, 2, 1]) / 5)
 
 
+def test_strength_is_loud_busy_and_bright():
+    state = track(form="iab", lead_in_s=0.4)
+    column = column_of(state)
+    assert column["strength"] == pytest.approx(column["level"] + 0.5 * column["onset"] + 0.5 * column["centroid"])
+    seconds = np.diff(state.grid.units(4).times_s)
+    first = slice(0, 4)  # the lead-in and three bars: what a block comes to counts by the second
+    assert column["block_strength"][first] == pytest.approx(
+        [np.average(column["strength"][first], weights=seconds[first])] * 4
+    )
+
+
 def test_blocks_count_from_the_start_and_from_the_first_whole_bar():
     state = track(form="ab", lead_in_s=0.4)  # unit 0 is the lead-in, bars are units 1..16
     column = column_of(state)
