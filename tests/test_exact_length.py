@@ -1,0 +1,189 @@
+"""An edit near a length is made that long to the sample, and says where the difference went."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.errors import EditListError
+from rl_editor.negotiation import TimeSpan
+from rl_editor.negotiation.demands import MOST_STRETCH
+from rl_editor.negotiation.exact import ExactLength, to_length
+from rl_editor.negotiation.pace import at_own_pace, at_pace, within
+from rl_editor.negotiation.words import exact_line
+from rl_editor.state import AudioState
+from rl_editor.utils import Samples
+from tests.test_negotiation import of_beats
+from tests.test_negotiation import state as state  # the fixture
+from tests.world_tracks import RATE_HZ
+
+
+class TestExact:
+    @staticmethod
+    def recording(seconds: float, silent_s: float = 0.0) -> Samples:
+        data = 0.2 * np.random.default_rng(0).standard_normal((round(seconds * RATE_HZ), 2)).astype(np.float32)
+        if silent_s:
+            data[-round(silent_s * RATE_HZ) :] = 0.0
+        return Samples(data, RATE_HZ)
+
+    @pytest.mark.parametrize("missing", [-9000, -40, -1, 0, 1, 40, 9000])
+    @pytest.mark.parametrize("silent_s", [0.0, 2.0])
+    @pytest.mark.parametrize("last", [352, 320])
+    def test_to_the_sample(self, state: AudioState, missing: int, silent_s: float, last: int) -> None:
+        edit = of_beats(state, (0, 96), (160, last))
+        recording = self.recording(state.grid.duration_s, silent_s)
+        found = to_length(edit, recording, edit.frames + missing, allow_stretch=False)
+        assert found.edit.frames == edit.frames + missing
+        moved = found.silence_s + found.joins_s + found.tail_s
+        assert round(moved * RATE_HZ) == missing
+        assert "to the sample" in exact_line(found)
+
+    @pytest.mark.parametrize(
+        ("stretch", "said"), [(0.0123, "1.23% slower (-21 cents)"), (-2e-5, "0.002% faster (+0.035 cents)")]
+    )
+    def test_a_stretch_too_small_to_hear_is_said_with_its_digits(
+        self, state: AudioState, stretch: float, said: str
+    ) -> None:
+        """1200 log2(1.0123) = 21.2 cents, 1200 * 2e-5 / ln 2 = 0.0346."""
+        found = ExactLength(of_beats(state, (0, 96)), stretch=stretch)
+        assert exact_line(found) == f"to the sample: everything plays {said}"
+
+    def test_the_end_goes_on_neither_into_what_plays_nor_out_of_order(self, state: AudioState) -> None:
+        recording = self.recording(state.grid.duration_s)
+
+        def longer(*runs: tuple[int, int], no_loop: bool = False, no_reorder: bool = False) -> EditList:
+            edit = of_beats(state, *runs)
+            frames = edit.frames + 9000
+            no = {"no_loop": no_loop, "no_reorder": no_reorder}
+            found = to_length(edit, recording, frames, allow_stretch=False, only=(), **no).edit
+            assert found.frames == frames
+            return found
+
+        opened = ((96, 160), (0, 96))  # what follows the end plays already
+        assert repeated(longer(*opened)) == 9000
+        assert repeated(longer(*opened, no_loop=True)) == 0
+        again = ((0, 60), (80, 160), (0, 60))  # what follows the end plays nowhere, but later parts did
+        assert moved(longer(*again)) == 9000
+        assert moved(longer(*again, no_reorder=True)) == 0
+        plain = ((0, 60), (80, 160))
+        assert longer(*plain, no_loop=True, no_reorder=True) == longer(*plain)
+
+    def test_the_end_plays_nothing_of_what_must_not_play(self, state: AudioState) -> None:
+        edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
+        end_s = float(state.grid.times_s[96])
+        on = to_length(edit, recording, edit.frames + 9000, allow_stretch=False)
+        assert on.edit.segments[-1].source_end_frame == edit.frames + 9000
+        drop = [TimeSpan(end_s, end_s + 20.0)]
+        off = to_length(edit, recording, edit.frames + 9000, allow_stretch=False, drop=drop).edit
+        assert off.frames == edit.frames + 9000
+        assert off.segments[0] == edit.segments[0]
+        assert off.segments[1].source_start_frame is None
+
+    def test_the_end_cuts_nothing_of_what_has_to_play(self, state: AudioState) -> None:
+        edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
+        end_s = float(state.grid.times_s[96])
+        with pytest.raises(EditListError, match="contradict each other"):
+            to_length(edit, recording, edit.frames - 9000, allow_stretch=False, keep=[TimeSpan(0.0, end_s)])
+        twice = of_beats(state, (0, 96), (0, 96))  # the first time in full
+        to_length(twice, recording, twice.frames - 9000, allow_stretch=False, keep=[TimeSpan(0.0, end_s)])
+        keep = [TimeSpan(0.0, end_s - 1.0)]
+        assert to_length(edit, recording, edit.frames - 9000, allow_stretch=False, keep=keep).edit.frames == (
+            edit.frames - 9000
+        )
+
+    def test_stretched(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        recording = self.recording(state.grid.duration_s)
+        for share in (-0.9 * MOST_STRETCH, 0.9 * MOST_STRETCH):
+            frames = round(edit.frames * (1.0 + share))
+            found = to_length(edit, recording, frames, allow_stretch=True)
+            assert found.edit.frames == frames
+            assert found.stretch == pytest.approx(share, abs=1e-6)
+            assert all((s.source_end_frame or 0) <= state.recording.frames for s in found.edit.segments)
+
+    def test_a_stretch_is_counted_from_the_recording_s_own_speed(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96), (160, 352))
+        recording = self.recording(state.grid.duration_s)
+        faster = to_length(edit, recording, round(edit.frames * 0.985), allow_stretch=True).edit
+        back = to_length(faster, recording, round(edit.frames * 1.015), allow_stretch=True)  # 3 % from there
+        assert [segment.speed for segment in back.edit.segments] == pytest.approx([1 / 1.015] * 2, rel=1e-5)
+        assert back.stretch == pytest.approx(0.015, abs=1e-5)
+        with pytest.raises(EditListError, match="cannot be met") as refused:  # 1.5 % on, and so 3 % in all
+            to_length(faster, recording, round(faster.frames * 0.985), allow_stretch=True)
+        assert "--allow-stretch" not in str(refused.value)
+
+    @pytest.mark.parametrize("missing", [60, -60, 9000])
+    def test_joins_give_four_milliseconds_each_alike_where_they_may_move(self, state: AudioState, missing: int) -> None:
+        edit = of_beats(state, (0, 96), (128, 160), (192, 224), (256, 320))
+        recording = self.recording(state.grid.duration_s)
+        most = round(0.004 * RATE_HZ)
+        for only, n in (((1, 2, 3), 3), ((1, 3), 2), ((), 0)):
+            found = to_length(edit, recording, edit.frames + missing, allow_stretch=False, only=only).edit
+            earlier = [
+                old.source_start_frame - new.source_start_frame
+                for old, new in zip(edit.segments[1:], found.segments[1:], strict=False)
+            ]
+            each = max(-most, min(most, round(missing / n))) if n else 0
+            assert earlier == [each if number in only else 0 for number in (1, 2, 3)]
+
+    def test_an_end_that_comes_earlier_fades_out_over_sixty_milliseconds(self, state: AudioState) -> None:
+        edit = of_beats(state, (0, 96))
+        found = to_length(edit, self.recording(state.grid.duration_s), edit.frames - 9000, allow_stretch=False).edit
+        assert found.segments == (replace(edit.segments[0], frames=edit.frames - 9000),)
+        assert (found.fade_in_ms, found.fade_out_ms) == (0.0, 60.0)
+
+    def test_dither_in_a_soft_file_is_silence(self, state: AudioState, tmp_path: Path) -> None:
+        frames = state.recording.frames
+        soft = np.random.default_rng(0).integers(-300, 301, (frames, 2)).astype(np.int16)  # -41 dB of full scale
+        soft[-RATE_HZ:] = np.random.default_rng(1).integers(-1, 2, (RATE_HZ, 2))
+        sf.write(tmp_path / "soft.wav", soft, RATE_HZ, subtype="PCM_16")
+        edit = of_beats(state, (0, 352))
+        found = to_length(edit, tmp_path / "soft.wav", edit.frames - 9000, allow_stretch=False)
+        assert found.silence_s == pytest.approx(-9000 / RATE_HZ)
+        assert found.edit.segments == (replace(edit.segments[0], frames=edit.frames - 9000),)
+
+    def test_the_whole_recording_twice_is_stretched_to_any_length(self, state: AudioState) -> None:
+        """Of an odd length one half has a frame more, which at a speed over 1 ends a frame past the recording."""
+        edit, recording = of_beats(state, (0, 352), (0, 352)), self.recording(state.grid.duration_s)
+        whole = state.recording.frames
+        assert [(s.source_start_frame, s.frames) for s in edit.segments] == [(0, whole)] * 2
+        for frames in range(round(1.99 * whole), round(1.99 * whole) + 4):
+            found = to_length(edit, recording, frames, allow_stretch=True).edit
+            assert found.frames == frames
+            assert all(whole - 2 <= (s.source_end_frame or 0) <= whole for s in found.segments)
+            (speed,) = {segment.speed for segment in found.segments}
+            assert speed == pytest.approx(2 * whole / frames, rel=1.0 / whole)
+            assert at_pace(at_own_pace(found).segments, found) == found.segments  # which may end alike: 2,499 and 2,500
+
+    def test_a_frame_of_rounding_past_the_end_goes(self) -> None:
+        """At 1.02, 25 frames of the recording are 24.5, so 25 of output, which reach over 25.5: 26."""
+        played = Segment(975, 25, speed=1.02)
+        assert played.source_end_frame == 1001
+        assert within(played, 1001, as_long=True) == within(played, 1001, as_long=False) == played
+        longest, settled = (within(played, 1000, as_long=as_long) for as_long in (True, False))
+        assert (longest.source_start_frame, longest.frames, longest.source_end_frame) == (974, 25, 1000)
+        assert (settled.source_start_frame, settled.frames, settled.source_end_frame) == (975, 24, 999)
+        like = EditList(SourceInfo("a.wav", "", RATE_HZ, 1, 1000), (Segment(0, 100, speed=1.02),))
+        assert at_pace([Segment(975, 25)], like) == (settled,)  # its join is where it was
+        opening = Segment(0, 25, speed=1.02)
+        assert within(opening, 25, as_long=True) == replace(opening, frames=24)
+
+    def test_a_passage_heard_for_a_frame_more_or_less_stays_so(self) -> None:
+        """2,500 and 2,499 frames at 0.985 both reach over 2,462: 2,462.5, rounded to even, and 2,461.515."""
+        segments = (Segment(0, 2500, speed=0.985), Segment(0, 2499, speed=0.985))
+        stretched = EditList(SourceInfo("a.wav", "", RATE_HZ, 1, 3000), segments)
+        assert [s.source_end_frame for s in segments] == [2462, 2462]
+        assert at_pace(at_own_pace(stretched).segments, stretched) == segments
+
+    @pytest.mark.parametrize("silent_s", [0.0, 2.0])
+    def test_too_far_is_refused(self, state: AudioState, silent_s: float) -> None:
+        """Nobody asks for minutes of silence, whatever the recording ends with."""
+        edit = of_beats(state, (0, 96), (160, 352))
+        recording = self.recording(state.grid.duration_s, silent_s)
+        with pytest.raises(EditListError, match="to the sample cannot be met"):
+            to_length(edit, recording, edit.frames + 4 * RATE_HZ, allow_stretch=False)
+        with pytest.raises(EditListError, match=r"ask for .*, or take back anchor 0:20=0:10$"):
+            to_length(edit, recording, edit.frames + 4 * RATE_HZ, allow_stretch=False, costs="anchor 0:20=0:10")
