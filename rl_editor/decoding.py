@@ -20,9 +20,7 @@ What listeners are known to prefer counts without end, with ``ppo.listener_nats`
 clone's. What gains most reward without straying from a clone is the clone's distribution times exp(nats * reward)
 (Korbak et al. 2022, "RL with KL penalties is better viewed as Bayesian inference"). The policy was drawn towards the
 listeners already, so that by its own likelihood they would count twice; by the clone's, an edit differs from the
-clone's where that is worth it, and else is the clone's. What counts is how surely they prefer an edit to the likeliest
-one of the same recording (``RewardModel.centred``): where they said nothing of what makes the difference, that one
-stays (Laroche et al. 2019, "Safe policy improvement with baseline bootstrapping").
+clone's where that is worth it, and else is the clone's.
 
 Attempts within half a unit of the duration come before all others, and the spread is ``LENGTH_SPREAD``. So which
 passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in whole units,
@@ -34,7 +32,6 @@ to keep; how much its editor keeps is known better.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -50,6 +47,7 @@ from rl_editor.config import Config
 from rl_editor.devices import torch_threads
 from rl_editor.edits import EditList, check_length_asked
 from rl_editor.environment import BatchedEditingEnv
+from rl_editor.environment.batched import Scores
 from rl_editor.reward.terms import BEST_SCORE, combined
 from rl_editor.state import AudioState, EditHistory, Observation, StateRepresentation
 from rl_editor.trees import of_actions
@@ -84,9 +82,7 @@ class Attempt(NamedTuple):
     duration_s: float  # of what plays
     log_prob: float  # of the decisions by what was shown, leaning nowhere, and what the trees say of them
     miss_s: float  # how far the duration is off
-    reward: float = 0.0  # what the policy was trained on, as far as it counts; set when attempts are compared
-    terms: tuple[float, ...] = ()  # reward.TERM_NAMES
-    summary: tuple[float, ...] = ()  # reward.SUMMARY_NAMES
+    reward: float  # what the policy was trained on, as far as it counts; means nothing of a clone
 
 
 def asked_length(seconds: float) -> Goal:
@@ -233,12 +229,11 @@ class Desk:
                     action = torch.where(temperature > 0, sample((leant / heat).log_softmax(1), self.generator), action)
                 log_prob += self._shares @ says.log_softmax(2)[:, here, action]
                 observation = env.decide(action)
-            scores, lasts_s = env.scores(), env.edits.totals().output_s
+            rewards, lasts_s = self._worth(env.scores()), env.edits.totals().output_s
         miss_s = torch.zeros_like(lasts_s) if self.goal is None else (lasts_s - goal_s).abs()
         decided = map(tuple, env.actions[:, :n_units].tolist())
-        numbers = (each.tolist() for each in (lasts_s, log_prob, miss_s, torch.zeros_like(miss_s)))
-        heard = (map(tuple, each.tolist()) for each in (scores.terms, scores.summary))
-        return [Attempt(*attempt) for attempt in zip(decided, *numbers, *heard, strict=True)]
+        numbers = (each.tolist() for each in (lasts_s, log_prob, miss_s, rewards))
+        return [Attempt(*attempt) for attempt in zip(decided, *numbers, strict=True)]
 
     def _logits(
         self, unit: int, observation: Observation, forgets: Bool[Tensor, " envs"] | None
@@ -263,28 +258,18 @@ class Desk:
             device=self.device,
             styles=torch.tensor([self.state.style], device=self.device),
             style_names=self.policy.styles,
+            learned_reward=self.objective.learned,
             reference=self.objective.reference,
         )
 
-    def _ranked(self, attempts: Sequence[Attempt]) -> list[Attempt]:
-        order = partial(ranked, goal=self.goal, unit_s=self.unit_s)
-        likeliest = order(attempts, nats=0.0)
-        if not self.objective.nats:
-            return likeliest
-        rewards = self._worth(attempts, likeliest[0])
-        rewarded = [attempt._replace(reward=reward) for attempt, reward in zip(attempts, rewards, strict=True)]
-        return order(rewarded, nats=self.objective.nats)
-
-    def _worth(self, attempts: Sequence[Attempt], usual: Attempt) -> list[float]:
-        """The reward of attempts, as far as it counts; of listeners, how surely they prefer each to the ``usual``."""
-        learned = None
-        if self.objective.learned is not None:
-            preferred = self.objective.learned.centred(torch.tensor([usual.summary]))
-            learned = preferred(torch.tensor([attempt.summary for attempt in attempts]))
-        terms = torch.tensor([attempt.terms for attempt in attempts])
+    def _worth(self, scores: Scores) -> Float[Tensor, " envs"]:
+        """The reward of edits, as far as it counts."""
+        learned = None if self.objective.learned is None else scores.learned
         enough = self.objective.enough[self.state.style] if self.objective.enough else BEST_SCORE
-        worth: list[float] = combined(terms, self.policy.config.reward, learned=learned, enough=enough).tolist()
-        return worth
+        return combined(scores.terms, self.policy.config.reward, learned=learned, enough=enough)
+
+    def _ranked(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        return ranked(attempts, goal=self.goal, unit_s=self.unit_s, nats=self.objective.nats)
 
 
 def ranked(attempts: Sequence[Attempt], *, goal: Goal | None, unit_s: float, nats: float) -> list[Attempt]:

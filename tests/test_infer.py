@@ -15,14 +15,13 @@ from rl_editor.agent import Agent
 from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
 from rl_editor.decoding import Attempt, Desk, Goal, Leanings, asked_length, ranked
-from rl_editor.edits import EditList, joins
+from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.infer import analysis_settings, edit_file, edit_recording
 from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model import RewardModel
-from rl_editor.reward_model.model import FEATURES
 from rl_editor.state import AudioState
 from tests.test_data import RATE, song
 from tests.test_delivery import cover_of, needs_ffmpeg, recording, told
@@ -64,35 +63,6 @@ class TestSilence:
     def test_soft_music_is_edited(self, policy: Policy, tmp_path: Path) -> None:
         sf.write(tmp_path / "soft.wav", 1e-3 * song(3, 8.0), RATE, subtype="FLOAT")
         assert edit_file(policy, tmp_path / "soft.wav", tmp_path / "out.wav").edit.segments
-
-
-class Taste(RewardModel):
-    """Prefers by a rule, whatever edit another is compared with."""
-
-    def centred(self, summaries: torch.Tensor) -> RewardModel:
-        return self
-
-
-class Indifferent(Taste):
-    def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
-        return summaries.new_zeros(len(summaries))
-
-
-def minds_joins(*weights: float) -> RewardModel:
-    """A reward learned from listeners of whom each member of the ensemble makes something else."""
-    n, joins = len(FEATURES), np.eye(len(FEATURES))[FEATURES.index("joins")]
-    scale = {"mean": [0.0] * n, "deviation": [1.0] * n, "slope": [0.0] * n, "length": 0.0, "longer": 1.0}
-    return RewardModel.from_dict(
-        {
-            "format": "rl-editor/reward-model",
-            "features": list(FEATURES),
-            "scale": scale,
-            "settings": {"n_members": len(weights), "doubt": 1.0, "ridge": 1.0},
-            "habits": {},
-            "taste": (np.mean(weights) * joins).tolist(),
-            "members": [(weight * joins).tolist() for weight in weights],
-        }
-    )
 
 
 class TestEditRecording:
@@ -209,7 +179,7 @@ class TestEditRecording:
     def test_what_listeners_prefer_is_part_of_the_objective(self, policy: Policy, state: AudioState) -> None:
         plays = SUMMARY_NAMES.index("output_share")
 
-        class Longer(Taste):
+        class Longer(RewardModel):
             def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
                 return summaries[:, plays].clamp(0.0, 1.0)
 
@@ -220,21 +190,12 @@ class TestEditRecording:
         )
         assert longer > plain
 
-    def test_listeners_are_followed_where_it_is_sure_what_they_prefer_to_the_usual_edit(
-        self, policy: Policy, state: AudioState
-    ) -> None:
-        def edited(nats: float, model: RewardModel) -> EditList:
-            objective = Objective(nats, enough=(0.0,) * len(policy.styles), learned=model)
-            return edit_recording(replace(policy, objective=objective), state)
-
-        usual = edited(0.0, minds_joins(0.0))
-        fewer, more = (edited(1e4, minds_joins(*sure)) for sure in ((-2.0, -1.5), (2.0, 1.5)))
-        assert len(joins(fewer)) < len(joins(usual)) < len(joins(more))
-        for taste in (-1.0, 1.0):  # more or fewer joins are better by 1 if anything, and the doubt is 2
-            assert edited(1e4, minds_joins(taste + 2.0, taste - 2.0)) == usual
-
     def test_for_listeners_more_is_drawn(self, policy: Policy, state: AudioState) -> None:
         """At will once the likeliest and 2 x 64 draws; to a length 2 x 2 x 33 leanings and 2 x 8 x 16 draws."""
+
+        class Indifferent(RewardModel):
+            def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
+                return summaries.new_zeros(len(summaries))
 
         def attempts(learned: RewardModel | None, goal: Goal | None) -> int:
             objective = Objective(0.0, learned=learned)
@@ -252,6 +213,10 @@ class TestEditRecording:
     ) -> None:
         other = copy.deepcopy(policy.agent)  # the policy that training gave
         torch.nn.init.normal_(other.policy.kinds.weight, generator=torch.Generator().manual_seed(5))
+
+        class Indifferent(RewardModel):
+            def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
+                return summaries.new_zeros(len(summaries))
 
         def edited(objective: Objective) -> EditList:
             return edit_recording(replace(policy, agent=other, objective=objective), state, target_duration_s=asked_s)
