@@ -16,7 +16,7 @@ from rl_editor.negotiation.pace import at_own_pace, at_pace, within
 from rl_editor.negotiation.words import exact_line
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
-from tests.test_negotiation import of_beats
+from tests.test_negotiation import moved, of_beats, repeated
 from tests.test_negotiation import state as state  # the fixture
 from tests.world_tracks import RATE_HZ
 

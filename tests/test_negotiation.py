@@ -71,6 +71,26 @@ def joins_near(found: Revised, leave: int, land: int, state: AudioState) -> bool
     return any(abs(a - leave) <= 4 and abs(b - land) <= 4 for a, b in beats)
 
 
+def repeated(edit: EditList) -> int:
+    """Frames of the source that play again."""
+    times = np.zeros(edit.source.frames + 1, int)
+    for segment in edit.segments:
+        times[segment.source_start_frame] += 1
+        times[segment.source_end_frame] -= 1
+    return int(np.maximum(np.cumsum(times) - 1, 0).sum())
+
+
+def moved(edit: EditList) -> int:
+    """Frames of the source that play for the first time after later ones."""
+    first = np.full(edit.source.frames, -1)
+    for at, segment in zip(edit.output_start_frames(), edit.segments, strict=True):
+        if segment.source_start_frame is not None:
+            part = first[segment.source_start_frame : segment.source_end_frame]
+            part[part < 0] = at + np.flatnonzero(part < 0)
+    heard = first[first >= 0]
+    return int((heard > np.minimum.accumulate(heard[::-1])[::-1]).sum()) if len(heard) else 0
+
+
 class TestRevise:
     @pytest.mark.parametrize("runs", [((0, 96), (160, 352)), ((0, 64), (32, 64), (128, 352)), ((16, 300),)])
     def test_without_a_demand_nothing_changes(self, state: AudioState, runs: tuple[tuple[int, int], ...]) -> None:

@@ -9,7 +9,7 @@ from rl_editor.negotiation import BeatSound, Jump, TimeSpan
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
-from tests.test_negotiation import of_beats
+from tests.test_negotiation import moved, of_beats, repeated
 from tests.test_negotiation import state as state  # the fixture
 from tests.world_tracks import RATE_HZ
 
@@ -179,23 +179,3 @@ class TestPlacing:
                 moves += placed.segments != edit.segments
                 assert repeated(placed) <= repeated(edit)
         assert moves > 3
-
-
-def repeated(edit: EditList) -> int:
-    """Frames of the source that play again."""
-    times = np.zeros(edit.source.frames + 1, int)
-    for segment in edit.segments:
-        times[segment.source_start_frame] += 1
-        times[segment.source_end_frame] -= 1
-    return int(np.maximum(np.cumsum(times) - 1, 0).sum())
-
-
-def moved(edit: EditList) -> int:
-    """Frames of the source that play for the first time after later ones."""
-    first = np.full(edit.source.frames, -1)
-    for at, segment in zip(edit.output_start_frames(), edit.segments, strict=True):
-        if segment.source_start_frame is not None:
-            part = first[segment.source_start_frame : segment.source_end_frame]
-            part[part < 0] = at + np.flatnonzero(part < 0)
-    heard = first[first >= 0]
-    return int((heard > np.minimum.accumulate(heard[::-1])[::-1]).sum()) if len(heard) else 0
