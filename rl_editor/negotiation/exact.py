@@ -92,7 +92,7 @@ def to_length(
             + (f", or take back {costs}" if costs else "")
         )
     barred = [(round(span.start_s * rate), round(span.end_s * rate)) for span in drop]
-    heard = _played(edit)
+    heard = union(edit.source_spans())
     barred += heard if no_loop else []
     barred += gaps(heard, heard[-1][1]) if heard and no_reorder else []
     edit = with_faded_ends(_with_tail(edit, tail, keep, barred))
@@ -164,12 +164,6 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
         segments[index] = within(moved, edit.source.frames, as_long=True)
         done += share
     return replace(edit, segments=tuple(segments)), done
-
-
-def _played(edit: EditList) -> list[tuple[int, int]]:
-    """What of the source plays, in frames."""
-    spans = ((segment.source_start_frame, segment.source_end_frame) for segment in edit.segments)
-    return union((start, end) for start, end in spans if start is not None and end is not None)
 
 
 def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], barred: Sequence[tuple[int, int]]) -> EditList:

@@ -69,10 +69,9 @@ def spans_changed(before: EditList, after: EditList) -> tuple[tuple[TimeSpan, ..
     """Spans of the source that play less often than before, and those that play more often."""
     change: Counter[int] = Counter()  # of how often the source plays, from each frame on
     for edit, by in ((before, -1), (after, 1)):
-        for segment in edit.segments:
-            if segment.source_start_frame is not None and segment.source_end_frame is not None:
-                change[segment.source_start_frame] += by
-                change[segment.source_end_frame] -= by
+        for start, end in edit.source_spans():
+            change[start] += by
+            change[end] -= by
     at = sorted(frame for frame, by in change.items() if by)
     more, rate = np.cumsum([change[frame] for frame in at]), after.source.sample_rate
 
