@@ -16,11 +16,13 @@ counts with ``ppo.reward_nats``; a choice among many draws comes nearer to what 
 et al. 2020, "Learning to summarize from human feedback"). Its terms count up to what the editor's own edits score
 (``Objective.enough``): who moves passages accepts joins, and an edit that scores far beyond an editor's is not theirs.
 
-What listeners are known to prefer counts without end, with ``ppo.listener_nats``; where it takes part, P is the
-clone's. What gains most reward without straying from a clone is the clone's distribution times exp(nats * reward)
-(Korbak et al. 2022, "RL with KL penalties is better viewed as Bayesian inference"). The policy was drawn towards the
-listeners already, so that by its own likelihood they would count twice; by the clone's, an edit differs from the
-clone's where that is worth it, and else is the clone's.
+Where a learned reward takes part, the clone first makes the edit that it would make alone. Of all others those come
+first that listeners surely prefer to it: the lower bound of how much better they are liked is above 0. So an edit
+differs from the clone's where that is worth it, and else is the clone's. How likely it is that an edit is preferred to
+the clone's is the learned reward here, with ``ppo.listener_nats``, and P is the clone's: what gains most reward without
+straying from a clone is the clone's distribution times exp(nats * reward) (Korbak et al. 2022, "RL with KL penalties is
+better viewed as Bayesian inference"). The policy was drawn towards the listeners already, so that by its own likelihood
+they would count twice.
 
 Attempts within half a unit of the duration come before all others, and the spread is ``LENGTH_SPREAD``. So which
 passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in whole units,
@@ -49,6 +51,7 @@ from rl_editor.edits import EditList, check_length_asked
 from rl_editor.environment import BatchedEditingEnv
 from rl_editor.environment.batched import Scores
 from rl_editor.reward.terms import BEST_SCORE, combined
+from rl_editor.reward_model import RewardModel
 from rl_editor.state import AudioState, EditHistory, Observation, StateRepresentation
 from rl_editor.trees import of_actions
 
@@ -63,6 +66,7 @@ FREE_DRAWS = 64  # at each temperature, without a length
 FOR_LISTENERS = 4  # times as many draws where a learned reward takes part: a clone seldom draws what they prefer
 LENGTH_SPREAD = 0.01  # standard deviation of a length that counts as the one asked for, relative
 SAME_S = 1e-3  # misses that differ by less are one: nobody hears it, and last bits of float sums decide nothing
+_AS_LIKED = 0.5  # chance that an edit is preferred to itself
 _OWN = 0  # who the policy itself is, of those who attempt
 _COLD = 1e-3  # a temperature that is none
 
@@ -83,6 +87,8 @@ class Attempt(NamedTuple):
     log_prob: float  # of the decisions by what was shown, leaning nowhere, and what the trees say of them
     miss_s: float  # how far the duration is off
     reward: float  # what the policy was trained on, as far as it counts; means nothing of a clone
+    doubtful: bool = False  # listeners may well like the clone's own edit as much
+    summary: tuple[float, ...] = ()  # ``reward.SUMMARY_NAMES``
 
 
 def asked_length(seconds: float) -> Goal:
@@ -160,6 +166,7 @@ class Desk:
         self._trees = self._said_by_trees()
         units = state.grid.units(policy.config.action_space.unit_beats)
         self.unit_s = float(np.median(np.diff(units.times_s)))
+        self._liking: RewardModel | None = None  # what listeners like better than the clone's own edit
         self.barred = None if limits is None else _barred(policy.config, limits).to(self.device)
 
     def once(self, temperature: float) -> list[Attempt]:
@@ -168,12 +175,39 @@ class Desk:
 
     def at_will(self) -> list[Attempt]:
         """Attempts that lean nowhere, the best first."""
+        own = self._own(self._attempts([_Way(self._cloner)])) if self.objective.learned else []
         likeliest = self._attempts([_Way(number) for number in self._numbers])
-        return self._ranked(likeliest + self._drawn(dict.fromkeys(self._numbers, [0.0] * self._draws(FREE_DRAWS))))
+        drawn = self._drawn(dict.fromkeys(self._numbers, [0.0] * self._draws(FREE_DRAWS)))
+        return self._ranked(own + likeliest + drawn)
 
     def to_length(self, temperature: float) -> list[Attempt]:
         """Attempts near the length aimed at, the best first; above 0 the search for it draws decisions as well."""
-        ranges = {way: Leanings() for way in product(self._numbers, (False, True))}
+        own = self._own(self._searched([self._cloner], temperature)) if self.objective.learned else []
+        return self._ranked(own + self._searched(self._numbers, temperature))
+
+    def edit_list(self, attempt: Attempt) -> EditList:
+        """What its decisions play."""
+        return EditHistory(self.state, self.policy.config, attempt.actions).edit_list()
+
+    @property
+    def _numbers(self) -> range:
+        return range(len(self.minds))
+
+    @property
+    def _cloner(self) -> int:
+        """Who the clone is; the policy itself, where it has none."""
+        return self._numbers[-1]
+
+    def _own(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """The edit that the clone would make alone, by which listeners measure from now on."""
+        assert self.objective.learned is not None
+        own = ranked(attempts, goal=self.goal, unit_s=self.unit_s, nats=0.0)[0]
+        self._liking = self.objective.learned.centred(torch.tensor([own.summary]))
+        return [own]
+
+    def _searched(self, numbers: Sequence[int], temperature: float) -> list[Attempt]:
+        """Attempts of these agents near the length aimed at."""
+        ranges = {way: Leanings() for way in product(numbers, (False, True))}
         found: list[Attempt] = []
         for _ in range(REFINEMENTS):
             ways = [
@@ -186,20 +220,12 @@ class Desk:
             for each, attempts in zip(ranges.values(), _parts(tried, len(ranges)), strict=True):
                 each.narrow(attempts)
         reach = np.linspace(-DRAWN_REACH, DRAWN_REACH, DRAWN_LEANINGS).repeat(self._draws(DRAWS_PER_LEANING))
-        near = {n: (ranges[n, False].nearest + reach).tolist() for n in self._numbers}
-        return self._ranked(found + self._drawn(near))
-
-    def edit_list(self, attempt: Attempt) -> EditList:
-        """What its decisions play."""
-        return EditHistory(self.state, self.policy.config, attempt.actions).edit_list()
-
-    @property
-    def _numbers(self) -> range:
-        return range(len(self.minds))
+        near = {n: (ranges[n, False].nearest + reach).tolist() for n in numbers}
+        return found + self._drawn(near)
 
     def _draws(self, usually: int) -> int:
         """How often to draw what is drawn so often for nobody in particular."""
-        return usually * (FOR_LISTENERS if self.objective.learned else 1)
+        return usually * (FOR_LISTENERS if self._liking else 1)
 
     def _drawn(self, leanings: dict[int, list[float]]) -> list[Attempt]:
         """Draws of every agent at each of its leanings, at every temperature."""
@@ -229,11 +255,12 @@ class Desk:
                     action = torch.where(temperature > 0, sample((leant / heat).log_softmax(1), self.generator), action)
                 log_prob += self._shares @ says.log_softmax(2)[:, here, action]
                 observation = env.decide(action)
-            rewards, lasts_s = self._worth(env.scores()), env.edits.totals().output_s
+            scores, lasts_s = env.scores(), env.edits.totals().output_s
         miss_s = torch.zeros_like(lasts_s) if self.goal is None else (lasts_s - goal_s).abs()
-        decided = map(tuple, env.actions[:, :n_units].tolist())
-        numbers = (each.tolist() for each in (lasts_s, log_prob, miss_s, rewards))
-        return [Attempt(*attempt) for attempt in zip(decided, *numbers, strict=True)]
+        doubtful = torch.zeros_like(agent, dtype=torch.bool) if self._liking is None else scores.learned <= _AS_LIKED
+        numbers = (each.tolist() for each in (lasts_s, log_prob, miss_s, self._worth(scores), doubtful))
+        decided, heard = (map(tuple, each.tolist()) for each in (env.actions[:, :n_units], scores.summary))
+        return [Attempt(*attempt) for attempt in zip(decided, *numbers, heard, strict=True)]
 
     def _logits(
         self, unit: int, observation: Observation, forgets: Bool[Tensor, " envs"] | None
@@ -258,13 +285,15 @@ class Desk:
             device=self.device,
             styles=torch.tensor([self.state.style], device=self.device),
             style_names=self.policy.styles,
-            learned_reward=self.objective.learned,
+            learned_reward=self._liking,
             reference=self.objective.reference,
         )
 
     def _worth(self, scores: Scores) -> Float[Tensor, " envs"]:
         """The reward of edits, as far as it counts."""
-        learned = None if self.objective.learned is None else scores.learned
+        learned = None
+        if self.objective.learned is not None:  # the clone's own edit is as good as itself
+            learned = torch.full_like(scores.learned, _AS_LIKED) if self._liking is None else scores.learned
         enough = self.objective.enough[self.state.style] if self.objective.enough else BEST_SCORE
         return combined(scores.terms, self.policy.config.reward, learned=learned, enough=enough)
 
@@ -273,12 +302,14 @@ class Desk:
 
 
 def ranked(attempts: Sequence[Attempt], *, goal: Goal | None, unit_s: float, nats: float) -> list[Attempt]:
-    """What plays at all first, then what is within half a unit of a length that was asked for, then the best."""
+    """What plays at all first, then what is within half a unit of a length that was asked for, then what listeners
+    do not doubt, then the best."""
 
-    def rank(attempt: Attempt) -> tuple[bool, bool, float]:
+    def rank(attempt: Attempt) -> tuple[bool, bool, bool, float]:
         off = 0.0 if goal is None else attempt.miss_s / goal.spread_s
         misses = goal is not None and goal.asked and attempt.miss_s > unit_s / 2.0 + SAME_S
-        return not attempt.duration_s, misses, -(attempt.log_prob - 0.5 * off**2 + nats * attempt.reward)
+        score = attempt.log_prob - 0.5 * off**2 + nats * attempt.reward
+        return not attempt.duration_s, misses, attempt.doubtful, -score
 
     return sorted(attempts, key=rank)
 

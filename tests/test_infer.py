@@ -22,6 +22,7 @@ from rl_editor.grid import BeatGrid
 from rl_editor.infer import analysis_settings, edit_file, edit_recording
 from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model import RewardModel
+from rl_editor.reward_model.model import FEATURES, FORMAT
 from rl_editor.state import AudioState
 from tests.test_data import RATE, song
 from tests.test_delivery import cover_of, needs_ffmpeg, recording, told
@@ -47,6 +48,25 @@ def state() -> AudioState:
     values = np.random.default_rng(0).standard_normal((N_BEATS, 4)).astype(np.float32)
     grid = BeatGrid(np.arange(N_BEATS + 1) * 0.5, np.arange(N_BEATS) % 4)
     return AudioState(grid, BeatFeatures(values, FEATURE_NAMES["basic"]))
+
+
+def listeners(*, doubt: float = 0.0, **taste: float) -> RewardModel:
+    """Who likes features by so much; ``doubt`` is the spread of what they may like, as a share of it."""
+    n = len(FEATURES)
+    weights = np.array([taste.get(name, 0.0) for name in FEATURES])
+    scale = {"mean": [0.0] * n, "deviation": [1.0] * n, "slope": [0.0] * n, "length": 0.0, "longer": 1.0}
+    members = np.stack([weights * (1.0 + doubt), weights * (1.0 - doubt)])
+    return RewardModel.from_dict(
+        {
+            "format": FORMAT,
+            "features": list(FEATURES),
+            "scale": scale,
+            "settings": {"n_members": 2, "doubt": 1.0, "ridge": 1.0},
+            "habits": {},
+            "taste": weights.tolist(),
+            "members": members.tolist(),
+        }
+    )
 
 
 class TestSilence:
@@ -176,26 +196,50 @@ class TestEditRecording:
         assert reward(Objective(nats=1e4, enough=(chosen + 0.001, 1.0))) == chosen
         assert reward(Objective(nats=1e4, enough=(imitated - 0.001, 1.0))) == imitated  # more counts for nothing
 
-    def test_what_listeners_prefer_is_part_of_the_objective(self, policy: Policy, state: AudioState) -> None:
-        plays = SUMMARY_NAMES.index("output_share")
-
-        class Longer(RewardModel):
-            def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
-                return summaries[:, plays].clamp(0.0, 1.0)
-
+    @pytest.mark.parametrize("asked_s", [None, 24.0])
+    def test_what_listeners_surely_prefer_is_part_of_the_objective(
+        self, policy: Policy, state: AudioState, asked_s: float | None
+    ) -> None:
         heavy = replace(policy, config=replace(policy.config, reward=replace(policy.config.reward, learned_weight=1e3)))
-        plain, longer = (
-            edit_recording(replace(heavy, objective=Objective(nats=1e4, learned=learned)), state).duration_s
-            for learned in (None, Longer())
-        )
-        assert longer > plain
+
+        def strength(objective: Objective | None) -> float:
+            """Mean energy rank of what plays."""
+            edit = edit_recording(replace(heavy, objective=objective), state, target_duration_s=asked_s)
+            return float(RewardCalculator(policy.config).summary(edit, state)[SUMMARY_NAMES.index("energy_rank")])
+
+        weak, strong = (strength(Objective(1e4, learned=listeners(energy_rank=taste))) for taste in (-1.0, 1.0))
+        assert weak < strength(None) - 0.01
+        assert strong >= strength(None)  # which may be as strong as can be
+        assert strong > weak + 0.05
+
+    @pytest.mark.parametrize("asked_s", [None, 24.0])
+    def test_what_listeners_may_not_prefer_does_not_replace_the_clones_own_edit(
+        self, policy: Policy, state: AudioState, asked_s: float | None
+    ) -> None:
+        other = copy.deepcopy(policy.agent)  # the policy that training gave
+        torch.nn.init.normal_(other.policy.kinds.weight, generator=torch.Generator().manual_seed(5))
+
+        def edited(learned: RewardModel) -> EditList:
+            objective = Objective(1e4, learned=learned, clone=policy.agent)
+            return edit_recording(replace(policy, agent=other, objective=objective), state, target_duration_s=asked_s)
+
+        cloned = edit_recording(policy, state, target_duration_s=asked_s)
+        assert cloned != edit_recording(replace(policy, agent=other), state, target_duration_s=asked_s)
+        assert edited(listeners()) == cloned  # indifferent
+        assert edited(listeners(energy_rank=-1.0, doubt=0.9)) != cloned  # weaker by d: d - 0.9 d is above 0
+        assert edited(listeners(energy_rank=-1.0, doubt=1.1)) == cloned  # and d - 1.1 d is not
+
+    def test_what_listeners_doubt_comes_after_what_they_do_not(self) -> None:
+        attempts = [
+            Attempt((0,), 9.0, -1.0, 0.0, 0.9, doubtful=True),
+            Attempt((1,), 9.0, -5.0, 0.0, 0.0),
+            Attempt((2,), 9.0, -1.0, 1.1, 0.9),  # more than half a unit off
+        ]
+        found = ranked(attempts, goal=Goal(100.0, 1.0, asked=True), unit_s=2.0, nats=1.0)
+        assert [attempt.actions for attempt in found] == [(1,), (0,), (2,)]
 
     def test_for_listeners_more_is_drawn(self, policy: Policy, state: AudioState) -> None:
         """At will once the likeliest and 2 x 64 draws; to a length 2 x 2 x 33 leanings and 2 x 8 x 16 draws."""
-
-        class Indifferent(RewardModel):
-            def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
-                return summaries.new_zeros(len(summaries))
 
         def attempts(learned: RewardModel | None, goal: Goal | None) -> int:
             objective = Objective(0.0, learned=learned)
@@ -205,33 +249,21 @@ class TestEditRecording:
 
         for goal, drawn, rest in ((None, 128, 1), (asked_length(24.0), 256, 132)):
             assert attempts(None, goal) == drawn + rest
-            assert attempts(Indifferent(), goal) == 4 * drawn + rest
+            assert attempts(listeners(), goal) == 4 * drawn + rest + 1  # and the clone's own edit
 
     @pytest.mark.parametrize("asked_s", [None, 24.0])
-    def test_beside_its_clone_a_policy_strays_as_far_as_it_is_worth_it(
+    def test_beside_its_clone_a_policy_finds_what_is_worth_more_than_either(
         self, policy: Policy, state: AudioState, asked_s: float | None
     ) -> None:
-        other = copy.deepcopy(policy.agent)  # the policy that training gave
+        other = copy.deepcopy(policy.agent)
         torch.nn.init.normal_(other.policy.kinds.weight, generator=torch.Generator().manual_seed(5))
 
-        class Indifferent(RewardModel):
-            def __call__(self, summaries: torch.Tensor) -> torch.Tensor:
-                return summaries.new_zeros(len(summaries))
-
-        def edited(objective: Objective) -> EditList:
-            return edit_recording(replace(policy, agent=other, objective=objective), state, target_duration_s=asked_s)
-
-        def reward(edit: EditList) -> float:
+        def reward(agent: Agent, objective: Objective | None) -> float:
+            edit = edit_recording(replace(policy, agent=agent, objective=objective), state, target_duration_s=asked_s)
             return RewardCalculator(policy.config).score(edit, state, target_duration_s=asked_s).total
 
-        cloned = edit_recording(policy, state, target_duration_s=asked_s)
-        alone = edited(Objective(0.0))
-        assert cloned != alone
-        if asked_s is None:  # else one may find what the other would have liked better
-            assert edited(Objective(0.0, learned=Indifferent(), clone=policy.agent)) == cloned  # what is likely it says
-        for learned in (None, Indifferent()):
-            chosen = edited(Objective(1e4, learned=learned, clone=policy.agent))
-            assert reward(chosen) > max(reward(cloned), reward(alone))
+        alone = reward(policy.agent, None), reward(other, Objective(0.0))
+        assert reward(other, Objective(1e4, clone=policy.agent)) > max(alone)
 
     def test_beside_its_clone_a_policy_is_half_believed(self, policy: Policy, state: AudioState) -> None:
         other = copy.deepcopy(policy.agent)

@@ -101,7 +101,7 @@ class PPOConfig:
     max_grad_norm: Positive = 0.5
     total_timesteps: Count = 1000000
     reward_nats: NonNegative = 40.0  # what a point of reward is worth beside log likelihood, choosing among edits
-    listener_nats: NonNegative = 100.0  # the same where listeners' preferences take part
+    listener_nats: NonNegative = 16.0  # the same where listeners' preferences take part
 
 
 @dataclass(config=STRICT)
