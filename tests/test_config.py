@@ -84,6 +84,13 @@ def test_dict_round_trip() -> None:
         ({"training": {"device": "cuda:"}}, r"^training\.device 'cuda:': unknown"),
         ({"features": {"device": "cuda7"}}, r"^features\.device 'cuda7': unknown"),
         ({"stems": {"device": "GPU"}}, r"^stems\.device 'GPU': unknown"),
+        ({"augmentation": {"noise_snr_min_db": -1e4}}, r"^augmentation\.noise_snr_min_db: -10000\.0 is refused"),
+        ({"augmentation": {"gain_db": 1e5}}, r"^augmentation\.gain_db: 100000\.0 is refused: .* equal to 60$"),
+        ({"augmentation": {"eq_db": 1e4}}, r"^augmentation\.eq_db: 10000\.0 is refused: .* equal to 60$"),
+        ({"augmentation": {"pitch_shift_semitones": 1e5}}, r"pitch_shift_semitones: .* equal to 24$"),
+        ({"augmentation": {"time_stretch_min": 1e-9}}, r"time_stretch_min: 1e-09 is refused: .* 0\.25$"),
+        ({"action_space": {"default_crossfade_ms": 1e6}}, r"default_crossfade_ms: .* equal to 60000$"),
+        ({"beats": {"overrides": {"song": {"downbeat_shift_beats": 1 << 70}}}}, "downbeat_shift_beats: .* to 64$"),
         ({"corpus": {"min_duration_s": 300.0}}, r"corpus\.min_duration_s 300 is more than max_duration_s 240"),
     ],
 )

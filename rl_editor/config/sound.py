@@ -12,7 +12,6 @@ from rl_editor.config.checks import (
     Count,
     Few,
     Name,
-    NonNegative,
     Positive,
     Probability,
     built,
@@ -23,6 +22,8 @@ from rl_editor.config.checks import (
 BeatTracker = Literal["network", "librosa", "beat_this", "auto"]
 Precision = Literal["float32", "bfloat16"]
 FeatureMode = Literal["basic", "enhanced", "full"]
+Speed = Annotated[float, Field(ge=0.25, le=4.0)]  # two octaves either way
+Decibels = Annotated[float, Field(ge=-200.0, le=200.0)]
 
 
 @dataclass(config=STRICT)
@@ -56,7 +57,7 @@ class BeatOverride:
 
     tempo_multiplier: Literal[1, 2, "half"] = 1  # 2 doubles the beats, "half" drops every second
     shift_beats: Annotated[float, Field(ge=-0.5, le=0.5)] = 0.0  # moves all beats by this share of a beat
-    downbeat_shift_beats: int = 0  # which beat of the bar comes first, rotated by whole beats
+    downbeat_shift_beats: Annotated[int, Field(ge=-64, le=64)] = 0  # rotates which beat of the bar comes first
 
 
 @dataclass(config=STRICT)
@@ -117,17 +118,17 @@ class AugmentationConfig:
 
     enabled: bool = True
     pitch_shift_prob: Probability = 0.5
-    pitch_shift_semitones: NonNegative = 2.0
+    pitch_shift_semitones: Annotated[float, Field(ge=0.0, le=24.0)] = 2.0
     time_stretch_prob: Probability = 0.5
-    time_stretch_min: Positive = 0.9
-    time_stretch_max: Positive = 1.1
+    time_stretch_min: Speed = 0.9
+    time_stretch_max: Speed = 1.1
     noise_prob: Probability = 0.3
-    noise_snr_min_db: float = 20.0
-    noise_snr_max_db: float = 40.0
+    noise_snr_min_db: Decibels = 20.0
+    noise_snr_max_db: Decibels = 40.0
     gain_prob: Probability = 0.5
-    gain_db: NonNegative = 6.0
+    gain_db: Annotated[float, Field(ge=0.0, le=60.0)] = 6.0
     eq_prob: Probability = 0.3
-    eq_db: NonNegative = 6.0
+    eq_db: Annotated[float, Field(ge=0.0, le=60.0)] = 6.0
     draws_per_track: Copies = 1  # augmented copies of each training track
 
     @model_validator(mode="after")

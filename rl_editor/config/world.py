@@ -14,7 +14,7 @@ class ActionSpaceConfig:
     """What one decision covers and may do."""
 
     max_loop_times: Annotated[int, Field(ge=2, le=4)] = 4
-    default_crossfade_ms: NonNegative = 50.0
+    default_crossfade_ms: Annotated[float, Field(ge=0.0, le=60_000.0)] = 50.0  # what an edit list may hold
     unit_beats: Annotated[int, Field(ge=1, le=32)] = 4  # 4 is a bar of 4/4 (3 beats in 3/4); 1 is a beat
     reorder_reach_units: Annotated[int, Field(ge=1, le=256)] = 64
 
