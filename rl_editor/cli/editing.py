@@ -1,6 +1,6 @@
 """``edit`` and ``revise``: a recording edited as asked, and an edit changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +30,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.files import write_text
 
 if TYPE_CHECKING:
-    from rl_editor.editing import Written
+    from rl_editor.editing import Failed, LeftOut, Written
     from rl_editor.negotiation.demands import Demands
 
 MOST_CANDIDATES = 20
@@ -70,10 +70,20 @@ def edit(
     What is left out for its format is said, and is no failure.
     """
     from rl_editor.checkpoint import load_policy
-    from rl_editor.editing import Failed, LeftOut, Request, edit_as_asked, edit_folder
+    from rl_editor.editing import Request, edit_as_asked, edit_folder
 
     demands = _demands(target_duration, exact=exact, keep=keep, drop=drop, anchors=anchor)
-    request = Request(demands, method, style, not no_loop, not no_reorder, candidates, stochastic, seed, allow_stretch)
+    request = Request(
+        demands,
+        method=method,
+        style=style,
+        loops=not no_loop,
+        moves=not no_reorder,
+        candidates=candidates,
+        stochastic=stochastic,
+        seed=seed,
+        allow_stretch=allow_stretch,
+    )
     if method == "dp" and checkpoint is not None:
         raise ConfigError(f"--checkpoint {checkpoint}: the DP needs no policy; leave it out, or use the policy")
     trained = None if method == "dp" else checkpoint or default_checkpoint()
@@ -86,29 +96,12 @@ def edit(
     config = read_config(params) if params else None
     if policy is not None and not as_json:
         typer.echo(f"{trained}: edits as {style or policy.styles[0]}; it knows {', '.join(policy.styles)}", err=True)
-    if not song.is_dir():
+    if song.is_dir():
+        of_each = edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read)
+        _say_folder(of_each, as_json=as_json)
+    else:
         made = edit_as_asked(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read)
         _say_edits(made, as_json=as_json)
-        return
-    failed: list[dict[str, str]] = []
-    left_out: list[dict[str, str]] = []
-    summaries: list[dict[str, Any]] = []
-    for each in edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read):
-        if isinstance(each, Failed | LeftOut):
-            passed_over, word = (failed, "failed") if isinstance(each, Failed) else (left_out, "left out")
-            passed_over.append({"file": str(each.source), "reason": each.reason})
-            typer.echo(f"{word}: {each.reason}", err=True)
-            continue
-        for one in each:
-            summaries.append(_written_summary(one))
-            if not as_json:
-                said = "".join(f"; {note}" for note in one.notes)
-                n_segments = counted(len(one.edit.segments), "segment")
-                typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments}{said}")
-    if as_json:
-        say({"edits": summaries, "failed": failed, "left_out": left_out}, as_json=True)
-    if failed:
-        raise typer.Exit(EXIT_CHECK_FAILED)
 
 
 def revise(
@@ -192,3 +185,28 @@ def _say_edits(made: "Sequence[Written]", *, as_json: bool) -> None:
     further = {"candidates": summaries} if len(summaries) > 1 else {}
     words = "\n".join(edit_words(each.edit, each.output, each.notes) for each in made)
     show(summaries[0] | further, words, as_json=as_json)
+
+
+def _say_folder(of_each: "Iterable[list[Written] | Failed | LeftOut]", *, as_json: bool) -> None:
+    """What came of every recording, as soon as it is done; JSON at the end. Exits with 1 if one failed."""
+    from rl_editor.editing import Failed, LeftOut
+
+    failed: list[dict[str, str]] = []
+    left_out: list[dict[str, str]] = []
+    summaries: list[dict[str, Any]] = []
+    for each in of_each:
+        if isinstance(each, Failed | LeftOut):
+            passed_over, word = (failed, "failed") if isinstance(each, Failed) else (left_out, "left out")
+            passed_over.append({"file": str(each.source), "reason": each.reason})
+            typer.echo(f"{word}: {each.reason}", err=True)
+            continue
+        for one in each:
+            summaries.append(_written_summary(one))
+            if not as_json:
+                said = "".join(f"; {note}" for note in one.notes)
+                n_segments = counted(len(one.edit.segments), "segment")
+                typer.echo(f"{one.output}: {one.edit.duration_s:.1f} s in {n_segments}{said}")
+    if as_json:
+        say({"edits": summaries, "failed": failed, "left_out": left_out}, as_json=True)
+    if failed:
+        raise typer.Exit(EXIT_CHECK_FAILED)

@@ -1,6 +1,6 @@
 """``candidates`` and ``listen``: edits to judge by ear, and the page to judge them on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +8,7 @@ import typer
 
 from rl_editor.cli.options import (
     MAX_SEED,
+    PIPELINE_POLICIES,
     Json,
     Params,
     TargetDuration,
@@ -21,8 +22,6 @@ from rl_editor.errors import ConfigError
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
-
-PIPELINE_POLICIES: Mapping[str, Path] = {"ppo": Path("models/ppo/best.pt"), "bc": Path("models/bc/bc_best.pt")}
 
 
 def candidates(
@@ -56,7 +55,7 @@ def candidates(
         find_songs(songs),
         output,
         _policies(checkpoint or ()),
-        Plan(pairs, rated, length_s, style, seed),
+        Plan(n_pairs=pairs, n_rated=rated, target_duration_s=length_s, style=style, seed=seed),
         config=read_config(params) if params else None,
         tell=lambda said: typer.echo(said, err=True),
     )

@@ -19,7 +19,8 @@ _T = TypeVar("_T")
 MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 MOST_PASSAGES = 12
 SHORTEST_SAID_S = 0.05  # of silence
-DEFAULT_CHECKPOINTS = (Path("models/ppo/best.pt"), Path("models/best.pt"))
+PIPELINE_POLICIES: Mapping[str, Path] = {"ppo": Path("models/ppo/best.pt"), "bc": Path("models/bc/bc_best.pt")}
+DEFAULT_CHECKPOINTS = (PIPELINE_POLICIES["ppo"], Path("models/best.pt"))
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Params = Annotated[Path | None, typer.Option(help="Settings, as params.yaml.")]
