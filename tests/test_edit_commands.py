@@ -73,7 +73,7 @@ class TestAudition:
 
 class TestCommands:
     @pytest.fixture
-    def run(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: Config):  # type: ignore[no-untyped-def]
+    def run(self, tmp_path: Path, config: Config):  # type: ignore[no-untyped-def]
         from typer.testing import CliRunner
 
         params = tmp_path / "p.yaml"

@@ -47,7 +47,7 @@ def test_the_recorded_way_gives_the_same_gradients(n_batches: int, monkeypatch: 
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_held_samples_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_samples_stay_where_they_are() -> None:
     trainer = trainer_of(fast())
     with torch.no_grad():
         trainer.clone_embeddings = trainer.clone.encode(trainer.songs.batch)

@@ -64,7 +64,7 @@ def click_track(path: Path) -> None:
     save_audio(path, Samples(tone[:, None].astype(np.float32), rate))
 
 
-def test_documented_training_loop(tmp_path: Path, monkeypatch: object) -> None:
+def test_documented_training_loop(tmp_path: Path) -> None:
     from rl_editor import Agent, AudioEditingEnv, AudioState, Config
 
     config = Config()

@@ -210,7 +210,7 @@ def test_missing_folder_and_model_say_the_three_ways(tmp_path, pickled):
     check_three_ways(error)
 
 
-def test_hub_out_of_reach_says_the_three_ways(monkeypatch, tmp_path):
+def test_hub_out_of_reach_says_the_three_ways(monkeypatch):
     import huggingface_hub
 
     def refuse(repository, file):
@@ -289,7 +289,7 @@ def test_pickles_of_other_programs_are_refused(tmp_path, monkeypatch):
             separate(Samples(np.zeros((RATE, 2), np.float32), RATE), StemsConfig(model=name, repo=str(tmp_path)))
 
 
-def test_cache_key_follows_weights_and_settings_but_not_where_they_are_computed(tmp_path, pickled, safe):
+def test_cache_key_follows_weights_and_settings_but_not_where_they_are_computed(pickled, safe):
     key = stems_key(safe)
     assert len(find_weights(pickled).sha256) == 64
     others = [
@@ -304,7 +304,7 @@ def test_cache_key_follows_weights_and_settings_but_not_where_they_are_computed(
     assert str(safe.repo) not in json.dumps(key)
 
 
-def test_other_weights_in_the_same_folder_are_other_stems(tmp_path, monkeypatch):
+def test_other_weights_in_the_same_folder_are_other_stems(tmp_path):
     config = write_safetensors(tmp_path)
     before = stems_key(config)
     write_safetensors(tmp_path, sources=DEMUCS_SOURCES[::-1])
