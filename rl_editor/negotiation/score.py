@@ -102,8 +102,15 @@ def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Scor
     first, last_end = runs[0].segment.source_start_frame, runs[-1].segment.source_end_frame
     assert first is not None
     assert last_end is not None
-    speed = runs[0].segment.speed
-    return Score(np.array(beats), np.array(played), joins, first, last_end, ending, speed)
+    return Score(
+        beat=np.array(beats),
+        played=np.array(played),
+        joins=joins,
+        start_frame=first,
+        end_frame=last_end,
+        ending=ending,
+        speed=runs[0].segment.speed,
+    )
 
 
 def _left_out(leave: int, land: int, around: int, n_beats: int) -> list[int]:

@@ -298,8 +298,15 @@ class Table:
         plays = np.zeros(score.n_places, bool)
         plays[way.places] = True
         missed_s = 0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s
-        dropped, added = self._spans(score.played & ~plays), self._spans(plays & ~score.played)
-        return Revised(edit, tuple(new_joins), n_kept, dropped, added, price, missed_s)
+        return Revised(
+            edit=edit,
+            new_joins=tuple(new_joins),
+            n_joins_kept=n_kept,
+            dropped_s=self._spans(score.played & ~plays),
+            added_s=self._spans(plays & ~score.played),
+            price=price,
+            missed_s=missed_s,
+        )
 
     def _keeps_ending(self, demands: Demands, frames: int) -> bool:
         """Whether the silence after the end stays; where a length is asked to the sample, only if it comes to that."""
