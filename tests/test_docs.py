@@ -1,9 +1,12 @@
 """Figures that the documentation states about the code are the code's own."""
 
+import json
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.main import get_command
@@ -12,6 +15,9 @@ from rl_editor import decoding
 from rl_editor.actions import ActionSpace, ActionType
 from rl_editor.cli import app
 from rl_editor.config import Config
+from rl_editor.edits import EditList
+from rl_editor.grid import BeatGrid
+from rl_editor.labels import decode
 from rl_editor.negotiation import costs, demands, exact, paths, placing, sound
 from rl_editor.preferences import loudness
 from rl_editor.render import joins
@@ -101,3 +107,20 @@ def test_flags_of_the_console_commands(page: str) -> None:
     for line in re.findall(r"^(?:    |RL_EDITOR_CACHE=off )?(?:\.venv/bin/)?rl-editor (\w.*)$", text, re.MULTILINE):
         words = line.split("#")[0].split()
         assert {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)} <= flags_known(words), line
+
+
+def test_the_edit_list_shown_is_one_and_its_parts_agree() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    shown = json.loads(text.split("```json\n")[1].split("```")[0])
+    edit, space = EditList.from_dict(shown), ActionSpace()
+    assert edit.duration_s == shown["duration"]
+    grid = BeatGrid(np.array(edit.beat_times_s), np.zeros(len(edit.actions), int))
+    by_actions = decode(
+        [space.index(name) for name in edit.actions],
+        grid.units(edit.unit_beats),
+        space,
+        source=edit.source,
+        crossfade_ms=Config().action_space.default_crossfade_ms,
+        beat_times_s=edit.beat_times_s,
+    )
+    assert replace(by_actions, segments=tuple(replace(s, confidence=0.99) for s in by_actions.segments)) == edit
