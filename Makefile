@@ -89,4 +89,4 @@ mlflow-ui: setup  ## Compare runs in the browser, at http://127.0.0.1:5000
 
 clean:  ## Remove caches; outputs, the environment and the tracking store stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build
-	find rl_editor stages tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find rl_editor stages benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

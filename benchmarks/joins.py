@@ -27,7 +27,8 @@ import typer
 
 from benchmarks.align.material import recording_files
 from rl_editor import edits
-from rl_editor.audition.joins import JoinDiagnostics, join_diagnostics
+from rl_editor.audition import UNUSUAL
+from rl_editor.audition.joins import CLICK, JoinDiagnostics, join_diagnostics
 from rl_editor.baselines import edit_of_path
 from rl_editor.config import Config
 from rl_editor.edits import EditList
@@ -176,9 +177,9 @@ def _table(rows: list[Row]) -> str:
         kept = [f.bar_phase_kept for f in found if f.bar_phase_kept is not None]
         lines.append(
             f"| {way} | {step} | {len(found)} | {len({row.song for row in group})} | {np.median(spectral):.0f} "
-            f"| {np.median([f.level_step_db for f in found]):.2f} | {np.mean(np.array(loud) > 95.0):.0%} "
+            f"| {np.median([f.level_step_db for f in found]):.2f} | {np.mean(np.array(loud) > UNUSUAL):.0%} "
             f"| {np.median([abs(f.beat_error_ms) for f in found]):.1f} | {np.mean(kept):.0%} "
-            f"| {sum(f.click > 15.0 for f in found)} | {np.mean(list({r.song: r.kept for r in group}.values())):.2f} |"
+            f"| {sum(f.click > CLICK for f in found)} | {np.mean(list({r.song: r.kept for r in group}.values())):.2f} |"
         )
     return "\n".join(lines)
 

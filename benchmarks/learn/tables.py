@@ -10,9 +10,9 @@ import pandas as pd
 
 from benchmarks.learn.runs import AGAIN, OTHER_EARS, PPO, share_of_the_way
 from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean, song_means
+from rl_editor.evaluation.comparison import BASELINES
 from rl_editor.evaluation.verdicts import EDITOR
 
-BASELINES = ("keep_all", "loudest", "random", "dp")
 METHODS = (*BASELINES, "bc", PPO, OTHER_EARS, AGAIN)
 AGREEMENT = ("balanced_accuracy", "action_balanced_accuracy", "run_f1", "loop_f1", "reorder_f1")
 N_SAMPLES, LEVEL = 1000, 0.95

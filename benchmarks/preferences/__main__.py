@@ -1,6 +1,6 @@
 """What is learned of simulated listeners: ``python -m benchmarks.preferences SET [--seeds 5] [--only accuracy,...]``
 
-SET is a listening set of many pairs, as ``rl-editor candidates data/corpus/input -o SET --pairs 600`` makes it. A
+SET is a listening set of many pairs, as ``rl-editor candidates data/corpus/input -o SET --pairs 616`` makes it. A
 quarter of its songs is held out: their pairs are never judged.
 
     accuracy   share of held-out answers predicted, over the share that perfect knowledge of the taste predicts
