@@ -20,7 +20,7 @@ from rl_editor.infer import analysis_settings
 from rl_editor.judgements import Heard, Pair
 from rl_editor.judgements.sets import AUDIO, SET_FILE, ListeningSet
 from rl_editor.preferences import candidates
-from rl_editor.preferences.candidates import FAULT_NAMES, Made, Plan, _Studio, find_songs, make_set
+from rl_editor.preferences.candidates import SUMMARY_FAULTS, Made, Plan, _Studio, find_songs, make_set
 from rl_editor.preferences.loudness import loudness_lufs
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.utils import Samples, load_audio, save_audio
@@ -72,7 +72,7 @@ def test_anchors_are_a_good_excerpt_and_the_same_broken(made: Made) -> None:
     assert anchor.a.way == "good"
     assert any(segment.gain_db for segment in anchor.b.edit.segments)
     assert not any(segment.gain_db for segment in anchor.a.edit.segments)
-    for name in FAULT_NAMES:
+    for name in SUMMARY_FAULTS:
         worse, better = (side.summary[SUMMARY_NAMES.index(name)] for side in (anchor.b, anchor.a))
         assert worse > better or (worse == better and name not in ("phrase_faults", "energy_faults"))
 

@@ -37,7 +37,7 @@ from rl_editor.utils import Samples, load_audio, read_places, save_audio
 
 SHARE = 0.6  # of a song's length, where no length is asked for
 PAIRS_PER_ANCHOR = 8
-FAULT_NAMES = ("tempo_faults", "energy_faults", "phrase_faults", "transition_faults")  # of the summary
+SUMMARY_FAULTS = tuple(name for name in SUMMARY_NAMES if name.endswith("_faults"))
 _PUT_IN = ("energy_faults", "phrase_faults")
 _ANCHOR_DRAWS = 20  # for each anchor, of which about half give one; the most broken is taken
 _ANCHOR_ROUNDS = 2  # at most, per anchor: of some rounds of draws none breaks by chance
@@ -224,11 +224,11 @@ class _Studio:
     def _worse(self, good: Excerpt, broken: Excerpt) -> bool:
         """By all of the faults that were put in, and by no fault better."""
         more = self._put_in(good, broken)
-        return bool((more >= 0).all() and all(more[FAULT_NAMES.index(name)] > 0 for name in _PUT_IN))
+        return bool((more >= 0).all() and all(more[SUMMARY_FAULTS.index(name)] > 0 for name in _PUT_IN))
 
     def _put_in(self, good: Excerpt, broken: Excerpt) -> Float[np.ndarray, " faults"]:
         """Faults of each kind that one has more than the other, times seconds."""
-        columns = [SUMMARY_NAMES.index(name) for name in FAULT_NAMES]
+        columns = [SUMMARY_NAMES.index(name) for name in SUMMARY_FAULTS]
         one, two = (self._summary(side.edit)[columns] * side.edit.duration_s for side in (good, broken))
         return np.asarray(two - one)
 

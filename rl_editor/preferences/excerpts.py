@@ -28,6 +28,7 @@ from rl_editor.grid import BeatGrid
 
 ENOUGH_S, COST, UNEVEN_COST = 12.0, 0.4, 1.0
 FRAME_BARS = 2  # of what is common, at least so much before and after what differs, where there is as much
+_ABOUT_S = 0.01  # by so much bars differ that are equally long
 SHORTEST_S, LONGEST_S = 4.0, 40.0
 
 
@@ -173,7 +174,7 @@ def _framed(
 ) -> tuple[int, int]:
     """The window with a little of what is common before and after, as far as it is common to both."""
     first, last = window
-    reach_s = FRAME_BARS * bar_s + 0.01
+    reach_s = FRAME_BARS * bar_s + _ABOUT_S
     begin_s, end_s = at[0][first], at[0][last]
     while first > 0 and begin_s - at[0][first - 1] <= reach_s and _alike(ties, first - 1, first, common):
         first -= 1
@@ -205,9 +206,9 @@ def _cut_off(
     """From a little before the first difference for half of the longest window, both ending at bar lines."""
     a_first, b_first = (int(np.flatnonzero(~np.append(same, False))[0]) for same in common)
     before = [tie for tie in ties.tolist() if tie[0] <= a_first and tie[1] <= b_first]
-    frame_s = FRAME_BARS * bar_s + 0.01
-    near = [tie for tie in before if (rows[0].starts[a_first] - rows[0].starts[tie[0]]) / rate <= frame_s]
-    i, j = (near or before)[0] if near else before[-1]
+    reach_s = FRAME_BARS * bar_s + _ABOUT_S
+    near = [tie for tie in before if (rows[0].starts[a_first] - rows[0].starts[tie[0]]) / rate <= reach_s]
+    i, j = near[0] if near else before[-1]
     ends = []
     for row, start in zip(rows, (i, j), strict=True):
         lines = np.append(np.flatnonzero(grid.bar_position[row.beats] == 0), len(row))

@@ -31,7 +31,7 @@ from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.model import Preference, feature_differences
-from rl_editor.reward_model.opinions import Anchored
+from rl_editor.reward_model.opinions import Anchored, louder_db
 
 HABITS = (*bradley_terry.HABITS, "played_first")
 """Those that the reward is fitted beside, and what sounded first."""
@@ -210,28 +210,28 @@ def listener_report(
     said = [(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]
     decided = [(pair, j) for pair, j in said if j.preferred is not None]
     return ListenerReport(
-        name,
-        len(mine),
-        sum(j.choice == "same" for j in mine),
-        sum(j.choice == "unsure" for j in mine),
-        _share([alike for _, alike in repeats]),
-        sum(alike and j.choice == "same" for j, alike in repeats),
-        _share([j.preferred == "a" for j in anchors]),
-        sum(j.choice == "same" for j in anchors),
-        _share([j.choice == "first" for _, j in decided]),
-        _share_for(decided, _played_first, 0.0),
-        _share_for(decided, _longer_by, _SAME_LENGTH),
-        _share_for(decided, _louder_by, _SAME_LOUDNESS_DB),
-        _habits(opinions, [_sounded(j) for _, j in said]),
-        {
+        name=name,
+        n=len(mine),
+        n_same=sum(j.choice == "same" for j in mine),
+        n_unsure=sum(j.choice == "unsure" for j in mine),
+        repeats=_share([alike for _, alike in repeats]),
+        n_repeats_same=sum(alike and j.choice == "same" for j, alike in repeats),
+        anchors=_share([right for _, right in told]),
+        n_anchors_same=sum(j.choice == "same" for j in anchors),
+        first=_share([j.choice == "first" for _, j in decided]),
+        played_first=_share_for(decided, _played_first, 0.0),
+        longer=_share_for(decided, _longer_by, _SAME_LENGTH),
+        louder=_share_for(decided, _louder_by, _SAME_LOUDNESS_DB),
+        habits=_habits(opinions, [_sounded(j) for _, j in said]),
+        halves={
             "attention": _halves(mine, told + repeats),
             "anchors": _halves(mine, told),
             "first": _halves(mine, [(j, j.choice == "first") for _, j in decided]),
         },
-        _key_after(mine),
-        fell(_in_time(told), _in_time(repeats)),
-        turned(_in_time([(j, p) for (_, j), p in zip(said, opinions, strict=False)]), generator),
-        float(np.median(seconds)) if seconds else float("nan"),
+        key_after=_key_after(mine),
+        tired=fell(_in_time(told), _in_time(repeats)),
+        turned=turned(_in_time([(j, p) for (_, j), p in zip(said, opinions, strict=False)]), generator),
+        median_s=float(np.median(seconds)) if seconds else float("nan"),
     )
 
 
@@ -294,9 +294,7 @@ def _longer_by(pair: Pair, _: Judgement) -> float:
 
 
 def _louder_by(pair: Pair, _: Judgement) -> float:
-    if pair.a.loudness_lufs is None or pair.b.loudness_lufs is None:
-        return 0.0
-    return pair.a.loudness_lufs - pair.b.loudness_lufs
+    return louder_db(pair.a, pair.b)
 
 
 def _habits(opinions: Sequence[Preference], sounded: Sequence[float]) -> dict[str, Effect]:

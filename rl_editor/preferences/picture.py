@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rl_editor.preferences.listeners import HABITS, SURE, ListenerReport
 from rl_editor.preferences.report import PreferencesReport
-from rl_editor.preferences.words import FEATURES_SAID
+from rl_editor.preferences.words import FEATURES_SAID, percent
 
 _INK, _SOFT, _SOUND, _FAULT, _THIRD, _FOURTH = "#33383f", "#9aa0a6", "#22577a", "#c1121f", "#b7791f", "#2d8659"
 _COLOURS = {"order": _SOUND, "length": _FAULT, "loudness": _THIRD, "played_first": _FOURTH}
@@ -93,7 +93,7 @@ def _reward(axes: Axes, found: PreferencesReport) -> None:
         axes.set_title("Learned reward", loc="left", fontsize=10.5, color=_INK)
         _nothing(axes, f"{found.learned.status}")
         return
-    said = f"{100 * trial.accuracy:.0f} % ({100 * trial.low:.0f} to {100 * trial.high:.0f} %) predicted"
+    said = f"{percent(trial.accuracy)} ({100 * trial.low:.0f} to {percent(trial.high)}) predicted"
     axes.set_title(f"Learned reward: {said}", loc="left", fontsize=10.5, color=_INK)
     weights = sorted(model.weights.items(), key=lambda item: -item[1][0])
     for row, (_, (weight, spread)) in enumerate(weights):

@@ -167,16 +167,15 @@ def report(
         if pair.kind == "pair" and j.choice != "unsure" and j.presentation.listener not in learned.left_out
     ]
     ways = _ways(compared)
-    counting = _counting(collected, asked, learned.left_out, config)
     return PreferencesReport(
-        len(asked),
-        sum(len(each.ratings) for each in collected),
-        counting,
-        listeners,
-        _raters(collected),
-        ways,
-        learned,
-        _missing(learned, ways, config, n_compared=len(compared)),
+        n_judgements=len(asked),
+        n_ratings=sum(len(each.ratings) for each in collected),
+        counting=_counting(collected, asked, learned.left_out, config),
+        listeners=listeners,
+        raters=_raters(collected),
+        ways=ways,
+        learned=learned,
+        n_missing=_missing(learned, ways, config, n_compared=len(compared)),
     )
 
 
@@ -194,7 +193,12 @@ def _counting(
     kinds = Counter(kind(pair, j) for pair, j in asked)
     ratings = [p.weight for each in collected for p in rated(each) if p.listener not in left_out]
     return Counting(
-        config.min_judgements, kinds["pair"], kinds["anchor"], kinds["unsure"], kinds["contrary"], float(sum(ratings))
+        n_needed=config.min_judgements,
+        n_pairs=kinds["pair"],
+        n_anchors=kinds["anchor"],
+        n_unsure=kinds["unsure"],
+        n_contrary=kinds["contrary"],
+        n_by_ratings=float(sum(ratings)),
     )
 
 
