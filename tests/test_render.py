@@ -552,6 +552,18 @@ def test_no_offset_is_taken_back_where_the_recording_ends_too_early_for_it():
     assert settled.segments[1].source_start_frame - settled.segments[0].source_end_frame == 16000 - 15
 
 
+@pytest.mark.parametrize(("late", "last"), [(15, seg(None, 10)), (-15, seg(62980, 500, speed=2.0))])
+def test_no_offset_is_taken_back_where_the_last_segment_cannot_make_up_for_it(late, last):
+    """Of 10 frames of silence 15 cannot be taken; 15 more at double speed are 30 of the source, where 20 are left."""
+    t = np.arange(16000) / RATE
+    bar = 0.3 * np.sin(2 * np.pi * 131.0 * t) + 0.2 * np.sin(2 * np.pi * 311.7 * t)
+    samples = Samples(np.tile(bar, 4)[:, None].astype(np.float32), RATE)
+    edit = song_edit(samples, seg(0, 20000), seg(36000 + late, 20000, 20.0), last)
+    settled = settle_joins(edit, samples, CONFIG)
+    assert settled.frames == edit.frames
+    assert settled.segments[1].source_start_frame - settled.segments[0].source_end_frame == 16000 + late
+
+
 @pytest.mark.parametrize("late", [15, -15])
 def test_small_offsets_taken_back_do_not_add_up_beyond_three_milliseconds(late):
     t = np.arange(16000) / RATE

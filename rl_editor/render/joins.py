@@ -126,10 +126,9 @@ def _starting_later(segment: Segment, frames: int) -> Segment:
 
 
 def _longer(segment: Segment, frames: int, source_frames: int) -> Segment:
-    end = segment.source_end_frame
-    if end is None or not frames or not segment.frames + frames > 0:
-        return replace(segment, frames=segment.frames + frames) if end is None else segment
-    return replace(segment, frames=segment.frames + frames) if end + frames <= source_frames else segment
+    """So much longer, where the source goes on and something is left of it; else as it was."""
+    longer = replace(segment, frames=segment.frames + frames)
+    return longer if longer.frames > 0 and (longer.source_end_frame or 0) <= source_frames else segment
 
 
 def _half_frames(right: Segment, rate: int) -> int:
