@@ -27,7 +27,7 @@ FRAME_RATE_HZ = RATE_HZ / HOP_SAMPLES
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
 _CHANNELS = 24
-_DILATIONS = tuple(2**k for k in range(10))  # the last reaches 20 s
+_DILATIONS = tuple(2**k for k in range(10))  # the last reaches 20 s, its far half 41
 _COMPRESSION = 30.0  # log1p of this times magnitude over its mean
 _FRONT_REACH = 2  # frames to either side that the front end hears
 _FRONT_FRAMES = 4096  # and how many it takes at a time: it holds 6 kB of each

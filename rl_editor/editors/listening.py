@@ -28,7 +28,7 @@ _SILENT_DB = -38.0  # below the loudest bar
 _LEVEL_FLOOR = 1e-5
 _MAD_TO_DEVIATION = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 _CLIP_DEVIATIONS = 2.5
-_TEXTURE_WEIGHTS = {"level": 2.0, "onset": 1.5, "centroid": 1.0}  # beside 13 cepstral columns of weight 1/2
+_TEXTURE_WEIGHTS = {"level": 2.0, "onset": 1.5, "centroid": 1.0}  # beside 12 cepstral columns of weight 1/2
 
 
 class Span(NamedTuple):

@@ -6,7 +6,7 @@ by rhythmic columns, by derivatives along beats, and in mode ``full`` by stem co
 input: silence, DC, one beat. Frame features are what is worth caching: pooling is redone when the grid changes.
 Pitch classes count from C; keys 0..11 are C major .. B major, 12..23 C minor .. B minor.
 
-Memory: the signal is taken in blocks; an hour needs its features (about 34 MB), its mel spectrum (80 MB) and, up to
+Memory: the signal is taken in blocks; an hour needs its features (about 32 MB), its mel spectrum (80 MB) and, up to
 ``_KEPT_POWER_BYTES``, its power spectrum, which otherwise is computed a second time for the chroma.
 
 Sources: librosa 0.11 (``feature``, ``onset``, ``pitch_tuning``, ``piptrack``) for the definitions; Jiang et al. 2002
