@@ -24,17 +24,16 @@ from rl_editor.errors import EditListError, first_lines
 
 FORMAT = "rl-editor/edit-list"
 VERSION = 1
-# What a segment may ask for; wider than any music, and no renderer overflows.
-_NUMBERS: Mapping[str, tuple[float, float]] = {
-    "crossfade_in_ms": (0.0, 60_000.0),
-    "fade_in_ms": (0.0, 60_000.0),
-    "fade_out_ms": (0.0, 60_000.0),
+_MOST_FADE_MS = 60_000.0
+# What a segment may ask for, and the ends of an edit; wider than any music, and no renderer overflows.
+_OF_SEGMENTS: Mapping[str, tuple[float, float]] = {
+    "crossfade_in_ms": (0.0, _MOST_FADE_MS),
     "gain_db": (-200.0, 200.0),
     "speed": (1e-3, 1e3),
     "pitch_semitones": (-60.0, 60.0),
     "confidence": (0.0, 1.0),
 }
-_FADES = ("fade_in_ms", "fade_out_ms")
+_OF_ENDS: Mapping[str, tuple[float, float]] = {"fade_in_ms": (0.0, _MOST_FADE_MS), "fade_out_ms": (0.0, _MOST_FADE_MS)}
 _REGION_ACTIONS = ("LOOP", "REORDER")
 _Record = TypeVar("_Record", "SourceInfo", "Region", "Segment")
 SHORTEST_EDIT_S = 0.01  # that an edit can be asked to be
@@ -87,8 +86,8 @@ class Segment:
     region: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("crossfade_in_ms", "gain_db", "speed", "pitch_semitones", "confidence"):
-            _checked_number(name, getattr(self, name))
+        for name, bounds in _OF_SEGMENTS.items():
+            _checked_number(name, getattr(self, name), bounds)
 
     @property
     def source_end_frame(self) -> int | None:
@@ -146,8 +145,8 @@ class EditList:
 
     def __post_init__(self) -> None:
         check_whole("unit_beats", self.unit_beats, 1)
-        for name in _FADES:
-            _checked_number(name, getattr(self, name))
+        for name, bounds in _OF_ENDS.items():
+            _checked_number(name, getattr(self, name), bounds)
         for index, segment in enumerate(self.segments):
             end = segment.source_end_frame
             if segment.frames <= 0:
@@ -216,7 +215,7 @@ class EditList:
             "beats": {"times_s": list(self.beat_times_s), "unit_beats": self.unit_beats},
             "regions": [asdict(region) for region in self.regions],
             "actions": list(self.actions),
-            **{name: getattr(self, name) for name in _FADES if getattr(self, name)},
+            **{name: getattr(self, name) for name in _OF_ENDS if getattr(self, name)},
         }
 
     @classmethod
@@ -242,7 +241,7 @@ class EditList:
                 unit_beats=beats.get("unit_beats", 1),
                 regions=tuple(_read(Region, region, f"region {i}") for i, region in regions),
                 actions=tuple(str(a) for a in _listed(value, "actions")),
-                **{name: _checked_number(name, value[name]) for name in _FADES if name in value},
+                **{name: _checked_number(name, value[name], of) for name, of in _OF_ENDS.items() if name in value},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise EditListError(
@@ -366,8 +365,8 @@ def check_length_asked(seconds: object) -> None:
         )
 
 
-def _checked_number(name: str, value: object) -> float:
-    low, high = _NUMBERS[name]
+def _checked_number(name: str, value: object, bounds: tuple[float, float]) -> float:
+    low, high = bounds
     if not isinstance(value, int | float) or not low <= value <= high:  # NaN is nowhere
         raise EditListError(f"{name} {value!r}, a number from {low:g} to {high:g} is needed")
     return value

@@ -8,7 +8,7 @@ inverse, the same runs play again, except where very many moves leave one anothe
 """
 
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -119,10 +119,7 @@ def _regions_in_beats(actions: Sequence[int], units: UnitGrid, space: ActionSpac
             target = beat[action.target_position]
             regions.append(Region("REORDER", beat[unit], beat[unit + 1] - beat[unit], target_position=target))
         elif kind is ActionType.EXTEND:
-            last = regions[-1]
-            regions[-1] = Region(
-                last.action, last.beat_index, beat[unit + 1] - last.beat_index, last.n_times, last.target_position
-            )
+            regions[-1] = replace(regions[-1], n_beats=beat[unit + 1] - regions[-1].beat_index)
     return regions
 
 
