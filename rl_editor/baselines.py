@@ -4,7 +4,6 @@ Conventions: U units, 0-based; boundary u is where unit u starts, U the end; len
 the list of units as they play. ``duration_s`` is the length asked for: the demonstration's own, which a policy without
 a target is never told, so the baselines have the advantage.
 
-    keep_all          the recording itself
     loudest           KEEP the loudest units up to the length, CUT the others
     random_at_ratio   KEEP units drawn at random up to the length
     retarget_dp       the path of least join cost from the start to the end of the recording with that length
@@ -29,7 +28,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 
-from rl_editor import edits
 from rl_editor.actions import CUT, KEEP
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
@@ -144,12 +142,6 @@ class _Ways(NamedTuple):
 
     source: Int[np.ndarray, "units ways"]
     cost: Float[np.ndarray, "units ways"]
-
-
-def keep_all(state: AudioState, config: Config) -> EditList:
-    """Every unit at its place."""
-    del config
-    return edits.keep_all(state.recording)
 
 
 def loudest(state: AudioState, config: Config, *, duration_s: float) -> EditList:

@@ -135,7 +135,7 @@ def check_audible(state: "AudioState") -> None:
     Raises:
         AudioFileError: it is silent.
     """
-    rms = state.features.values[:, state.features.names.index("rms")]
+    rms = state.features.column("rms")
     loudest_db = 20 * np.log10(max(float(rms.max(initial=0.0)), SILENT_FLOOR))
     if loudest_db < SILENT_DB:
         raise AudioFileError(

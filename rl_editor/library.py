@@ -246,7 +246,7 @@ def _entries(root: Path, role: Role, problems: list[Problem]) -> list[_Entry]:
         elif legible(path) != str(path):
             problems.append(Problem(_shown(path), "the name is no UTF-8 text; rename it"))
         elif not known:
-            problems.append(Problem(_shown(path), f"{path.suffix or 'no suffix'!s} is no audio format known here"))
+            problems.append(Problem(_shown(path), f"{path.suffix or 'no suffix'} is no audio format known here"))
         elif not stem.endswith(mark) and not (root / PAIRS).is_file():
             problems.append(Problem(_shown(path), f"the name does not end in {mark}; rename it {path.stem}{mark}"))
         else:
@@ -329,7 +329,7 @@ def _row_match(row: Mapping[Any, Any], root: Path) -> _Match | Problem:
         if not found:
             return Problem(name or f"empty {column}", f"no such file in {folder}/")
         if found[0].suffix.lower() not in AUDIO_SUFFIXES:
-            return Problem(name, f"{found[0].suffix or 'no suffix'!s} is no audio format known here")
+            return Problem(name, f"{found[0].suffix or 'no suffix'} is no audio format known here")
         paths.append(found[0])
     if paths[0] == paths[1]:
         return Problem(row["raw"] or "", "raw and edit are one file; name the edit that was made of it")

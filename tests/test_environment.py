@@ -180,7 +180,7 @@ def test_progress_by_hand():
     for action in (KEEP, CUT, 2):
         result = env.step(torch.tensor([action]))
     observation = result.observation
-    spans = env.batch.unit_duration_s[0].numpy()
+    spans = env.batch.reward.span_s[0].numpy()
     output = spans[0] + 2 * spans[2]
     expected = {
         "place": 3 / 8,

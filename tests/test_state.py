@@ -100,7 +100,7 @@ def test_rows_are_means_over_units_with_a_flag_and_zeros_outside():
     assert batch.rows[1, context + 2 :].abs().sum() == 0
     assert batch.n_units.tolist() == [24, 2]
     assert batch.earlier_match[1].tolist() == [-1] * 24  # two bars have nothing before them, and padding is none
-    assert batch.unit_duration_s[0].sum() == pytest.approx(state.grid.duration_s, abs=1e-3)
+    assert batch.reward.span_s[0].sum() == pytest.approx(state.grid.duration_s, abs=1e-3)
 
 
 def test_structure_finds_the_equal_section_and_that_nothing_came_before_the_first():
@@ -287,7 +287,7 @@ def test_any_grid_gives_finite_tables(unit_beats, beats_per_bar):
     batch = StateRepresentation(configured(unit_beats=unit_beats)).batch(states)
     units = [state.grid.units(unit_beats).n_units for state in states]
     assert batch.n_units.tolist() == units
-    for tensor in (batch.rows, batch.song_map, batch.static, batch.reward.points, batch.unit_duration_s):
+    for tensor in (batch.rows, batch.song_map, batch.static, batch.reward.points, batch.reward.span_s):
         assert tensor.isfinite().all()
 
 

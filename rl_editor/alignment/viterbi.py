@@ -33,9 +33,7 @@ UNMATCHED = -1
 BLOCK_CELLS = 1 << 20  # cost cells at a time: 4 MiB of float32
 COARSE_CELLS = 3.0e7  # the coarse pass takes the smallest factor that comes below
 COARSE_FACTORS = (2, 4, 8)  # at 16, 0.37 s, a block of four beats is five frames
-BAND_MARGIN_FRAMES = (
-    512  # a band reaches this far beyond its coarse run: 12 s, so that twins within it are weighed again
-)
+BAND_MARGIN_FRAMES = 512  # a band goes so far beyond its coarse run: 12 s, so twins within it are weighed again
 SILENT_COST = 0.02  # per frame; less than a jump over 7 s
 BAND_HALF_WIDTH_FACTORS = 2  # and this many coarse frames to either side of its diagonal
 

@@ -37,7 +37,7 @@ class ProgressLedger:
 
     def begin(self) -> None:
         """Forget every episode; nothing that was is read."""
-        n_envs, device, shape = len(self._rows), self._rows.device, self._batch.unit_duration_s.shape
+        n_envs, device, shape = len(self._rows), self._rows.device, self._batch.reward.span_s.shape
         self._recent = torch.full((n_envs, self._n_recent), self._nothing, device=device)
         self._counts = torch.zeros(n_envs, _MOVED + 1, device=device)
         self._kind = torch.zeros(n_envs, dtype=torch.long, device=device)  # of the latest decision
@@ -59,7 +59,7 @@ class ProgressLedger:
     ) -> None:
         """Remember a decision that is about to be taken."""
         kind = torch.where(action == self._extend, self._kind, self._kind_of[action])
-        turned = ((kind == _CUT) != (self._kind == _CUT)) & (self._kind != _UNDECIDED)
+        turned = (kind == _CUT) != (self._kind == _CUT)  # of the first decision either says 1
         self._since_change = torch.where(turned, 1.0, self._since_change + 1.0)
         self._kind = torch.where(active, kind, self._kind)
         self._counts[self._rows, kind] += active

@@ -17,7 +17,7 @@ import pandas as pd
 from rl_editor import baselines
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration, in_split
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, keep_all
 from rl_editor.errors import DatasetError
 from rl_editor.evaluation.metrics import KEY_METRICS, METRICS, SCORE_METRICS, GapScale, TrackJudge
 from rl_editor.evaluation.verdicts import (
@@ -284,7 +284,7 @@ class _Track:
     def _baselines(self) -> dict[str, EditList]:
         state, config, length_s = self.state, self.config, self.demonstration.edit.duration_s
         return {
-            "keep_all": baselines.keep_all(state, config),
+            "keep_all": keep_all(state.recording),
             "loudest": baselines.loudest(state, config, duration_s=length_s),
             "random": self._at_random(),
             "dp": baselines.retarget_dp(state, config, duration_s=length_s, reference=self.reference),

@@ -14,6 +14,7 @@ A last line without its end, left by a kill in the middle of writing, is what wa
 when the log is opened for writing, and not read.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -131,7 +132,7 @@ class AnswerLog:
         length = os.fstat(self._file).st_size
         try:
             if os.write(self._file, data) < len(data):
-                raise OSError(28, "no space left on device", str(self.path))
+                raise OSError(errno.ENOSPC, "no space left on device", str(self.path))
             os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, length)

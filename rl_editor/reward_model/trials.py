@@ -115,9 +115,8 @@ def _trial(
     low, high = share_interval(per_unit, generator)
     accuracy = float(trust @ right / trust.sum())
     logits = trust * better_by
-    off = ridged_logistic(logits[:, None], outcome.astype(float), penalty=np.array([SLOPE_SPREAD**-2]), offset=logits)[
-        0
-    ]
+    chosen, penalty = outcome.astype(float), np.array([SLOPE_SPREAD**-2])
+    (off,) = ridged_logistic(logits[:, None], chosen, penalty=penalty, offset=logits)
     bins = _reliability(sigmoid(logits), outcome)
     error = sum(abs(b.predicted - b.chosen) * b.n for b in bins) / len(outcome)
     return Trial(len(outcome), accuracy, low, high, float(error), float(1.0 + off), bins, by_chance)

@@ -117,7 +117,6 @@ class TrackBatch:
     song_map: Float[Tensor, "tracks tokens map_columns"]
     static: Float[Tensor, "tracks static"]
     n_units: Int[Tensor, " tracks"]
-    unit_duration_s: Float[Tensor, "tracks units"]
     earlier_match: Int[Tensor, "tracks units"]  # most alike earlier unit, -1 where none
     reward: RewardTables
 
@@ -202,7 +201,6 @@ class StateRepresentation:
             song_map=padded(maps),
             static=padded([_static(s, u.n_units) for s, u in zip(states, units, strict=True)]),
             n_units=torch.tensor([u.n_units for u in units]),
-            unit_duration_s=reward.span_s,
             earlier_match=earlier,
             reward=reward,
         )
