@@ -38,7 +38,7 @@ from rl_editor.alignment.refine import (
     settled,
     unheard,
 )
-from rl_editor.alignment.segments import segments_of
+from rl_editor.alignment.segments import median_level_db, segments_of
 from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
@@ -63,7 +63,7 @@ AGREED, CLOSELY_AGREED = 0.7, 0.97  # mastered music has more than the one, a co
 
 @dataclass(frozen=True)
 class Alignment:
-    """The edit list, and what was done to the whole edit; ``gain_db`` compares the edit with the raw.
+    """The edit list, and what was done to the whole edit; ``gain_db`` is its median level against the raw.
 
     ``evidence`` is what speaks for each matched segment, in their order. ``agreement`` is the correlation coefficient
     of the edit with what its samples should be, the median over what plays at the speed and pitch of a tape; 1 where
@@ -203,7 +203,7 @@ def recover(
     _require_confidence(found.runs, beliefs, config)
     frames = output_frames or round(len(edit) * (source.sample_rate / rate))
     segments = segments_of(found, beliefs, pair, source, sample_rate=rate, output_frames=frames)
-    gain_db = 20 * float(np.log10(abs(mastering.gain)))
+    gain_db = 20 * float(np.log10(abs(mastering.gain))) + median_level_db(found.runs, beliefs)
     agreement = _agreement(found.runs, beliefs, pair)
     evidence = tuple(b.evidence for run, b in zip(found.runs, beliefs, strict=True) if run.lag is not None)
     return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement, evidence)

@@ -98,10 +98,16 @@ def _bounds(runs: list[Placed], pair: Pair, ratio: float, source: SourceInfo, ou
 
 def _levels_db(runs: list[Placed], beliefs: Sequence[Belief]) -> list[float]:
     """Level of each run against the median, in tenths; small differences are none."""
-    levels = [20 * float(np.log10(b.gain)) for b in beliefs]
-    matched = [(level, r.end - r.start) for level, r in zip(levels, runs, strict=True) if r.lag is not None]
-    middle = weighted_median([level for level, _ in matched], [n for _, n in matched])
+    levels, middle = [20 * float(np.log10(b.gain)) for b in beliefs], median_level_db(runs, beliefs)
     return [0.0 if abs(x - middle) < LEVEL_DEADBAND_DB else round(x - middle, 1) for x in levels]
+
+
+def median_level_db(runs: Sequence[Placed], beliefs: Sequence[Belief]) -> float:
+    """The level that half of what is matched is below, against the pair's filter."""
+    matched = [
+        (belief.gain, run.end - run.start) for belief, run in zip(beliefs, runs, strict=True) if run.lag is not None
+    ]
+    return 20 * float(np.log10(weighted_median([gain for gain, _ in matched], [n for _, n in matched]) or 1.0))
 
 
 def _inside(segment: Segment, source_frames: int) -> list[Segment]:

@@ -7,12 +7,13 @@ and any phase they turned. The transfer function is Welch's H1 = S_xy / S_xx.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 import scipy.linalg
 import scipy.signal
-from jaxtyping import Complex, Float, Float32
+from jaxtyping import Complex, Float, Float32, Int64
 
 from rl_editor.alignment.refine.lags import SETTLING_REACH, Pair, Placed, spread
 from rl_editor.utils import padded_span
@@ -28,6 +29,9 @@ DELAY_REACH = 16  # taps to either side of a fraction of a sample
 DELAY_BLOCK = 64  # samples read at a time
 UNLIKE_FACTOR, UNLIKE_SPARE = 2.0, 0.005  # times 1 - r of a good window, and more, that still teaches the filter
 REGULARISATION = 1e-3  # of the mean spectral power
+LEVELLED_DB = 1.0  # runs as far apart as this are levelled before the filter is learned; less is what a compressor does
+LEVELLINGS, LEVEL_STEP = 8, 1.005  # at most, and until no run's gain changes by more than this factor
+LEAST_GAIN = 1e-2  # -40 dB: of a run against the median
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,35 +102,87 @@ def learn_mastering(runs: Sequence[Placed], pair: Pair) -> Mastering:
     sampled = [run for run in matched if pair.sound(run) is not None]
     if not sampled:
         return Mastering(pair, scipy.signal.unit_impulse(2 * TAPS_REACH + 1, TAPS_REACH), power_gain(matched, pair))
-    x, y = _windows(sampled, pair)
-    cross, powers = y * np.conj(x), np.abs(x) ** 2
-    sums = powers.sum(axis=1)
-    unlike = 1.0 - np.abs(cross.real.sum(axis=1)) / np.sqrt(sums * (np.abs(y) ** 2).sum(axis=1) + 1e-12)
+    x, y, of = _windows(sampled, pair)
+    sums = (np.abs(x) ** 2).sum(axis=1)
+    alike = np.abs((y * np.conj(x)).real.sum(axis=1)) / np.sqrt(sums * (np.abs(y) ** 2).sum(axis=1) + 1e-12)
     loudness = float(pair.raw @ pair.raw) / len(pair.raw)
     usual = loudness * TRANSFER_SAMPLES**2 / 8  # 2/3 of what a Hann window's bins have together, loudness * n^2 * 3/16
+    unlike = 1.0 - alike
     weights = (unlike <= UNLIKE_FACTOR * np.quantile(unlike, 0.25) + UNLIKE_SPARE) / (sums + usual)
-    cross, power = weights @ cross, weights @ powers
-    flat, weak = float(cross.real.sum() / (power.sum() + 1e-12)), REGULARISATION * power.mean() + 1e-12
-    transfer = (cross + flat * weak) / (power + weak)  # where there is little to learn from, a plain copy
+    transfer = _levelled(_Windows(x, y, of), weights)
+    power = weights @ (np.abs(x) ** 2)
     gain = float(np.sqrt(np.sum(np.abs(transfer) ** 2 * power) / (power.sum() + 1e-12)))
-    return Mastering(pair, _taps(transfer), gain if np.sum(cross.real) >= 0 else -gain)
+    return Mastering(pair, _taps(transfer), gain if np.sum(transfer.real * power) >= 0 else -gain)
 
 
-def _windows(
-    runs: Sequence[Placed], pair: Pair
-) -> tuple[Complex[np.ndarray, "windows bins"], Complex[np.ndarray, "windows bins"]]:
-    """Spectra of what plays and of what is heard, over runs whose samples follow."""
+class _Windows(NamedTuple):
+    """Spectra of what plays and of what is heard, and the run that each window is of."""
+
+    played: Complex[np.ndarray, "windows bins"]
+    heard: Complex[np.ndarray, "windows bins"]
+    of: Int64[np.ndarray, " windows"]
+
+
+def _windows(runs: Sequence[Placed], pair: Pair) -> _Windows:
+    """Of runs whose samples follow."""
     total = sum(run.end - run.start for run in runs)
     window = scipy.signal.windows.hann(TRANSFER_SAMPLES, sym=False)
-    played, heard = [], []
-    for run in runs:
+    played, heard, of = [], [], []
+    for k, run in enumerate(runs):
         sound = pair.sound(run)
         assert sound is not None
         count = max(1, round(TRANSFER_WINDOWS * (run.end - run.start) / total))
         for start in spread(run, TRANSFER_SAMPLES, count):
             played.append(fractional_slice(sound, start + (run.lag or 0.0), TRANSFER_SAMPLES))
             heard.append(pair.edit[start : start + TRANSFER_SAMPLES])
-    return scipy.fft.rfft(np.stack(played) * window), scipy.fft.rfft(np.stack(heard) * window)
+            of.append(k)
+    return _Windows(scipy.fft.rfft(np.stack(played) * window), scipy.fft.rfft(np.stack(heard) * window), np.array(of))
+
+
+def _levelled(windows: _Windows, weights: Float[np.ndarray, " windows"]) -> Complex[np.ndarray, " bins"]:
+    """The transfer function of the median level: where runs were set louder and softer, each gain is learned with it.
+
+    Otherwise soft runs, which have a sound of their own, would make an EQ of their level.
+    """
+    gains = np.ones(len(weights))
+    transfer = _transfer(windows, weights, gains)
+    for _ in range(LEVELLINGS):
+        found = _gains(windows, weights, transfer)
+        if np.all(gains == 1.0) and np.all(np.abs(20 * np.log10(found)) < LEVELLED_DB):
+            break
+        settled_down = np.all(np.abs(np.log(found / gains)) < np.log(LEVEL_STEP))
+        gains, transfer = found, _transfer(windows, weights, found)
+        if settled_down:
+            break
+    return transfer
+
+
+def _transfer(
+    windows: _Windows, weights: Float[np.ndarray, " windows"], gains: Float[np.ndarray, " windows"]
+) -> Complex[np.ndarray, " bins"]:
+    """H1 = S_xy / S_xx, with every window's gain taken off."""
+    cross = (weights / gains) @ (windows.heard * np.conj(windows.played))
+    power = weights @ (np.abs(windows.played) ** 2)
+    flat, weak = float(cross.real.sum() / (power.sum() + 1e-12)), REGULARISATION * power.mean() + 1e-12
+    return np.asarray((cross + flat * weak) / (power + weak))  # where there is little to learn from, a plain copy
+
+
+def _gains(
+    windows: _Windows, weights: Float[np.ndarray, " windows"], transfer: Complex[np.ndarray, " bins"]
+) -> Float[np.ndarray, " windows"]:
+    """The gain of each window's run, sum of Re(Y conj(H X)) over sum of |H X|^2, against the median window's.
+
+    Windows that teach nothing (``weights`` of 0) have no say; a run without others has the gain 1.
+    """
+    predicted = windows.played * transfer
+    cross = weights * (windows.heard * np.conj(predicted)).real.sum(axis=1)
+    power = weights * (np.abs(predicted) ** 2).sum(axis=1)
+    by_run = np.bincount(windows.of, cross) / (np.bincount(windows.of, power) + 1e-12)
+    taught = np.bincount(windows.of, weights) > 0
+    found = np.where(taught, by_run, 1.0)[windows.of]
+    middle = float(np.median(found[taught[windows.of]]))
+    against = np.maximum(found / max(middle, LEAST_GAIN), LEAST_GAIN)
+    return np.asarray(np.where(taught[windows.of], against, 1.0))
 
 
 def settled(run: Placed, mastering: Mastering) -> Placed:
