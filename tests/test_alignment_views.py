@@ -7,10 +7,11 @@ from test_alignment import RATE, assert_spans, cut, info, song
 
 from rl_editor.alignment import align
 from rl_editor.alignment.descriptors import descriptors
-from rl_editor.alignment.refine import Pair, Placed
+from rl_editor.alignment.refine import Pair, Placed, place
 from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.twins import _cheapest_path
 from rl_editor.alignment.views import tape_semitones, tape_view, warped_view
+from rl_editor.alignment.viterbi import Run
 from rl_editor.augmentation import AugmentationDraw, augment_mono
 from rl_editor.config import Config
 
@@ -74,6 +75,22 @@ def test_a_view_has_the_rows_of_the_edit_it_stands_for(raw: np.ndarray) -> None:
         assert likeness > 0.97
     plain = tape_view(raw, config.audio, config.alignment).rows[:n]
     assert float((rows[:n] * plain).sum() / np.sqrt((rows[:n] ** 2).sum() * (plain**2).sum())) < 0.5
+
+
+@pytest.mark.parametrize("speed", [1.005, 1.02])
+def test_a_run_given_to_a_view_of_about_its_speed_plays_the_tape_that_it_does_not_slip_in(
+    raw: np.ndarray, speed: float
+) -> None:
+    """Over four seconds the descriptors of both tell too little; cut where it slips it would be a dozen runs."""
+    config = Config()
+    right = tape_view(raw, config.audio, config.alignment, speed=speed)
+    assert right.sound is not None
+    pair = Pair((tape_view(raw, config.audio, config.alignment), right), right.sound[2 * RATE : 6 * RATE])
+    hop, middle_s = config.audio.hop_length, 2.0
+    offset = round(((2 + middle_s) * speed - middle_s) * RATE / hop)  # the raw is at 4 * speed where the edit is at 2
+    (run,) = place([Run(0, 4 * RATE // hop, offset, 0)], pair, hop=hop).runs
+    assert (run.view, run.start, run.end) == (1, 0, 4 * RATE)
+    assert run.lag == pytest.approx(2 * RATE, abs=0.5)
 
 
 def test_a_drift_becomes_a_speed(raw: np.ndarray) -> None:

@@ -18,7 +18,7 @@ import scipy.stats
 from jaxtyping import Float, Float32
 
 from rl_editor.alignment.descriptors import SILENCE_POWER, mel_bank, mel_power
-from rl_editor.alignment.refine import HEARD_SCORE, Pair, Placed, refined, spread
+from rl_editor.alignment.refine import HEARD_SCORE, Pair, Placed, at_speed, refined, spread
 from rl_editor.alignment.views import View, Warp, tape_semitones, tape_view, warped_view
 from rl_editor.config import AlignmentConfig, AudioConfig
 from rl_editor.utils import padded_span
@@ -90,12 +90,12 @@ def _respeeded(runs: Sequence[Placed], pair: Pair, scale: Scale, *, polarity: fl
         for drift, longest in groups.items():
             speed, home = view.speed * (1.0 + drift), _view_at(view.speed * (1.0 + drift), longest, views)
             known = views if home < len(views) else [*views, scale.respeeded(view, pair, speed)]
-            there = _at_speed(longest, view, known[home], home)
+            there = at_speed(longest, view, known[home], home)
             clearer = refined(there, Pair(tuple(known), pair.edit), polarity=polarity).score > CLEARER * longest.score
             homes[drift], views = (home, known) if clearer else (index, views)
         for k in mine:
             home = homes[_nearest_group(runs[k], groups)]
-            moved[k] = replace(runs[k], drift=0.0) if home == index else _at_speed(runs[k], view, views[home], home)
+            moved[k] = replace(runs[k], drift=0.0) if home == index else at_speed(runs[k], view, views[home], home)
     changed = Pair(tuple(views), pair.edit)
     return [
         new if new.view == old.view else refined(new, changed, polarity=polarity)
@@ -130,12 +130,6 @@ def _nearest_group(run: Placed, groups: dict[float, Placed]) -> float:
     return min(groups, key=lambda drift: abs(drift - run.drift))
 
 
-def _at_speed(run: Placed, old: View, new: View, index: int) -> Placed:
-    """The run in a view of another speed, unmoved at its middle."""
-    middle = (run.start + run.end) / 2
-    return replace(run, lag=(middle + (run.lag or 0.0)) * old.speed / new.speed - middle, view=index, drift=0.0)
-
-
 def _followed(runs: Sequence[Placed], pair: Pair, scale: Scale) -> tuple[list[Placed], Pair]:
     """Runs of views without samples by their onsets, at the speed that they agree on."""
     views, moved = list(pair.views), list(runs)
@@ -152,7 +146,7 @@ def _followed(runs: Sequence[Placed], pair: Pair, scale: Scale) -> tuple[list[Pl
                 break
             new = scale.respeeded(view, pair, views[index].speed * (1.0 + drift))
             for k in mine:
-                moved[k] = _at_speed(moved[k], views[index], new, index)
+                moved[k] = at_speed(moved[k], views[index], new, index)
             views[index] = new
     return moved, Pair(tuple(views), pair.edit)
 

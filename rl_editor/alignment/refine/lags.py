@@ -88,7 +88,8 @@ def place(runs: Sequence[Run], pair: Pair, *, hop: int) -> Placement:
     estimates = [_in_samples(run, hop, len(pair.edit)) for run in without_hops(runs)]
     polarity = _polarity([_correlations(pair, estimate) for estimate in _longest(estimates, pair)])
     placed = [refined(estimate, pair, polarity=polarity) for estimate in estimates if estimate.end > estimate.start]
-    return Placement([piece for run in placed for piece in _unslipped(run, pair, polarity)], polarity)
+    steady = [_at_another_speed(run, pair, polarity) for run in placed]
+    return Placement([piece for run in steady for piece in _unslipped(run, pair, polarity)], polarity)
 
 
 def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
@@ -102,6 +103,28 @@ def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
     if drift:
         return replace(run, lag=found.whole + shift, score=score, drift=drift)
     return replace(run, lag=found.whole + _fine_peak(found, polarity, peak) - found.reach, score=score)
+
+
+def at_speed(run: Placed, old: View, new: View, index: int) -> Placed:
+    """The run in a view of another speed, the one at ``index``, unmoved at its middle."""
+    middle = (run.start + run.end) / 2
+    return replace(run, lag=(middle + (run.lag or 0.0)) * old.speed / new.speed - middle, view=index, drift=0.0)
+
+
+def _at_another_speed(run: Placed, pair: Pair, polarity: float) -> Placed:
+    """A run that slips, in the tape that it plays steadily: a few seconds sound alike at speeds that are near.
+
+    Cut into pieces of one lag each it would be a row of joins that nobody made.
+    """
+    if run.lag is None or len(pair.views) == 1 or not _slips(run, pair, polarity):
+        return run
+    old, best = pair.views[run.view], run
+    for index, view in enumerate(pair.views):
+        if index != run.view and view.sound is not None:
+            found = refined(at_speed(run, old, view, index), pair, polarity=polarity)
+            if found.score > max(HEARD_SCORE, best.score) and not _slips(found, pair, polarity):
+                best = found
+    return best
 
 
 def _unslipped(run: Placed, pair: Pair, polarity: float) -> list[Placed]:
