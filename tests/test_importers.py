@@ -270,10 +270,11 @@ def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path
         (0, "frames", "44100", "row of index 0: source_end_s and source_start_frame"),
         (3, "output_end_s", "19.5", r"row of index 3: output_end_s - output_start_s and frames"),
         (3, "output_start_frame", "5", "row of index 3: output_start_s and output_start_frame"),
-        (2, "source_start_s", "2.0", "2.000000 s and nothing"),
+        (2, "source_end_s", "2.0", "2.000000 s and nothing"),
         (3, "index", "0", "index 0 stands after that of index 2"),
         (1, "frames", "22050.0", "row of index 1: frames '22050.0', a whole number is needed"),
-        (1, "frames", "", "row of index 1: frames is empty, a whole number is needed"),
+        (1, "frames", "0", "row of index 1: source_end_s and source_start_frame"),
+        (1, "gain_db", "", "row of index 1: gain_db is empty, a number with a decimal point is needed; 0 is usual"),
         (1, "frames", "9" * 400, "row of index 1: frames '9{60}', a whole number is needed"),
         (1, "gain_db", "1,5", "row of index 1: gain_db '1,5', a number with a decimal point is needed"),
         (1, "source_start_s", "nan", "row of index 1: source_start_s and source_start_frame contradict"),
@@ -315,6 +316,58 @@ def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
     path.write_text("20.0\t30.5\tchorus\n\\\t100\t200\n1.0\t4.0\n", encoding="utf-8")
     found = read(path)
     assert [(s.source_start_frame, s.frames) for s in found.segments] == [
+def test_seconds_count_where_there_are_no_frames(tmp_path: Path) -> None:
+    """A chorus at 20.5 s, then the verse from 1 s to 4.25 s; the second row one beat in, by where it plays."""
+    path = tmp_path / "edit.csv"
+    path.write_text("source_start_s,source_end_s\n20.5,30\n\n1,4.25\n,\n", encoding="utf-8")
+    chorus = Segment(round(20.5 * RATE), round(9.5 * RATE))
+    assert read(path).segments == (chorus, Segment(RATE, round(3.25 * RATE), crossfade_in_ms=50.0))
+    path.write_text(
+        "output_start_s,output_end_s,source_start_s,speed,crossfade_in_ms\n0,2,1,1.5,0\n2,2.5,,1,10\n", encoding="utf-8"
+    )
+    assert read(path).segments == (
+        Segment(RATE, 2 * RATE, speed=1.5),
+        Segment(None, RATE // 2, crossfade_in_ms=10.0),
+    )
+    path.write_text("source_start_s,source_end_s,speed\n1,4,1.5\n", encoding="utf-8")  # 3 s in 2
+    assert read(path).segments == (Segment(RATE, 2 * RATE, speed=1.5),)
+    rows = csv_rows(path)
+    rows[1] |= {"frames": "", "source_start_frame": "", "source_end_s": ""}
+    write_rows(path, rows)
+    assert read(path).segments == EDIT.segments
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("source_start_s,frames\n1,\n", "line 2: frames is empty, a whole number is needed; or, in seconds"),
+        ("source_start_s,source_end_s\n,4\n", "line 2: frames is empty"),
+        ("source_start_s,source_end_s\n4,1\n", "line 2: it ends before it starts"),
+        ("source_start_s,source_end_s\nnan,1\n", "line 2: source_start_s 'nan', seconds of a recording are needed"),
+        ("source_start_s,source_end_s\n1,1e300\n", "line 2: source_end_s '1e300', seconds of a recording"),
+        ("source_start_s,source_end_s\n1,5,4,0\n", "line 2: 4 cells under 2 columns; .* numbers with a decimal point"),
+        ("source_start_s;source_end_s\n1.000,5;4\n", "source_start_s '1.000,5', a number"),
+        ('source_start_s,source_end_s\n1,"2\n3,4\n', "not an edit list as CSV .unexpected end of data"),
+        ("source_start_s,output_start_s\n1,2\n", "without frames, or output_start_s and output_end_s, or source_end_s"),
+        ("source,source_start_s,source_end_s\na/x.wav,1,2\ny.wav,1,2\n", r"several recordings \(x\.wav, y\.wav\)"),
+    ],
+)
+def test_tables_of_seconds_that_say_nothing(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "edit.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(EditListError, match=said):
+        read(tmp_path / "edit.csv")
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (";", "utf-8")])
+def test_tables_of_spreadsheets_elsewhere(tmp_path: Path, delimiter: str, encoding: str) -> None:
+    """Semicolons or tabs, decimal commas, line ends and encodings of Windows."""
+    path = tmp_path / "edit.csv"
+    export_edit(EDIT, path, "csv")
+    text = path.read_text(encoding="utf-8").replace(",", delimiter).replace(".", ",").replace("song,wav", "song.wav")
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert read(path).segments == EDIT.segments
+
+
         (RATE, 3 * RATE),
         (20 * RATE, round(10.5 * RATE)),
     ]
@@ -356,8 +409,8 @@ def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
         ("a.txt", "1\t4\tx\n9\t7\ty\n", "line 2 is no label"),
         (
             "a.csv",
-            "source_start_frame;frames\n0;1\n",
-            "not an edit list as CSV, without source_start_frame, frames, .* by commas and",
+            "source_start_frame|frames\n0|1\n",
+            "not an edit list as CSV, without source_start_frame, or source_start_s; .* by commas, semicolons or tabs",
         ),
         ("a.txt", "", "plays nothing"),
         ("a.txt", "0\t1\tsource 1.000000-2.000000 s\n2\t3\tchorus\n", "some labels say"),
@@ -379,6 +432,9 @@ def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, said: str) ->
         ({"source_start": 31.0}, r"source_start 31\.0 and source_start_frame 1323001 \(30\.000023 s at 44100 Hz\)"),
         ({"duration": 4.0}, r"duration 4\.0 and frames 220500 \(5\.000000 s at 44100 Hz\)"),
         ({"source_start_frame": 1_400_000}, r"source_start 30\.00002\d+ and source_start_frame 1400000"),
+        ("a.txt", "5.0\t5.0\tbridge\n", "line 1: 'bridge' .* marks a point, .* points play nothing; drag them"),
+        ("a.txt", f"0\t2\tsource {'9' * 400}.000000-3.000000 s\n", "holds a time beyond all audio"),
+        ("a.txt", "0\t1e300\tnot in source\n", "segment 0: frames of 305 digits, at most"),
         ({"source_start": None}, r"source_start null and source_start_frame 1323001"),
         ({"source_start_frame": None}, r"source_start 30\.0\d+ and source_start_frame null \(null at 44100 Hz\)"),
         ({"duration": True}, r"duration true and frames 220500"),
@@ -500,7 +556,9 @@ def test_a_wrong_label_is_named_as_audacity_shows_it(tmp_path: Path, text: str, 
 
 
 def test_text_in_another_encoding_says_which_is_needed(tmp_path: Path) -> None:
-    (tmp_path / "keep.txt").write_text("1.0\t4.0\tverse\n", encoding="utf-16")
+    (tmp_path / "keep.txt").write_text("1.0\t4.0\tStück\n", encoding="utf-16")
+    assert read(tmp_path / "keep.txt").segments == (Segment(RATE, 3 * RATE),)  # which says that it is that
+    (tmp_path / "keep.txt").write_text("1.0\t4.0\tStück\n", encoding="latin-1")
     with pytest.raises(EditListError, match=r"keep\.txt: not readable text .*; save it as UTF-8"):
         read(tmp_path / "keep.txt")
 

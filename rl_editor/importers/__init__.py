@@ -3,13 +3,13 @@
 Conventions: times are rounded to frames of the recording. What a format does not say is the default: crossfades of
 labels that name none are ``default_crossfade_ms``, and nobody's confidence is known.
 
-    .otio   clips and gaps of the one track with audio, in order (more are refused, unless they play alike, as the two
-            sides of a stereo recording do), as far as the source ranges of track and timeline reach; dissolves, time
-            warps; gain, pitch and a crossfade without a dissolve where this package's metadata say so. A dissolve that
-            reaches farther to one side of its cut is a join in its middle. What leaves the recording by half a frame of
-            the clip's own rate at its start, or by a whole one at its end (start and length are rounded each), was
-            rounded there and ends with the recording. Whatever the clips are called, they play the recording that is
-            given
+    .otio   clips and gaps of the one track with audio that is on, in order (more are refused, unless they play alike,
+            as the two sides of a stereo recording do), as far as the source ranges of track and timeline reach;
+            dissolves, time warps of clips; gain, pitch and a crossfade without a dissolve where this package's metadata
+            say so. A dissolve that reaches farther to one side of its cut is a join in its middle. What leaves the
+            recording by half a frame of the clip's own rate at its start, or by a whole one at its end (start and
+            length are rounded each), was rounded there and ends with the recording. Whatever the clips are called,
+            they play the recording that is given; where they name several recordings the file is refused
     .txt    Audacity labels. One whose text is as ``exporters`` writes it, ``source A-B s`` with six decimals each, lies
             over the *output* and plays the recording from A on for as long as the label is; ``not in source`` is
             silence; after a comma each may say ``speed 1.1``, ``pitch -2.0`` (semitones), ``gain -3.0 dB`` and
@@ -17,12 +17,16 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
             itself. One file holds one kind. In order of their start
     .csv    rows of ``exporters``, in order: ``source_start_frame`` and ``frames`` say what plays; where it plays in the
             output follows from the rows before. Seconds and ``index`` may be empty; where they contradict frames or
-            order (after an edit by hand, say) the file is refused
+            order (after an edit by hand, say) the file is refused. Where there are no frames seconds count, so that
+            columns ``source_start_s`` and ``source_end_s`` are enough; what else has no column is as usual. Cells are
+            separated by commas, or by semicolons or tabs, and then numbers may have decimal commas
     .json   this package's own. Seconds may stand without the frames beside them; where they contradict these the file
             is refused, for whoever changes one means it. Where a segment plays in the output follows from those before
 
+    reading     what all have in common
     edit_lists  the JSON
-    tables      labels and CSV
+    labels      Audacity labels
+    tables      CSV
     timelines   OpenTimelineIO
 """
 
@@ -30,8 +34,10 @@ from pathlib import Path
 
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
-from rl_editor.importers.edit_lists import load_edit, require_file
-from rl_editor.importers.tables import from_csv, from_labels
+from rl_editor.importers.edit_lists import load_edit
+from rl_editor.importers.labels import from_labels
+from rl_editor.importers.reading import check_size, require_file
+from rl_editor.importers.tables import from_csv
 from rl_editor.importers.timelines import from_otio
 
 __all__ = ["SUFFIXES", "load_edit", "read_edit"]
@@ -53,9 +59,13 @@ def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: flo
         segments = _segments(path, source, default_crossfade_ms)
         if not segments:
             raise EditListError("plays nothing; does it hold clips, labels or rows?")
-        return EditList(source, tuple(segments))
+        edit = EditList(source, tuple(segments))
+        check_size(edit)
     except EditListError as fault:
         raise EditListError(f"{path}: {fault}") from None
+    except OverflowError:
+        raise EditListError(f"{path}: holds a time beyond all audio; is a number misspelt?") from None
+    return edit
 
 
 def _segments(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
@@ -65,6 +75,6 @@ def _segments(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
         case ".txt":
             return from_labels(path, source, fade_ms)
         case ".csv":
-            return from_csv(path, source.sample_rate)
+            return from_csv(path, source.sample_rate, fade_ms)
         case suffix:
             raise EditListError(f"{suffix or 'no extension'} is no edit list; known are {', '.join(SUFFIXES)}")

@@ -1,18 +1,15 @@
 """This package's own edit lists, which a person may have changed by hand; conventions as in ``importers``."""
 
 import json
-import math
-import os
 from pathlib import Path
 from typing import Any
 
 from rl_editor.edits import EditList
 from rl_editor.errors import EditListError
+from rl_editor.importers.reading import SAME_S, check_size, require_file
 
-SAME_S = 0.001  # seconds that a person or a spreadsheet rounded
 _OTHER_KINDS = {".otio": "an OpenTimelineIO timeline", ".txt": "a file of labels", ".csv": "a table of segments"}
 _JSON_FRAMES = {"source_start": "source_start_frame", "duration": "frames"}
-MOST_FRAMES = 1 << 53  # the last that seconds (floats) count one by one: 6,500 years of audio
 
 
 def load_edit(path: str | Path) -> EditList:
@@ -28,7 +25,10 @@ def load_edit(path: str | Path) -> EditList:
     except EditListError:
         _say_other_format(Path(path))
         raise
-    _check_size(path, found)
+    try:
+        check_size(found)
+    except EditListError as fault:
+        raise EditListError(f"{path}: {fault}") from None
     for name, value in {"name": found.source.name, "sha256": found.source.sha256}.items():
         if not isinstance(value, str) or not _is_text(value):
             raise EditListError(
@@ -40,23 +40,6 @@ def load_edit(path: str | Path) -> EditList:
             if name in said and beside in said:
                 _check_json_seconds(f"{path}: segment {index}", name, said[name], beside, said[beside], found)
     return found
-
-
-def require_file(path: Path) -> None:
-    """Refuse what cannot be read.
-
-    Raises:
-        EditListError: there is no such file, it is a folder, or nobody may read it.
-    """
-    if not path.exists():
-        fault = "no such file; is the path spelt right?"
-    elif path.is_dir():
-        fault = "is a folder, an edit list is needed; name a file in it"
-    elif not os.access(path, os.R_OK):
-        fault = "may not be read; check its permissions"
-    else:
-        return
-    raise EditListError(f"{path}: {fault}")
 
 
 def _say_other_format(path: Path) -> None:
@@ -71,16 +54,6 @@ def _say_other_format(path: Path) -> None:
 def _is_text(value: str) -> bool:
     """Whether it can be written again; JSON can name halves of characters, which no file holds."""
     return not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
-def _check_size(path: str | Path, edit: EditList) -> None:
-    """Refuse counts of frames with which nothing can be computed."""
-    counts = {"source: frames": edit.source.frames, "source: sample_rate": edit.source.sample_rate}
-    counts |= {f"segment {index}: frames": segment.frames for index, segment in enumerate(edit.segments)}
-    for name, value in counts.items():
-        if value > MOST_FRAMES:
-            written = str(value) if value < 10 * MOST_FRAMES else f"of {math.floor(math.log10(value)) + 1} digits"
-            raise EditListError(f"{path}: {name} {written}, at most {MOST_FRAMES} is needed; is a number misspelt?")
 
 
 def _check_json_seconds(where: str, name: str, value: Any, beside: str, frames: int | None, edit: EditList) -> None:
