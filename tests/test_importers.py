@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -221,6 +222,9 @@ def test_a_dissolve_of_uneven_sides_joins_in_its_middle(tmp_path: Path) -> None:
 def test_what_no_edit_list_can_say_is_refused(tmp_path: Path) -> None:
     import opentimelineio as otio
 
+    def seconds(start: float, length: float) -> Any:
+        return otio.opentime.TimeRange(otio.opentime.RationalTime(start, 1), otio.opentime.RationalTime(length, 1))
+
     def changed(change: Callable[[Any], None]) -> EditList:
         path = tmp_path / "edit.otio"
         export_edit(EDIT, path, "otio")
@@ -235,10 +239,18 @@ def test_what_no_edit_list_can_say_is_refused(tmp_path: Path) -> None:
     def loud(track: Any) -> None:
         next(item for item in track if isinstance(item, otio.schema.Clip)).metadata["rl_editor"] = {"gain_db": "loud"}
 
+    warp, noise = otio.schema.LinearTimeWarp(time_scalar=2.0), otio.schema.GeneratorReference("", "noise")
     for change, said in (
         (lambda track: track.append(otio.schema.Stack(name="compound")), "'compound' is a Stack"),
         (lambda track: track.append(otio.schema.Clip("offline")), "No available_range"),
-        (off, "switched off"),
+        (off, "'song.wav' is switched off"),
+        (lambda track: setattr(track, "enabled", False), "'edit' is switched off, and no other track plays"),
+        (lambda track: track.effects.append(warp), "'edit' has a LinearTimeWarp"),
+        (lambda track: track[0].effects.append(otio.schema.TimeEffect("ramp")), "'song.wav' has a TimeEffect"),
+        (lambda track: setattr(track[0], "source_range", seconds(0, -1)), "lasts -1.000000 s, less than nothing"),
+        (lambda track: setattr(track[0], "source_range", seconds(0, math.inf)), "a time beyond all audio"),
+        (lambda track: setattr(track[0].media_reference, "target_url", "take%202.wav"), r"\(take 2\.wav, song\.wav\)"),
+        (lambda track: setattr(track[0], "media_reference", noise), "plays no recording but 'noise'"),
         (loud, "could not convert"),
     ):
         with pytest.raises(EditListError, match=said):
@@ -260,6 +272,11 @@ def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path
     otio.adapters.write_to_file(timeline, str(path))
     with pytest.raises(EditListError, match="2 tracks hold different clips"):
         read(path)
+    timeline.tracks[2].enabled = False  # muted: an older version, perhaps
+    otio.adapters.write_to_file(timeline, str(path))
+    assert read(path).segments == alone
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # saved by an editor that marks UTF-8
+    assert read(path).segments == alone
 
 
 @pytest.mark.parametrize(
@@ -299,23 +316,6 @@ def test_rows_taken_out_moved_and_given_in_frames_alone(tmp_path: Path) -> None:
     assert [(s.source_start_frame, s.frames) for s in read(path).segments] == [(12 * RATE, 3 * RATE), (100, RATE)]
 
 
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    export_edit(EDIT, path, "csv")
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-
-
-def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
-    path = tmp_path / "keep.txt"
-    path.write_text("20.0\t30.5\tchorus\n\\\t100\t200\n1.0\t4.0\n", encoding="utf-8")
-    found = read(path)
-    assert [(s.source_start_frame, s.frames) for s in found.segments] == [
 def test_seconds_count_where_there_are_no_frames(tmp_path: Path) -> None:
     """A chorus at 20.5 s, then the verse from 1 s to 4.25 s; the second row one beat in, by where it plays."""
     path = tmp_path / "edit.csv"
@@ -368,6 +368,23 @@ def test_tables_of_spreadsheets_elsewhere(tmp_path: Path, delimiter: str, encodi
     assert read(path).segments == EDIT.segments
 
 
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    export_edit(EDIT, path, "csv")
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
+    path = tmp_path / "keep.txt"
+    path.write_text("20.0\t30.5\tchorus\n\\\t100\t200\n1.0\t4.0\n", encoding="utf-8")
+    found = read(path)
+    assert [(s.source_start_frame, s.frames) for s in found.segments] == [
         (RATE, 3 * RATE),
         (20 * RATE, round(10.5 * RATE)),
     ]
@@ -415,6 +432,9 @@ def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
         ("a.txt", "", "plays nothing"),
         ("a.txt", "0\t1\tsource 1.000000-2.000000 s\n2\t3\tchorus\n", "some labels say"),
         ("a.txt", "70.0\t80.0\tbeyond\n", "leave"),
+        ("a.txt", "5.0\t5.0\tbridge\n", "line 1: 'bridge' .* marks a point, .* points play nothing; drag them"),
+        ("a.txt", f"0\t2\tsource {'9' * 400}.000000-3.000000 s\n", "holds a time beyond all audio"),
+        ("a.txt", "0\t1e300\tnot in source\n", "segment 0: frames of 305 digits, at most"),
         ("a.csv", "a,b\n1,2\n", "not an edit list as CSV"),
         ("a.otio", "{}", "not a readable OpenTimelineIO timeline"),
         ("a.xml", "<a/>", "is no edit list"),
@@ -432,9 +452,6 @@ def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, said: str) ->
         ({"source_start": 31.0}, r"source_start 31\.0 and source_start_frame 1323001 \(30\.000023 s at 44100 Hz\)"),
         ({"duration": 4.0}, r"duration 4\.0 and frames 220500 \(5\.000000 s at 44100 Hz\)"),
         ({"source_start_frame": 1_400_000}, r"source_start 30\.00002\d+ and source_start_frame 1400000"),
-        ("a.txt", "5.0\t5.0\tbridge\n", "line 1: 'bridge' .* marks a point, .* points play nothing; drag them"),
-        ("a.txt", f"0\t2\tsource {'9' * 400}.000000-3.000000 s\n", "holds a time beyond all audio"),
-        ("a.txt", "0\t1e300\tnot in source\n", "segment 0: frames of 305 digits, at most"),
         ({"source_start": None}, r"source_start null and source_start_frame 1323001"),
         ({"source_start_frame": None}, r"source_start 30\.0\d+ and source_start_frame null \(null at 44100 Hz\)"),
         ({"duration": True}, r"duration true and frames 220500"),

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from rl_editor.edits import Segment, SourceInfo
 from rl_editor.errors import EditListError, first_lines
+from rl_editor.importers.reading import read_text
 
+_MOST_NAMED = 3
 _SLOWEST_HZ = 12.0  # video frames; what counts slower (in seconds, at a rate of 1) was not rounded to them
 
 
@@ -20,13 +23,14 @@ def from_otio(path: Path, source: SourceInfo) -> list[Segment]:
     """
     import opentimelineio as otio
 
+    text = read_text(path)
     try:
-        timeline = otio.adapters.read_from_file(str(path))
-        tracks = [t for t in timeline.tracks if t.kind == otio.schema.TrackKind.Audio] or list(timeline.tracks)
-        played = [t for t in tracks if any(isinstance(item, otio.schema.Clip) for item in t)] or tracks[:1]
-    except (otio.exceptions.OTIOError, AttributeError, OSError, ValueError) as fault:
+        timeline = otio.adapters.read_from_string(text, "otio_json")
+        played = _played(timeline)
+    except (otio.exceptions.OTIOError, AttributeError, OSError, TypeError, ValueError) as fault:
         raise EditListError(f"not a readable OpenTimelineIO timeline ({fault})") from None
     try:
+        _check_one_source(played)
         found = [_otio_track(track, timeline.tracks.source_range, source) for track in played]
     except (otio.exceptions.OTIOError, AttributeError, TypeError, ValueError, KeyError) as fault:
         raise EditListError(f"a timeline with what no edit list can say ({first_lines(fault)}); flatten it") from None
@@ -36,6 +40,34 @@ def from_otio(path: Path, source: SourceInfo) -> list[Segment]:
             "one track, or remove the other tracks"
         )
     return found[0] if found else []
+
+
+def _played(timeline: Any) -> list[Any]:
+    """The tracks that are heard: those with audio, else all; of these the ones that are on, and hold clips."""
+    import opentimelineio as otio
+
+    tracks = list(timeline.tracks)
+    heard = [t for t in tracks if t.kind == otio.schema.TrackKind.Audio] or tracks
+    on = [track for track in heard if track.enabled]
+    if heard and not on:
+        raise EditListError(f"{heard[0].name!r} is switched off, and no other track plays; switch on what is to play")
+    return [track for track in on if any(isinstance(item, otio.schema.Clip) for item in track)] or on[:1]
+
+
+def _check_one_source(tracks: Sequence[Any]) -> None:
+    """Refuse clips of several recordings, and of none: all would play the one that is given."""
+    import opentimelineio as otio
+
+    named: list[str] = []
+    for item in (item for track in tracks for item in track if isinstance(item, otio.schema.Clip)):
+        media = item.media_reference
+        if isinstance(media, otio.schema.GeneratorReference):
+            raise EditListError(f"{item.name!r} plays no recording but {media.generator_kind!r}; remove it")
+        if isinstance(media, otio.schema.ExternalReference):
+            named.append(PurePosixPath(unquote(urlsplit(media.target_url).path)).name)
+    if len(several := list(dict.fromkeys(named))) > 1:
+        shown = ", ".join(several[:_MOST_NAMED])
+        raise EditListError(f"cuts several recordings ({shown}), an edit list has one; make a timeline of each")
 
 
 class _Dissolve(NamedTuple):
@@ -51,6 +83,7 @@ def _otio_track(track: Any, shown: Any, source: SourceInfo) -> list[Segment]:
 
     segments: list[Segment] = []
     dissolve = _Dissolve()
+    _speed(track)
     for item in track:
         if isinstance(item, otio.schema.Transition):
             dissolve = _otio_dissolve(item, source.sample_rate)
@@ -118,27 +151,41 @@ def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
         raise EditListError(f"{item.name!r} is switched off, which no edit list can say; remove it, or switch it on")
     span, rate = item.trimmed_range(), source.sample_rate
     frames = round(span.duration.to_seconds() * rate)
+    if frames < 0:
+        raise EditListError(f"{item.name!r} lasts {frames / rate:.6f} s, less than nothing; remove it, or trim it anew")
     if isinstance(item, otio.schema.Gap):
         return Segment(None, frames, crossfade_in_ms=fade_ms)
     media = item.media_reference
     origin_s = media.available_range.start_time.to_seconds() if getattr(media, "available_range", None) else 0.0
     start = round((span.start_time.to_seconds() - origin_s) * rate)
-    speed = 1.0
-    for effect in item.effects:
-        if isinstance(effect, otio.schema.LinearTimeWarp):
-            speed *= effect.time_scalar
     own = item.metadata.get("rl_editor", {})
     segment = Segment(
         start,
         frames,
         crossfade_in_ms=fade_ms,
         gain_db=float(own.get("gain_db", 0.0)),
-        speed=speed,
+        speed=_speed(item),
         pitch_semitones=float(own.get("pitch_semitones", 0.0)),
         confidence=float(own.get("confidence", 1.0)),
     )
     clip_hz = span.duration.rate
     return _rounded_back(segment, source.frames, clip_frame=rate / clip_hz if clip_hz >= _SLOWEST_HZ else 0.0)
+
+
+def _speed(item: Any) -> float:
+    """Of a clip, by its effects; a track has none, but for effects that no edit list can say."""
+    import opentimelineio as otio
+
+    speed = 1.0
+    for effect in item.effects:
+        if isinstance(effect, otio.schema.TimeEffect):
+            if not isinstance(effect, otio.schema.LinearTimeWarp) or isinstance(item, otio.schema.Track):
+                raise EditListError(
+                    f"{item.name!r} has a {type(effect).__name__}, which no edit list can say; give each of its clips "
+                    "one speed, or remove it"
+                )
+            speed *= effect.time_scalar
+    return speed
 
 
 def _rounded_back(segment: Segment, source_frames: int, *, clip_frame: float) -> Segment:
