@@ -455,6 +455,7 @@ def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, said: str) ->
         ({"source_start": None}, r"source_start null and source_start_frame 1323001"),
         ({"source_start_frame": None}, r"source_start 30\.0\d+ and source_start_frame null \(null at 44100 Hz\)"),
         ({"duration": True}, r"duration true and frames 220500"),
+        ({"duration": 10**310}, r"duration 10{310} and frames 220500"),
         ({"source_start": 30.0, "duration": 5.0004}, None),  # rounded by a person
         ({"source_start": 31.0, "source_start_frame": 31 * RATE}, None),
     ],

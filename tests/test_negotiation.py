@@ -516,13 +516,21 @@ class TestRecord:
             {"keep": {"a": 1}}, {"duration_s": "90"}, {"duration_s": 0}, {"duration_s": 1e-9}, {"barred": [[-1, 2]]},
             {"exact": True}, {"duration_s": 9.0, "exact": 1},
             {"anchor": [[1.0, 2.0]]}, {"vetoes": [1]}, {"anchors": [[1.0, float("inf")]]},
-            {"no_loop": 1}, {"no_reorder": None},
+            {"no_loop": 1}, {"no_reorder": None}, {"keep": {}}, {"drop": ""}, {"anchors": [[10**400, 1]]},
+            {"duration_s": 10**400}, {"duration_s": 86_401}, {"barred": [[1.0, float("nan")]]},
         ],
     )  # fmt: skip
     def test_a_broken_record_is_named(self, state: AudioState, tmp_path: Path, broken: object) -> None:
         path = tmp_path / "e.json"
         path.write_text(json.dumps(of_beats(state, (0, 352)).to_dict() | {"demands": broken}), encoding="utf-8")
         with pytest.raises(EditListError, match=r"e\.json: demands: .* delete 'demands'"):
+            recorded(path)
+
+    def test_what_is_broken_in_a_record_is_named_and_what_is_needed(self, state: AudioState, tmp_path: Path) -> None:
+        path = tmp_path / "e.json"
+        whole = of_beats(state, (0, 352)).to_dict() | {"demands": {"keep": [[1.0, 2.0]], "drop": [[3.0, "4"]]}}
+        path.write_text(json.dumps(whole), encoding="utf-8")
+        with pytest.raises(EditListError, match=r"demands: drop \[3\.0, '4'\], 2 numbers of seconds from 0 to 86400"):
             recorded(path)
 
     def test_a_vetoed_join_is_known_by_what_it_joins(self, state: AudioState) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rl_editor.edits import EditList
 from rl_editor.errors import EditListError
-from rl_editor.importers.reading import SAME_S, check_size, require_file
+from rl_editor.importers.reading import MOST_FRAMES, SAME_S, check_size, require_file
 
 _OTHER_KINDS = {".otio": "an OpenTimelineIO timeline", ".txt": "a file of labels", ".csv": "a table of segments"}
 _JSON_FRAMES = {"source_start": "source_start_frame", "duration": "frames"}
@@ -59,7 +59,7 @@ def _is_text(value: str) -> bool:
 def _check_json_seconds(where: str, name: str, value: Any, beside: str, frames: int | None, edit: EditList) -> None:
     """Refuse a time of a segment that is not that of its frames."""
     rate = edit.source.sample_rate
-    known = isinstance(value, int | float) and not isinstance(value, bool)
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_FRAMES
     if (value is None and frames is None) or (known and frames is not None and abs(value - frames / rate) <= SAME_S):
         return
     means = "null" if frames is None else f"{frames / rate:.6f} s"

@@ -10,13 +10,13 @@ The last two stand there only where they are asked.
 """
 
 import json
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from rl_editor import edits
+from rl_editor.clock import MAX_SECONDS
 from rl_editor.edits import EditList, check_length_asked
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation.demands import NO, Anchor, Demands, Jump, TimeSpan
@@ -88,7 +88,7 @@ def recorded(path: Path) -> Demands:
         return _read(whole.get(_KEY, {}))
     except (AttributeError, TypeError, ValueError, EditListError) as error:
         raise EditListError(
-            f"{path}: {_KEY}: {error}; lists of pairs of seconds are needed, or nothing: delete {_KEY!r}"
+            f"{path}: {_KEY}: {error}; change it, or delete {_KEY!r}: then nothing is held from before"
         ) from None
 
 
@@ -100,7 +100,7 @@ def _read(found: Any) -> Demands:
         raise ValueError(f"{unknown[0]!r} is not known, known are {', '.join(known)}")
     duration_s = found.get("duration_s")
     if duration_s is not None:
-        (duration_s,) = _seconds([duration_s], 1)
+        (duration_s,) = _seconds("duration_s", [duration_s], 1)
         check_length_asked(duration_s)
     exact = found.get("exact", False)
     if not isinstance(exact, bool) or (exact and duration_s is None):
@@ -111,28 +111,36 @@ def _read(found: Any) -> Demands:
     for field, value in no.items():
         if not isinstance(value, bool):
             raise TypeError(f"{field} {value!r}, true or false is needed")
+    keep, drop = ([TimeSpan(*pair) for pair in _pairs(found, name)] for name in ("keep", "drop"))
+    for span in (*keep, *drop):
+        if span.end_s <= span.start_s:
+            raise ValueError(f"{list(span)!r} ends before it starts")
+    anchors, barred = _pairs(found, "anchors"), _pairs(found, "barred")
     return Demands(
         duration_s,
         exact,
-        keep=tuple(map(_span, found.get("keep", ()))),
-        drop=tuple(map(_span, found.get("drop", ()))),
-        anchors=tuple(Anchor(*_seconds(pair, 2)) for pair in found.get("anchors", ())),
-        barred=tuple(Jump(*_seconds(pair, 2)) for pair in found.get("barred", ())),
+        keep=tuple(keep),
+        drop=tuple(drop),
+        anchors=tuple(Anchor(*pair) for pair in anchors),
+        barred=tuple(Jump(*pair) for pair in barred),
         **no,
     )
 
 
-def _span(pair: Any) -> TimeSpan:
-    span = TimeSpan(*_seconds(pair, 2))
-    if span.end_s <= span.start_s:
-        raise ValueError(f"{pair!r} ends before it starts")
-    return span
+def _pairs(found: Mapping[str, Any], name: str) -> list[list[float]]:
+    values = found.get(name, [])
+    if not isinstance(values, list):
+        raise TypeError(f"{name} {values!r:.60}, a list of pairs of seconds is needed")
+    return [_seconds(name, pair, 2) for pair in values]
 
 
-def _seconds(values: Any, n: int) -> list[float]:
-    """So many finite numbers of a list."""
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    good = isinstance(values, list) and len(values) == len(numbers) == n
-    if not good or not all(math.isfinite(value) and value >= 0.0 for value in numbers):
-        raise ValueError(f"{values!r}, {n} finite numbers from 0 up are needed")
-    return [float(value) for value in numbers]
+def _seconds(name: str, values: Any, n: int) -> list[float]:
+    """So many times of a list, as a command takes them."""
+    if not isinstance(values, list) or len(values) != n or not all(map(_is_time, values)):
+        said = f"{values[0]!r:.60}, a number" if n == 1 else f"{values!r:.60}, {n} numbers"
+        raise ValueError(f"{name} {said} of seconds from 0 to {MAX_SECONDS:g} expected")
+    return [float(value) for value in values]
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= MAX_SECONDS
