@@ -80,6 +80,10 @@ def test_dict_round_trip() -> None:
             {"audio": {"hop_length": 2049}},
             r"^audio\.hop_length 2049: at most n_fft, 2048, is expected, .*; 512 is usual$",
         ),
+        (
+            {"audio": {"hop_length": 1}},
+            r"^audio\.hop_length 1: at least 23 samples, a millisecond, are expected: .*; 512 is usual$",
+        ),
         ({"training": {"device": "gpu"}}, r"^training\.device 'gpu': unknown; expected auto, cpu, cuda or cuda:0$"),
         ({"training": {"device": "cuda:"}}, r"^training\.device 'cuda:': unknown"),
         ({"features": {"device": "cuda7"}}, r"^features\.device 'cuda7': unknown"),
@@ -102,6 +106,7 @@ def test_bad_values_name_the_setting(values: dict[str, object], message: str) ->
 def test_what_is_just_enough_is_taken() -> None:
     config = Config.from_dict({"audio": {"n_fft": 254, "hop_length": 254}})  # 254 / 2 + 1 = 128 bins for 128 bands
     assert config.audio.hop_length == 254
+    assert Config.from_dict({"audio": {"hop_length": 23}}).audio.hop_length == 23  # 22050 / 1000, rounded up
     assert Config().audio.n_mels >= len(MFCC) == 13
     for device in ("auto", "cpu", "cuda", "cuda:1"):
         assert Config.from_dict({"training": {"device": device}}).training.device == device

@@ -1,6 +1,7 @@
 """How recordings are heard and edits are rendered."""
 
 from dataclasses import field
+from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -19,6 +20,7 @@ from rl_editor.config.checks import (
     check_range,
 )
 
+_SHORTEST_HOP_S = 0.001  # between frames of features: no beat or onset is known more exactly
 BeatTracker = Literal["network", "librosa", "beat_this", "auto"]
 Precision = Literal["float32", "bfloat16"]
 FeatureMode = Literal["basic", "enhanced", "full"]
@@ -47,6 +49,12 @@ class AudioConfig:
             raise ValueError(
                 f"hop_length {self.hop_length}: at most n_fft, {self.n_fft}, is expected, or no frame hears what lies "
                 f"between two; {max(self.n_fft // 4, 1)} is usual"
+            )
+        least = ceil(self.sample_rate * _SHORTEST_HOP_S)
+        if self.hop_length < least:
+            raise ValueError(
+                f"hop_length {self.hop_length}: at least {least} samples, a millisecond, are expected: shorter steps "
+                f"take hours and gigabytes, and tell no more; {max(self.n_fft // 4, least)} is usual"
             )
         return self
 
