@@ -566,6 +566,7 @@ class TestReading:
 
     def test_spans_and_anchors(self) -> None:
         assert read_span("0:40-0:55.25") == TimeSpan(40.0, 55.25)
+        assert read_span("0:40\N{EN DASH}0:55") == TimeSpan(40.0, 55.0)  # from a message or a document
         assert read_anchor("1:05=0:45") == Anchor(65.0, 45.0)
         for read, text in ((read_span, "0:40"), (read_span, "0:50-0:40"), (read_anchor, "1:05")):
             with pytest.raises(ConfigError):

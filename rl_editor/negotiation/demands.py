@@ -14,6 +14,7 @@ from rl_editor.errors import ConfigError
 
 MOST_STRETCH = 0.02  # for an exact length; 0.34 semitones
 NO = {"no loop": "no_loop", "no reorder": "no_reorder"}  # demands that are made or not, by name
+_DASHES = str.maketrans("\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}", "---")
 _T = TypeVar("_T")
 
 
@@ -120,12 +121,12 @@ def spoken_up(seconds: float) -> str:
 
 
 def read_span(text: str) -> TimeSpan:
-    """A span from ``0:40-0:55``.
+    """A span from ``0:40-0:55``; the dash may be a long one, as programs for text make it.
 
     Raises:
         ConfigError: it is none, or ends before it starts.
     """
-    start, dash, end = text.partition("-")
+    start, dash, end = text.translate(_DASHES).partition("-")
     if not dash:
         raise ConfigError(f"{text!r}: not a span; write start-end, as 0:40-0:55")
     span = TimeSpan(read_seconds(start), read_seconds(end))
