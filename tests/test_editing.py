@@ -33,6 +33,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH, spoken
+from rl_editor.state import AudioState
 from rl_editor.utils import (
     BLOCK_FRAMES,
     AudioInfo,
@@ -238,6 +239,28 @@ class TestEdit:
         assert edit.duration_s == pytest.approx(goal_s, abs=1.2)  # half a bar
         with pytest.raises(EditListError, match=r"take back anchor 0:10=0:22|leave out --no-loop"):
             edited(song, config, tmp_path, demands=demands, loops=False)
+
+    def test_a_moment_that_no_draft_has_in_time_is_refused_before_drafting(
+        self, policy: Policy, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Later than recorded where nothing repeats or moves; or after the end, where the DP says what to ask for."""
+        late = Request(Demands(anchors=(Anchor(10.0, 22.0),)), loops=False, moves=False)
+        beyond = Request(Demands(20.0, anchors=(Anchor(30.0, 25.0),)))
+        monkeypatch.setattr(proposing, "_by_policy", lambda *_: pytest.fail("it was drafted"))
+        with pytest.raises(EditListError, match=r"--anchor 0:10=0:22: 0:12 later .* leave out --no-loop"):
+            edit_as_asked(song, tmp_path / "o.wav", late, policy=policy)
+        with pytest.raises(EditListError, match=r"anchor 0:30=0:25 would be heard after the end .* ask for 0:2\d"):
+            edit_as_asked(song, tmp_path / "o.wav", beyond, policy=policy)
+        monkeypatch.setattr(proposing, "_by_dp", lambda *_: pytest.fail("it was drafted"))
+        with pytest.raises(EditListError, match=r"--anchor 0:10=0:22: 0:12 later .* leave out --no-loop"):
+            edited(song, config, tmp_path, demands=late.demands, loops=False)
+
+    def test_the_whole_recording_is_no_draft_of_what_is_late(self, song: Path, config: Config) -> None:
+        """Solved in vain, and once more per demand to say so, it took as long as the draft that repeats."""
+        state, late = AudioState.from_file(song, config), Demands(anchors=(Anchor(10.0, 22.0),))
+        drafts = proposing._by_dp(state, Request(late, "dp"), config)
+        assert [draft.duration_s > state.grid.duration_s + 11.0 for draft in drafts] == [True]
+        assert len(proposing._by_dp(state, Request(replace(late, duration_s=120.0), "dp"), config)) == 2
 
     def test_a_policy_under_limits(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         demands = Demands(keep=(TimeSpan(20.0, 24.0),), drop=(TimeSpan(40.0, 44.0),))

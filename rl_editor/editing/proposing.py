@@ -19,7 +19,7 @@ from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.command import counted
 from rl_editor.config import Config
-from rl_editor.editing.request import Request, check_length, check_spans, left_s, past_end, units_over
+from rl_editor.editing.request import Request, check_anchors, check_length, check_spans, left_s, past_end, units_over
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
@@ -27,6 +27,7 @@ from rl_editor.intervals import total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
 from rl_editor.negotiation.exact import ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
+from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
 from rl_editor.render import settle_joins
 from rl_editor.state import AudioState
@@ -66,11 +67,13 @@ def propose(
     demands = request.demands
     check_spans(demands, state)
     check_length(request, state)
-    if request.method == "dp":
+    check_anchors(request, state)
+    if request.method == "policy" and policy is None:
+        raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
+    hopeless = bool(beyond_length(demands, state.grid))  # whatever the draft: the DP's says what to ask for instead
+    if policy is None or request.method == "dp" or hopeless:
         drafts = _by_dp(state, request, config)
     else:
-        if policy is None:
-            raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
         drafts = _by_policy(policy, state, request)
     sound = beat_sound(recording, state)
     found: list[EditList] = []
@@ -88,7 +91,7 @@ def propose(
             yield proposal
     if found or refused is None:
         return
-    if request.method == "dp" or demands == Demands():
+    if request.method == "dp" or hopeless or demands == Demands():
         raise refused
     for draft in _by_dp(state, request, config):
         try:
@@ -191,9 +194,16 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
 
 
 def _by_dp(state: AudioState, request: Request, config: Config) -> list[EditList]:
-    """Drafts without a policy: as long as is asked; and, where moments are asked for late, with repeats before them."""
+    """Drafts without a policy: as long as is asked; and, where moments are asked for late, with repeats before them.
+
+    The whole recording, in which no moment is later than it is recorded, is none where one has to be.
+    """
     late = _with_repeats_before(state, request.demands, config) if request.loops else None
-    return [_to_length_by_dp(state, request, config), *([late] if late else [])]
+    found = _to_length_by_dp(state, request, config)
+    if late is None:
+        return [found]
+    too_late = any(anchor.output_s - anchor.source_s > state.grid.beat_s for anchor in request.demands.anchors)
+    return [late] if too_late and len(found.segments) == 1 else [found, late]
 
 
 def _with_repeats_before(state: AudioState, demands: Demands, config: Config) -> EditList | None:

@@ -108,6 +108,22 @@ def check_length(request: Request, state: AudioState) -> None:
         )
 
 
+def check_anchors(request: Request, state: AudioState) -> None:
+    """Refuse moments later than they are recorded where nothing can come before them a second time, or be moved there.
+
+    The DP moves nothing, so there it is enough that nothing may be repeated.
+    """
+    if request.loops or (request.moves and request.method != "dp"):
+        return
+    for anchor in request.demands.anchors:
+        late_s = anchor.output_s - anchor.source_s
+        if late_s > state.grid.beat_s:  # half of it is met
+            raise EditListError(
+                f"{state.recording.name}: --anchor {anchor}: {spoken(round(late_s, 3))} later than it is recorded, and "
+                f"nothing may be repeated; leave out --no-loop, or take back anchor {anchor}"
+            )
+
+
 def left_s(demands: Demands, state: AudioState) -> float:
     """How much of the recording may play."""
     return state.grid.duration_s - covered_s(demands.drop, state.grid)
