@@ -116,14 +116,16 @@ def _fill(
             value = start[n] + play[n]
             if value < best[n, at]:
                 best[n, at], length[n, at], from_place[n, at], from_bin[n, at] = value, dur[n], -1, -1
+        low, high = n_bins, 0  # bins of this place that anything comes to
         for b in range(n_bins):
-            here = best[n, b]
-            if here == np.inf:
-                continue
-            so_far = length[n, b]
-            for k in range(first[n], first[n + 1]):
-                m = target[k]
-                if so_far < earliest[m] or so_far > latest[m]:
+            if best[n, b] < np.inf:
+                low, high = min(low, b), b + 1
+        for k in range(first[n], first[n + 1]):  # way by way: along the rows of two places memory is read in order
+            m = target[k]
+            for b in range(low, high):
+                here = best[n, b]
+                so_far = length[n, b]
+                if here == np.inf or so_far < earliest[m] or so_far > latest[m]:
                     continue
                 value = here + cost[k] + play[m]
                 longer = so_far + dur[m]
