@@ -11,7 +11,7 @@ from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.negotiation import TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH
-from rl_editor.negotiation.exact import ExactLength, to_length
+from rl_editor.negotiation.exact import ExactLength, _silent_tail, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, within
 from rl_editor.negotiation.words import exact_line
 from rl_editor.state import AudioState
@@ -129,6 +129,58 @@ class TestExact:
             each = max(-most, min(most, round(missing / n))) if n else 0
             assert earlier == [each if number in only else 0 for number in (1, 2, 3)]
 
+    def test_what_joins_give_adds_up_to_what_is_missing(self, state: AudioState) -> None:
+        """Two frames for three joins: two thirds are 1, half of what is left is 0 (rounded to even), and then 1."""
+        edit = of_beats(state, (0, 96), (128, 160), (192, 224), (256, 320))
+        found = to_length(edit, self.recording(state.grid.duration_s), edit.frames + 2, allow_stretch=False)
+        assert (round(found.joins_s * RATE_HZ), found.tail_s) == (2, 0.0)
+
+    def test_a_join_starts_no_earlier_than_the_recording_and_takes_no_more_than_half_a_passage(
+        self, state: AudioState
+    ) -> None:
+        recording, none_s = self.recording(state.grid.duration_s), -60 / RATE_HZ
+        opened = of_beats(state, (96, 160), (0, 96))
+        found = to_length(opened, recording, opened.frames + 60, allow_stretch=False)
+        assert (found.joins_s, round(found.tail_s * RATE_HZ)) == (0.0, 60)
+        first, last = of_beats(state, (0, 96), (160, 352)).segments
+        brief = EditList(
+            state.recording, (first, Segment(last.source_start_frame, 100))
+        )  # 60 of them are more than half
+        found = to_length(brief, recording, brief.frames - 60, allow_stretch=False)
+        assert (found.joins_s + found.tail_s, round(found.joins_s * RATE_HZ)) == (pytest.approx(none_s), -50)
+
+    def test_the_end_goes_on_as_far_as_it_may(self, state: AudioState) -> None:
+        edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
+        drop = [TimeSpan((edit.frames + 9000) / RATE_HZ, state.grid.duration_s)]
+        for missing, on in ((9000, 9000), (9001, 0)):
+            found = to_length(edit, recording, edit.frames + missing, allow_stretch=False, drop=drop).edit
+            assert found.segments[0].source_end_frame == edit.frames + on
+
+    def test_what_has_to_play_and_plays_in_part_elsewhere_is_not_cut(self, state: AudioState) -> None:
+        edit, keep = of_beats(state, (0, 50), (0, 96)), [TimeSpan(0.0, float(state.grid.times_s[96]))]
+        with pytest.raises(EditListError, match="contradict each other"):
+            to_length(
+                edit, self.recording(state.grid.duration_s), edit.frames - 9000, allow_stretch=False, only=(), keep=keep
+            )
+
+    def test_a_last_passage_that_would_be_gone_is_refused(self, state: AudioState) -> None:
+        first, last = of_beats(state, (0, 96), (160, 352)).segments
+        edit, recording = EditList(state.recording, (first, replace(last, frames=500))), self.recording(176.0)
+        assert to_length(edit, recording, edit.frames - 499, allow_stretch=False, only=()).edit.segments[1].frames == 1
+        with pytest.raises(EditListError, match="its last passage is too short to be shortened"):
+            to_length(edit, recording, edit.frames - 500, allow_stretch=False, only=())
+
+    def test_silence_is_what_comes_after_the_last_loud_frame_of_the_passage(self) -> None:
+        data = np.zeros((1000, 1), np.float32)
+        data[600] = 0.5
+        assert [_silent_tail(Samples(data, 100), a, b) for a, b in ((0, 1000), (0, 700), (700, 900))] == [399, 99, 200]
+
+    def test_of_a_silent_end_one_frame_stays(self, state: AudioState) -> None:
+        """A second of silence: a length that is a second less is met but for that frame, which the end gives."""
+        edit, recording = of_beats(state, (0, 352)), self.recording(state.grid.duration_s, 1.0)
+        found = to_length(edit, recording, edit.frames - RATE_HZ, allow_stretch=False)
+        assert (round(found.silence_s * RATE_HZ), round(found.tail_s * RATE_HZ)) == (1 - RATE_HZ, -1)
+
     def test_an_end_that_comes_earlier_fades_out_over_sixty_milliseconds(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 96))
         found = to_length(edit, self.recording(state.grid.duration_s), edit.frames - 9000, allow_stretch=False).edit
@@ -183,7 +235,8 @@ class TestExact:
         """Nobody asks for minutes of silence, whatever the recording ends with."""
         edit = of_beats(state, (0, 96), (160, 352))
         recording = self.recording(state.grid.duration_s, silent_s)
-        with pytest.raises(EditListError, match="to the sample cannot be met"):
-            to_length(edit, recording, edit.frames + 4 * RATE_HZ, allow_stretch=False)
+        for missing in (4 * RATE_HZ, -4 * RATE_HZ):
+            with pytest.raises(EditListError, match="to the sample cannot be met"):
+                to_length(edit, recording, edit.frames + missing, allow_stretch=False)
         with pytest.raises(EditListError, match=r"ask for .*, or take back anchor 0:20=0:10$"):
             to_length(edit, recording, edit.frames + 4 * RATE_HZ, allow_stretch=False, costs="anchor 0:20=0:10")

@@ -18,12 +18,13 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, Jump, Revised, TimeSpan, paths, revise, table
 from rl_editor.negotiation.costs import Costs
-from rl_editor.negotiation.demands import read_anchor, read_span, spoken
-from rl_editor.negotiation.paths import blocked
+from rl_editor.negotiation.demands import read_anchor, read_span, spoken, spoken_up
+from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest
 from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
-from rl_editor.negotiation.score import written_out
+from rl_editor.negotiation.results import spans_changed
+from rl_editor.negotiation.score import bar_places, written_out
 from rl_editor.negotiation.table import Table
-from rl_editor.negotiation.words import held_line, screen
+from rl_editor.negotiation.words import anchor_lines, held_line, missed_line, pace_lines, screen
 from rl_editor.state import AudioState
 from tests.world_tracks import RATE_HZ, track
 
@@ -410,6 +411,22 @@ class TestRevise:
         with pytest.raises(EditListError, match="lies outside the recording"):
             asked(of_beats(state, (0, 352)), state, keep=(TimeSpan(500.0, 510.0),))
 
+    @pytest.mark.parametrize(
+        "changed", [{"gain_db": -3.0}, {"pitch_semitones": 1.0}, {"speed": 1.03}, {"speed": 0.97}, {"speed": 1.01}]
+    )
+    def test_a_passage_at_another_level_pitch_or_speed_is_refused(
+        self, state: AudioState, changed: dict[str, float]
+    ) -> None:
+        other = Segment(30 * RATE_HZ, 20 * RATE_HZ, **changed)  # type: ignore[arg-type]
+        with pytest.raises(EditListError, match="or changes speed, pitch or level"):
+            written_out(EditList(state.recording, (Segment(0, 20 * RATE_HZ), other)), state.grid)
+        whole = EditList(state.recording, (other,))
+        if changed == {"speed": 1.01}:  # all of it up to 2 % faster or slower
+            assert written_out(whole, state.grid).speed == 1.01
+            return
+        with pytest.raises(EditListError, match="or changes speed, pitch or level"):
+            written_out(whole, state.grid)
+
     def test_material_from_elsewhere_is_refused(self, state: AudioState) -> None:
         edit = EditList(state.recording, (Segment(None, 1000), Segment(0, RATE_HZ * 20)))
         with pytest.raises(EditListError, match="material from elsewhere"):
@@ -458,6 +475,76 @@ def test_places_hold_what_is_left_out(state: AudioState) -> None:
     np.testing.assert_array_equal(score.beat, np.arange(state.grid.n_beats))
     np.testing.assert_array_equal(np.flatnonzero(score.played), [*range(8, 64), *range(96, 340)])
     assert list(score.joins) == [(63, 96)]
+
+
+def test_a_join_back_offers_four_bars_to_either_side_and_the_end_of_the_recording_no_more(state: AudioState) -> None:
+    """After beat 200 of 352 come 16 more and after 350 but two; before beat 100 come 16, and before 8 but eight."""
+    for leave, land, on, before in ((200, 100, 16, 16), (350, 8, 2, 8)):
+        score = written_out(of_beats(state, (0, leave), (land, land + 40)), state.grid)
+        (left, come_to), *_ = score.joins
+        between = score.beat[left + 1 : come_to].tolist()
+        assert between == [*range(leave, leave + on), *range(land - before, land)]
+        assert not score.played[left + 1 : come_to].any()
+
+
+def test_what_is_shorter_than_a_beat_at_the_very_end_stands_for_the_last(state: AudioState) -> None:
+    end = state.recording.frames
+    score = written_out(EditList(state.recording, (Segment(0, 20 * RATE_HZ), Segment(end - 100, 100))), state.grid)
+    assert score.beat[score.played][-1] == state.grid.n_beats - 1
+
+
+def test_a_beat_that_is_not_whole_has_no_number_in_the_bar() -> None:
+    state = track(1, lead_in_s=1.2, tail_s=0.3)
+    score = written_out(EditList(state.recording, (Segment(0, state.recording.frames),)), state.grid)
+    assert bar_places(score, state.grid).tolist() == [-1, *[0, 1, 2, 3] * 88, -1]
+
+
+def test_what_changed_is_what_plays_less_often_and_more_often(state: AudioState) -> None:
+    """Frames at 22,050 Hz; what two segments make together is one span, and 20 ms (441 frames) are not worth a word."""
+
+    def plays_frames(*spans: tuple[int, int]) -> EditList:
+        return EditList(state.recording, tuple(Segment(a, b - a) for a, b in spans))
+
+    before = plays_frames((0, 100_000), (50_000, 150_000), (200_000, 300_000))
+    after = plays_frames((0, 60_000), (60_441, 90_000), (90_000, 150_000), (200_000, 300_442))
+    dropped, added = spans_changed(before, after)
+    assert dropped == (TimeSpan(50_000 / RATE_HZ, 100_000 / RATE_HZ),)
+    assert added == (TimeSpan(300_000 / RATE_HZ, 300_442 / RATE_HZ),)
+
+
+class TestCheapest:
+    """Four places of a second. One goes on to the next, or from the first over the second, which costs 0.2 to play."""
+
+    @staticmethod
+    def found(goal_s: float, **changed: list[float]) -> Way | None:
+        ways = Ways(np.array([0, 2, 3, 4, 4]), np.array([1, 2, 2, 3]), np.array([0.0, 0.5, 0.0, 0.0]))
+        never = [np.inf] * 4
+        terms = {
+            "length_s": [1.0] * 4, "cost": [0.0, 0.2, 0.0, 0.0], "start": [0.0, 0.31, *never[2:]],
+            "end": [*never[:3], 0.0], "earliest_s": [0.0] * 4, "latest_s": never,
+        }  # fmt: skip
+        given = Terms(*(np.array(values) for values in (terms | changed).values()))
+        return cheapest(ways, given, goal_s=goal_s, per_s=1.0, longest_s=6.0, left_s=np.zeros(4))
+
+    @pytest.mark.parametrize(
+        ("goal_s", "changed", "places", "cost"),
+        [
+            (4.0, {}, [0, 1, 2, 3], 0.2),
+            (3.0, {}, [0, 2, 3], 0.5),  # to start at the second is 0.31 + 0.2
+            (3.0, {"start": [0.0, 0.2, np.inf, np.inf]}, [1, 2, 3], 0.4),
+            (3.0, {"end": [np.inf, np.inf, 0.1, 0.0]}, [0, 1, 2], 0.3),
+            (4.0, {"latest_s": [np.inf, np.inf, 1.0, np.inf]}, [0, 2, 3], 1.5),  # a second is missed, at 1
+            (3.0, {"earliest_s": [0.0, 0.0, 2.0, 0.0]}, [0, 1, 2, 3], 1.2),  # a second too much
+            (4.0, {"latest_s": [-0.1, np.inf, np.inf, np.inf]}, [1, 2, 3], 1.51),  # the first is not in time
+        ],
+    )
+    def test_by_hand(self, goal_s: float, changed: dict[str, list[float]], places: list[int], cost: float) -> None:
+        way = self.found(goal_s, **changed)
+        assert way is not None
+        assert (way.places, way.length_s, way.cost) == (places, len(places), pytest.approx(cost))
+
+    def test_there_may_be_none(self) -> None:
+        assert self.found(4.0, latest_s=[np.inf, np.inf, np.inf, 0.5]) is None
 
 
 def test_places_that_must_play_are_not_jumped_over() -> None:
@@ -533,6 +620,11 @@ class TestRecord:
         with pytest.raises(EditListError, match=r"demands: drop \[3\.0, '4'\], 2 numbers of seconds from 0 to 86400"):
             recorded(path)
 
+    def test_a_vetoed_join_is_the_one_of_its_number(self, state: AudioState) -> None:
+        edit, times = of_beats(state, (0, 96), (160, 200), (240, 352)), state.grid.times_s
+        (first,) = lasting(Demands(vetoes=(1,)), edit).barred
+        assert first == pytest.approx((times[96], times[160]), abs=1e-4)
+
     def test_a_vetoed_join_is_known_by_what_it_joins(self, state: AudioState) -> None:
         edit, times = of_beats(state, (0, 96), (160, 352)), state.grid.times_s
         found = lasting(Demands(vetoes=(1,), barred=self.HELD.barred), edit)
@@ -568,14 +660,55 @@ class TestReading:
         assert read_span("0:40-0:55.25") == TimeSpan(40.0, 55.25)
         assert read_span("0:40\N{EN DASH}0:55") == TimeSpan(40.0, 55.0)  # from a message or a document
         assert read_anchor("1:05=0:45") == Anchor(65.0, 45.0)
-        for read, text in ((read_span, "0:40"), (read_span, "0:50-0:40"), (read_anchor, "1:05")):
+        for read, text in ((read_span, "0:40"), (read_anchor, "1:05")):
             with pytest.raises(ConfigError):
                 read(text)
+        for text, wrong in (("0:50-0:40", "ends before it starts"), ("0:40-0:40", "is empty")):
+            with pytest.raises(ConfigError, match=wrong):
+                read_span(text)
+
+    def test_a_length_to_ask_for_instead_is_never_less(self) -> None:
+        """16.1 * 1000 is 16,100.000000000002 in floats: no millisecond more for that."""
+        assert [spoken_up(seconds) for seconds in (16.1, 16.1004, 75.0)] == ["0:16.1", "0:16.101", "1:15"]
 
     @settings(deadline=None)
     @given(st.integers(0, 86_399_999))
     def test_spoken_times_are_read_back(self, milliseconds: int) -> None:
         assert round(1000 * read_seconds(spoken(milliseconds / 1000))) == milliseconds
+
+
+class TestWords:
+    def test_a_length_missed_by_more_than_an_end_may_give_is_not_promised(self) -> None:
+        """1.5 s; a twentieth of a second nobody minds."""
+        assert missed_line(0.05) == missed_line(-0.05) == ""
+        for missed_s in (1.4, -1.4):
+            assert missed_line(missed_s).startswith(f"off the length asked for by {missed_s:+.2f} s: nearer would need")
+            assert "--exact insists" in missed_line(missed_s)
+        for missed_s in (1.6, -1.6):
+            assert "--exact" not in missed_line(missed_s)
+
+    def test_an_anchor_is_heard_where_the_nearest_segment_plays_it(self, state: AudioState) -> None:
+        """10 s of source at a speed of 2 last 5 s, then 20 s to 40 s follow: second 8 is heard at 4 s, 30 at 15 s."""
+        segments = (Segment(0, 5 * RATE_HZ, speed=2.0), Segment(20 * RATE_HZ, 20 * RATE_HZ))
+        edit = EditList(state.recording, segments)
+        said = anchor_lines(edit, [Anchor(8.0, 4.0), Anchor(8.0, 2.5), Anchor(30.0, 16.0)])
+        assert said == [
+            "anchor 0:08=0:02.5 is heard at 0:04 (+1.50 s): passages move by whole beats",
+            "anchor 0:30=0:16 is heard at 0:15 (-1.00 s): passages move by whole beats",
+        ]
+
+    def test_a_stretch_is_said_as_it_was(self, state: AudioState) -> None:
+        """At 1 / 1.01 of its speed everything lasts a hundredth longer: -1200 log2(1.01) is -17.2 cents."""
+        edit = EditList(state.recording, (Segment(0, RATE_HZ, speed=1.0 / 1.01),))
+        assert pace_lines(edit) == ["everything plays 1% slower (-17 cents), as before"]
+
+    def test_six_spans_are_named_and_the_rest_counted(self, state: AudioState) -> None:
+        edit, spans = of_beats(state, (0, 352)), tuple(TimeSpan(10.0 * k, 10.0 * k + 1.0) for k in range(9))
+        found = Revised(edit, (), 0, spans, spans[:6], {}, 0.0)
+        lines = screen(edit, found).splitlines()
+        assert lines[1].startswith("  no longer plays: 0:00-0:01, 0:10-0:11, ")
+        assert lines[1].endswith(", 0:40-0:41, 0:50-0:51 and 3 more")
+        assert lines[2].endswith("0:50-0:51")
 
 
 def test_a_passage_shorter_than_a_beat_keeps_the_numbers_of_joins(state: AudioState) -> None:

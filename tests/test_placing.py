@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from rl_editor.audition.joins import bands_db
+from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.negotiation import BeatSound, Jump, TimeSpan
-from rl_editor.negotiation.placing import place_joins
+from rl_editor.negotiation.costs import Costs
+from rl_editor.negotiation.placing import comes_back, place_joins
+from rl_editor.negotiation.sound import _Sides
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
 from tests.test_negotiation import moved, of_beats, repeated
@@ -57,6 +60,14 @@ class TestSound:
         assert ((found >= 0.0) & (found <= 2.0)).all()
         assert sound.unlikeness(np.zeros(0, int), np.zeros(0, int)).shape == (0,)
 
+    def test_what_is_natural_is_measured_between_beats_and_not_where_the_recording_begins_and_ends(self) -> None:
+        sound = self.beats([0.3] * 8)
+        own = np.arange(1, 8)
+        contrast, step = sound._spectra[0].across(own, own), sound._level.across(own, own)
+        assert step.max() < 1.0 < sound._level.across(np.array([0]), np.array([0]))[0]
+        np.testing.assert_array_equal(sound._contrast, np.percentile(contrast, (50, 95)))
+        np.testing.assert_array_equal(sound._step, np.percentile(step, (65, 95)))
+
     @pytest.mark.parametrize("rate", [22_050, 8_000, 441])
     def test_many_spans_at_once_have_the_spectra_and_levels_of_each(self, rate: int) -> None:
         mono = np.random.default_rng(0).normal(size=70 * rate).astype(np.float32)
@@ -71,6 +82,51 @@ class TestSound:
         at, width = rate + round(10 * 0.43 * rate), round(0.2 * rate)
         level_db = 10.0 * np.log10(np.mean(np.square(padded[at : at + width], dtype=np.float64)))
         assert sound._level.after[10, 0] == np.float32(level_db)
+
+
+def sides(before: list[float], after: list[float], usual: float = 10.0) -> _Sides:
+    found = _Sides.__new__(_Sides)
+    found.before, found.after = (np.array(values, np.float32)[:, None] for values in (before, after))
+    found.usual = usual
+    return found
+
+
+class TestUnlikeness:
+    """One band at two boundaries; differences of 10 dB are usual."""
+
+    @staticmethod
+    def joined(step: tuple[float, float]) -> tuple[float, float]:
+        """From the first to the second, and back."""
+        sound = BeatSound.__new__(BeatSound)
+        sound._spectra = [sides([0.0, 6.0], [2.0, 32.0]), sides([0.0, 4.0], [0.0, 0.0])]
+        sound._level = sides([0.0, 1.0], [0.0, 3.0])
+        sound._contrast, sound._step = np.array([12.0, 52.0]), np.array(step)
+        there, back = sound.unlikeness(np.array([0, 1]), np.array([1, 0])).tolist()
+        return there, back
+
+    def test_by_hand(self) -> None:
+        """r is half of 0.6 and of 1 (30 of 10 are no more than all) in shorter bands, 0.2 in longer ones and in level:
+        ((0.8 + 0.2) / 2 + 0.2) / 2 = 0.35. D is 32, half-way from 12 to 52; L is 3, half-way from 1 to 5. Back, D is 4
+        and L is 1.
+        """
+        assert self.joined((1.0, 5.0)) == pytest.approx((0.52 * 0.35 + 0.20 * 0.5 + 0.28 * 0.5, 0.52 * 0.35))
+
+    def test_a_step_beyond_the_songs_own_and_a_decibel_is_one_more(self) -> None:
+        assert self.joined((1.0, 2.5)) == pytest.approx((0.182 + 0.1 + 0.28 + 1.0, 0.182))  # 3 dB
+        assert self.joined((0.2, 0.5))[1] == pytest.approx(0.182 + 0.28)  # 1 dB, which nobody hears
+
+
+class TestCosts:
+    def test_more_than_half_of_a_cost_is_sound(self, state: AudioState) -> None:
+        leave, land = np.array([40]), np.array([80])
+        (by_features,) = Costs(state, Config(), None).between(leave, land)
+        sound = KnownSound(state.grid.times_s, {0: 0.25})
+        assert Costs(state, Config(), sound).between(leave, land) == pytest.approx(0.38 * by_features + 0.62 * 0.25)
+
+
+def test_a_join_comes_back_within_four_beats_of_a_vetoed_one_on_both_sides() -> None:
+    leave, land = np.array([40, 44, 45, 36, 44, 90]), np.array([80, 84, 80, 76, 90, 90])
+    assert comes_back(leave, land, [(40, 80), (90, 94)]).tolist() == [True, True, False, True, False, True]
 
 
 class KnownSound(BeatSound):
@@ -126,6 +182,21 @@ class TestPlacing:
         for at in (40, 80):  # of what the left side would play on, and of what the right side would not begin with
             assert self.beats_later({2: 0.0}, frozen=(TimeSpan(at / 2 + 0.6, at / 2 + 0.7),)) == 0
             assert self.beats_later({2: 0.0}, frozen=(TimeSpan(at / 2 + 1.1, at / 2 + 1.2),)) == 2
+
+    def test_a_join_beside_the_beat_stays(self) -> None:
+        """Beat 40, where it leaves, is 0.05 s late, or 0.07 s: more than 60 ms are not on the beat."""
+        source = SourceInfo("a.wav", "", 1000, 1, 80_000)
+        for late, moved_by in ((50, 1000), (70, 0)):
+            edit = EditList(source, (Segment(0, 20_000 + late), Segment(40_000, 20_000)))
+            placed = place_joins(edit, KnownSound(np.arange(161) * 0.5, {2: 0.0}))
+            assert placed.segments[0].frames == 20_000 + late + moved_by
+
+    def test_one_side_at_another_speed_is_enough_to_stay(self) -> None:
+        source = SourceInfo("a.wav", "", 1000, 1, 80_000)
+        for speeds, moved_by in (((1.0, 1.0), 1000), ((1.01, 1.0), 0), ((1.0, 1.01), 0)):
+            left, right = (Segment(at, round(20_000 / s), speed=s) for at, s in zip((0, 40_000), speeds, strict=True))
+            placed = place_joins(EditList(source, (left, right)), KnownSound(np.arange(161) * 0.5, {2: 0.0}))
+            assert placed.segments[0].frames == left.frames + moved_by
 
     @pytest.mark.parametrize("changed", [{"speed": 1.01}, {"pitch_semitones": 1.0}])
     def test_what_plays_at_another_speed_or_pitch_stays(self, changed: dict[str, float]) -> None:
