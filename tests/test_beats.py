@@ -8,11 +8,17 @@ import mir_eval
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 
 from rl_editor.analysis import analyse_track
-from rl_editor.beats import apply_override, attacks, regular_grid, track_beats
+from rl_editor.beats import Activations, alternatives, apply_override, attacks, network, regular_grid, track_beats
+from rl_editor.beats.decoding import _beat_score, _observed, _path, beat_scores
+from rl_editor.beats.doctor import confidence_of, grid_score
+from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, sounding_span_s
+from rl_editor.beats.trackers import counted
 from rl_editor.checkup import check_up
 from rl_editor.config import BeatOverride, BeatsConfig, Config
+from rl_editor.features import FRAME_NAMES, FrameFeatures
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.library import find_library
 
@@ -204,6 +210,155 @@ def test_a_library_and_the_commands_know_a_file_by_one_name(tmp_path):
     assert found.track_id == name
     assert check_up(song, halved).override == BeatOverride(tempo_multiplier="half")
     assert analyse_track(song, halved).grid.tempo_bpm == pytest.approx(found.grid.tempo_bpm / 2, rel=0.01)
+
+
+def test_a_beat_sounds_for_its_first_sixteenth_and_is_silent_after():
+    """24 frames: a sixteenth is one frame and a half. Of 64 it is 4, and where the signal ends after 4, all of them."""
+    values = -np.random.default_rng(0).random((3, 48))
+    sums = np.concatenate([np.zeros((3, 1)), np.cumsum(values, axis=1)], axis=1)
+    for position, row in ((0, 0), (2, 1)):
+        expected = values[row, 10] + 0.5 * values[row, 11] + 0.5 * values[2, 11] + values[2, 12:34].sum()
+        assert _beat_score(sums, 10, 34, 24, position) == pytest.approx(expected)
+        assert _beat_score(sums, 44, 48, 64, position) == pytest.approx(values[row, 44:].sum())
+
+
+def test_what_is_heard_becomes_likelihoods_of_downbeat_other_beat_and_none():
+    """Two frames are four half ones; a downbeat has 2 % to 98 % of what a beat has, a beat 1e-4 to 1 - 1e-4."""
+    heard = Activations(np.array([0.5, 0.5]), np.array([0.3, 0.0]))
+    steps = np.diff(_observed(heard)[0], axis=1)
+    for frame, downbeat in enumerate((0.3, 0.15, 0.01, 0.01)):
+        np.testing.assert_allclose(steps[:, frame], np.log([downbeat, 0.5 - downbeat, 0.5 / 15]))
+    sure, silent = (np.diff(_observed(Activations(*np.full((2, 1), p)))[0])[:, 0] for p in (1.0, 0.0))
+    np.testing.assert_allclose(sure, np.log([0.98 * (1 - 1e-4), 0.02 * (1 - 1e-4), 1e-4 / 15]))
+    np.testing.assert_allclose(silent, np.log([0.02e-4, 0.98e-4, (1 - 1e-4) / 15]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_path_of_beats_equals_the_best_of_all(seed):
+    """All that begin within a beat and end with one that goes on beyond the signal, counted by its share."""
+    rng = np.random.default_rng(seed)
+    sums = np.concatenate([np.zeros((3, 1)), np.cumsum(-rng.exponential(6.0, (3, 15)), axis=1)], axis=1)
+    lengths, prior, step = np.array([3, 4, 5]), -rng.random(3), 4.0  # 400 per second, of 100 frames
+
+    def best(t, p, i):
+        end = t + lengths[i]
+        if end > 15:
+            return _beat_score(sums, t, 15, lengths[i], p) + prior[i] * (15 - t) / lengths[i], [(t, p)]
+        if end == 15:
+            return -np.inf, []
+        ways = [(best(end, (p + 1) % 2, j), step * abs(j - i)) for j in range(3)]
+        score, path = max(((found[0] - cost, found[1]) for found, cost in ways), key=lambda way: way[0])
+        return _beat_score(sums, t, end, lengths[i], p) + prior[i] + score, [(t, p), *path]
+
+    firsts = [(best(t, p, i), sums[2, t]) for i in range(3) for t in range(lengths[i] + 1) for p in range(2)]
+    score, path = max(((found[0] + lead_in, found[1]) for found, lead_in in firsts), key=lambda way: way[0])
+    found = _path(sums, lengths, prior, 2)
+    assert found.score == pytest.approx(score)
+    assert list(zip(found.starts.tolist(), found.position.tolist(), strict=True)) == path
+
+
+def test_bars_are_counted_by_log_odds_under_which_beats_open_them():
+    def bars(opens, metres=(3, 4)):
+        found = counted(np.arange(len(opens)) * 0.5, np.array(opens), metres)
+        return found.beats_per_bar, found.position.tolist()
+
+    assert bars([0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.9, 0.1]) == (4, [2, 3, 0, 1, 2, 3, 0, 1])
+    likelier = [0.6 if k % 4 == 0 else 0.5 for k in range(12)]  # four in 3/4 have more in sum, and odds of less
+    assert bars(likelier)[0] == 4
+    assert bars([0.6, 0.65, 0.5, 0.5, 0.6], (4,))[1] == [0, 1, 2, 3, 0]  # 2 log 1.5 = 0.81, log 1.86 = 0.62
+    sure = [0.9, 1.0, 0.5, 0.5, 0.9, 0.5, 0.5, 0.5, 0.9]  # no single beat decides: log 49 = 3.9, 3 log 9 = 6.6
+    assert bars(sure, (4,))[1][0] == 0
+
+
+class TestDoctor:
+    """Beats of 0.48 s, 48 half frames of which three sound, after a lead-in of as much."""
+
+    GRID = BeatGrid(np.arange(18) * 0.48, np.array([PARTIAL, *[0, 1, 2, 3] * 4]))
+
+    def test_the_score_of_a_grid_by_hand(self):
+        heard = Activations(np.full(440, 0.2), np.full(440, 0.05))
+        downbeat, other, silent = np.log([0.05, 0.15, 0.8 / 15])
+        expected = [3 * (other if position else downbeat) + 45 * silent for position in [0, 1, 2, 3] * 4]
+        whole = self.GRID.times_s[1:]
+        np.testing.assert_allclose(beat_scores(heard, whole, self.GRID.bar_position[1:]), expected)
+        assert grid_score(heard, self.GRID) == pytest.approx(sum(expected) / (16 * 0.48))
+
+    def heard(self, first_downbeat=0, off_s=0.0):
+        """Peaks of one frame at all beats."""
+        beat, downbeat = np.full((2, 440), 0.02)
+        at = np.rint((self.GRID.times_s[1:] + off_s) * 50).astype(int)
+        beat[at], downbeat[at[first_downbeat::4]] = 0.9, 0.8
+        return Activations(beat, np.minimum(beat, downbeat))
+
+    def test_a_beat_sounds_from_just_before_its_peak_on(self):
+        earlier, here, later = (
+            grid_score(self.heard(), replace(self.GRID, times_s=np.append(0.0, self.GRID.times_s[1:] + by_s)))
+            for by_s in (-0.01, 0.0, 0.01)
+        )
+        assert here > max(earlier, later)
+
+    def test_the_grid_that_suits_what_is_heard_comes_first(self):
+        names = [
+            "/2",
+            "as tracked",
+            "downbeat 1 later",
+            "downbeat 2 later",
+            "downbeat 3 later",
+            "half a beat later",
+            "x2",
+        ]
+        for first_downbeat, likeliest in enumerate(["as tracked", *(f"downbeat {k} later" for k in (1, 2, 3))]):
+            found = alternatives(self.heard(first_downbeat), self.GRID)
+            assert found[0].name == likeliest
+            assert sorted(way.name for way in found) == names
+            assert sum(way.probability for way in found) == pytest.approx(1.0)
+            for way in found[1:]:  # 1.13 nats per second
+                assert way.score == grid_score(self.heard(first_downbeat), apply_override(self.GRID, way.override))
+                odds = np.exp((way.score - found[0].score) / 1.13)
+                assert way.probability == pytest.approx(odds * found[0].probability, abs=1e-12)
+
+    def test_the_confidence_by_hand(self):
+        """0.6 at beats, one frame beside them as well, 0.1 between: -1.50 + 5.19 * 0.6 - 1.48 * 0.1 = 1.466."""
+        beat = np.full(440, 0.1)
+        beat[np.arange(24, 440, 24) + 1] = 0.6
+        assert confidence_of(Activations(beat, beat / 2), self.GRID) == pytest.approx(1 / (1 + np.exp(-1.466)))
+
+
+class TestAssembling:
+    def test_beats_go_on_to_the_first_and_the_last_sound(self):
+        """15 % of a beat short of a whole one is whole; what is a quarter of a beat after another is none."""
+        times = np.array([1.0, 1.5, 2.0, 2.1, 2.5, 3.0])
+        assert extended_times(times, Span(0.05, 4.05), 6.0).tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0]
+        assert extended_times(times, Span(0.1, 4.1), 6.0).tolist() == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5]
+        assert extended_times(np.arange(1, 10) * 0.5, Span(1.1, 3.05), 6.0).tolist() == [1.0, 1.5, 2.0, 2.5, 3.0]
+
+    def test_beats_go_on_as_those_beside_them(self):
+        times = np.concatenate([1.0 + 0.5 * np.arange(10), 5.9 + 0.4 * np.arange(10)])
+        found = extended_times(times, Span(0.0, 10.3), 20.0)
+        np.testing.assert_allclose(found, [0.0, 0.5, *times, 9.9, 10.3])
+
+    def test_the_bar_is_counted_from_the_downbeat_though_beats_before_the_file_are_dropped(self):
+        grid = assemble_grid(np.arange(-2, 9) * 0.5, 4.3, Metre(4, 0), confidence=0.5)
+        np.testing.assert_allclose(grid.times_s, [*np.arange(9) * 0.5, 4.3])
+        assert grid.bar_position.tolist() == [2, 3, 0, 1, 2, 3, 0, 1, PARTIAL]
+
+    def test_sound_is_what_lies_within_sixty_decibels_of_the_loudest(self):
+        """Ten frames of 0.1 s; 0.9e-3 is below -60 dB, 1.1e-3 above."""
+        values = np.zeros((10, len(FRAME_NAMES)), np.float32)
+        values[:, FRAME_NAMES.index("rms")] = [0, 0.9e-3, 1.1e-3, 1.0, 0.5, 0, 1.1e-3, 0.9e-3, 0, 0]
+        assert sounding_span_s(FrameFeatures(values, 1000, 100, 1000)) == pytest.approx((0.2, 0.7))
+        assert sounding_span_s(FrameFeatures(values[:3] * 0, 1000, 100, 300)) is None
+
+
+def test_a_downbeat_is_never_likelier_than_a_beat(monkeypatch):
+    monkeypatch.setattr(network, "trained_network", lambda: lambda mel: torch.tensor([[[-1.0, 3.0], [2.0, 0.0]]]))
+    heard = network.activations(np.zeros((2, 64), np.float16))
+    np.testing.assert_allclose(heard.beat, 1 / (1 + np.exp([1.0, -2.0])))
+    np.testing.assert_allclose(heard.downbeat, 1 / (1 + np.exp([1.0, 0.0])))
+
+
+def test_any_rate_is_heard_at_the_networks():
+    assert [len(network.log_mel(np.zeros(2 * rate, np.float32), rate)) for rate in (22_050, 44_100, 8_000)] == [101] * 3
 
 
 def test_a_signal_while_beats_are_decoded_ends_it_without_a_crash() -> None:
