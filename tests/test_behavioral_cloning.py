@@ -13,6 +13,7 @@ from rl_editor.actions import ActionSpace, ReorderAction
 from rl_editor.behavioral_cloning import BEST, LAST, STATE, cloning_loss, main, train_bc
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
+from rl_editor.environment.batched import Scores
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from rl_editor.lessons import (
     Student,
@@ -20,11 +21,13 @@ from rl_editor.lessons import (
     kinds_of,
     late_actions,
     lessons_of,
+    seed_of,
     songs_of,
     style_order,
+    task_of,
 )
 from rl_editor.logging_utils import TrainingLogger
-from rl_editor.tryouts import agreement
+from rl_editor.tryouts import TriedEdits, Tryout, agreement
 
 CPU = torch.device("cpu")
 
@@ -190,6 +193,45 @@ def test_agreement_by_hand() -> None:
     assert got["recall_reorder"] == 1.0
     assert "recall_loop" not in got
     assert got["exact"] == 0.5
+
+
+def test_of_keeping_and_cutting_the_one_that_occurs_counts() -> None:
+    kinds = kinds_of(ActionSpace(toy_config().action_space), CPU)
+    for actual in (0, 1):
+        got = agreement(torch.tensor([actual, actual, actual, 1 - actual]), torch.full((4,), actual), kinds)
+        assert got["balanced_accuracy"] == got["macro_recall"] == 0.75
+
+
+def test_edits_shown_the_length_come_first_draw_by_draw_and_units_without_a_label_do_not_count() -> None:
+    config = toy_config()
+    songs = songs_of(toy_demonstrations(config)[:2], ("quiet_goes",), config, CPU)  # 20 and 24 beats
+    theirs = songs.actions
+    edits = torch.cat([theirs, theirs, 1 - theirs, theirs])  # with the length twice as the editor; without it once
+    made = TriedEdits(edits, Scores(*(torch.arange(8.0) for _ in Scores._fields)))
+    found = Tryout(songs, config, n_draws=2, temperature=1.0).judged(made)
+    assert (found.shown.agreed["exact"], found.hidden.agreed["exact"]) == (1.0, 0.5)
+    assert found.hidden.agreed["balanced_accuracy"] == 0.5
+    assert [half.edits.scores[0].tolist() for half in found] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert torch.equal(found.hidden.edits.actions, edits[4:])
+
+
+def test_a_label_weighs_its_confidence_times_what_the_actions_explain() -> None:
+    config = toy_config()
+    demo = toy_demonstration(0, config)
+    labels = replace(demo.labels, confidence=demo.labels.confidence * 0.5, coverage=0.8)
+    songs = songs_of([replace(demo, labels=labels)], ("quiet_goes",), config, CPU)
+    assert songs.weight[0].tolist() == pytest.approx([0.4] * 24)
+
+
+def test_the_length_asked_for_is_the_edits_over_the_recordings() -> None:
+    config = toy_config()
+    demo = toy_demonstration(0, config)
+    assert task_of(demo, ("quiet_goes",), config).target_ratio == (demo.labels.actions == 0).mean()  # beats alike
+
+
+def test_epochs_of_neighbouring_seeds_share_no_draws() -> None:
+    assert len({seed_of(seed, step) for seed in range(3) for step in range(1000)}) == 3000
+    assert torch.Generator().manual_seed(seed_of(2**63 - 1, 1000)) is not None
 
 
 def test_what_cannot_be_learned_from_is_said() -> None:

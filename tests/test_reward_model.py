@@ -12,7 +12,7 @@ from opinion_sets import heard, random_set
 from benchmarks.preferences.listeners import Listener, certainty, differences, scale_of, session
 from rl_editor.config import RewardModelConfig
 from rl_editor.errors import CheckpointError, DatasetError
-from rl_editor.judgements import Judgement, Presentation, Rating
+from rl_editor.judgements import Judgement, Pair, Presentation, Rating
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.reward_model import FEATURES, Preference, RewardModel
@@ -23,7 +23,7 @@ from rl_editor.reward_model.learning import Learned, learn, load_learned
 from rl_editor.reward_model.model import folds_of
 from rl_editor.reward_model.opinions import columns_of, contrary, opinions, rated
 from rl_editor.reward_model.opinions import judged as judged_pairs
-from rl_editor.reward_model.trials import held_out_trial
+from rl_editor.reward_model.trials import _reliability, _trial, held_out_trial, predicted_right, share_interval
 
 N = len(SUMMARY_NAMES)
 TRANSITION, LENGTH = SUMMARY_NAMES.index("transition_faults"), SUMMARY_NAMES.index("output_share")
@@ -147,6 +147,15 @@ def test_scores_of_edits_differ_by_what_one_is_better_than_the_other() -> None:
     np.testing.assert_allclose(by_score[0] - by_score[1], model.better_by(pairs), atol=1e-6)
 
 
+def test_the_spread_of_a_weight_is_about_the_taste() -> None:
+    """Members of 1 and 5 about a taste of 2: ((1 - 2)^2 + (5 - 2)^2) / 2 = 5; about their own mean it would be 4."""
+    model = fitted(6, 60, disgust=6.0)
+    values = model.to_dict()
+    values["taste"], values["members"] = [2.0] * len(FEATURES), [[1.0] * len(FEATURES), [5.0] * len(FEATURES)]
+    weights = RewardModel.from_dict(values).weights
+    assert weights == {name: (2.0, pytest.approx(5**0.5)) for name in FEATURES}
+
+
 def test_calibrating_scales_the_taste_and_the_doubt() -> None:
     model, edits = fitted(6, 100, disgust=6.0), torch.as_tensor(held_out(20))
     sure = model.score(edits)
@@ -246,6 +255,17 @@ class TestHabits:
         assert counted @ found.trust**2 == pytest.approx(counted @ found.trust)
         assert found.trust[0] > 1.0 > found.trust[1] > 0.2 > abs(found.trust[2])
 
+    def test_an_answer_of_weight_two_is_two_answers(self) -> None:
+        rng = np.random.default_rng(0)
+        x, z, won = rng.normal(size=(60, 2)), rng.normal(size=(60, 3)), (rng.random(60) < 0.5).astype(float)
+        listener = np.arange(60) % 3
+        data = Comparisons(x, z, won, listener, np.ones(60))
+        twice = fit(data.of(np.concatenate([np.arange(60), np.arange(20)])), ridge=1.0, n_listeners=3)
+        weight = np.where(np.arange(60) < 20, 2.0, 1.0)
+        weighed = fit(replace(data, weight=weight), ridge=1.0, n_listeners=3)
+        for one, other in zip(twice, weighed, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-9)
+
     def test_a_listener_against_the_taste_lowers_what_is_predicted(self) -> None:
         found = random_set(20)
         good, against = Listener("good", {"joins": -2.0}), Listener("against", {"joins": 2.0})
@@ -306,6 +326,45 @@ class TestChance:
         listeners = [Listener(str(i), {"joins": -9.0}) for i in range(11)]
         answers = session(found, listeners, 66, np.random.default_rng(0))
         assert learn([answers], RewardModelConfig(), np.random.default_rng(0)).status == "too few"
+
+
+class TestTrial:
+    """What held-out answers come to, by hand."""
+
+    def test_right_wrong_and_neither(self) -> None:
+        better_by, first = np.array([0.5, 0.5, -0.5, -0.5, 0.0]), np.array([True, False, True, False, True])
+        assert predicted_right(better_by, first).tolist() == [1.0, 0.0, 0.0, 1.0, 0.5]
+
+    def test_reliability_is_of_the_likelier_side(self) -> None:
+        found = _reliability(np.array([0.9, 0.1, 0.6, 0.4, 0.7]), np.array([True, False, True, True, False]))
+        chances = pytest.approx([0.6, 0.6, 0.7, 0.9, 0.9])
+        assert ([each.predicted for each in found], [each.chosen for each in found]) == (chances, [1, 0, 0, 1, 1])
+
+    def test_answers_weigh_the_trust_in_their_listeners(self) -> None:
+        """The first of three is right, and half of the trust; log odds are 1, -0.5 and 1 of those that come second."""
+        better_by, trust = np.array([1.0, -1.0, 2.0]), np.array([1.0, 0.5, 0.5])
+        first = np.array([True, True, False])
+        found = _trial(better_by, trust, first, np.arange(3), 0.01, np.random.default_rng(0))
+        logits = trust * better_by
+        assert (found.n, found.accuracy, found.by_chance) == (3, 0.5, 0.01)
+        # The slope is drawn to 1 with a deviation of a quarter: sum (y - p) u = 16 (slope - 1).
+        left = (first - 1 / (1 + np.exp(-found.slope * logits))) @ logits
+        assert left == pytest.approx(16 * (found.slope - 1), abs=1e-6)
+        p = 1 / (1 + np.exp([-1.0, -0.5, -1.0]))
+        assert found.calibration_error == pytest.approx(((1 - p[0]) + p[1] + p[2]) / 3)
+        assert not found.beats_chance  # half is no more than a coin
+
+    def test_bins_weigh_as_many_answers_as_they_hold(self) -> None:
+        """Six answers in five bins: the two least sure are one."""
+        u, ones, first = np.array([0.0, 0.0, 1.0, 2.0, 3.0, 4.0]), np.ones(6), np.array([True] * 6)
+        found = _trial(u, ones, first, np.arange(6), 0.0, np.random.default_rng(0))
+        assert [each.n for each in found.reliability] == [2, 1, 1, 1, 1]
+        assert found.calibration_error == pytest.approx((1 - 1 / (1 + np.exp(-u))).mean())
+
+    def test_the_interval_holds_nineteen_of_twenty(self) -> None:
+        """Of a hundred songs half are predicted: a deviation of 0.05, 1.96 of which to either side."""
+        per_song = np.stack([np.repeat([0.0, 1.0], 50), np.ones(100)], axis=1)
+        assert share_interval(per_song, np.random.default_rng(0)) == pytest.approx((0.402, 0.598), abs=0.0101)
 
 
 class TestFewSongs:
@@ -389,6 +448,18 @@ class TestLearn:
 
 class TestOpinions:
     """Answers as comparisons."""
+
+    def test_what_is_louder_is_so_from_the_first_to_the_second(self) -> None:
+        low, high = (heard("x", name, np.full(N, 0.5), lufs=lufs) for name, lufs in (("a", -20.0), ("b", -17.0)))
+        found = ListeningSet(
+            "one", 0, SUMMARY_NAMES, (Pair("p", "pair", low, high),), (low, replace(high, edit_id="c"))
+        )
+        asked = [Presentation(str(i), "Ann", "p", side, False) for i, side in enumerate(("a", "b"))]
+        answers = tuple(Judgement(a, "first") for a in asked)
+        ratings = (Rating("0", "Ann", "a", 3), Rating("1", "Ann", "c", 8))
+        told = opinions([Preferences(found, answers, ratings)], without=())
+        assert [p.louder_db for p in told] == [-3.0, 3.0, -3.0]
+        assert [p.first_preferred for p in told] == [True, True, False]
 
     def test_sides_ties_and_silence(self) -> None:
         found = random_set(1, 4, n_anchors=1)

@@ -91,6 +91,23 @@ def test_units_without_weight_teach_nothing() -> None:
     assert not (grown(columns, misled, weight=trusted)(columns, 1).argmax(1) == LOOPED).any()
 
 
+def test_a_unit_of_half_the_weight_counts_half() -> None:
+    """Every place is cut once at full weight and kept once at half: 2/3 and 1/3."""
+    columns = units(200).repeat(2, 1)
+    kinds, weight = (torch.tensor(pair).repeat_interleave(200) for pair in ([WAS_CUT, KEPT], [1.0, 0.5]))
+    said = grown(columns, kinds, weight=weight)(columns, 1).exp()
+    assert said[:, WAS_CUT].mean() == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_at_its_threshold_a_column_is_not_above_it() -> None:
+    """As in scikit-learn, whose trees go left where a column is at most the threshold."""
+    trees = Trees(1)
+    trees.column, trees.threshold = torch.zeros(3, dtype=torch.int32), torch.tensor([0.5, 0.0, 0.0])
+    trees.branches = torch.tensor([[1, 2], [1, 1], [2, 2]], dtype=torch.int32)
+    trees.probable, trees.roots = torch.eye(len(UNIT_KINDS))[[0, 0, 1]], torch.zeros(1, 1, dtype=torch.int32)
+    assert trees(torch.tensor([[0.4], [0.5], [0.6]]), 0).argmax(1).tolist() == [0, 0, 1]
+
+
 def test_rare_kinds_count_more_the_more_balance_is_asked() -> None:
     columns, seldom = units(), torch.zeros(400, dtype=torch.long)
     seldom[:40] = LOOPED
