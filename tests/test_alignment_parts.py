@@ -1,0 +1,316 @@
+"""The parts that alignment is made of, each by hand: frames, bands, lags, speeds, joins and what twins leave."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_alignment import RATE, info
+
+from rl_editor import alignment
+from rl_editor.alignment import Alignment, MonoPair, recover_either
+from rl_editor.alignment.confidence import Evidence
+from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
+from rl_editor.alignment.joins import Join, _best_join, _cheapest, _hard_cut
+from rl_editor.alignment.refine import Pair, Placed, joined, power_gain, spread, stretches, unheard, without_hops
+from rl_editor.alignment.refine.lags import _in_samples, _peak_score, cheapest_path
+from rl_editor.alignment.refine.mastering import fractional_slice
+from rl_editor.alignment.speeds import _at_speed, _groups, _nearest_group, _view_at
+from rl_editor.alignment.twins import _Fit, _mean_within, _Usual, _windows
+from rl_editor.alignment.views import View, _best_place, _interpolated, _stairs, _unmatched, tape_semitones
+from rl_editor.alignment.viterbi import Run, bands_around, coarse_factor, stacked
+from rl_editor.config import Config
+from rl_editor.edits import EditList
+from rl_editor.errors import AlignmentError, PairRejectedError
+
+
+def view(speed: float = 1.0, *, sound: bool = True, n: int = 30_000) -> View:
+    """A view without rows."""
+    rows = np.zeros((1, 2), np.float32)
+    return View(speed, tape_semitones(speed), rows, stacked(rows, 2), np.ones(n, np.float32) if sound else None)
+
+
+class TestEither:
+    """Agreement as it is, and with a channel turned over."""
+
+    @staticmethod
+    def found(monkeypatch: pytest.MonkeyPatch, plain: float | None, other: float | None) -> tuple[float, list[bool]]:
+        """The agreement of what is taken, and what was asked for; None is rejected."""
+        level = {1.0: plain, 0.5: other}
+
+        def recover(raw: np.ndarray, edit: np.ndarray, config: Config, **_: object) -> Alignment:
+            agreement = level[float(edit[0])]
+            if agreement is None:
+                raise PairRejectedError(f"rejected at {edit[0]}")
+            source = info(raw)
+            return Alignment(EditList(source, ()), 0.0, False, agreement, (Evidence(1.0, 1.0, 1.0, 1.0),))
+
+        asked: list[bool] = []
+
+        def turned(by_hints: bool) -> MonoPair:
+            asked.append(by_hints)
+            return MonoPair(np.ones(9, np.float32), np.full(9, 0.5, np.float32))
+
+        monkeypatch.setattr(alignment, "recover", recover)
+        pair = MonoPair(np.ones(9, np.float32), np.ones(9, np.float32))
+        return recover_either(pair, turned, Config(), source=info(pair.raw)).agreement, asked
+
+    @pytest.mark.parametrize(
+        ("plain", "other", "taken", "asked"),
+        [
+            (0.98, 0.99, 0.98, []),  # a copy
+            (0.9, 0.95, 0.95, [True]),  # mastered, as most music is: only where left and right say so
+            (0.9, 0.85, 0.9, [True]),
+            (0.6, 0.8, 0.8, [False]),  # doubtful: always
+            (0.6, None, 0.6, [False]),
+            (None, 0.4, 0.4, [False]),
+        ],
+    )
+    def test_what_follows_the_samples_is_taken(
+        self, monkeypatch: pytest.MonkeyPatch, plain: float | None, other: float | None, taken: float, asked: list[bool]
+    ) -> None:
+        assert self.found(monkeypatch, plain, other) == (taken, asked)
+
+    def test_where_neither_is_found_the_pair_as_it_is_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(PairRejectedError, match=r"rejected at 1\.0"):
+            self.found(monkeypatch, None, None)
+
+
+def test_a_frame_is_silent_by_the_hop_around_its_middle() -> None:
+    """Hops of 4: sample 5 lies in 2 to 5, around 4. Of the mean power of a hop, 4 / 16, 1e-5 are 0.00158^2."""
+    for soft, is_silent in ((0.0015, True), (0.0017, False)):
+        mono = np.zeros(16, np.float32)
+        mono[5], mono[14] = 1.0, soft
+        assert alignment._silent(mono, hop=4).tolist() == [True, False, True, True, is_silent]
+
+
+def test_three_seconds_are_enough_and_a_sample_less_is_not() -> None:
+    mono = np.tile(np.array([0.1, -0.1], np.float32), 2 * RATE)[: 3 * RATE]
+    alignment._check(mono, "raw", Config())
+    with pytest.raises(AlignmentError, match=r"raw: 3\.0 s of audio, at least 3 s"):
+        alignment._check(mono[1:], "raw", Config())
+
+
+class TestShapes:
+    def test_neither_level_nor_static_eq_shows(self) -> None:
+        rng = np.random.default_rng(0)
+        power = rng.uniform(1.0, 2.0, (50, 8)).astype(np.float32)
+        level = rng.uniform(0.5, 2.0, (50, 1)).astype(np.float32)  # of every frame
+        eq = np.geomspace(1e-4, 1.0, 8, dtype=np.float32)  # of every band: a soft one has a floor of its own
+        np.testing.assert_allclose(shapes(power * level), shapes(power), atol=0.01)
+        np.testing.assert_allclose(shapes(power * eq), shapes(power), atol=0.01)
+
+    def test_windows_begin_where_they_are_asked_for(self) -> None:
+        mono = np.random.default_rng(0).normal(size=4000).astype(np.float32)
+        bank = mel_bank(RATE, 512, 8)
+        whole = mel_power(mono, bank, n_fft=512, hop=128.0)
+        np.testing.assert_allclose(
+            mel_power(mono, bank, n_fft=512, hop=128.0, first=256, count=5), whole[2:7], rtol=1e-5
+        )
+
+    def test_bands_hear_nothing_above_nine_kilohertz(self) -> None:
+        bank = mel_bank(44_100, 2048, 64)
+        hz = np.arange(1025) * 44_100 / 2048
+        assert bank[hz > 9050].sum() < 1e-3 * bank.sum()
+        assert bank[hz < 9050, -1].max() > 100 * bank[hz > 9050, -1].max()
+
+
+class TestBands:
+    def test_the_coarse_pass_averages_as_few_frames_as_come_below_thirty_million_cells(self) -> None:
+        config = Config.from_dict({"alignment": {"coarse_above_cells": 1.0e5}}).alignment
+        cells = (100_000, 100_001, 120_000_000, 120_000_001, 480_000_001, 10**12)
+        assert [coarse_factor(n, config) for n in cells] == [1, 2, 2, 4, 8, 8]
+
+    def test_a_band_reaches_twelve_seconds_beyond_its_run_within_the_edit(self) -> None:
+        runs = [Run(500, 600, 7), Run(600, 700, None), Run(700, 800, -9)]
+        bands = bands_around(runs, factor=2, n_edit=1700)
+        assert [(band.start, band.end) for band in bands] == [(488, 1700), (888, 1700)]
+
+
+class TestRuns:
+    def test_hops_at_the_ends_go_and_runs_of_two_views_stay_two(self) -> None:
+        assert without_hops([Run(0, 3, 9), Run(3, 100, 0), Run(100, 104, 50)]) == [Run(0, 104, 0)]
+        two = [Run(0, 100, 5, 0), Run(100, 200, 5, 1)]
+        assert without_hops(two) == two
+
+    def test_frames_are_centred_so_that_bounds_lie_half_a_hop_earlier(self) -> None:
+        placed = [_in_samples(run, 512, 10_000) for run in (Run(0, 4, 3), Run(4, 10, None), Run(10, 19, -2, 1))]
+        assert placed == [
+            Placed(0, 1792, 1536.0), Placed(1792, 4864, None), Placed(4864, 9472, -1024.0, view=1),
+        ]  # fmt: skip
+        assert _in_samples(Run(10, 20, 0), 512, 10_000).end == 10_000  # its last frame reaches over the end
+
+    def test_neighbours_of_nearly_one_lag_are_one_with_that_of_the_longer(self) -> None:
+        """0.5 ms where samples follow, 20 ms where only a spectrum does."""
+        pair = Pair((view(), view(1.05, sound=False)), np.zeros(30_000, np.float32))
+        long, near = Placed(0, 2000, 100.0, 9.0), Placed(2000, 2500, 110.0, 8.0)
+        assert joined([long, near], pair) == [replace(long, end=2500)]
+        assert joined([near, replace(long, start=2500, end=9000)], pair) == [replace(long, start=2000, end=9000)]
+        for apart in (replace(near, lag=112.0), replace(near, view=1), replace(near, lag=None)):
+            assert joined([long, apart], pair) == [long, apart]
+        nothing = Placed(0, 500, None)
+        assert joined([nothing, replace(nothing, start=500, end=900)], pair) == [replace(nothing, end=900)]
+        followed = [replace(long, view=1), replace(near, view=1, lag=500.0)]
+        assert len(joined(followed, pair)) == 1
+        assert len(joined([followed[0], replace(followed[1], lag=542.0)], pair)) == 2
+
+    def test_windows_are_spread_evenly_and_overlap_by_half_at_most(self) -> None:
+        """Of 1,000 samples 800 are room: fourths of it, from the middle of each."""
+        assert spread(Placed(0, 1000, 0.0), 200, 4) == [100, 300, 500, 700]
+        assert spread(Placed(50, 300, 0.0), 200, 5) == [75]
+        assert spread(Placed(50, 250, 0.0), 200, 5) == [50]
+        assert spread(Placed(50, 249, 0.0), 200, 5) == []
+
+    def test_stretches_are_long_enough(self) -> None:
+        mask = np.array([1, 1, 0, 1, 0, 1, 1, 1], bool)
+        assert stretches(mask, at_least=2) == [(0, 2), (5, 8)]
+        assert stretches(mask, at_least=3) == [(5, 8)]
+
+    def test_what_should_play_samples_and_has_no_peak_is_named_in_frames(self) -> None:
+        pair = Pair((view(), view(1.05, sound=False)), np.zeros(30_000, np.float32))
+        doubtful = Placed(1024, 5120, 2048.0, 6.9)
+        others = [replace(doubtful, **each) for each in ({"score": 7.0}, {"drift": 0.01}, {"view": 1}, {"lag": None})]
+        assert unheard([doubtful, *others], pair, hop=512) == [Run(2, 10, 4)]
+
+    def test_a_peak_is_measured_against_what_lies_beside_it(self) -> None:
+        values = np.tile([1.0, -1.0], 500)  # of deviation 1
+        values[480:521] = 50.0  # within 32 of the peak
+        assert _peak_score(values, 500) == pytest.approx(50.0, rel=1e-3)
+
+    def test_a_change_that_pays_exactly_for_itself_is_none(self) -> None:
+        assert cheapest_path(np.array([[0.0, 3.0], [9.0, 0.0]]), change=3.0).tolist() == [1, 1]
+        assert cheapest_path(np.array([[0.0, 9.0], [3.0, 0.0]]), change=3.0).tolist() == [0, 0]
+        assert cheapest_path(np.array([[0.0, 9.0], [3.1, 0.0]]), change=3.0).tolist() == [0, 1]
+
+    def test_the_raw_is_as_long_as_it_lasts_at_a_views_speed(self) -> None:
+        pair = Pair((view(), view(1.5)), np.zeros(9, np.float32))
+        assert [pair.n_samples(Placed(0, 9, 0.0, view=k)) for k in (0, 1)] == [30_000, 20_000]
+
+
+class TestLevels:
+    def test_a_gain_is_of_what_plays_whatever_its_speed(self) -> None:
+        """At a speed of 1.5 an edit of 1,000 samples plays 1,500: from (2,000 + 400) * 1.5 = 3,600 to 5,100."""
+        raw = np.zeros(30_000, np.float32)
+        raw[3600:5100] = 1.0
+        pair = Pair((replace(view(), sound=raw), view(1.5, sound=False)), np.full(4000, 0.5, np.float32))
+        assert power_gain([Placed(2000, 3000, 400.0, view=1)], pair) == pytest.approx(0.5)
+
+    def test_a_slice_from_between_samples(self) -> None:
+        """A sine of 32 samples, read a quarter of a sample later."""
+        sine = np.sin(2 * np.pi * np.arange(1000) / 32).astype(np.float32)
+        expected = np.sin(2 * np.pi * (np.arange(100) + 400.25) / 32)
+        np.testing.assert_allclose(fractional_slice(sine, 400.25, 100), expected, atol=0.02)
+        np.testing.assert_array_equal(fractional_slice(sine, 400.0, 100), sine[400:500])
+
+
+class TestSpeeds:
+    def test_a_run_at_another_speed_plays_the_same_at_its_middle(self) -> None:
+        """Its middle, 1,000, plays 1,000 + 200 of a tape at 1, which is 1,200 / 1.2 = 1,000 of one at 1.2."""
+        moved = _at_speed(Placed(500, 1500, 200.0, 9.0, drift=0.2), view(), view(1.2), 3)
+        assert moved == Placed(500, 1500, pytest.approx(0.0, abs=1e-9), 9.0, view=3)
+
+    def test_runs_share_a_drift_as_far_as_their_length_tells(self) -> None:
+        """4 samples over 100,000 are 4e-5; runs of less than a second follow the longest."""
+        long = Placed(0, 100_000, 0.0, drift=1e-3)
+        alike = Placed(100_000, 190_000, 0.0, drift=1.04e-3)  # 3.6 samples
+        other = Placed(190_000, 270_000, 0.0, drift=1.1e-3)  # 8 samples
+        short = Placed(270_000, 280_000, 0.0, drift=-2e-3)
+        groups = _groups([short, other, alike, long])
+        assert groups == {1e-3: long, 1.1e-3: other}
+        assert [_nearest_group(run, groups) for run in (short, other, alike)] == [1e-3, 1.1e-3, 1e-3]
+        assert _groups([short]) == {-2e-3: short}
+
+    def test_a_tape_is_known_within_four_samples_of_a_run(self) -> None:
+        views = [view(), view(1.02), view(1.0201), view(1.03, sound=False)]
+        run = Placed(0, 40_000, 0.0)  # 1e-4
+        assert [_view_at(speed, run, views) for speed in (1.02001, 1.02008, 1.0203, 1.03)] == [1, 2, 4, 4]
+
+
+class TestViews:
+    def test_what_is_unmatched_holds_hops(self) -> None:
+        runs = [Run(0, 50, 0), Run(50, 60, None), Run(60, 64, 9), Run(64, 70, None), Run(70, 90, 3), Run(90, 99, None)]
+        assert list(_unmatched(runs)) == [(50, 70), (90, 99)]
+
+    def test_stairs_climb_or_fall_by_small_steps(self) -> None:
+        """Of 50 frames a step is at most 1 + 0.09 * 50 = 5.5."""
+
+        def chains(*offsets: int | None) -> list[list[int | None]]:
+            runs = [Run(50 * k, 50 * (k + 1), offset) for k, offset in enumerate(offsets)]
+            return [[run.offset for run in chain] for chain in _stairs(runs)]
+
+        assert chains(0, 2, 4, 6, 30) == [[0, 2, 4, 6]]
+        assert chains(9, 7, 5) == [[9, 7, 5]]
+        assert chains(0, 5, 10) == [[0, 5, 10]]
+        assert chains(0, 6, 12) == []  # too steep
+        assert chains(0, 2, 0, 2) == []  # neither up nor down
+        assert chains(0, 2) == []  # one step is a cut
+        assert chains(0, 2, None, 4, 6) == []
+
+    def test_rows_between_two_are_weighed_by_their_distance(self) -> None:
+        rows = np.array([[0.0], [4.0], [8.0], [20.0]], np.float32)
+        assert _interpolated(rows, 0, 4, 1.25).ravel().tolist() == [0.0, 5.0, 14.0]  # at 0, 1.25 and 2.5
+
+    def test_the_best_place_is_that_of_the_highest_cosine(self) -> None:
+        """Louder rows elsewhere have the larger product."""
+        rng = np.random.default_rng(0)
+        right = rng.normal(size=(40, 6)).astype(np.float32)
+        right[20:] *= 30.0
+        score, place = _best_place(0.5 * right[7:12], right)
+        assert (score, place) == (pytest.approx(1.0, abs=1e-3), 7)
+        assert _best_place(right, right[:5]) == (0.0, 0)
+
+
+class TestJoins:
+    def test_a_hard_cut_costs_left_before_it_and_right_from_it_on(self) -> None:
+        cost = _hard_cut(np.array([1.0, 2.0, 4.0]), np.array([10.0, 20.0, 40.0]))
+        assert cost.tolist() == [70.0, 61.0, 43.0, 7.0]
+
+    def test_of_equals_the_one_nearest_the_estimate_is_cheapest(self) -> None:
+        cost = np.array([3.0, 1.0, 1.0, 5.0, 1.0])
+        assert [_cheapest(cost, estimate) for estimate in (0, 2, 4)] == [1, 2, 4]
+
+    @pytest.mark.parametrize("milliseconds", [0, 20, 40])
+    @pytest.mark.parametrize(
+        "law",
+        [lambda rise: (1 - rise, rise), lambda rise: (np.cos(rise * np.pi / 2), np.sin(rise * np.pi / 2))],
+        ids=["linear", "equal power"],
+    )
+    def test_a_crossfade_of_either_law_is_found_with_its_middle(
+        self, law: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], milliseconds: int
+    ) -> None:
+        """Between two noises; -60 dB of a third is what no prediction explains."""
+        left, right, rest = np.random.default_rng(0).normal(size=(3, 6000))
+        length = round(milliseconds * RATE / 1000)
+        start = 2500 - length // 2
+        rise = np.clip((np.arange(6000) - start + 0.5) / max(length, 1), 0.0, 1.0)
+        if not length:
+            rise = (np.arange(6000) >= 2500).astype(float)
+        a, b = law(rise)
+        edit = a * left + b * right + 1e-3 * rest
+        found = _best_join(edit, left, right, estimate=2700, start=10_000, sample_rate=RATE)
+        assert found == Join(12_500, float(milliseconds))
+
+
+class TestTwins:
+    def test_an_unusual_gain_leaves_its_square_and_nothing_explains_more_than_seven_tenths(self) -> None:
+        """Half of the usual gain, or twice as much, leaves (1 - 1/2)^2; where gains vary it counts less."""
+        fit = _Fit(np.array([0.1, 0.1, 0.1, 0.6]), np.array([2.0, 1.0, 4.0, 1.0]))
+        steady, varying = _Usual(0.01, 2.0, 1.0), _Usual(0.01, 2.0, 0.2)
+        assert steady.unexplained_by(fit).tolist() == pytest.approx([0.1, 0.35, 0.35, 0.7])
+        assert varying.unexplained_by(fit).tolist() == pytest.approx([0.1, 0.15, 0.15, 0.65])
+
+    def test_the_usual_is_of_the_good_windows(self) -> None:
+        """The better half, 0.01 to 0.03, has gains of 0.98, 1 and 1.02: a spread of 0.02, so the gain is half held."""
+        fit = _Fit(np.array([0.01, 0.02, 0.03, 0.5, 0.5]), np.array([np.exp(-0.02), 1.0, np.exp(0.02), 0.1, 9.0]))
+        assert _Usual.of([fit]) == pytest.approx((0.02, 1.0, 0.5))
+        assert _Usual.of([]) == (1.0, 1.0, 0.0)
+
+    def test_windows_at_a_runs_ends_say_little(self) -> None:
+        unexplained = np.array([9.0, 9.0, 1.0, 2.0, 3.0, 9.0, 9.0])
+        assert _mean_within(unexplained, 0, 7) == 2.0
+        assert _mean_within(unexplained, 0, 4) == 1.5
+        assert _mean_within(unexplained, 0, 2) == 9.0  # there are no others
+
+    def test_windows_tile_a_run(self) -> None:
+        assert _windows(Placed(100, 100 + 2 * 4096 + 4000, 0.0)).tolist() == [100, 6196, 12292]
+        assert _windows(Placed(100, 200, 0.0)).tolist() == [100, 200]
