@@ -1,6 +1,7 @@
 """The side cache: found again by content, whole or absent, never wrong."""
 
 import errno
+import json
 import os
 import threading
 from pathlib import Path
@@ -18,6 +19,7 @@ from rl_editor.cache import (
     stored_only,
 )
 from rl_editor.config import Config
+from rl_editor.entries import _checksum, short_name, store_folder
 
 KEY = {"sha256": "ab" * 32, "hop_length": 512, "version": 1}
 
@@ -335,6 +337,18 @@ def test_renamed_files_of_one_size_and_time_are_hashed_again(cache, tmp_path, mo
     assert cache.hash_file(a) == before[1]
 
 
+def test_a_memo_holds_all_that_a_file_system_notes_of_a_change(cache, tmp_path, monkeypatch):
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"abc")
+    os.utime(path, ns=(10**18, 10**18))
+    monkeypatch.setattr("rl_editor.cache._SETTLED_NS", -1)
+    digest, stat = cache.hash_file(path), path.stat()
+    memo = json.loads(only_entry(cache, "metadata").read_text())
+    assert {name: memo[name] for name in ("size", "mtime_ns", "ctime_ns", "inode", "sha256")} == {
+        "size": 3, "mtime_ns": 10**18, "ctime_ns": stat.st_ctime_ns, "inode": stat.st_ino, "sha256": digest,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("damage", ["digit", "other file", "empty", "folder"])
 def test_a_damaged_memo_is_hashed_again_with_a_warning(cache, tmp_path, monkeypatch, caplog, damage):
     """A memo that lies would make every entry of the file a foreign one."""
@@ -367,6 +381,61 @@ def test_a_file_written_just_now_is_not_trusted_to_stay(cache, tmp_path):
     path.write_bytes(b"abd")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert cache.hash_file(path) != first
+
+
+def test_a_copy_written_just_now_is_not_trusted_for_its_old_time_stamp(cache, tmp_path):
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"abc")
+    os.utime(path, ns=(10**18, 10**18))  # 2001
+    cache.hash_file(path)
+    assert not (cache.cache_dir / "metadata").exists()
+
+
+def test_what_is_damaged_is_said_by_who_computes_it_again(cache, caplog):
+    cache.get_or_compute("features", "song", KEY, Counted())
+    only_entry(cache).write_bytes(b"")
+    with stored_only(), pytest.raises(NotStored):
+        cache.get_or_compute("features", "song", KEY, Counted())
+    assert "damaged cache entry" not in caplog.text
+    cache.get_or_compute("features", "song", KEY, Counted())
+    assert caplog.text.count("damaged cache entry") == 1
+
+
+def test_an_entry_of_another_version_is_computed_again(cache, monkeypatch, caplog):
+    with monkeypatch.context() as later:
+        later.setattr("rl_editor.entries.VERSION", 2)
+        cache.get_or_compute("features", "song", KEY, Counted())
+    again = Counted()
+    cache.get_or_compute("features", "song", KEY, again)
+    assert again.calls == 1
+    assert "not an entry of this cache" in caplog.text
+
+
+def test_a_checksum_tells_names_types_shapes_and_every_number_apart():
+    plain = np.zeros(4, np.float32)
+    last = plain.copy()
+    last[-1] = 1.0
+    arrays = [{"x": plain}, {"y": plain}, {"x": plain.astype(np.int32)}, {"x": plain.reshape(2, 2)}, {"x": last}]
+    assert len({_checksum(each) for each in arrays}) == 5
+
+
+def test_what_is_for_people_in_a_name_is_never_hidden_or_empty():
+    assert [short_name(name) for name in (".song", "...", "", "a song")] == ["song", "track", "track", "a_song"]
+
+
+def test_of_two_who_make_a_folder_the_first_wins_and_nothing_else_is_left(cache, tmp_path):
+    path = cache.path("stems", "song", KEY, suffix="")
+    for content in ("first", "second"):
+        made = tmp_path / content
+        made.mkdir()
+        (made / "drums.txt").write_text(content)
+        store_folder(made, path, KEY)
+    assert (path / "drums.txt").read_text() == "first"
+    assert list(path.parent.iterdir()) == [path]
+    assert cache.info().kinds["stems"] == (1, sum(file.stat().st_size for file in path.iterdir()))
+    with pytest.raises(FileNotFoundError):
+        store_folder(tmp_path / "missing", cache.path("stems", "other", KEY | {"version": 2}, suffix=""), KEY)
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_info_verify_and_prune(cache):
@@ -425,6 +494,7 @@ def test_info_and_prune_bear_entries_that_vanish(cache, monkeypatch):
 
 def test_keys_are_canonical():
     assert canonical_json({"b": (1, 2), "a": np.float64(0.5)}) == '{"a":0.5,"b":[1,2]}'
+    assert canonical_json({"c": np.int64(3), "d": np.bool_(True)}) == '{"c":3,"d":true}'
     with pytest.raises(TypeError, match="a path is not content"):
         canonical_json({"path": Path("song.wav")})
     with pytest.raises(ValueError, match="JSON"):
