@@ -10,11 +10,22 @@ import pytest
 import soundfile as sf
 import torch
 
-from rl_editor.actions import CUT, KEEP, Limits
+from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace, Limits
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Objective, Policy, save_policy
 from rl_editor.config import Config
-from rl_editor.decoding import Attempt, Desk, Goal, Leanings, asked_length, ranked
+from rl_editor.decoding import (
+    Attempt,
+    Desk,
+    Goal,
+    Leanings,
+    _agents,
+    _barred,
+    _direction,
+    asked_length,
+    ranked,
+    usual_length,
+)
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
@@ -290,6 +301,51 @@ class TestEditRecording:
     def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
         with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):
             edit_recording(policy, state, style="eve")
+
+
+class TestWays:
+    """What attempts are decided by, without a recording."""
+
+    def test_what_is_decided_leaves_one_decision_open_and_to_keep_comes_first(self) -> None:
+        """Of four units the first is kept, the second cut, the third both."""
+        space, n = ActionSpace(Config().action_space), 4
+        keep, drop = np.array([1, 0, 1, 0], bool), np.array([0, 1, 1, 0], bool)
+        for loops in (False, True):
+            for moves in (False, True):
+                barred = _barred(Config(), Limits(keep, drop, loops=loops, moves=moves)).numpy()
+                opened = [np.flatnonzero(~barred[unit]).tolist() for unit in range(n)]
+                assert opened[:3] == [[KEEP], [CUT], [KEEP]]
+                some = range(FIRST_LOOP, space.extend) if loops else ()
+                rest = range(space.first_reorder, space.n_discrete_actions) if moves else ()
+                assert opened[3] == [KEEP, CUT, *some, space.extend, *rest]
+
+    def test_leaning_towards_playing_is_away_from_cuts_and_to_loops_where_the_output_is_longer(self) -> None:
+        space = ActionSpace(Config().action_space)
+        for loops in (False, True):
+            leaning = _direction(Config(), loops=loops).tolist()
+            assert leaning[: space.extend] == [0.0, -1.0, *[float(loops)] * (space.extend - FIRST_LOOP)]
+            assert not any(leaning[space.extend :])
+
+    def test_a_policy_and_its_clone_count_alike_but_for_listeners_the_clone_alone(self, policy: Policy) -> None:
+        clone = copy.deepcopy(policy.agent)
+
+        def shares(objective: Objective | None) -> tuple[list[Agent], list[float]]:
+            return _agents(replace(policy, objective=objective))
+
+        assert shares(None) == shares(Objective(1.0)) == ([policy.agent], [1.0])
+        assert shares(Objective(1.0, clone=clone)) == ([policy.agent, clone], [0.5, 0.5])
+        assert shares(Objective(1.0, clone=clone, learned=RewardModel())) == ([policy.agent, clone], [0.0, 1.0])
+
+    def test_the_usual_length_is_nobodys_wish_and_its_spread_in_seconds(
+        self, policy: Policy, state: AudioState
+    ) -> None:
+        """One pair of half the length: the spread is the tenth that two pairs in doubt are off, times sqrt(2)."""
+        agent = copy.deepcopy(policy.agent)
+        agent.usual_lengths.fit(torch.tensor([0.5]), torch.tensor([100.0]), torch.zeros(1, dtype=torch.long))
+        goal = usual_length(replace(policy, agent=agent), 0, state)
+        assert goal == (pytest.approx(24.0), pytest.approx(24.0 * 0.1 * 2**0.5), False)  # of 48 s
+        assert usual_length(replace(policy, agent=agent), 1, state) is None
+        assert asked_length(24.0) == (24.0, pytest.approx(0.24), True)
 
 
 class TestEditFile:

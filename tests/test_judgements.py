@@ -66,8 +66,9 @@ class TestSets:
             replace(found, pairs=(*found.pairs, found.pairs[0]))
         with pytest.raises(DatasetError, match="edit 'edit-id-whole1-a' occurs twice"):
             replace(found, whole=(*found.whole, found.whole[1]))
-        with pytest.raises(DatasetError, match="summary of 2 numbers, 3 are named"):
-            replace(found, summary_names=("a", "b", "c"))
+        for names in (("a", "b", "c"), ("a",)):
+            with pytest.raises(DatasetError, match=f"summary of 2 numbers, {len(names)} are named"):
+                replace(found, summary_names=names)
 
     @pytest.mark.parametrize(
         ("change", "words"),
@@ -78,6 +79,7 @@ class TestSets:
             ({"pairs": [{}]}, r"pairs\[0\]\.pair_id: is missing"),
             ({"seed": "x"}, "seed 'x' should be a valid integer; make the set again"),
             ({"whole": [{"edit_id": "x"}]}, r"whole\[0\]\.song: is missing; .*; and 1 more; make the set again"),
+            ({"pairs": [{"pair_id": "x"}]}, r"kind: is missing; [^;]*a: is missing; [^;]*b: is missing; make the set"),
         ],
     )
     def test_files_that_break_the_format(
@@ -119,6 +121,12 @@ class TestCollected:
         assert [heard.edit_id for heard in again.listening_set.whole] == ["edit-id-whole0-a"]
         assert {heard.audio for heard in again.listening_set.heard()} == {""}
         assert again.listening_set.pairs[0].a.edit == found.pairs[0].a.edit
+
+    def test_a_file_that_begins_with_a_byte_order_mark_is_read(self, found: ListeningSet, tmp_path: Path) -> None:
+        path = tmp_path / "toy.json"
+        Preferences(found, (ANSWER,)).save(path)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        assert Preferences.load(path).judgements == (ANSWER,)
 
     def test_answers_to_what_is_not_there(self, found: ListeningSet) -> None:
         stranger = replace(ANSWER, presentation=replace(ASKED, pair_id="x"))
@@ -244,6 +252,7 @@ class TestHostile:
             ),
             ("judgements.0.at", "2026-01-31T09:30:00", "judgements[0].at: '2026-01-31T09:30:00', a time in UTC"),
             ("ratings.0.at", "2026-01-31T09:30:00+01:00", "ratings[0].at: '2026-01-31T09:30:00+01:00', a time in UTC"),
+            ("ratings.0.at", "2026-01-31 09:30:00+00:00", "ratings[0].at: '2026-01-31 09:30:00+00:00', a time in UTC"),
             ("ratings.0.at", "2026-13-31T09:30:00Z", "ratings[0].at: '2026-13-31T09:30:00Z', a time in UTC"),
             ("judgements.0.presentation.repeat", 1, "judgements[0].presentation.repeat 1 should be a valid boolean"),
             ("judgements.0.presentation.listener", " ", "judgements[0].presentation.listener: listener ' ': a name"),
@@ -332,6 +341,28 @@ class TestLog:
         again = AnswerLog(tmp_path)
         assert [judgement.choice for judgement in again.answers.of("Ann")] == ["second"]
         again.close()
+
+    def test_no_name_of_a_presentation_that_was_taken_back_is_used_again(self, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        asked = ASKED
+        for _ in range(3):
+            log.judged(replace(ANSWER, presentation=asked))
+            log.undone("Ann")
+            asked = log.answers.open["Ann"]
+        log.close()
+        assert len(log.answers.taken_back) == 3
+        assert log.answers.unused("p0") == asked.presentation_id
+        assert asked.presentation_id not in log.answers.taken_back
+
+    def test_an_answer_sent_again_leaves_the_repeat_of_its_pair_open(self, tmp_path: Path) -> None:
+        log = AnswerLog(tmp_path)
+        log.presented(ASKED)
+        log.judged(ANSWER)
+        repeat = replace(ASKED, presentation_id="p9", first="a", repeat=True)
+        log.presented(repeat)
+        log.judged(ANSWER)
+        log.close()
+        assert log.answers.open == {"Ann": repeat}
 
     def test_a_log_of_an_older_version_whose_undone_pair_kept_its_name(self, tmp_path: Path) -> None:
         log = AnswerLog(tmp_path)

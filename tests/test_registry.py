@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from rl_editor import registry
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, load_policy, save_policy
 from rl_editor.config import Config
@@ -97,7 +98,79 @@ class TestRegistry:
         assert [policy.config.training.seed for policy in asked] == [0]
 
 
+class FakeClient:
+    """A registry in which version 1 is the champion."""
+
+    def __init__(self, **tags: str) -> None:
+        self.tags, self.version, self.aliases = tags, "1", {"champion": "1"}
+
+    def get_registered_model(self, name: str) -> "FakeClient":
+        return self
+
+    def get_model_version(self, name: str, version: str) -> "FakeClient":
+        assert version == "1"
+        return self
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        self.aliases[alias] = version
+
+
+class TestChallenge:
+    @pytest.mark.parametrize(("score", "wins"), [(0.4, False), (0.5, False), (0.51, True)])
+    def test_an_equal_score_moves_nothing(self, monkeypatch: pytest.MonkeyPatch, score: float, wins: bool) -> None:
+        monkeypatch.setattr(registry, "_loaded", lambda name, version: object())
+        client = FakeClient(**{registry.HELD_OUT_TAG: "songs", registry.SCORE_TAG: "0.5"})
+        assert registry._challenge(client, "p", "2", HeldOut(score, "songs"), None) == wins
+        assert client.aliases == {"champion": "2" if wins else "1"}
+        assert registry._challenge(client, "p", client.aliases["champion"], HeldOut(0.0, "others"), None)
+
+    def test_scores_of_other_songs_are_not_compared(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(registry, "_loaded", lambda name, version: object())
+        client = FakeClient(**{registry.HELD_OUT_TAG: "old songs", registry.SCORE_TAG: "0.1"})
+        assert not registry._challenge(client, "p", "2", HeldOut(0.4, "new songs"), lambda policy: 0.9)
+        with pytest.raises(TrackingError, match="was measured on other songs"):
+            registry._challenge(client, "p", "2", HeldOut(0.4, "new songs"), None)
+
+    def test_a_champion_that_is_gone_gives_way_to_any(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(registry, "_loaded", lambda name, version: None)
+        client = FakeClient(**{registry.HELD_OUT_TAG: "songs", registry.SCORE_TAG: "0.9"})
+        assert registry._challenge(client, "p", "2", HeldOut(0.1, "songs"), None)
+
+    @pytest.mark.parametrize("fault", [TrackingError("its files are gone"), CheckpointError("of another version")])
+    def test_one_that_cannot_be_loaded_is_gone(self, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+        def fail(uri: str) -> Path:
+            raise fault
+
+        monkeypatch.setattr(registry, "policy_file", fail)
+        assert registry._loaded("p", "1") is None
+
+
 class TestServed:
+    def test_every_row_is_edited_as_it_asks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from mlflow.pyfunc import PythonModelContext
+
+        from rl_editor.registry import served
+
+        asked: list[tuple[object, ...]] = []
+
+        def edit(policy: object, state: object, **wanted: object) -> EditList:
+            asked.append((state, wanted["target_duration_s"], wanted["style"]))
+            return EditList(SourceInfo("song.wav", "0" * 64, 44_100, 2, 100), (Segment(0, 100),))
+
+        heard: list[object] = []
+        monkeypatch.setattr(served.AudioState, "from_file", staticmethod(lambda path, config: path))
+        monkeypatch.setattr(served, "check_audible", heard.append)
+        monkeypatch.setattr(served, "edit_recording", edit)
+        model = served.ServedPolicy()
+        model.policy = Policy(Agent(small()), small(), ("ann",))
+        rows = pd.DataFrame(
+            [{"path": "a.wav", "target_duration_s": 90.0, "style": "ann"}, {"path": "b.wav"}],
+        )
+        found = model.predict(PythonModelContext({}, {}), rows)
+        assert [each["duration"] for each in found] == [100 / 44_100] * 2
+        assert asked == [("a.wav", 90.0, "ann"), ("b.wav", None, None)]
+        assert heard == ["a.wav", "b.wav"]
+
     def test_what_is_wrong_with_a_recording_is_said_in_the_answer(self, tmp_path: Path) -> None:
         from mlflow.exceptions import MlflowException
         from mlflow.pyfunc import PythonModelContext

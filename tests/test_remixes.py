@@ -8,7 +8,7 @@ from toy_tracks import toy_demonstration, toy_demonstrations
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.lessons import Task, task_of
-from rl_editor.remixes import remix
+from rl_editor.remixes import _blocks, _order, remix
 from rl_editor.state import AudioState
 
 NAMES = FEATURE_NAMES["basic"]
@@ -61,6 +61,28 @@ def test_remixes_differ_and_repeat() -> None:
     assert len({tuple(one) for one in orders}) == 20
     assert any(len(set(one)) < len(one) for one in orders)  # something comes twice
     assert any(len(set(one)) < len(FORM) * 32 for one in orders)  # something stays out
+
+
+def test_sections_are_cut_into_blocks_of_one_length_each() -> None:
+    """Four bars or eight, which is all of a section here."""
+    state = song().state
+    lengths = [
+        end - start
+        for seed in range(10)
+        for start, end in _blocks(state, state.grid.units(4), np.random.default_rng(seed))
+    ]
+    assert set(lengths) == {4, 8}
+
+
+def test_a_fifth_of_the_blocks_stays_out_and_three_in_twenty_come_twice_as_far_as_there_is_room() -> None:
+    """Of 2,000 blocks, with deviations of 18 and 16."""
+    blocks = [(k, k + 1) for k in range(2002)]
+    order = _order(blocks, 4000, np.random.default_rng(0))
+    times = np.bincount([start for start, _ in order], minlength=2002)[1:-1]
+    assert (times == 0).sum() == pytest.approx(400, abs=60)
+    assert (times == 2).sum() == pytest.approx(300, abs=60)
+    assert len(_order(blocks, 1000, np.random.default_rng(0))) == 1000
+    assert _order([(0, 4), (4, 8), (8, 12)], 8, np.random.default_rng(3)) == [(0, 4), (8, 12)]
 
 
 def test_a_lead_in_stays_in_front() -> None:
