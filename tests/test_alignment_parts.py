@@ -12,10 +12,20 @@ from rl_editor.alignment import Alignment, MonoPair, recover_either
 from rl_editor.alignment.confidence import Evidence
 from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
 from rl_editor.alignment.joins import Join, _best_join, _cheapest, _hard_cut
-from rl_editor.alignment.refine import Pair, Placed, joined, power_gain, spread, stretches, unheard, without_hops
+from rl_editor.alignment.refine import (
+    Pair,
+    Placed,
+    at_speed,
+    joined,
+    power_gain,
+    spread,
+    stretches,
+    unheard,
+    without_hops,
+)
 from rl_editor.alignment.refine.lags import _in_samples, _peak_score, cheapest_path
 from rl_editor.alignment.refine.mastering import fractional_slice
-from rl_editor.alignment.speeds import _at_speed, _groups, _nearest_group, _view_at
+from rl_editor.alignment.speeds import _groups, _nearest_group, _view_at
 from rl_editor.alignment.twins import _Fit, _mean_within, _Usual, _windows
 from rl_editor.alignment.views import View, _best_place, _interpolated, _stairs, _unmatched, tape_semitones
 from rl_editor.alignment.viterbi import Run, bands_around, coarse_factor, stacked
@@ -206,7 +216,7 @@ class TestLevels:
 class TestSpeeds:
     def test_a_run_at_another_speed_plays_the_same_at_its_middle(self) -> None:
         """Its middle, 1,000, plays 1,000 + 200 of a tape at 1, which is 1,200 / 1.2 = 1,000 of one at 1.2."""
-        moved = _at_speed(Placed(500, 1500, 200.0, 9.0, drift=0.2), view(), view(1.2), 3)
+        moved = at_speed(Placed(500, 1500, 200.0, 9.0, drift=0.2), view(), view(1.2), 3)
         assert moved == Placed(500, 1500, pytest.approx(0.0, abs=1e-9), 9.0, view=3)
 
     def test_runs_share_a_drift_as_far_as_their_length_tells(self) -> None:
