@@ -1,5 +1,7 @@
 """Settings: refused when unknown, mistyped or out of bounds; the defaults that the documentation promises."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -95,10 +97,26 @@ def test_dict_round_trip() -> None:
         ({"augmentation": {"time_stretch_min": 1e-9}}, r"time_stretch_min: 1e-09 is refused: .* 0\.25$"),
         ({"action_space": {"default_crossfade_ms": 1e6}}, r"default_crossfade_ms: .* equal to 60000$"),
         ({"beats": {"overrides": {"song": {"downbeat_shift_beats": 1 << 70}}}}, "downbeat_shift_beats: .* to 64$"),
+        ({"bc": {"epoch": 3}}, r"^bc\.epoch: unknown setting; is epochs meant\?$"),
+        ({"features": {"window": 3}}, r"^features\.window: unknown setting; known are feature_mode, device$"),
+        ({"bc": {3: 60}}, r"^bc\.3: unknown setting"),
+        ({"bc": {"epochs": "60"}}, r"^bc\.epochs: '60' is refused: .* \(it is text: take the quotes away;"),
+        ({"bc": {"epochs": "sixty"}}, r"^bc\.epochs: 'sixty' is refused: Input should be a valid integer$"),
+        ({"ppo": {"total_timesteps": 6e5}}, r"^ppo\.total_timesteps: 600000\.0 is refused: .* \(write 600000\)$"),
+        ({"ppo": {"total_timesteps": 6.5}}, r"^ppo\.total_timesteps: 6\.5 is refused: .* valid integer$"),
+        (
+            {"beats": {"overrides": {7: {"tempo_multiplier": 2}}}},
+            r"^beats\.overrides\.7\.\[key\]: 7 is refused: .* \(write it in quotes: '7'\)$",
+        ),
+        (
+            {"tracking": {"registered_model": "team/policy"}},
+            r"^tracking\.registered_model 'team/policy': the model registry expects a name without slashes",
+        ),
+        ({"tracking": {"registered_model": " "}}, r"^tracking\.registered_model ' ': the model registry expects"),
         ({"corpus": {"min_duration_s": 300.0}}, r"corpus\.min_duration_s 300 is more than max_duration_s 240"),
     ],
 )
-def test_bad_values_name_the_setting(values: dict[str, object], message: str) -> None:
+def test_bad_values_name_the_setting(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config.from_dict(values)
 

@@ -11,10 +11,12 @@ PyYAML reads ``1e-4`` as a string), values out of bounds, NaN and infinity, at c
     checks    bounds, and errors that name the setting
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, field, fields
 from typing import Any, Literal, TypeVar
 
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from rl_editor.config.checks import STRICT, Few, Name, built, check_device
@@ -72,6 +74,8 @@ __all__ = [
 EditMethod = Literal["policy", "dp"]
 NO_RESULT_SECTIONS = ("executor", "tracking")  # scheduling and tracking change no result
 
+_NO_MODEL_NAME = re.compile(r"""[/:'"\n]|^\s*$""")
+
 _T = TypeVar("_T")
 
 
@@ -93,6 +97,15 @@ class TrackingConfig:
     backend: Literal["mlflow", "tensorboard", "wandb", "none"] = "mlflow"
     experiment: Name = "rl-editor"
     registered_model: Name = "rl-editor-policy"
+
+    @model_validator(mode="after")
+    def _check_name(self) -> "TrackingConfig":
+        if _NO_MODEL_NAME.search(self.registered_model):
+            raise ValueError(
+                f"registered_model {self.registered_model!r}: the model registry expects a name without slashes, "
+                "colons and quotes; is team-policy meant, rather than team/policy?"
+            )
+        return self
 
 
 @dataclass(config=STRICT)
@@ -132,7 +145,7 @@ class Config:
             ConfigError: unknown section or key, wrong type, value out of bounds; every fault is named.
         """
         known = section_types()
-        unknown = sorted(set(values) - set(known))
+        unknown = [name for name in values if name not in known]
         if unknown:
             raise ConfigError(f"params: unknown section {unknown[0]!r}; known sections are {', '.join(known)}")
         return cls(**{name: built(known[name], values[name], name) for name in values})

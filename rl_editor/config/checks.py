@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
+from datetime import date
+from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -24,6 +27,7 @@ Copies = Annotated[int, Field(ge=0, le=100)]  # of each song
 Name = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
 
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 _T = TypeVar("_T")
 
@@ -57,21 +61,29 @@ def built(cls: type[_T], values: Any, where: str) -> _T:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: {values!r} is not a section of settings; write 'name: value' lines below it")
     try:
-        return cls(**values)
+        return cls(**{str(name): value for name, value in values.items()})  # YAML has names that are numbers
     except ValidationError as error:
-        faults = [_fault(where, e) for e in error.errors()]
-        raise ConfigError("; ".join(faults)) from None
+        known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        raise ConfigError("; ".join(_fault(where, e, known) for e in error.errors())) from None
 
 
-def _fault(where: str, error: Any) -> str:
+def _fault(where: str, error: Any, known: list[str]) -> str:
     key = ".".join([where, *(str(part) for part in error["loc"])])
-    hint = (
-        " (PyYAML reads 1e-4 as text: write 1.0e-04)"
-        if isinstance(error["input"], str) and "number" in error["msg"]
-        else ""
-    )
     if error["type"] == "unexpected_keyword_argument":
-        return f"{key}: unknown setting; is it misspelt?"
+        near = get_close_matches(str(error["loc"][-1]), known, n=1)
+        return f"{key}: unknown setting; {f'is {near[0]} meant?' if near else 'known are ' + ', '.join(known)}"
     if error["type"] == "value_error":  # what one of our own checks says
         return f"{key}.{error['ctx']['error']}"
-    return f"{key}: {error['input']!r} is refused: {error['msg']}{hint}"
+    return f"{key}: {error['input']!r} is refused: {error['msg']}{_hint(error['type'], error['input'])}"
+
+
+def _hint(fault: str, value: Any) -> str:
+    """How a value that is only written the wrong way is written right."""
+    match fault, value:
+        case "float_type" | "int_type", str() if _NUMBER.fullmatch(value):
+            return " (it is text: take the quotes away; for PyYAML, which reads 1e-4 as text, write 1.0e-04)"
+        case "int_type", float() if value.is_integer() and abs(value) <= _MOST:
+            return f" (write {int(value)})"
+        case "string_type", int() | float() | date() if not isinstance(value, bool):
+            return f" (write it in quotes: '{value}')"
+    return ""
