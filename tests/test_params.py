@@ -1,12 +1,14 @@
 """params.yaml, dvc.yaml and the code agree; a stage reads only what it declares."""
 
 import ast
+import json
 import pickle
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -153,9 +155,28 @@ class TestPlots:
             if options["cache"] is False
         }
         assert {file for d in definitions for file in d["y"]} == {"plots/bc.csv", "plots/ppo.csv"} <= outputs
-        own = {"methods", "decisions"}
         named = [o.get("template") for e in pipeline["evaluate"]["plots"] for o in e.values()]
-        assert set(named) == own == {path.stem for path in (ROOT / ".dvc" / "plots").glob("*.json")}
+        assert set(named) == {"methods", "decisions"}
+        assert {d["template"] for d in definitions} == {"curves"}
+        own = {path.stem for path in (ROOT / ".dvc" / "plots").glob("*.json")}
+        assert own == {"methods", "decisions", "curves"}
+
+    def test_steps_without_a_number_are_no_points_of_a_curve(self) -> None:
+        """PPO validates every few updates; DVC's own template takes what is blank for 0, a comb of zeros."""
+        table = pd.read_csv(ROOT / "plots" / "ppo.csv")
+        assert 2 < table["validation/score_with_target"].count() < len(table)
+        curves = (ROOT / ".dvc" / "plots" / "curves.json").read_text(encoding="utf-8")
+        (first, *_) = json.loads(curves)["transform"]
+        assert first == {"filter": "isValid(datum['<DVC_METRIC_Y>']) && datum['<DVC_METRIC_Y>'] !== ''"}
+
+    def test_a_chart_of_every_run_shows_columns_of_every_run(self) -> None:
+        """One column that is missing, and DVC leaves the whole chart out: those of a learned reward stand apart."""
+        columns = {name: set(pd.read_csv(ROOT / "plots" / f"{name}.csv", nrows=1)) for name in ("bc", "ppo")}
+        for entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]:
+            for name, definition in entry.items():
+                for file, shown in definition["y"].items():
+                    missing = set(shown) - columns[Path(file).stem]
+                    assert missing == (set(shown) if name == "tuning_learned" else set())
 
     def test_the_page_needs_no_network(self) -> None:
         page = (ROOT / ".dvc" / "plots" / "page.html").read_text(encoding="utf-8")
