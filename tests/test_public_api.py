@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import rl_editor
 from rl_editor.utils import Samples, save_audio
 
+ROOT = Path(__file__).parent.parent
 DOCUMENTED = [
     "Config",
     "get_default_config",
@@ -45,6 +47,20 @@ def test_every_documented_name_is_there_and_no_other() -> None:
     assert sorted(rl_editor.__all__) == sorted(DOCUMENTED)
     for name in DOCUMENTED:
         assert getattr(rl_editor, name).__name__ == name
+
+
+def test_a_wheel_holds_the_package_with_all_its_files_and_nothing_else() -> None:
+    """``stages`` belong to this repository; in site-packages they would stand in the way of anybody's own."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    assert settings["packages"]["find"]["include"] == ["rl_editor", "rl_editor.*"]
+    modules = (ROOT / "rl_editor").rglob("*.py")
+    assert all((path.parent / "__init__.py").exists() for path in modules)  # else its folder is no package
+    patterns = settings["package-data"]["rl_editor"]
+    held = {path for pattern in patterns for path in (ROOT / "rl_editor").glob(pattern)}
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "rl_editor"], capture_output=True, text=True)
+    others = {ROOT / name for name in listed.stdout.split() if not name.endswith(".py")}
+    assert others
+    assert others <= held
 
 
 def test_importing_the_package_is_light() -> None:
