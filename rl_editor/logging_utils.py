@@ -26,6 +26,7 @@ GROUP_TAG = "rl_editor.group"
 PARENT_NAME = "pipeline"
 _PARAMS_PER_BATCH = 100  # MLflow's limit
 _METRICS_PER_BATCH = 1000  # MLflow's limit
+_WRITTEN_BY_RUNS = tuple(f":(top,exclude){name}" for name in ("dvc.lock", "metrics", "plots"))  # DVC clears them first
 _VALUE_CHARACTERS = 500  # stores cut or refuse longer parameters
 
 
@@ -131,11 +132,11 @@ def flattened(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def provenance_tags() -> dict[str, str]:
-    """Where a run comes from: commit, whether the tree is dirty, the *committed* dvc.lock, the stage."""
+    """Where a run comes from: commit, whether what it reads differs from it, the *committed* dvc.lock, the stage."""
     tags = {"dvc.stage": os.environ.get("DVC_STAGE", ""), "dvc.exp_name": os.environ.get("DVC_EXP_NAME", "")}
     if commit := _git("rev-parse", "HEAD"):
         lock = _git("show", "HEAD:dvc.lock")
-        dirty = _git("status", "--porcelain", "--untracked-files=no")
+        dirty = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *_WRITTEN_BY_RUNS)
         tags |= {"git.commit": commit, "git.dirty": str(bool(dirty)).lower()}
         tags["lock.sha256"] = hashlib.sha256(lock.encode()).hexdigest() if lock else ""
     return {name: value for name, value in tags.items() if value}

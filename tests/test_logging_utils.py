@@ -1,5 +1,6 @@
 """Trackers: a real MLflow store in a temporary folder, event files, and refusals that never reach training."""
 
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -122,3 +123,24 @@ def test_provenance_outside_a_repository_is_empty(tmp_path: Path, monkeypatch: p
     for name in ("DVC_STAGE", "DVC_EXP_NAME"):
         monkeypatch.delenv(name, raising=False)
     assert provenance_tags() == {}
+
+
+def test_what_a_run_writes_itself_makes_no_tree_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC removes a stage's metrics and plots, which are in git, before it runs the stage."""
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=tmp_path, check=True)
+
+    for name in ("metrics/bc.json", "plots/bc.csv", "dvc.lock", "params.yaml", "inner/file"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1", encoding="utf-8")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "all")
+    (tmp_path / "metrics" / "bc.json").unlink()
+    (tmp_path / "plots" / "bc.csv").write_text("2", encoding="utf-8")
+    (tmp_path / "dvc.lock").write_text("2", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "inner")
+    assert provenance_tags()["git.dirty"] == "false"
+    (tmp_path / "params.yaml").write_text("2", encoding="utf-8")
+    assert provenance_tags()["git.dirty"] == "true"
