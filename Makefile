@@ -66,6 +66,7 @@ bench-align: setup  ## Measure alignment on known edits: tables per kind; FOLDER
 # FOLDER of .mid files whose tempo maps are right (needs fluidsynth) or of recordings and their .beats; OPTIONS such as
 # --songs NAME,NAME
 bench-beats: setup  ## Measure beat trackers on songs of known beats: FOLDER= of .mid files or .beats annotations
+	@test -n "$(FOLDER)" || { echo "bench-beats: FOLDER= of .mid files or .beats annotations is needed"; exit 2; }
 	@$(PY) -c "import pretty_midi" 2>/dev/null || $(VENV)/bin/pip install --quiet --disable-pip-version-check \
 	  --config-settings editable_mode=compat --editable ".[bench]"
 	@$(THREADS) $(PY) -m benchmarks.beats "$(FOLDER)" $(OPTIONS)
@@ -82,6 +83,7 @@ bench-learn: setup  ## Measure what is learned of several editors on held-out so
 # SET of many pairs, as `rl-editor candidates data/corpus/input -o SET --pairs 616` makes it; OPTIONS such as --seeds 3
 # or --only ppo --held FOLDER of pairs
 bench-preferences: setup  ## Measure what is learned of simulated listeners; SET= is a listening set
+	@test -n "$(SET)" || { echo "bench-preferences: SET= is needed, a listening set of rl-editor candidates"; exit 2; }
 	@$(THREADS) $(PY) -m benchmarks.preferences "$(SET)" $(OPTIONS)
 
 mlflow-ui: setup  ## Compare runs in the browser, at http://127.0.0.1:5000

@@ -1,6 +1,7 @@
 """What the README says is what the code does: numbers, flags, names, and its Python example as printed."""
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,22 @@ def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\bmake ([a-z][a-z-]+)", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize(
+    ("target", "variable"), [("bench-beats", "FOLDER"), ("bench-joins", "FOLDER"), ("bench-preferences", "SET")]
+)
+def test_a_target_says_what_it_lacks_before_it_installs_or_starts_anything(
+    target: str, variable: str, tmp_path: Path
+) -> None:
+    (tmp_path / "none" / "bin").mkdir(parents=True)
+    stamp = tmp_path / "none" / ".made-from-lock"
+    stamp.touch()  # an environment of no programs
+    command = ["make", "-C", str(ROOT), "-o", str(stamp), target, f"VENV={stamp.parent}", f"{variable}="]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"{target}: {variable}= " in done.stdout
+    assert "none/bin" not in done.stdout + done.stderr
 
 
 def test_files_that_are_linked_exist() -> None:
