@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import rl_editor
 from rl_editor.utils import Samples, save_audio
@@ -61,6 +63,16 @@ def test_a_wheel_holds_the_package_with_all_its_files_and_nothing_else() -> None
     others = {ROOT / name for name in listed.stdout.split() if not name.endswith(".py")}
     assert others
     assert others <= held
+
+
+def test_the_lock_holds_what_the_pipeline_the_listening_page_and_contributing_need() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").split()
+    locked = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    for text in (*project["dependencies"], *extras["pipeline"], *extras["listen"], *extras["dev"]):
+        needed = Requirement(text)
+        assert needed.specifier.contains(locked[canonicalize_name(needed.name)]), text
 
 
 def test_importing_the_package_is_light() -> None:
