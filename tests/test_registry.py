@@ -188,13 +188,20 @@ class TestServed:
 @pytest.mark.slow
 class TestOnnx:
     def test_it_gives_torchs_numbers_and_the_same_bytes(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        from rl_editor.onnx_export import TOLERANCE, check_onnx, export_onnx
+        import onnxruntime
+
+        from rl_editor.onnx_export import TOLERANCE, check_onnx, example_observations, export_onnx
 
         policy = Policy(Agent(small()), small(), ("ann",))
         export_onnx(policy, tmp_path / "a.onnx")
         assert not [record for record in caplog.records if record.levelno >= logging.WARNING]  # notes to itself
         export_onnx(policy, tmp_path / "b.onnx")
         assert check_onnx(policy, tmp_path / "a.onnx") <= TOLERANCE
+        session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+        observations = example_observations(policy)
+        for n in (1, 3, 40):  # one environment as well as many: what is exported has four
+            (logits, value) = session.run(None, {"observation": observations[torch.arange(n) % 4].numpy()})
+            assert (len(logits), len(value)) == (n, n)
         data = (tmp_path / "a.onnx").read_bytes()
         assert data == (tmp_path / "b.onnx").read_bytes()
         assert b"/rl_editor/" not in data

@@ -217,7 +217,7 @@ class Agent(nn.Module):
         beside = _Beside(embeddings.n_units, embeddings.starts[:, 0])
         seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, beside)
         unit = embeddings.units[:, 0]
-        keys = Keys(embeddings.keys, torch.arange(len(flat), device=flat.device))
+        keys = Keys(embeddings.keys, torch.arange(flat.shape[0], device=flat.device))
         return Decision(self.policy(unit, keys, seen), self.value(unit, seen))
 
     def _at(self, embeddings: Embeddings, observation: Observation) -> _Place:
