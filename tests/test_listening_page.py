@@ -495,6 +495,21 @@ class TestUnusable:
         assert "This browser may keep nothing for this page" in page.inner_text("#notice")
         page.close()
 
+    def test_with_a_full_storage_an_answer_is_sent_all_the_same(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=1, n_anchors=0)
+        page = open_page(served)
+        hear_both(page)
+        page.evaluate("""() => {
+          Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); };
+        }""")
+        page.fill("#compare textarea", "no room")
+        page.click("[data-choice=first]")
+        there(page, ".finished:not([hidden])")
+        assert "no room left" in page.inner_text("#notice")
+        assert [j.comment for j in served.answers.judgements] == ["no room"]
+
     def test_without_scripts(self, shared: Served, browser: Any) -> None:
         page = browser.new_context(java_script_enabled=False).new_page()
         page.goto(shared.url)
@@ -637,6 +652,23 @@ class TestPhone:
             assert box["width"] == box["height"], "round"
         name, change = (page.locator(each).bounding_box() for each in ("#who", "#leave"))
         assert name["y"] >= change["y"], "one line"
+
+    def test_text_twice_as_large(self, shared: Served, browser: Any) -> None:
+        """WCAG 1.4.4: whoever asked the browser for larger text gets all of it larger, and nothing beside the page."""
+        larger = browser.browser_type.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--blink-settings=defaultFontSize=32"]
+        )
+        page = larger.new_page(viewport={"width": 320, "height": 640})
+        for view in ("#compare", "#rate"):
+            page.goto(shared.url + view)
+            if page.is_visible("#name"):
+                page.fill("#name", "A rather long name")
+                page.click("text=Start")
+            there(page, f"{view} .row.active")
+            page.click(f"{view} summary")
+            assert page.evaluate("getComputedStyle(document.body).fontSize") == "32px"
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        larger.close()
 
     def test_where_one_writes_is_to_be_seen(self, shared: Served, open_page: Callable[..., Any]) -> None:
         """WCAG 2.2, 1.4.11: three to one for what shows where a field is."""

@@ -46,15 +46,26 @@ export async function fetchAudio(path) {
   }
 }
 
+/** Put something into a storage; where that is full the page goes on without, and says so. */
+export function store(storage, key, words) {
+  try {
+    storage.setItem(key, words);
+  } catch {
+    notice("This browser has no room left for what is not saved yet: close this page only when it says “Saved”.", {
+      trouble: true,
+    });
+  }
+}
+
 /** Keep what must not be lost, under `id`, until `send` has it acknowledged or refused. */
 export function keep(id, path, body) {
   const at = performance.timeOrigin + performance.now();
-  localStorage.setItem(prefix + id, JSON.stringify({ at, path, body }));
+  store(localStorage, prefix + id, JSON.stringify({ at, path, body }));
 }
 
 /** Keep what is written of `id` and not given yet, as a phone that puts the page away forgets it; "" drops it. */
 export function keepDraft(id, words) {
-  if (words) localStorage.setItem(drafts + id, words);
+  if (words) store(localStorage, drafts + id, words);
   else localStorage.removeItem(drafts + id);
 }
 

@@ -1,6 +1,6 @@
 // The page: who listens, which of the two views is shown, and keys.
 
-import { Refused, get, notice, sendKept, useSet } from "./api.js";
+import { Refused, get, notice, sendKept, store, useSet } from "./api.js";
 import { Compare } from "./compare.js";
 import { Rate } from "./rate.js";
 
@@ -33,7 +33,7 @@ async function enter(name) {
   try {
     await sendKept();
     await show(name);
-    for (const storage of STORAGES) storage.setItem(NAME, name);
+    for (const storage of STORAGES) store(storage, NAME, name);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     leave();
@@ -95,7 +95,7 @@ document.addEventListener("click", (event) => event.detail && event.target.close
 for (const each of singleKeys) {
   each.addEventListener("change", () => {
     useSingleKeys(each.checked);
-    localStorage.setItem(SINGLE_KEYS, each.checked ? "on" : "off");
+    store(localStorage, SINGLE_KEYS, each.checked ? "on" : "off");
   });
 }
 addEventListener("hashchange", () => current && show(document.getElementById("who").textContent));
