@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -448,6 +450,19 @@ class TestSurviving:
         served = serve()
         served.process.send_signal(signal.SIGINT)
         assert served.process.wait(timeout=60) == 0
+
+    def test_a_server_that_is_stopped_in_the_middle_of_a_request_says_nothing_of_it(
+        self, serve: Callable[..., Served]
+    ) -> None:
+        served = serve()
+        with socket.create_connection(("127.0.0.1", served.port)) as half:
+            head = ("POST /api/next HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 9")
+            half.sendall("\r\n".join((*head, "", "{")).encode())
+            urllib.request.urlopen(f"{served.url}api/set").read()  # what came before was taken up
+            served.process.send_signal(signal.SIGINT)
+            assert served.process.wait(timeout=60) == 0
+        assert served.process.stderr is not None
+        assert served.process.stderr.read() == ""
 
 
 class TestTwoTabs:

@@ -1,6 +1,7 @@
 """Sockets on the loopback interface, start and end of the server."""
 
 import errno
+import logging
 import signal
 import socket
 import sys
@@ -43,7 +44,7 @@ def run(folder: Path, *, port: int, open_page: bool, choose: Chooser | None) -> 
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
-        with _ended_by_interrupt(server):
+        with _ended_by_interrupt(server), _silent_in_the_end(server):
             print(f"{url} plays {folder}; Ctrl-C ends it", file=sys.stderr, flush=True)
             if open_page:
                 webbrowser.open(url)  # the sockets listen already
@@ -62,6 +63,21 @@ def _ended_by_interrupt(server: uvicorn.Server) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _silent_in_the_end(server: uvicorn.Server) -> Iterator[None]:
+    """Say nothing of requests that the end cuts off, as of a phone that still loads: that is no fault of the server."""
+    log = logging.getLogger("uvicorn.error")
+
+    def before_the_end(_: logging.LogRecord) -> bool:
+        return not server.should_exit
+
+    log.addFilter(before_the_end)
+    try:
+        yield
+    finally:
+        log.removeFilter(before_the_end)
 
 
 def loopback_sockets(port: int) -> list[socket.socket]:
