@@ -186,6 +186,29 @@ def test_ten_who_answer_alike_say_as_much_of_the_ways_as_one() -> None:
         assert strength.error == pytest.approx(alone[name].error, rel=0.1)
 
 
+def test_a_set_and_what_was_collected_from_a_copy_ask_about_the_same_pairs() -> None:
+    """Ten who answer alike, five of them in a folder whose pairs have audio."""
+    found, rng = random_set(4, 30, n_anchors=0), np.random.default_rng(0)
+    one = [answer(found, number, "a", rng.choice(["first", "second"])) for number in range(len(found.pairs))]
+    heard = replace(found, pairs=tuple(replace(p, a=replace(p.a, audio="a.flac")) for p in found.pairs))
+    said: dict[bool, list[Judgement]] = {False: [], True: []}
+    for n, (j, name) in enumerate((j, name) for j in one for name in "ABCDEFGHIJ"):
+        asked = replace(j.presentation, presentation_id=f"{n:x}", listener=name)
+        said[name < "F"].append(replace(j, presentation=asked))
+    together = reported(Preferences(found, (*said[False], *said[True])))
+    apart = reported(Preferences(found, tuple(said[False])), Preferences(heard, tuple(said[True])))
+    for way, same in zip(together.ways, apart.ways, strict=True):
+        assert way.strength.error == pytest.approx(same.strength.error)
+
+
+def test_a_way_against_itself_is_not_judged() -> None:
+    found = random_set(1, 30, n_anchors=0)
+    given = reported(Preferences(found, tuple(answer(found, n, "a", "first") for n in range(30))))
+    for way in given.ways:
+        assert way.n == sum((pair.a.way == way.name) + (pair.b.way == way.name) == 1 for pair in found.pairs)
+    assert any(pair.a.way == pair.b.way for pair in found.pairs)
+
+
 def test_what_is_missing() -> None:
     answers = session(random_set(), [Listener("Ann", {"joins": -1.0})], 20, np.random.default_rng(0))
     found = reported(answers)

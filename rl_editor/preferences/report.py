@@ -38,7 +38,7 @@ class Way(NamedTuple):
     """A way of editing and how it fares."""
 
     name: str
-    n: int
+    n: int  # answers that set it against another way
     strength: Effect  # log odds against the average way
 
     @property
@@ -210,8 +210,14 @@ def _raters(collected: Sequence[Preferences]) -> tuple[Rater, ...]:
 
 
 def _asked(collected: Preferences) -> list[tuple[Pair, Judgement]]:
-    """Every answer with its pair; none is from before the one that it follows, as a clock that was set back says."""
-    pairs = {pair.pair_id: pair for pair in collected.listening_set.pairs}
+    """Every answer with its pair; none is from before the one that it follows, as a clock that was set back says.
+
+    Names of audio are left out: a set and what was collected from a copy of it ask about the same pairs.
+    """
+    pairs = {
+        pair.pair_id: replace(pair, a=replace(pair.a, audio=""), b=replace(pair.b, audio=""))
+        for pair in collected.listening_set.pairs
+    }
     times = accumulate((j.at for j in collected.judgements), max)
     return [
         (pairs[j.presentation.pair_id], replace(j, at=at)) for j, at in zip(collected.judgements, times, strict=True)
@@ -229,7 +235,7 @@ def _ways(told: Sequence[tuple[Pair, Judgement]]) -> tuple[Way, ...]:
         asked = judgement.presentation
         for side, sign in ((asked.first, 1.0), (asked.second, -1.0)):
             x[row, names.index(pair.side(side).way)] += sign
-            counts[names.index(pair.side(side).way)] += 1
+            counts[names.index(pair.side(side).way)] += pair.a.way != pair.b.way
         x[row, -1] = 1.0
         outcome[row] = 0.5 if judgement.preferred is None else float(judgement.preferred == asked.first)
     penalty = np.full(x.shape[1], _WAY_RIDGE)
