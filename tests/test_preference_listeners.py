@@ -7,7 +7,14 @@ import pytest
 from opinion_sets import random_set
 
 from rl_editor.judgements import Choice, Judgement, Pair, Presentation
-from rl_editor.preferences.listeners import Halves, KeyAfter, ListenerReport, Share, fell, listener_report
+from rl_editor.preferences.listeners import (
+    Halves,
+    KeyAfter,
+    ListenerReport,
+    Share,
+    fell,
+    listener_report,
+)
 from rl_editor.preferences.words import about, warnings
 
 FOUND = random_set(1, 20, n_anchors=20)
@@ -215,6 +222,22 @@ class TestOfNoUse:
         coin = of(answers(ANCHORS, *["first", "second"] * 10))
         assert "anchors told and repeats answered alike together: 10 of 20 (30 % to 70 %)" in warnings(coin)[0]
         assert warnings(of(answers(ANCHORS, *["first"] * 20))) == []
+
+    def test_who_tells_anchors_and_turns_repeats_round_is_no_coin(self) -> None:
+        """Together 10 of 20, and a coin does either in one case of 1024."""
+        again = [
+            (pair, Judgement(Presentation(f"again {pair.pair_id}", "Ann", pair.pair_id, "b", True), choice))
+            for pair, choice in zip(PAIRS[:10], ["first", "second"] * 5, strict=True)
+        ]
+        torn = of(answers(PAIRS[:10], *["first", "second"] * 5) + again + answers(ANCHORS[:10], *["first"] * 10))
+        assert (torn.repeats, torn.anchors, torn.told) == (Share(0, 10), Share(10, 10), Share(10, 20))
+        assert not any("as by a coin" in said for said in warnings(torn))
+
+    def test_who_can_tell_hardly_anything(self) -> None:
+        silent = of(answers(PAIRS, *["unsure"] * 18, "first", "second"))
+        assert warnings(silent)[0].startswith("! says 'can't tell' of most pairs (18 of 20 (70 % to 97 %))")
+        none = of(answers((*PAIRS, *ANCHORS), *["unsure"] * 40))
+        assert [said.split(" (")[0] for said in warnings(none)] == ["! says 'can't tell' of most pairs"]
 
     def test_few_anchors_say_nothing_of_the_buttons(self) -> None:
         many = [*PAIRS, *(replace(pair, pair_id=f"more {pair.pair_id}") for pair in PAIRS)]

@@ -183,10 +183,14 @@ class ListenerReport:
         return self.anchors.n - self.n_anchors_same
 
     @property
+    def repeats_told(self) -> Share:
+        """Repeats answered alike, without those that were "no difference" both times."""
+        return Share(self.repeats.k - self.n_repeats_same, self.repeats.n - self.n_repeats_same)
+
+    @property
     def told(self) -> Share:
         """Anchors told and repeats answered alike, without repeats that were "no difference" both times."""
-        alike = self.repeats.k - self.n_repeats_same
-        return Share(self.anchors.k + alike, self.anchors.n + self.repeats.n - self.n_repeats_same)
+        return Share(self.anchors.k + self.repeats_told.k, self.anchors.n + self.repeats_told.n)
 
 
 def listener_report(

@@ -111,8 +111,14 @@ def _of_no_use(listener: ListenerReport) -> list[str]:
             f"! says 'no difference' of most pairs ({spoken(idle)}): these teach next to nothing, though they count; "
             "better headphones, or a set whose pairs differ more, may help"
         ]
+    silent = Share(listener.n_unsure, listener.n)
+    if silent.n and silent.interval[0] > _IDLE:
+        return [
+            f"! says 'can't tell' of most pairs ({spoken(silent)}), which teaches nothing: better headphones, or a set "
+            "whose pairs differ more, may help"
+        ]
     habit = any(effect.sure for effect in listener.habits.values())
-    if not habit and listener.told.n >= 2 * FEW and listener.told.interval[1] < CONSISTENT:
+    if not habit and listener.told.n >= 2 * FEW and listener.told.interval[1] < CONSISTENT and _as_a_coin(listener):
         return [
             f"! anchors told and repeats answered alike together: {spoken(listener.told)}, about as by a coin; what "
             "such answers say of a taste is chance"
@@ -123,6 +129,14 @@ def _of_no_use(listener: ListenerReport) -> list[str]:
             "wrong way round: judge more"
         ]
     return []
+
+
+def _as_a_coin(listener: ListenerReport) -> bool:
+    """Whether a coin may have answered anchors and repeats, each for itself: one kind does not make up for another."""
+    return all(
+        not share.n or share.interval[0] <= 0.5 <= share.interval[1]
+        for share in (listener.anchors, listener.repeats_told)
+    )
 
 
 def accord_lines(found: PreferencesReport) -> list[str]:
