@@ -8,10 +8,12 @@ from opinion_sets import random_set
 
 from rl_editor.judgements import Choice, Judgement, Pair, Presentation
 from rl_editor.preferences.listeners import (
+    Effect,
     Halves,
     KeyAfter,
     ListenerReport,
     Share,
+    agree_beyond_themselves,
     fell,
     listener_report,
 )
@@ -248,3 +250,36 @@ class TestOfNoUse:
         )
         enough = of(asked + answers(ANCHORS, *["first"] * 5))
         assert not any("anchors decided" in said for said in warnings(enough))
+
+
+class TestAsOne:
+    """Ten pairs, of which five were answered alike when asked again: who agrees more often copies, or is the same."""
+
+    @staticmethod
+    def listener(choices: list[Choice]) -> ListenerReport:
+        again = [
+            (pair, Judgement(Presentation(f"again {pair.pair_id}", "Ann", pair.pair_id, "b", True), choice))
+            for pair, choice in zip(PAIRS[:10], choices, strict=True)
+        ]
+        return of(answers(PAIRS[:10], *["first"] * 10) + again)
+
+    def test_by_hand(self) -> None:
+        # With themselves 10 of 20. Of 20 between them all alike: of 40, 10 unlike, all in one half: in
+        # C(20, 10) / C(40, 10) = 184756 / 847660528 = 0.0002 of cases, both ways 0.0004 < 0.0099; 14 of 20 is 0.33.
+        half = self.listener(["second", "first"] * 5)
+        assert half.repeats_decided == Share(5, 10)
+        assert agree_beyond_themselves(Share(20, 20), half, half, n_tests=1)
+        assert not agree_beyond_themselves(Share(20, 20), half, half, n_tests=100)
+        assert not agree_beyond_themselves(Share(14, 20), half, half, n_tests=1)
+        assert not agree_beyond_themselves(Share(0, 20), half, half, n_tests=1)
+        assert not agree_beyond_themselves(Share(0, 0), half, half, n_tests=1)
+
+    def test_ties_are_no_lack_of_agreement(self) -> None:
+        ties = self.listener(["same"] * 8 + ["second"] * 2)
+        assert (ties.repeats, ties.repeats_decided) == (Share(2, 10), Share(2, 2))
+
+    def test_who_goes_by_place_answers_repeats_otherwise_for_that_reason(self) -> None:
+        placed = self.listener(["first"] * 10)
+        placed = replace(placed, habits={**placed.habits, "order": Effect(5.0, 1.0, 50.0)})
+        assert placed.repeats_decided == Share(0, 10)
+        assert not agree_beyond_themselves(Share(20, 20), placed, placed, n_tests=1)

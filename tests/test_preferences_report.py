@@ -316,6 +316,25 @@ def test_what_two_have_in_common_is_said_with_what_to_do() -> None:
     assert "opposite things:" not in screen(alike)
 
 
+def test_who_copies_is_named_and_who_has_the_same_taste_is_not() -> None:
+    found = random_set()
+    taste = sharpened(Listener("Ann", {"joins": -1.0}), found, 0.75)
+    ann = session(found, [taste], 150, np.random.default_rng(0))
+    copied = tuple(replace(j, presentation=_of_bob(j)) for j in ann.judgements)
+    given = reported(replace(ann, judgements=(*ann.judgements, *copied)))
+    said = "! Ann and Bob agree more with each other than with themselves: one listener under two names, or answers"
+    assert given.to_dict()["accords"][0]["as_one"] is True
+    assert said in screen(given)
+    alike = reported(session(found, [taste, replace(taste, name="Bob")], 300, np.random.default_rng(0)))
+    assert alike.to_dict()["accords"][0]["as_one"] is False
+    assert "than with themselves" not in screen(alike)
+
+
+def _of_bob(judgement: Judgement) -> Presentation:
+    asked = judgement.presentation
+    return replace(asked, presentation_id=f"b{asked.presentation_id}", listener="Bob")
+
+
 def test_answers_that_say_nothing_were_given_all_the_same() -> None:
     found = random_set(1, 6, n_anchors=1)
     given = reported(Preferences(found, tuple(answer(found, n, "a", "unsure") for n in range(7))))

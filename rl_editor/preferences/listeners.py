@@ -108,9 +108,9 @@ class KeyAfter(NamedTuple):
         return _unlike(self.first, self.second)
 
 
-def _unlike(one: Share, other: Share) -> bool:
+def _unlike(one: Share, other: Share, *, n_tests: int = 1) -> bool:
     table = [[share.k, share.n - share.k] for share in (one, other)]
-    return bool(fisher_exact(table).pvalue < 2 * norm.sf(SURE))
+    return bool(fisher_exact(table).pvalue < 2 * norm.sf(SURE) / n_tests)
 
 
 def fell(*kinds: Sequence[bool]) -> bool:
@@ -138,6 +138,7 @@ class ListenerReport:
         n_unsure: "can't tell".
         repeats: answers given again alike.
         n_repeats_same: those that were "no difference" both times.
+        repeats_decided: of repeats of which one side was chosen both times, those where it was the same.
         anchors: anchors whose good side was chosen.
         n_anchors_same: those of which "no difference" was said.
         first: decided answers for what was presented first.
@@ -159,6 +160,7 @@ class ListenerReport:
     n_unsure: int
     repeats: Share
     n_repeats_same: int
+    repeats_decided: Share
     anchors: Share
     n_anchors_same: int
     first: Share
@@ -178,6 +180,11 @@ class ListenerReport:
         return Anchored(self.anchors.k, self.n_anchors_decided).contrary
 
     @property
+    def by_place(self) -> bool:
+        """Whether sides are chosen by where they are, or by which sounded first."""
+        return self.habits["order"].sure or self.habits["played_first"].sure
+
+    @property
     def n_anchors_decided(self) -> int:
         """Anchors of which one side was chosen."""
         return self.anchors.n - self.n_anchors_same
@@ -191,6 +198,25 @@ class ListenerReport:
     def told(self) -> Share:
         """Anchors told and repeats answered alike, without repeats that were "no difference" both times."""
         return Share(self.anchors.k + self.repeats_told.k, self.anchors.n + self.repeats_told.n)
+
+
+def agree_beyond_themselves(between: Share, one: ListenerReport, other: ListenerReport, *, n_tests: int) -> bool:
+    """Whether two listeners chose alike more often than each does when asked again, more than by chance.
+
+    Two who answer for themselves, however alike their tastes, do so at most as often: with p and q their chances to
+    choose one side of a pair, the mean of ``p q + (1 - p)(1 - q)`` is at most that of both with themselves. It holds
+    of who goes by the music, as repeats have their sides exchanged.
+
+    Args:
+        between: pairs that both decided, and those where they chose the same edit.
+        one: listener.
+        other: likewise.
+        n_tests: how many twos are compared so.
+    """
+    own = Share(*(sum(counts) for counts in zip(one.repeats_decided, other.repeats_decided, strict=True)))
+    by_music = not (one.by_place or other.by_place)
+    more = bool(between.n and own.n) and between.value > own.value
+    return by_music and more and _unlike(between, own, n_tests=n_tests)
 
 
 def listener_report(
@@ -210,7 +236,8 @@ def listener_report(
     mine = [judgement for _, judgement in asked]
     anchors = [j for pair, j in asked if pair.kind == "anchor" and j.choice != "unsure"]
     seconds = [j.seconds for j in mine if j.seconds > 0]
-    repeats, told = _repeats(asked), [(j, j.preferred == "a") for j in anchors]
+    again, told = _repeats(asked), [(j, j.preferred == "a") for j in anchors]
+    repeats = [(two, one.preferred == two.preferred) for one, two in again]
     said = [(pair, j) for pair, j in asked if pair.kind == "pair" and j.choice != "unsure"]
     decided = [(pair, j) for pair, j in said if j.preferred is not None]
     return ListenerReport(
@@ -220,6 +247,9 @@ def listener_report(
         n_unsure=sum(j.choice == "unsure" for j in mine),
         repeats=_share([alike for _, alike in repeats]),
         n_repeats_same=sum(alike and j.choice == "same" for j, alike in repeats),
+        repeats_decided=_share(
+            [one.preferred == two.preferred for one, two in again if one.preferred and two.preferred]
+        ),
         anchors=_share([right for _, right in told]),
         n_anchors_same=sum(j.choice == "same" for j in anchors),
         first=_share([j.choice == "first" for _, j in decided]),
@@ -262,15 +292,14 @@ def _in_time(said: Sequence[tuple[Judgement, _T]]) -> list[_T]:
     return [each for _, each in sorted(said, key=lambda each: each[0].at)]
 
 
-def _repeats(asked: Sequence[tuple[Pair, Judgement]]) -> list[tuple[Judgement, bool]]:
-    """Repeats, and whether the answer, in terms of the edits, is the first one again.
+def _repeats(asked: Sequence[tuple[Pair, Judgement]]) -> list[tuple[Judgement, Judgement]]:
+    """First answers, and those to the same pairs asked again.
 
     Sets of one song share names of pairs.
     """
     earlier = {pair: j for pair, j in asked if not j.presentation.repeat}
     again = [(earlier[pair], j) for pair, j in asked if j.presentation.repeat and pair in earlier]
-    told = [(one, two) for one, two in again if "unsure" not in (one.choice, two.choice)]
-    return [(two, one.preferred == two.preferred) for one, two in told]
+    return [(one, two) for one, two in again if "unsure" not in (one.choice, two.choice)]
 
 
 def _share_for(
@@ -361,7 +390,8 @@ def listener_to_dict(each: ListenerReport) -> dict[str, Any]:
         for name, e in each.habits.items()
     }
     counts = {"listener": each.name, "n": each.n, "same": each.n_same, "unsure": each.n_unsure}
-    counts |= {"repeats_same": each.n_repeats_same, "anchors_same": each.n_anchors_same, "contrary": each.contrary}
+    counts |= {"repeats_same": each.n_repeats_same, "repeats_decided": each.repeats_decided.to_dict()}
+    counts |= {"anchors_same": each.n_anchors_same, "contrary": each.contrary}
     halves = {
         name: {"early": half.early.to_dict(), "late": half.late.to_dict(), "differ": half.differ}
         for name, half in each.halves.items()

@@ -24,7 +24,16 @@ from rl_editor.config import RewardModelConfig
 from rl_editor.errors import DatasetError
 from rl_editor.judgements import Judgement, Pair
 from rl_editor.judgements.sets import Preferences
-from rl_editor.preferences.listeners import Effect, ListenerReport, Z, listener_report, listener_to_dict
+from rl_editor.preferences.listeners import (
+    Effect,
+    ListenerReport,
+    Share,
+    Z,
+    agree_beyond_themselves,
+    listener_report,
+    listener_to_dict,
+)
+from rl_editor.reward_model.accord import Accord
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.learning import Learned, learn
 from rl_editor.reward_model.opinions import judged, rated
@@ -115,13 +124,20 @@ class PreferencesReport:
                 for w in self.ways
             ],
             "reward": {"status": self.learned.status, "reason": self.learned.reason, **self.learned.metrics()},
-            "accords": [
-                {name: round(value, 4) if isinstance(value, float) else value for name, value in two._asdict().items()}
-                for two in self.learned.accords
-            ],
+            "accords": [self._accord_to_dict(two) for two in self.learned.accords],
             "trust": {name: round(trust, 4) for name, trust in self.trust.items()},
             "missing": self.n_missing,
         }
+
+    def as_one(self, two: Accord) -> bool:
+        """Whether two listeners agree more with each other than with themselves (``agree_beyond_themselves``)."""
+        one, other = (next(each for each in self.listeners if each.name == name) for name in (two.one, two.other))
+        between = Share(two.n_alike, two.n_both)
+        return agree_beyond_themselves(between, one, other, n_tests=len(self.learned.accords))
+
+    def _accord_to_dict(self, two: Accord) -> dict[str, Any]:
+        values = {name: round(value, 4) if isinstance(value, float) else value for name, value in two._asdict().items()}
+        return values | {"as_one": self.as_one(two)}
 
     @property
     def trust(self) -> dict[str, float]:

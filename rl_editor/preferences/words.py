@@ -22,6 +22,9 @@ _TURNED = (
     "! the second half of the answers follows another taste than the first: what is listened for changed, or who "
     "answers; one reward of both halves is nobody's taste"
 )
+_AS_ONE = (
+    "one listener under two names, or answers that were copied, which count twice and say as much as once; learn of one"
+)
 _FITTED = "the habit is fitted beside the taste and rewards nothing"
 _NOT_FITTED = "only the order is fitted beside the taste, the rest blurs it; ask to begin with A and B by turns"
 FEATURES_SAID = {
@@ -140,13 +143,15 @@ def _as_a_coin(listener: ListenerReport) -> bool:
 
 
 def accord_lines(found: PreferencesReport) -> list[str]:
-    """What every two listeners have in common, those first who want opposite things."""
-    twos = sorted(found.learned.accords, key=lambda each: (not each.opposed, each.predicted))
+    """What every two listeners have in common, those first who want opposite things, or are as one."""
+    twos = sorted(found.learned.accords, key=lambda each: (not each.opposed, not found.as_one(each), each.predicted))
     lines = ["listeners two by two (a half is nothing in common):"]
     lines += [f"  {each.one} and {each.other}: {accord_line(each)}" for each in twos[:_MOST_TWOS]]
     lines += [f"  and {len(twos) - _MOST_TWOS} more"] if len(twos) > _MOST_TWOS else []
     if said := opposed(twos):
         lines.append(f"! {said}: one reward of both is nobody's taste; learn of one at a time: {_COLLECT}")
+    if same := ", ".join(f"{each.one} and {each.other}" for each in twos if found.as_one(each)):
+        lines.append(f"! {same} agree more with each other than with themselves: {_AS_ONE}: {_COLLECT}")
     return lines
 
 
