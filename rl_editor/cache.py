@@ -31,6 +31,7 @@ from rl_editor.entries import (
     canonical_json,
     check_folder,
     ending,
+    is_named_like_one,
     is_sound,
     plain,
     read_arrays,
@@ -143,7 +144,7 @@ class FeatureCache:
             made.mkdir()
             make(made)
             self._write(path, lambda: store_folder(made, path, key))
-            yield path if self.enabled and path.is_dir() else made
+            yield path if self.enabled and _is_there(path) else made
 
     def hash_file(self, path: str | Path) -> str:
         """SHA-256 of a file, remembered by its path and by what a file system notes of every change to it."""
@@ -194,9 +195,15 @@ class FeatureCache:
         return Pruned(removed, freed)
 
     def _entries(self, kind: str) -> list[Path]:
-        """What this cache wrote: it makes no links, and what they lead to is somebody's."""
-        found = (self.cache_dir / kind).glob("*")
-        return sorted(path for path in found if not path.name.startswith(".") and not path.is_symlink())
+        """What this cache wrote: it makes no links, and what they lead to is somebody's, as is what is named otherwise.
+
+        Raises:
+            OSError: the folder may not be read.
+        """
+        folder = self.cache_dir / kind
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as found:
+            return sorted(folder / e.name for e in found if is_named_like_one(kind, e.name) and not e.is_symlink())
+        return []
 
     def _remembered(self, memo: Path, seen: Mapping[str, Any]) -> str | None:
         """The hash in a memo; None where there is none, or the file has changed since."""
@@ -269,10 +276,18 @@ def get_cache(config: Config | None = None) -> FeatureCache:
 
 def _lying(path: Path, name: str) -> Path:
     """Where the entry of a recording lies: there, or under the name that the recording had before."""
-    if path.exists():
+    if _is_there(path):
         return path
     end = path.name.removeprefix(short_name(name))
     return path.with_name(_by_ending(path.parent, len(end)).get(end, path.name))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is an entry; where nobody may look, as in another user's cache, there is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 @cache

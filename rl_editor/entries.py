@@ -33,6 +33,8 @@ HASH_CHARS = 16  # of 64; the stored key settles a collision
 
 _ENTRY = "__entry__"  # array of JSON bytes beside the payload
 _MANIFEST = "entry.json"  # the same for a folder entry
+_HASH = f"_[0-9a-f]{{{HASH_CHARS}}}"
+_LIKE_ONE = {kind: re.compile(rf"[^.].*{_HASH}({_HASH})?{mark}(\.npz|\.json)?") for kind, mark in KINDS.items()}
 _NAME_CHARS, _NAME_BYTES = 80, 160  # file systems take 255 bytes, and some letters are four
 
 Key = Mapping[str, Any]
@@ -67,6 +69,11 @@ def hashes(kind: str, key: Key) -> str:
 def ending(kind: str, key: Key, suffix: str) -> str:
     """What an entry's name ends with, whatever the recording is called."""
     return f"_{hashes(kind, key)}{KINDS[kind]}{suffix}"
+
+
+def is_named_like_one(kind: str, name: str) -> bool:
+    """Whether a file or folder of a kind is named as this cache names its entries, of whatever key."""
+    return _LIKE_ONE[kind].fullmatch(name) is not None
 
 
 def short_name(name: str) -> str:

@@ -499,3 +499,44 @@ def test_keys_are_canonical():
         canonical_json({"path": Path("song.wav")})
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"x": float("nan")})
+
+
+def test_a_cache_that_another_user_closed_costs_time_not_the_result(cache, tmp_path, monkeypatch):
+    """``Path.exists`` raises there; root, who may look everywhere, has it raise here."""
+    cache.get_or_compute("features", "song", KEY, Counted())
+    exists = Path.exists
+
+    def closed(path):
+        if path.is_relative_to(cache.cache_dir / "features"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", closed)
+    again = cache.get_or_compute("features", "song", KEY, compute := Counted())
+    assert compute.calls == 0  # the file itself may be read here
+    assert again["n"] == 2
+    with cache.folder("features", "song", KEY, lambda folder: (folder / "a").write_bytes(b"a")) as made:
+        assert (made / "a").read_bytes() == b"a"
+
+
+def test_a_cache_that_may_not_be_listed_is_not_called_empty(cache, monkeypatch):
+    def closed(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", closed)
+    for ask in (cache.info, cache.verify):
+        with pytest.raises(PermissionError, match="features"):
+            ask()
+
+
+def test_what_is_not_named_like_an_entry_is_somebody_s(cache):
+    """``--cache-dir data`` would be the pipeline's data/features, data/stems and data/labels."""
+    cache.get_or_compute("features", "song", KEY, Counted())
+    size = cache.info().size_bytes
+    others = [cache.cache_dir / name for name in ("features/song.npz", "labels/pair.json", "stems/song/drums.flac")]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"data")
+    assert (cache.info().size_bytes, cache.verify()) == (size, [])
+    assert cache.prune(0) == (1, size)
+    assert all(path.read_bytes() == b"data" for path in others)
