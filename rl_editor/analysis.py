@@ -25,6 +25,7 @@ from rl_editor.edits import SourceInfo
 from rl_editor.features import FrameFeatures, StemFrames, extract_frames, pool_beats, stem_frames
 from rl_editor.grid import BeatGrid
 from rl_editor.library import track_name
+from rl_editor.sources import require_unchanged, source_of
 from rl_editor.utils import (
     BLOCK_FRAMES,
     Samples,
@@ -32,7 +33,6 @@ from rl_editor.utils import (
     load_mono,
     mean_of_channels,
     read_blocks,
-    source_info,
     to_mono,
 )
 from rl_editor.utils.streams import begun, gathered
@@ -60,18 +60,24 @@ def analyse_track(
         recording: the file's samples where they are at hand, so that it is not decoded again.
 
     Raises:
-        AudioFileError: the file cannot be read, or is too short.
+        AudioFileError: the file cannot be read, is too short, or is changed meanwhile.
         StemError: mode ``full`` and the separation model cannot run.
     """
     file, shelf = Path(path), get_cache(config)
     if recording is None:
-        source = source_info(file, sha256=shelf.hash_file(file) if file.is_file() else None)
+        source = source_of(file, shelf)
     else:
         sha256, rate = shelf.hash_file(file), recording.sample_rate
         source = SourceInfo(file.name, sha256, rate, recording.channels, recording.frames)
     rate = config.audio.sample_rate
+
+    def load() -> Mono:
+        mono = load_mono(file, rate) if recording is None else to_mono(recording, rate)
+        require_unchanged(file, source.sha256, shelf)
+        return mono
+
     return analyse(
-        lambda: load_mono(file, rate) if recording is None else to_mono(recording, rate),
+        load,
         source,
         config,
         track_id=track_id or track_name(file),
@@ -115,10 +121,13 @@ def separated(path: Path, config: Config, *, sha256: str) -> dict[str, Mono]:
     """The mono stems of a recording, from the cache (as FLAC) or separated now; the same bits either way."""
     from rl_editor.stems import load_stems, save_stems, stems_key
 
+    shelf = get_cache(config)
+
     def make(folder: Path) -> None:
         rate = config.audio.sample_rate
         stems = _mono_stems(path, config)
         residual_db = _residual_db(stems, load_mono(path, rate))
+        require_unchanged(path, sha256, shelf)
         if residual_db > LOUD_RESIDUAL_DB:
             _log.warning(
                 "%s: its stems miss it by %.0f dB re the recording, %.0f dB or less is expected; are the weights of "
@@ -129,7 +138,7 @@ def separated(path: Path, config: Config, *, sha256: str) -> dict[str, Mono]:
         save_stems(folder, found, residual_db=round(residual_db, 1))
 
     key = {"sha256": sha256, "stems": stems_key(config.stems), "rate": config.audio.sample_rate, "stored": "flac"}
-    with get_cache(config).folder("stems", path.stem, key, make) as folder:
+    with shelf.folder("stems", path.stem, key, make) as folder:
         return {name: stem.data[:, 0] for name, stem in load_stems(folder).items()}
 
 

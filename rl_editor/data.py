@@ -46,8 +46,9 @@ from rl_editor.library import (
     unknown_songs,
     unknown_tracks,
 )
+from rl_editor.sources import require_unchanged, source_of
 from rl_editor.stems import stems_key
-from rl_editor.utils import load_mono, source_info
+from rl_editor.utils import load_mono
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -83,17 +84,19 @@ def align_pair(pair: Pair, config: Config) -> EditList:
     """The edit list of a pair, from the cache or aligned now.
 
     Raises:
+        AudioFileError: one of the recordings cannot be read, or is changed meanwhile.
         PairRejectedError: the edit is not explained by the raw.
     """
     shelf = get_cache(config)
-    source = source_info(pair.raw.path, sha256=shelf.hash_file(pair.raw.path))
-    return aligned(
-        pair.pair_id,
-        lambda: recover_files(pair.raw.path, pair.edit.path, config, source=source).edit,
-        config,
-        source=source,
-        edit_sha256=shelf.hash_file(pair.edit.path),
-    )
+    source, edit_sha256 = source_of(pair.raw.path, shelf), shelf.hash_file(pair.edit.path)
+
+    def explain() -> EditList:
+        edit = recover_files(pair.raw.path, pair.edit.path, config, source=source).edit
+        for path, sha256 in ((pair.raw.path, source.sha256), (pair.edit.path, edit_sha256)):
+            require_unchanged(path, sha256, shelf)
+        return edit
+
+    return aligned(pair.pair_id, explain, config, source=source, edit_sha256=edit_sha256)
 
 
 def label_pair(pair: Pair, config: Config) -> Labelled:

@@ -16,7 +16,8 @@ from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
 from rl_editor.library import Library, Pair, Problem, Recording, assign_splits, find_library, unknown_songs
-from rl_editor.utils import check_length, load_mono, source_info
+from rl_editor.sources import require_unchanged, source_of
+from rl_editor.utils import check_length, load_mono
 from rl_editor.versions import code_digest
 from stages.layout import DECODED, fresh_folder, report_problems
 from stages.manifest import Manifest, PairEntry, Track, library_root, view_file, write_view
@@ -50,10 +51,10 @@ def decode_recording(recording: Recording, *, root: Path, config: Config, folder
     view with one channel turned over as ``turned/<track>.flac``.
 
     Raises:
-        AudioFileError: the recording cannot be read, or is too short.
+        AudioFileError: the recording cannot be read, is too short, or is changed meanwhile.
     """
     shelf, path, rate, name = get_cache(config), recording.path, config.audio.sample_rate, recording.track_id
-    source = source_info(path, sha256=shelf.hash_file(path))
+    source = source_of(path, shelf)
     check_length(path.name, duration_s=source.frames / source.sample_rate, min_duration_s=config.audio.min_duration_s)
 
     def make(entry: Path) -> None:
@@ -62,6 +63,7 @@ def decode_recording(recording: Recording, *, root: Path, config: Config, folder
             views[_TURNED] = turned
         for view, mono in views.items():
             np.save(entry / f"{view}.npy", write_view(entry / f"{view}.flac", mono, rate))
+        require_unchanged(path, source.sha256, shelf)
 
     key = {
         "what": "views",
