@@ -42,6 +42,7 @@ Mono = Float32[np.ndarray, " samples"]
 _Key = Mapping[str, Any]
 
 LOUD_RESIDUAL_DB = -10.0  # re the mix; what stems of music leave out of it is quieter
+_SILENT = 1e-10  # mean square below which nothing is heard: -100 dB re full scale
 _TINY = 1e-12
 
 _log = logging.getLogger("rl_editor")
@@ -153,13 +154,13 @@ def _mono_stems(path: Path, config: Config) -> dict[str, Mono]:
 
 
 def _residual_db(stems: Mapping[str, Mono], mix: Mono) -> float:
-    """Power of what stems leave out of the mix, or add to it, beside the mix's."""
+    """Power of what stems leave out of the mix, or add to it, beside the mix's; of silence they miss nothing."""
     missed, heard = 0.0, 0.0
     for start in range(0, len(mix), BLOCK_FRAMES):
         part = mix[start : start + BLOCK_FRAMES]
         error = part - sum(stem[start : start + BLOCK_FRAMES] for stem in stems.values())
         missed, heard = missed + float(error @ error), heard + float(part @ part)
-    return float(10.0 * np.log10(max(missed, _TINY) / max(heard, _TINY)))
+    return float(10.0 * np.log10(max(missed / max(heard, _SILENT * len(mix)), _TINY)))
 
 
 class _Signal:

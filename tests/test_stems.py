@@ -15,6 +15,7 @@ import yaml
 from rl_editor.analysis import separated
 from rl_editor.config import AudioConfig, Config, StemsConfig
 from rl_editor.errors import MissingWeightsError, StemError
+from rl_editor.files import file_sha256
 from rl_editor.stems import (
     STEM_NAMES,
     find_weights,
@@ -364,7 +365,7 @@ def test_stems_that_do_not_add_up_to_the_recording_are_noticed(tmp_path, safe, c
     save_audio(song, noise(4.0))
     residuals = {}
     for config.stems in (StemsConfig(model="hpss"), safe):
-        found = separated(song, config, sha256="0" * 64)
+        found = separated(song, config, sha256=file_sha256(song))
         assert {len(mono) for mono in found.values()} == {4 * 16_000}
         (manifest,) = Path(config.data.cache_dir).glob("stems/*/stems.json")
         residuals[config.stems.model] = json.loads(manifest.read_text())["residual_db"]
@@ -373,6 +374,16 @@ def test_stems_that_do_not_add_up_to_the_recording_are_noticed(tmp_path, safe, c
     assert residuals["tiny"] > -10.0  # its weights were never trained
     (said,) = caplog.messages
     assert said.startswith(f"song.wav: its stems miss it by {residuals['tiny']:.0f} dB")
+
+
+@pytest.mark.parametrize("model", ["hpss", "tiny"])
+def test_silence_misses_nothing_of_itself(model, tmp_path, safe, caplog):
+    config, song = Config(stems=replace(safe, model=model)), tmp_path / "silent.wav"
+    config.data.cache_dir = str(tmp_path / "cache")
+    save_audio(song, Samples(np.zeros((4 * 44_100, 2), np.float32), 44_100))
+    found = separated(song, config, sha256=file_sha256(song))
+    assert max(float(np.abs(mono).max()) for mono in found.values()) < 1e-6
+    assert caplog.messages == []
 
 
 def test_a_gpu_is_left_to_one_process(monkeypatch):
