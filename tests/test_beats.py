@@ -18,6 +18,7 @@ from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, so
 from rl_editor.beats.trackers import counted
 from rl_editor.checkup import check_up
 from rl_editor.config import BeatOverride, BeatsConfig, Config
+from rl_editor.errors import ConfigError
 from rl_editor.features import FRAME_NAMES, FrameFeatures
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.library import find_library
@@ -187,9 +188,45 @@ def test_shifting_moves_beats_by_a_share_of_a_beat():
     np.testing.assert_array_equal(grid.bar_position[:4], [PARTIAL, 3, 0, 1])
 
 
+def test_half_a_beat_earlier_and_later_are_the_same_places_where_the_tempo_changes():
+    """Beats of 0.25 s, then of 1 s, as a tracker leaves them that hears none in a break."""
+    times = np.array([0.5, 0.75, 1.0, 2.0, 3.0, 3.25])
+    grid = BeatGrid(np.array([0.0, *times, 3.5]), np.array([PARTIAL, 0, 1, 2, 3, 0, PARTIAL]), 4)
+    between = [0.625, 0.875, 1.5, 2.5, 3.125]
+    earlier, later = (apply_override(grid, BeatOverride(shift_beats=share)).times_s for share in (-0.5, 0.5))
+    np.testing.assert_allclose(earlier[1:-1], [0.375, *between])
+    np.testing.assert_allclose(later[1:-1], [*between, 3.375])
+
+
+def test_shifting_back_keeps_beats_in_order_after_a_gap():
+    times = np.array([0.5, 0.75, 1.0, 2.5, 2.75])
+    grid = BeatGrid(np.array([0.0, *times, 4.0]), np.array([PARTIAL, 0, 1, 2, 3, PARTIAL]), 4)
+    moved = apply_override(grid, BeatOverride(shift_beats=-0.5))
+    np.testing.assert_allclose(moved.times_s, [0.0, 0.375, 0.625, 0.875, 1.75, 2.625, 4.0])
+
+
 def test_the_bar_rotates_by_whole_beats():
     grid = apply_override(GRID, BeatOverride(downbeat_shift_beats=1))
     np.testing.assert_array_equal(grid.bar_position, [PARTIAL, 2, 3, 0, 1, 2, 3, 0, 1, 2, PARTIAL])
+
+
+def test_a_waltz_that_was_counted_in_four_is_counted_in_three():
+    """Bars are counted from the first downbeat on; rotating goes by the new bars."""
+    grid = apply_override(GRID, BeatOverride(beats_per_bar=3))
+    assert (grid.beats_per_bar, grid.confidence) == (3, 1.0)
+    np.testing.assert_array_equal(grid.times_s, GRID.times_s)
+    np.testing.assert_array_equal(grid.bar_position, [PARTIAL, 2, 0, 1, 2, 0, 1, 2, 0, 1, PARTIAL])
+    moved = apply_override(GRID, BeatOverride(beats_per_bar=3, downbeat_shift_beats=1))
+    np.testing.assert_array_equal(moved.bar_position, [PARTIAL, 1, 2, 0, 1, 2, 0, 1, 2, 0, PARTIAL])
+    with pytest.raises(ConfigError, match=r"beats\.overrides\.song"):
+        BeatsConfig(overrides={"song": {"beats_per_bar": 9}})
+
+
+def test_music_in_five_is_counted_in_five():
+    grid = apply_override(GRID, BeatOverride(beats_per_bar=5))
+    np.testing.assert_array_equal(grid.bar_position, [PARTIAL, 4, 0, 1, 2, 3, 4, 0, 1, 2, PARTIAL])
+    signal, _ = drums(120, beats_per_bar=5)
+    assert track_beats(signal, Config(beats=BeatsConfig(beats_per_bar=5))).beats_per_bar == 5
 
 
 def test_overrides_are_found_by_track():

@@ -33,7 +33,7 @@ def regular_grid(duration_s: float, config: BeatsConfig) -> BeatGrid:
 
 
 def apply_override(grid: BeatGrid, override: BeatOverride) -> BeatGrid:
-    """Double or halve the beats, shift them by a share of a beat, rotate the bar; in this order.
+    """Double or halve beats, shift them by a share of a beat, count them in other bars, rotate these; in this order.
 
     Halving keeps the beats in step with the downbeats. The neutral override returns the grid itself; what any other
     makes counts as sure, since somebody listened: how likely the tracked beats were says nothing about these.
@@ -54,9 +54,20 @@ def apply_override(grid: BeatGrid, override: BeatOverride) -> BeatGrid:
             bounds, first_downbeat = bounds[first_downbeat % 2 :: 2], first_downbeat // 2
     if len(bounds) < 2:
         return grid
-    bounds = bounds + override.shift_beats * np.append(np.diff(bounds), bounds[-1] - bounds[-2])
-    metre = Metre(grid.beats_per_bar, first_downbeat + override.downbeat_shift_beats)
+    bounds = _shifted(bounds, override.shift_beats)
+    beats_per_bar = override.beats_per_bar or grid.beats_per_bar
+    metre = Metre(beats_per_bar, first_downbeat + override.downbeat_shift_beats)
     return assemble_grid(bounds, grid.duration_s, metre, confidence=CORRECTED_CONFIDENCE)
+
+
+def _shifted(bounds_s: Float64[np.ndarray, " bounds"], beats: float) -> Float64[np.ndarray, " bounds"]:
+    """Boundaries moved by a share of a beat: towards the next one, or back towards the one before.
+
+    Half a beat later and half a beat earlier are the same places, whatever the tempo does, and order is kept.
+    """
+    step = np.diff(bounds_s)
+    moved: np.ndarray = bounds_s + beats * (np.append(step, step[-1]) if beats > 0.0 else np.append(step[0], step))
+    return moved
 
 
 def assemble_grid(

@@ -26,6 +26,7 @@ Precision = Literal["float32", "bfloat16"]
 FeatureMode = Literal["basic", "enhanced", "full"]
 Speed = Annotated[float, Field(ge=0.25, le=4.0)]  # two octaves either way
 Decibels = Annotated[float, Field(ge=-200.0, le=200.0)]
+Metre = Literal[0, 2, 3, 4, 5, 6, 7]  # beats in a bar; 0 says nothing
 
 
 @dataclass(config=STRICT)
@@ -65,6 +66,7 @@ class BeatOverride:
 
     tempo_multiplier: Literal[1, 2, "half"] = 1  # 2 doubles the beats, "half" drops every second
     shift_beats: Annotated[float, Field(ge=-0.5, le=0.5)] = 0.0  # moves all beats by this share of a beat
+    beats_per_bar: Metre = 0  # bars of so many beats from the first downbeat on; 0 leaves them
     downbeat_shift_beats: Annotated[int, Field(ge=-64, le=64)] = 0  # rotates which beat of the bar comes first
 
 
@@ -75,7 +77,7 @@ class BeatsConfig:
     tracker: BeatTracker = "network"  # auto takes beat_this where it is installed, else network
     start_bpm: Annotated[float, Field(ge=10.0, le=1000.0)] = 120.0  # of a regular grid where no beat is heard
     latency_s: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0  # added to tracked beats, the tracker's bias removed
-    beats_per_bar: Literal[0, 2, 3, 4, 6] = 0  # 0 decides between 3 and 4 from the audio
+    beats_per_bar: Metre = 0  # 0 decides between 3 and 4 from the audio
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # track id -> BeatOverride fields
 
     @model_validator(mode="after")
