@@ -24,9 +24,9 @@ straying from a clone is the clone's distribution times exp(nats * reward) (Korb
 better viewed as Bayesian inference"). The policy was drawn towards the listeners already, so that by its own likelihood
 they would count twice.
 
-Attempts within half a unit of the duration come before all others, and the spread is ``LENGTH_SPREAD``. So which
-passages play is the policy's order of preference, how many is the listener's. The duration is aimed at in whole units,
-not promised.
+Attempts within half a unit of the duration come before all others, or, where it is out of reach, those within a unit
+of what comes nearest; and the spread is ``LENGTH_SPREAD``. So which passages play is the policy's order of preference,
+how many is the listener's. The duration is aimed at in whole units, not promised.
 
 Where nobody asks for a duration, the editor's usual one and its spread (``rl_editor.usual_length``) stand in the same
 sum, the policy is not told of it, and nothing comes first. Decision by decision a policy adds up small errors of what
@@ -302,14 +302,18 @@ class Desk:
 
 
 def ranked(attempts: Sequence[Attempt], *, goal: Goal | None, unit_s: float, nats: float) -> list[Attempt]:
-    """What plays at all first, then what is within half a unit of a length that was asked for, then what listeners
-    do not doubt, then the best."""
+    """What plays at all first, then what is within half a unit of a length that was asked for (or, where nothing is,
+    within a unit of what comes nearest), then what listeners do not doubt, then the best.
+    """
+    asked = goal is not None and goal.asked
+    nearest = min((attempt.miss_s for attempt in attempts if attempt.duration_s), default=0.0)
 
-    def rank(attempt: Attempt) -> tuple[bool, bool, bool, float]:
+    def rank(attempt: Attempt) -> tuple[bool, bool, bool, bool, float]:
         off = 0.0 if goal is None else attempt.miss_s / goal.spread_s
-        misses = goal is not None and goal.asked and attempt.miss_s > unit_s / 2.0 + SAME_S
+        misses = asked and attempt.miss_s > unit_s / 2.0 + SAME_S
+        far = misses and attempt.miss_s > nearest + unit_s + SAME_S
         score = attempt.log_prob - 0.5 * off**2 + nats * attempt.reward
-        return not attempt.duration_s, misses, attempt.doubtful, -score
+        return not attempt.duration_s, misses, far, attempt.doubtful, -score
 
     return sorted(attempts, key=rank)
 

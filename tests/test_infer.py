@@ -240,6 +240,16 @@ class TestEditRecording:
         assert edited(listeners(energy_rank=-1.0, doubt=0.9)) != cloned  # weaker by d: d - 0.9 d is above 0
         assert edited(listeners(energy_rank=-1.0, doubt=1.1)) == cloned  # and d - 1.1 d is not
 
+    def test_of_a_length_out_of_reach_the_nearest_are_taken(self) -> None:
+        """(900 / 100)^2 / 2 = 40.5 and (890 / 100)^2 / 2 = 39.6: less than a nat between 900 s and 890 s."""
+        attempts = [
+            Attempt((0,), 100.0, -1.0, 900.0, 0.0),
+            Attempt((1,), 110.0, -300.0, 890.0, 0.0),
+            Attempt((2,), 108.5, -200.0, 891.5, 0.0),  # within a unit of the nearest, and likelier
+        ]
+        found = ranked(attempts, goal=Goal(1000.0, 100.0, asked=True), unit_s=2.0, nats=0.0)
+        assert [attempt.actions for attempt in found] == [(2,), (1,), (0,)]
+
     def test_what_listeners_doubt_comes_after_what_they_do_not(self) -> None:
         attempts = [
             Attempt((0,), 9.0, -1.0, 0.0, 0.9, doubtful=True),
