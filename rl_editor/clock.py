@@ -29,7 +29,7 @@ def read_seconds(text: str, *, least: float = 0.0) -> float:
     """
     found = _CLOCK.fullmatch(text.strip())
     if found is None:
-        raise ConfigError(f"{text!r}: not a time; write seconds (95.5), m:ss (1:35.5) or h:mm:ss")
+        raise ConfigError(f"{text!r}: not a time; write seconds (95.5), m:ss (1:35.5, up to :59) or h:mm:ss")
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
     total = 3600.0 * hours + 60.0 * minutes + seconds
     if not least <= total <= MAX_SECONDS:

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,21 @@ def read_settings(path: Path) -> dict[str, Any]:
     """The sections of a settings file, numbers as YAML 1.2 and DVC read them: ``3e-05`` is a number.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or holds no sections.
+        ConfigError: the file is missing, is not YAML, holds no sections, or a setting twice.
     """
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """YAML 1.1 of PyYAML wants a point in every number with an exponent."""
+        """YAML 1.1 of PyYAML wants a point in every number with an exponent, and takes the last of two settings."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            twice = [name for name, n in names.items() if n > 1]
+            if twice:
+                raise ConfigError(
+                    f"{path}: {twice[0]} stands {names[twice[0]]} times in one section; leave one of them"
+                )
+            return super().construct_mapping(node, deep)
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
     try:

@@ -210,3 +210,13 @@ def test_settings_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"params\.yaml"):
         read_settings(path)
+
+
+def test_a_setting_that_stands_twice_is_named(tmp_path: Path) -> None:
+    """PyYAML takes the last one without a word."""
+    path = tmp_path / "params.yaml"
+    path.write_text("bc:\n  epochs: 3\n  batch_tracks: 2\n  epochs: 4\n")
+    with pytest.raises(ConfigError, match=r"params\.yaml: epochs stands 2 times in one section; leave one of them"):
+        read_settings(path)
+    path.write_text("bc: {epochs: 3}\nppo: {epochs: 4}\n")
+    assert read_settings(path) == {"bc": {"epochs": 3}, "ppo": {"epochs": 4}}

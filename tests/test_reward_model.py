@@ -111,6 +111,16 @@ def test_too_few_judgements_are_refused() -> None:
         RewardModel().fit([], rng)
 
 
+def test_a_model_that_has_learned_nothing_says_so(tmp_path: Path) -> None:
+    for asked in (
+        lambda: RewardModel().score(torch.zeros(1, len(SUMMARY_NAMES))),
+        lambda: RewardModel().save(tmp_path / "m"),
+    ):
+        with pytest.raises(DatasetError, match="it has learned nothing yet; fit it to preferences, or load one"):
+            asked()
+    assert not (tmp_path / "m").exists()
+
+
 def test_one_weight_by_hand() -> None:
     # 60 pairs that differ in transition faults alone, 0 against 1: mean 1/2, deviation 1/2, so a difference of 2 in
     # standard deviations. With w the taste for fewer faults and ridge 1, the maximum of 60 log sigmoid(2 w) - w^2 / 2

@@ -77,7 +77,7 @@ def mel_power(
 def mel_bank(
     sample_rate: int, n_fft: int, n_bands: int, *, semitones: float = 0.0
 ) -> Float32[np.ndarray, "bins bands"]:
-    """Triangles of equal width in mel between ``LOWEST_HZ`` and ``HIGHEST_HZ`` (or Nyquist), each summing to 1.
+    """Triangles of equal width in mel between ``LOWEST_HZ`` and ``HIGHEST_HZ`` (or Nyquist), each summing to 1 / n_fft.
 
     ``semitones`` is how much higher everything sounds in the edit: the bands of the raw lie lower by it.
     """

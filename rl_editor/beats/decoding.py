@@ -40,7 +40,6 @@ class Decoded(NamedTuple):
     beats_s: Float64[np.ndarray, " beats"]
     position: Int[np.ndarray, " beats"]  # in the bar; 0 is the downbeat
     beats_per_bar: int
-    score: float  # log-likelihood per frame
 
 
 def decoded(heard: Activations, *, metres: tuple[int, ...]) -> Decoded:
@@ -51,8 +50,8 @@ def decoded(heard: Activations, *, metres: tuple[int, ...]) -> Decoded:
     lengths = np.arange(shortest, min(longest, max(n_frames // 2, shortest)) + 1)
     prior = -TEMPO_PRIOR * np.log2(60.0 * _RATE_HZ / lengths / LIKELIEST_BPM) ** 2 * lengths / _RATE_HZ  # per beat
     paths = [_path(sums, lengths, prior, metre) for metre in metres]
-    starts, position, metre, score = max(paths, key=lambda path: path.score)
-    return Decoded(_settled(starts, lengths, beat) / _RATE_HZ, position, metre, score / n_frames)
+    starts, position, metre, _ = max(paths, key=lambda path: path.score)
+    return Decoded(_settled(starts, lengths, beat) / _RATE_HZ, position, metre)
 
 
 def beat_scores(

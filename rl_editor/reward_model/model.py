@@ -237,7 +237,8 @@ class RewardModel:
             raise CheckpointError(f"{path}: {error}") from None
 
     def _known(self) -> "_Fitted":
-        assert self._fitted is not None, "fit or load a reward model before asking it"
+        if self._fitted is None:
+            raise DatasetError("reward model: it has learned nothing yet; fit it to preferences, or load one")
         return self._fitted
 
 
