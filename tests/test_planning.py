@@ -10,7 +10,7 @@ from listening_sets import make_set
 from rl_editor.judgements import Judgement, Presentation
 from rl_editor.judgements.log import Answers
 from rl_editor.judgements.sets import ListeningSet
-from rl_editor.preferences.planning import ANCHOR_AT, CYCLE, GAP, Chooser, next_presentation, progress
+from rl_editor.preferences.planning import CYCLE, GAP, Chooser, next_presentation, progress
 
 N_PAIRS, N_ANCHORS = 36, 6
 
@@ -54,8 +54,20 @@ def test_a_repeat_exchanges_the_sides_and_comes_late(found: ListeningSet) -> Non
 def test_anchors_come_among_the_pairs(found: ListeningSet) -> None:
     asked = session(found)
     places = [place for place, each in enumerate(asked) if "anchor" in each.pair_id]
-    assert places[: N_ANCHORS - 1] == [CYCLE * i + ANCHOR_AT for i in range(N_ANCHORS - 1)]  # 4, 12, 20, 28, 36
-    assert len(places) == N_ANCHORS
+    assert [place // CYCLE for place in places] == list(range(N_ANCHORS))  # one in each cycle
+
+
+def test_nobody_can_learn_where_anchors_and_repeats_come(found: ListeningSet) -> None:
+    """Of the second to fifth cycles of 30 listeners 120 of each lie anywhere: 15 are expected at each of 8 places."""
+    sessions = [session(found, f"L{n}") for n in range(30)]
+    anchors = [i for asked in sessions for i, each in enumerate(asked) if "anchor" in each.pair_id]
+    repeats = [i for asked in sessions for i, each in enumerate(asked) if each.repeat]
+    for places in (anchors, repeats):
+        counts = [sum(CYCLE <= i < 5 * CYCLE and i % CYCLE == place for i in places) for place in range(CYCLE)]
+        assert sum(counts) == 120
+        assert min(counts) >= 4  # 15 less three standard deviations of 3.6
+        assert max(counts) <= 26
+    assert {i for i in repeats if i < CYCLE} == {6, 7}  # the first has been answered GAP judgements before
 
 
 def test_what_nobody_could_tell_is_not_asked_again(found: ListeningSet) -> None:

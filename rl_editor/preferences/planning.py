@@ -1,8 +1,9 @@
 """Which pair a listener hears next, and which side first.
 
 Of every ``CYCLE`` presentations one is an anchor and one a repeat of a pair answered at least ``GAP`` judgements ago,
-its sides exchanged; the others are pairs that the listener has not judged. Sides are drawn from the set's seed, the
-listener and the pair, so a presentation is the same whenever it is drawn; the order among pairs is the chooser's.
+its sides exchanged; the others are pairs that the listener has not judged. Which place these two have in a cycle is
+drawn, so that nobody learns where to attend. Places and sides are drawn from the set's seed, the listener and the cycle
+or pair, so a presentation is the same whenever it is drawn; the order among pairs is the chooser's.
 """
 
 import hashlib
@@ -16,8 +17,7 @@ from rl_editor.judgements import Judgement, Pair, Presentation, Side, other
 from rl_editor.judgements.log import Answers
 from rl_editor.judgements.sets import ListeningSet
 
-CYCLE, ANCHOR_AT, REPEAT_AT = 8, 4, 7
-GAP = 5
+CYCLE, GAP = 8, 5
 
 Chooser = Callable[[Sequence[Pair], Sequence[Judgement]], Pair]
 """Of pairs that a listener has not judged, and all judgements so far, the one to ask next."""
@@ -48,7 +48,8 @@ def next_presentation(
     fresh = [p for p in found.pairs if p.kind == "pair" and p.pair_id not in judged]
     anchors = [p for p in found.pairs if p.kind == "anchor" and p.pair_id not in judged]
     again = [place for place in _repeatable(found, mine) if place < len(mine) - GAP]
-    match _turn(len(mine), fresh=bool(fresh), anchors=bool(anchors), again=bool(again)):
+    rota = _Rota(found, listener)
+    match rota.turn(len(mine), fresh=bool(fresh), anchors=bool(anchors), again=bool(again)):
         case "repeat":
             pair_id = mine[again[0]].presentation.pair_id
         case "anchor":
@@ -72,10 +73,10 @@ def progress(found: ListeningSet, answers: Answers, listener: str) -> Progress:
     mine = answers.of(listener)
     judged = {j.presentation.pair_id for j in mine}
     left = Counter(pair.kind for pair in found.pairs if pair.pair_id not in judged)
-    told, n_repeats = deque(_repeatable(found, mine)), _n_repeats_left(found, mine)
+    told, n_repeats, rota = deque(_repeatable(found, mine)), _n_repeats_left(found, mine), _Rota(found, listener)
     for n_planned in count(len(mine)):
         again = n_repeats > 0 and bool(told) and told[0] < n_planned - GAP
-        match _turn(n_planned, fresh=left["pair"] > 0, anchors=left["anchor"] > 0, again=again):
+        match rota.turn(n_planned, fresh=left["pair"] > 0, anchors=left["anchor"] > 0, again=again):
             case "repeat":
                 told.popleft()
                 n_repeats -= 1
@@ -89,14 +90,28 @@ def progress(found: ListeningSet, answers: Answers, listener: str) -> Progress:
     raise AssertionError
 
 
-def _turn(n_done: int, *, fresh: bool, anchors: bool, again: bool) -> Literal["repeat", "anchor", "fresh"] | None:
-    """What comes after so many answers, of what there is."""
-    place = n_done % CYCLE
-    if again and (place == REPEAT_AT or not (fresh or anchors)):
-        return "repeat"
-    if anchors and (place == ANCHOR_AT or not fresh):
-        return "anchor"
-    return "fresh" if fresh else None
+class _Rota(NamedTuple):
+    """What a listener is asked when."""
+
+    found: ListeningSet
+    listener: str
+
+    def turn(
+        self, n_done: int, *, fresh: bool, anchors: bool, again: bool
+    ) -> Literal["repeat", "anchor", "fresh"] | None:
+        """What comes after so many answers, of what there is."""
+        cycle, place = divmod(n_done, CYCLE)
+        places = list(range(CYCLE))
+        repeat_at = self._drawn(cycle, "repeat", places if cycle else places[GAP + 1 :])  # there is one by then
+        places.remove(repeat_at)
+        if again and (place == repeat_at or not (fresh or anchors)):
+            return "repeat"
+        if anchors and (place == self._drawn(cycle, "anchor", places) or not fresh):
+            return "anchor"
+        return "fresh" if fresh else None
+
+    def _drawn(self, cycle: int, what: str, places: Sequence[int]) -> int:
+        return places[_chance(self.found, self.listener, cycle, what) % len(places)]
 
 
 def _repeatable(found: ListeningSet, mine: Sequence[Judgement]) -> list[int]:
