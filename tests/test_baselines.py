@@ -29,12 +29,6 @@ def path_cost(path: list[int], costs: JoinCosts) -> float:
     return float(costs.between(leave, arrive).sum())
 
 
-def test_keep_all_is_the_recording() -> None:
-    state = track()
-    edit = baselines.keep_all(state, CONFIG)
-    assert edit.frames == state.recording.frames
-
-
 def test_loudest_takes_the_loud_section_first() -> None:
     state = track(form="ab", bars_per_section=4)  # a at 0.1, b at 0.25; 4 bars of 2 s each
     edit = baselines.loudest(state, CONFIG, duration_s=8.0)

@@ -20,6 +20,7 @@ from rl_editor.cli import app
 from rl_editor.cli.caching import read_size
 from rl_editor.cli.options import edit_words
 from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
+from rl_editor.entries import HASH_CHARS
 from rl_editor.errors import ConfigError, RlEditorError
 from rl_editor.files import file_sha256
 from rl_editor.utils import source_info
@@ -273,7 +274,8 @@ class TestConsole:
 
     def test_the_folder_of_a_cache_is_named_as_for_precache(self, tmp_path: Path) -> None:
         (tmp_path / "mel").mkdir()
-        (tmp_path / "mel" / "foreign_mel.npz").write_bytes(b"foreign")
+        (tmp_path / "mel" / f"foreign_{'0' * HASH_CHARS}_mel.npz").write_bytes(b"foreign")
+        (tmp_path / "mel" / "of_another_program.npz").write_bytes(b"counts for nothing")
         named = ("--cache_dir", str(tmp_path))
         assert json.loads(cli("cache", "info", *named, "--json").stdout)["bytes"] == len(b"foreign")
         assert cli("cache", "verify", *named).returncode == 1
