@@ -170,6 +170,15 @@ def test_a_run_gives_tables() -> None:
     assert set(ALL) > set(OTHERS) | set(OUTSIDERS)
 
 
+def test_the_ears_of_outsiders_cannot_be_exchanged() -> None:
+    way = Way("small", {"agent": {"d_model": 16, "n_heads": 2, "n_layers": 1, "d_head": 16}, "bc": {"epochs": 1}})
+    rows = run(Job("later_alike", 0, way, 4, with_ppo=False), songs=songs(6), base=settings())
+    assert "again" in set(rows["method"])
+    assert "other_ears" not in set(rows["method"])
+    both = pd.concat([rows, rows.assign(editor="drops_weak", method=rows["method"].replace("again", "other_ears"))])
+    assert len({line.count("|") for line in agreement_table(both, condition="target")}) == 1  # a dash in its place
+
+
 def test_the_table_of_choices_is_a_mean_over_editors_of_what_they_do() -> None:
     scores = {
         ("cuts", "again"): (1.0, None),

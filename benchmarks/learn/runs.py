@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.editing import Song, demonstration, split_names
 from benchmarks.learn.ears import policy_ears
-from benchmarks.learn.editors import ALL
+from benchmarks.learn.editors import ALL, HEARING_ALIKE
 from rl_editor.behavioral_cloning import train_bc
 from rl_editor.command import overlaid
 from rl_editor.config import Config
@@ -63,12 +63,13 @@ def run(job: Job, *, songs: Sequence[Song], base: Config) -> pd.DataFrame:
     split = split_names(songs, seed=job.seed, held_out=HELD_OUT, n_train=job.n_train)
     known = [song for song in songs if song.name in split]
     demonstrations = [demonstration(s, editor, config, seed=0, split=split[s.name]) for s in known]
-    again = _another_day(known, editor, config)
-    with policy_ears():
-        other_ears = _another_day(known, editor, config)
+    recalled = {AGAIN: _another_day(known, editor, config)}
+    if job.editor in HEARING_ALIKE:  # others have ears that nobody can take from them
+        with policy_ears():
+            recalled[OTHER_EARS] = _another_day(known, editor, config)
     with silenced(job.way.silenced):
         plans = _learned(demonstrations, config, job)
-        plans |= {AGAIN: _recalled(again), OTHER_EARS: _recalled(other_ears)}
+        plans |= {name: _recalled(edits) for name, edits in recalled.items()}
         rows = evaluate_plans(plans, demonstrations, config, seed=job.seed).rows
     return rows.assign(editor=job.editor, seed=job.seed, way=job.way.name)
 
