@@ -5,9 +5,11 @@
 It hears a second around a place (differences of spectra, timbre, harmony and level over windows of 20 to 250 ms before
 and after, and how the middle differs from its surroundings; of a join the beat it lies at). It is trained on other
 songs (grouped cross-validation) to tell joins from beats of the same songs that no join is near. AUC 0.5 is inaudible
-to it. Its own test is the same on cuts at random places, crossfaded alike: it has to catch those.
+to it. Its own test is the same on cuts at random places, crossfaded alike: it has to catch those. Between random places
+and ours are cuts between random beats, which keep the pulse and nothing else.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -38,11 +40,12 @@ _PER_EDIT = 8  # natural beats, and random cuts
 
 
 class Places(NamedTuple):
-    """What is heard at joins, at natural beats and at random cuts, and of which song each is."""
+    """What is heard of one song at joins, at natural beats, at random cuts and at cuts between random beats."""
 
     ours: list[Float[np.ndarray, " features"]]
     natural: list[Float[np.ndarray, " features"]]
     cuts: list[Float[np.ndarray, " features"]]
+    cuts_on_beats: list[Float[np.ndarray, " features"]]
 
 
 def main(
@@ -52,15 +55,21 @@ def main(
     checkpoint: Annotated[Path, typer.Option(help="Trained policy")] = Path("models/ppo/best.pt"),
     exclude: Annotated[str, typer.Option(help="File stem that is left out")] = "",
 ) -> None:
-    """Print both AUCs."""
+    """Print the AUCs."""
     names = [part for part in songs.split(",") if part]
     paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude=exclude, names=names)
     found = [_listened(path, method, checkpoint) for path in paths]
     n_joins = sum(len(places.ours) for places in found)
     n_natural = sum(len(places.natural) for places in found)
     print(f"{counted(len(paths), 'song')}, {counted(n_joins, 'join')} of {method}, {n_natural} natural beats")
-    print(f"AUC of joins against natural beats: {_auc([p.ours for p in found], [p.natural for p in found]):.3f}")
-    print(f"AUC of random cuts against natural beats: {_auc([p.cuts for p in found], [p.natural for p in found]):.3f}")
+    natural = [places.natural for places in found]
+    told = {
+        "joins": [places.ours for places in found],
+        "cuts between random beats": [places.cuts_on_beats for places in found],
+        "random cuts": [places.cuts for places in found],
+    }
+    for name, heard in told.items():
+        print(f"AUC of {name} against natural beats: {_auc(heard, natural):.3f}")
 
 
 def _listened(path: Path, method: Literal["dp", "policy"], checkpoint: Path) -> Places:
@@ -70,7 +79,7 @@ def _listened(path: Path, method: Literal["dp", "policy"], checkpoint: Path) -> 
     config, recording = Config(), load_audio(path)
     state = AudioState.from_file(path, config, recording=recording)
     rng = np.random.default_rng(0)
-    places = Places([], [], [])
+    places = Places([], [], [], [])
     for share in SHARES:
         request = Request(Demands(duration_s=share * state.grid.duration_s), method=method)
         try:
@@ -85,20 +94,27 @@ def _listened(path: Path, method: Literal["dp", "policy"], checkpoint: Path) -> 
         nearest = [float(beats[np.abs(beats - t).argmin()]) for t in starts_s[1:]]  # joins sit up to 20 ms beside beats
         places.ours.extend(_heard(rendered, t) for t in nearest)
         places.natural.extend(_heard(rendered, float(t)) for t in rng.permutation(clear)[:_PER_EDIT])
-    places.cuts.extend(_random_cuts(recording, state, config, rng))
+    rate = recording.sample_rate
+    first, last = rate, recording.frames - 4 * rate
+    spans = [(int(start), 3 * rate) for start in rng.integers(first, last, 2 * _PER_EDIT + 1)]
+    places.cuts.extend(_cut(spans, recording, state, config))
+    beats = np.round(state.grid.times_s * rate).astype(int)
+    starts = rng.choice(np.flatnonzero((beats >= first) & (beats < last)), 2 * _PER_EDIT + 1)
+    ends = np.searchsorted(beats, beats[starts] + 3 * rate)
+    spans = [(int(beats[a]), int(beats[min(b, len(beats) - 1)] - beats[a])) for a, b in zip(starts, ends, strict=True)]
+    places.cuts_on_beats.extend(_cut(spans, recording, state, config))
     return places
 
 
-def _random_cuts(
-    recording: Samples, state: AudioState, config: Config, rng: np.random.Generator
+def _cut(
+    spans: Sequence[tuple[int, int]], recording: Samples, state: AudioState, config: Config
 ) -> list[Float[np.ndarray, " features"]]:
-    """Joins between random places, two seconds and more of music between them."""
-    rate, n = recording.sample_rate, 2 * _PER_EDIT
-    starts = rng.integers(rate, recording.frames - 4 * rate, n + 1)
+    """What is heard where spans (first frame, frames) of the recording meet."""
     fade = config.action_space.default_crossfade_ms
-    segments = [Segment(int(s), 3 * rate, crossfade_in_ms=fade if k else 0.0) for k, s in enumerate(starts)]
+    segments = [Segment(at, n, crossfade_in_ms=fade if k else 0.0) for k, (at, n) in enumerate(spans)]
     rendered = _mono(render_samples(EditList(state.recording, tuple(segments)), recording, config))
-    return [_heard(rendered, 3.0 * k) for k in range(1, n + 1)]
+    joins = np.cumsum([n for _, n in spans])[:-1] / recording.sample_rate
+    return [_heard(rendered, float(at_s)) for at_s in joins]
 
 
 def _mono(samples: Samples) -> Float[np.ndarray, " samples"]:
