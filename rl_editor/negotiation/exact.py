@@ -6,7 +6,9 @@ it is reported:
     stretch   where it is allowed: everything plays up to ``MOST_STRETCH`` faster or slower than the recording, pitch
               with it
     silence   the recording's own silence at the end of the output is lengthened, up to ``MOST_TAIL_S``, or shortened
-    joins     right sides start up to ``MOST_NUDGE_MS`` earlier or later, alike at all joins that may move
+    joins     right sides start up to ``MOST_NUDGE_MS`` earlier or later, alike at all joins that may move; only where
+              that is enough: joins were settled to where both sides correlate, and an end that has to give more than
+              they can gives all of it as well
     tail      the end fades out earlier, or goes on into what follows in the source, or into silence; never out of
               what has to play, nor into what must not
 """
@@ -141,7 +143,7 @@ def _silent_tail(recording: str | Path | Samples, start: int, end: int) -> int:
 
 
 def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple[EditList, int]:
-    """Right sides of joins start earlier (the output gets longer) or later, each by the same share."""
+    """Right sides of joins start earlier (the output gets longer) or later, each by the same share; all, or none."""
     plain = [
         index
         for index in range(1, len(edit.segments))
@@ -163,7 +165,7 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
         moved = replace(segment, source_start_frame=start, frames=segment.frames + share)
         segments[index] = within(moved, edit.source.frames, as_long=True)
         done += share
-    return replace(edit, segments=tuple(segments)), done
+    return (replace(edit, segments=tuple(segments)), done) if done == missing else (edit, 0)
 
 
 def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], barred: Sequence[tuple[int, int]]) -> EditList:
