@@ -47,6 +47,7 @@ MOVES = sum(ActionSpace().type_of(number) is ActionType.REORDER for number in ra
         ("editing", r"Within (\d+) ms a join moves", (Config().render.join_search_ms,)),
         ("editing", r"silence at the end \(up to ([\d.]+) s more\)", (exact.MOST_TAIL_S,)),
         ("editing", r"up to (\d+) ms at each join", (exact.MOST_NUDGE_MS,)),
+        ("editing", r"up to (\d+) s of silence follow it", (exact.MOST_SILENCE_S,)),
         ("editing", r"everything plays up to (\d+) % faster or slower", (100 * demands.MOST_STRETCH,)),
         ("editing", r"heard up to (\d+) ms earlier or later", (joins.MICRO_MS,)),
         ("learning", r"edits a recording (\d+) times side by side", (ATTEMPTS,)),

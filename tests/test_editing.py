@@ -33,6 +33,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH, spoken
+from rl_editor.negotiation.exact import MOST_SILENCE_S
 from rl_editor.state import AudioState
 from rl_editor.utils import (
     BLOCK_FRAMES,
@@ -423,6 +424,34 @@ class TestEdit:
         with pytest.raises(EditListError, match="beyond its end"):
             edited(song, config, tmp_path, demands=Demands(drop=(TimeSpan(500.0, 501.0),)))
         assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("seconds", [12.0, 18.0, 20.0, 28.0])
+    def test_an_end_that_has_to_play_is_met_from_below(
+        self, song: Path, config: Config, tmp_path: Path, seconds: float
+    ) -> None:
+        """The edits nearest to these lengths are 0.02 to 0.61 s longer, and no end may be cut; a bar is 1.65 s."""
+        data, rate = sf.read(song, dtype="int16", always_2d=True, stop=40 * RATE)  # which ends in the middle of sound
+        sf.write(tmp_path / "cut.wav", data, rate)
+        demands = Demands(duration_s=seconds, exact=True, keep=(TimeSpan(35.0, 40.0),))
+        edit = edited(tmp_path / "cut.wav", config, tmp_path, demands=demands)
+        assert edit.frames == seconds * RATE
+        assert (played(edit)[35 * RATE :] == 1).all()
+        ending = edit.segments[-1]
+        assert ending.source_start_frame is None
+        assert 0 < ending.frames <= MOST_SILENCE_S * RATE
+
+    def test_a_revision_meets_an_end_that_has_to_play_from_below(
+        self, song: Path, config: Config, tmp_path: Path
+    ) -> None:
+        data, rate = sf.read(song, dtype="int16", always_2d=True, stop=40 * RATE)
+        sf.write(tmp_path / "cut.wav", data, rate)
+        keep = (TimeSpan(35.0, 40.0),)
+        edit = edited(tmp_path / "cut.wav", config, tmp_path, demands=Demands(duration_s=30.2, keep=keep))
+        found, notes = revise_list(edit, Demands(duration_s=20.0, exact=True, keep=keep), tmp_path / "cut.wav", config)
+        assert found.edit.frames == 20 * RATE
+        assert (played(found.edit)[35 * RATE :] == 1).all()
+        assert "to the sample: the end +" in notes[0]
+        assert list(found.price)[-2:] == ["duration 0:20", "together"]
 
     def test_passages_that_meet_within_a_beat_are_no_contradiction(
         self, song: Path, config: Config, tmp_path: Path

@@ -94,6 +94,32 @@ class TestExact:
             edit.frames - 9000
         )
 
+    def test_after_an_end_that_has_to_play_two_seconds_may_be_silent(self, state: AudioState) -> None:
+        """Others give 1.5 s: one within the recording, and one of which only what comes 1.5 s before has to play."""
+        whole, recording = of_beats(state, (0, 96), (160, 352)), self.recording(state.grid.duration_s)
+        end_s, more = state.grid.duration_s, round(1.9 * RATE_HZ)
+        last = [TimeSpan(end_s - 5.0, end_s)]
+        found = to_length(whole, recording, whole.frames + more, allow_stretch=False, only=(), keep=last).edit
+        assert found.segments[:-1] == whole.segments
+        assert (found.segments[-1].source_start_frame, found.segments[-1].frames) == (None, more)
+        before = [TimeSpan(end_s - 5.0, end_s - 1.6)]
+        within = of_beats(state, (160, 300))
+        within_s = float(state.grid.times_s[300])
+        for edit, keep in ((whole, before), (within, [TimeSpan(within_s - 5.0, within_s)])):
+            with pytest.raises(EditListError, match=r"its end may give 1\.5 s"):
+                to_length(edit, recording, edit.frames + more, allow_stretch=False, only=(), keep=keep)
+        with pytest.raises(EditListError, match=r"its end may give 2 s"):
+            to_length(whole, recording, whole.frames + round(2.1 * RATE_HZ), allow_stretch=False, only=(), keep=last)
+
+    def test_where_an_end_cannot_be_cut_a_stretch_is_named_if_it_is_in_reach(self, state: AudioState) -> None:
+        edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
+        keep = [TimeSpan(0.0, float(state.grid.times_s[96]))]
+        for missing, said in ((-0.01, True), (-0.025, False)):
+            frames = round(edit.frames * (1.0 + missing))
+            with pytest.raises(EditListError, match="contradict each other") as refused:
+                to_length(edit, recording, frames, allow_stretch=False, keep=keep)
+            assert ("or give --allow-stretch" in str(refused.value)) == said
+
     def test_stretched(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 96), (160, 352))
         recording = self.recording(state.grid.duration_s)
@@ -116,7 +142,9 @@ class TestExact:
         assert "--allow-stretch" not in str(refused.value)
 
     @pytest.mark.parametrize("missing", [60, -60, 180, 300, -300, 9000])
-    def test_joins_give_four_milliseconds_each_alike_where_that_is_enough(self, state: AudioState, missing: int) -> None:
+    def test_joins_give_four_milliseconds_each_alike_where_that_is_enough(
+        self, state: AudioState, missing: int
+    ) -> None:
         """4 ms are 88 frames: two joins give up to 176, three up to 264; what is more comes from the end alone."""
         edit = of_beats(state, (0, 96), (128, 160), (192, 224), (256, 320))
         recording = self.recording(state.grid.duration_s)

@@ -25,7 +25,7 @@ from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.intervals import total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
-from rl_editor.negotiation.exact import ExactLength, to_length
+from rl_editor.negotiation.exact import LESS_S, ExactLength, to_length
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
@@ -115,31 +115,59 @@ def _proposal(
 ) -> Proposal:
     """The draft, negotiated, its joins placed and settled, its length met."""
     demands = request.asked
-    edit, costs, notes = _negotiated(draft, state, sound, request, config)
-    if state.grid.confidence < SURE:
-        notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
-    frozen = frozen_spans(demands, state)
-    placed = place_joins(edit, sound, frozen=frozen, in_order=demands.no_reorder)
-    settled = settle_joins(placed, recording, config)
+    settled, costs, notes = _settled(draft, recording, state, sound, request, config)
     if demands.exact:
-        frames = demands.frames(state.recording.sample_rate)
-        assert frames is not None
-        exact: ExactLength = to_length(
-            settled,
-            recording,
-            frames,
-            allow_stretch=request.allow_stretch,
-            keep=demands.keep,
-            drop=demands.drop,
-            no_loop=demands.no_loop,
-            no_reorder=demands.no_reorder,
-            costs=costs,
-        )
+        try:
+            exact = _to_length(settled, recording, request, costs)
+        except EditListError as refused:
+            if not demands.keep:
+                raise
+            settled, costs, notes = _settled(draft, recording, state, sound, request, config, less_s=LESS_S)
+            try:
+                exact = _to_length(settled, recording, request, costs)
+            except EditListError:
+                raise refused from None
         settled, notes = exact.edit, [*notes, exact_line(exact)]
     elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s, costs)):
         notes.append(missed)
     notes += anchor_lines(settled, demands.anchors)
     return Proposal(settled, (*past_end(demands, state), *notes))
+
+
+def _settled(
+    draft: EditList,
+    recording: Samples | Path,
+    state: AudioState,
+    sound: BeatSound,
+    request: Request,
+    config: Config,
+    *,
+    less_s: float = 0.0,
+) -> _Negotiated:
+    """The draft, negotiated (to ``less_s`` less than is asked), its joins placed and settled."""
+    demands = request.asked
+    edit, costs, notes = _negotiated(draft, state, sound, request, config, less_s=less_s)
+    if state.grid.confidence < SURE:
+        notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
+    placed = place_joins(edit, sound, frozen=frozen_spans(demands, state), in_order=demands.no_reorder)
+    return _Negotiated(settle_joins(placed, recording, config), costs, notes)
+
+
+def _to_length(settled: EditList, recording: Samples | Path, request: Request, costs: str) -> ExactLength:
+    demands = request.asked
+    frames = demands.frames(settled.source.sample_rate)
+    assert frames is not None
+    return to_length(
+        settled,
+        recording,
+        frames,
+        allow_stretch=request.allow_stretch,
+        keep=demands.keep,
+        drop=demands.drop,
+        no_loop=demands.no_loop,
+        no_reorder=demands.no_reorder,
+        costs=costs,
+    )
 
 
 def beat_sound(recording: Samples | Path, state: AudioState) -> BeatSound:
@@ -252,7 +280,9 @@ def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> Edi
     return replace(whole, segments=(*whole.segments, *(again,) * (n_times - 1)))
 
 
-def _negotiated(draft: EditList, state: AudioState, sound: BeatSound, request: Request, config: Config) -> _Negotiated:
+def _negotiated(
+    draft: EditList, state: AudioState, sound: BeatSound, request: Request, config: Config, *, less_s: float
+) -> _Negotiated:
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by.
 
     A policy's decisions are its editor's way, and its length is where none is asked: joins move, loops and cuts stay.
@@ -260,7 +290,7 @@ def _negotiated(draft: EditList, state: AudioState, sound: BeatSound, request: R
     beats = tuple(float(t) for t in state.grid.times_s)
     plain = replace(draft.undecided(), beat_times_s=beats, unit_beats=1)
     regard: Draft = "meant" if draft.actions else "rough"
-    changed = revise(plain, state, request.asked, config, sound=sound, draft=regard, priced=False)
+    changed = revise(plain, state, request.asked, config, sound=sound, draft=regard, priced=False, less_s=less_s)
     notes = []
     if draft.actions and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1

@@ -16,7 +16,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.library import track_name
 from rl_editor.negotiation import BeatSound, Demands, Jump, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
-from rl_editor.negotiation.exact import ExactLength, to_length
+from rl_editor.negotiation.exact import LESS_S, ExactLength, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
 from rl_editor.negotiation.placing import comes_back, nearest_bounds, place_joins
 from rl_editor.negotiation.record import lasting
@@ -93,7 +93,17 @@ def _in_recording(
     found = revise(edit, state, demands, config, sound=sound)
     changed = _settled(edit, found, demands, state, recording, config, sound)
     if demands.exact:
-        exact = _to_length(edit, changed, demands, recording, found, allow_stretch=allow_stretch)
+        try:
+            exact = _to_length(edit, changed, demands, recording, found, allow_stretch=allow_stretch)
+        except EditListError as refused:
+            if not demands.keep:
+                raise
+            found = revise(edit, state, demands, config, sound=sound, less_s=LESS_S)
+            changed = _settled(edit, found, demands, state, recording, config, sound)
+            try:
+                exact = _to_length(edit, changed, demands, recording, found, allow_stretch=allow_stretch)
+            except EditListError:
+                raise refused from None
         changed, found = exact.edit, replace(found, missed_s=0.0)
         notes = [exact_line(exact), *(() if exact.stretch else pace_lines(changed))]
     else:

@@ -48,6 +48,7 @@ def revise(
     sound: BeatSound | None = None,
     draft: Draft = "",
     priced: bool = True,
+    less_s: float = 0.0,
 ) -> Revised:
     """The edit nearest to ``edit`` that meets ``demands``; a length within half a bar, where there is such an edit.
 
@@ -59,12 +60,15 @@ def revise(
         sound: of the recording, so that new joins are weighed by it too; without it by the features of beats alone.
         draft: whether the edit is one, so that bad joins move to better places, and whether what it plays is meant.
         priced: work out what each demand costs.
+        less_s: aim at so much less than the length asked for.
 
     Raises:
         EditListError: the demands contradict each other, or cannot be met by what the edit plays and leaves out; or
             the edit plays something else than the recording as it is.
     """
-    table = Table(edit, state, config, Costs(state, config, sound), draft=draft, repeats=not demands.no_loop)
+    table = Table(
+        edit, state, config, Costs(state, config, sound), draft=draft, repeats=not demands.no_loop, less_s=less_s
+    )
     way = table.solve(demands)
     if way is None:
         raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")

@@ -10,7 +10,8 @@ it is reported:
               that is enough: joins were settled to where both sides correlate, and an end that has to give more than
               they can gives all of it as well
     tail      the end fades out earlier, or goes on into what follows in the source, or into silence; never out of
-              what has to play, nor into what must not
+              what has to play, nor into what must not; up to ``MOST_TAIL_S``, or up to ``MOST_SILENCE_S`` of silence
+              after the recording's own end where that has to play
 """
 
 from collections.abc import Collection, Sequence
@@ -30,6 +31,8 @@ from rl_editor.utils import Samples
 
 MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
 MOST_TAIL_S = 1.5
+MOST_SILENCE_S = 2.0  # after an end that has to play, which cannot be cut
+LESS_S = MOST_SILENCE_S / 2.0  # what is aimed at to end so: the middle of the lengths from which silence is enough
 _SILENT_DB = -60.0  # re the loudest sample of the last ten seconds, or the floor where those are quieter
 _ROUNDS_DOWN = 0.4  # of a frame
 _LOUDEST_FLOOR = 0.05  # of full scale
@@ -85,10 +88,11 @@ def to_length(
     edit, silence = _with_silence(edit, recording, missing)
     edit, joins = _nudged(edit, frames - edit.frames, only)
     tail = frames - edit.frames
-    if abs(tail) > MOST_TAIL_S * rate:
+    most_s = MOST_SILENCE_S if tail > 0 and _ends_in_what_has_to_play(edit, keep) else MOST_TAIL_S
+    if abs(tail) > most_s * rate:
         raise EditListError(
             f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the edit negotiated for it is "
-            f"{spoken((frames - missing) / rate)} long, and its end may give {MOST_TAIL_S:g} s; ask for "
+            f"{spoken((frames - missing) / rate)} long, and its end may give {most_s:g} s; ask for "
             f"{spoken_up((frames - missing) / rate)}"
             + (", or give --allow-stretch" if in_reach else "")
             + (f", or take back {costs}" if costs else "")
@@ -97,8 +101,14 @@ def to_length(
     heard = union(edit.source_spans())
     barred += heard if no_loop else []
     barred += gaps(heard, heard[-1][1]) if heard and no_reorder else []
-    edit = with_faded_ends(_with_tail(edit, tail, keep, barred))
+    edit = with_faded_ends(_with_tail(edit, tail, keep, barred, stretches=in_reach and not allow_stretch))
     return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
+
+
+def _ends_in_what_has_to_play(edit: EditList, keep: Sequence[TimeSpan]) -> bool:
+    """Whether the edit goes on to the recording's end, and cannot be cut there by as much as an end may give."""
+    rate, end = edit.source.sample_rate, edit.segments[-1].source_end_frame
+    return end == edit.source.frames and any(span.end_s > end / rate - MOST_TAIL_S for span in keep)
 
 
 def _stretched(edit: EditList, frames: int) -> EditList:
@@ -168,7 +178,14 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
     return (replace(edit, segments=tuple(segments)), done) if done == missing else (edit, 0)
 
 
-def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], barred: Sequence[tuple[int, int]]) -> EditList:
+def _with_tail(
+    edit: EditList,
+    missing: int,
+    keep: Sequence[TimeSpan],
+    barred: Sequence[tuple[int, int]],
+    *,
+    stretches: bool,
+) -> EditList:
     """The end earlier, faded; or later, into what follows in the source and is not barred, else into silence."""
     if not missing:
         return edit
@@ -183,6 +200,7 @@ def _with_tail(edit: EditList, missing: int, keep: Sequence[TimeSpan], barred: S
             raise EditListError(
                 f"{edit.source.name}: keep {span} and {length} to the sample contradict each other: the end would come "
                 f"{-missing / rate:.2f} s too early; ask for {spoken_up(edit.frames / rate)}"
+                + (", or give --allow-stretch" if stretches else "")
             )
     if 0 < missing * last.speed <= room:
         longer = within(replace(last, frames=last.frames + missing), edit.source.frames, as_long=True)

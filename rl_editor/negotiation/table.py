@@ -46,9 +46,10 @@ class Table:
         *,
         draft: Draft,
         repeats: bool,
+        less_s: float = 0.0,
     ) -> None:
         self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
-        self._draft, self._repeats = draft, repeats
+        self._draft, self._repeats, self._less_s = draft, repeats, less_s
         self._per_beat = paths.MEANT if draft == "meant" else paths.CHANGED
         self._other: Table | None = None
         self.score = written_out(edit, state.grid, repeats=repeats)
@@ -125,14 +126,20 @@ class Table:
         """The same edit where repeats are allowed, or are not, as it is not here."""
         if self._other is None:
             self._other = Table(
-                self.edit, self.state, self.config, self.costs, draft=self._draft, repeats=not self._repeats
+                self.edit,
+                self.state,
+                self.config,
+                self.costs,
+                draft=self._draft,
+                repeats=not self._repeats,
+                less_s=self._less_s,
             )
         return self._other
 
     def _solve(self, demands: Demands, *, barred: Sequence[int] = (), required: Sequence[int] = ()) -> Way | None:
         """The cheapest way without the barred places and with the required ones."""
         has = self.has_length(demands)  # silence at the end is part of it
-        goal_s = self.played_s if demands.duration_s is None or has else demands.duration_s
+        goal_s = self.played_s if demands.duration_s is None or has else demands.duration_s - self._less_s
         held = demands.duration_s is not None or (self._draft == "meant" and not demands.anchors)
         asks = wanted(self.score, self.grid, demands, self.edit.source.name)
         asks.may[list(barred)] = False
