@@ -506,13 +506,14 @@ class TestEdit:
         with pytest.raises(ConfigError, match=r"tune_2.wav: -o \(2\) would overwrite .*tune_2.wav, which is read"):
             edit_as_asked(tmp_path / "tune_2.wav", tmp_path / "tune.wav", request, policy=policy)
 
+    @pytest.mark.parametrize("suffix", [".aac", ".mka"])
     def test_an_exact_length_needs_a_format_that_counts_samples(
-        self, song: Path, config: Config, tmp_path: Path
+        self, song: Path, config: Config, tmp_path: Path, suffix: str
     ) -> None:
         if shutil.which("ffmpeg") is None:
             pytest.skip("no ffmpeg")
-        with pytest.raises(ConfigError, match=r"o\.aac: --exact: \.aac holds whole blocks"):
-            edited(song, config, tmp_path, "o.aac", demands=Demands(duration_s=40.0, exact=True))
+        with pytest.raises(ConfigError, match=rf"o{suffix}: --exact: {suffix} holds whole blocks"):
+            edited(song, config, tmp_path, f"o{suffix}", demands=Demands(duration_s=40.0, exact=True))
 
     @pytest.mark.parametrize(("codec", "n_notes"), [("aac", 1), ("alac", 0)])
     def test_an_exact_length_in_blocks_is_said(

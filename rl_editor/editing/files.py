@@ -23,6 +23,8 @@ from rl_editor.utils import AUDIO_SUFFIXES, WHOLE_BLOCKS
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
+_NOT_TO_THE_SAMPLE = WHOLE_BLOCKS | {".mka"}  # Vorbis in Matroska, whose last block is played to its end
+
 
 class Written(NamedTuple):
     """An edit and the file it was rendered to."""
@@ -80,7 +82,7 @@ def edit_as_asked(
     for option, path in outputs.items():
         check_writable(path, option)
     check_delivery(source, output, length_s=request.demands.duration_s or 0.0)
-    if request.demands.exact and output.suffix.lower() in WHOLE_BLOCKS:
+    if request.demands.exact and output.suffix.lower() in _NOT_TO_THE_SAMPLE:
         raise ConfigError(
             f"{output}: --exact: {output.suffix} holds whole blocks, not samples; write .m4a, .mp3 or .flac"
         )
