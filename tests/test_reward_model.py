@@ -576,6 +576,6 @@ class TestChoosing:
             model.fit(opinions([answers]), np.random.default_rng(seed))
             return float(((model.predict(pairs) > 0.5) == truth).mean())
 
-        active = np.mean([ranked(90, seed, ActiveChooser(judged_set)) for seed in range(4)])
-        chance = np.mean([ranked(150, seed, None) for seed in range(4)])
+        active = np.mean([ranked(90, seed, ActiveChooser(judged_set)) for seed in range(8)])
+        chance = np.mean([ranked(150, seed, None) for seed in range(8)])
         assert active > chance  # with 60 % of the judgements
