@@ -241,9 +241,9 @@ class TestHabits:
         good = Listener("good", {"joins": -1.0, "energy_rank": 1.0})
 
         def strength(*listeners: Listener) -> float:
-            """Spread of utilities, mean of two sessions; the good listener says the same in all company."""
+            """Spread of utilities, mean of ten sessions; the good listener says the same in all company."""
             spreads = []
-            for seed in range(2):
+            for seed in range(10):
                 rngs = [np.random.default_rng((seed, i)) for i in range(len(listeners))]
                 answers = [session(found, [who], 200, rng) for who, rng in zip(listeners, rngs, strict=True)]
                 model = learn(answers, RewardModelConfig(n_members=2), np.random.default_rng(seed)).model
