@@ -25,7 +25,7 @@ from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.intervals import total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
-from rl_editor.negotiation.exact import LESS_S, ExactLength, to_length
+from rl_editor.negotiation.exact import ExactLength, met_from_below, to_length
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
@@ -115,21 +115,20 @@ def _proposal(
 ) -> Proposal:
     """The draft, negotiated, its joins placed and settled, its length met."""
     demands = request.asked
-    settled, costs, notes = _settled(draft, recording, state, sound, request, config)
+
+    def settle(less_s: float) -> _Negotiated:
+        return _settled(draft, recording, state, sound, request, config, less_s=less_s)
+
+    def meet(negotiated: _Negotiated) -> ExactLength:
+        return _to_length(negotiated.edit, recording, request, negotiated.length_costs)
+
     if demands.exact:
-        try:
-            exact = _to_length(settled, recording, request, costs)
-        except EditListError as refused:
-            if not demands.keep:
-                raise
-            settled, costs, notes = _settled(draft, recording, state, sound, request, config, less_s=LESS_S)
-            try:
-                exact = _to_length(settled, recording, request, costs)
-            except EditListError:
-                raise refused from None
+        (_, _, notes), exact = met_from_below(settle, meet, keep=demands.keep)
         settled, notes = exact.edit, [*notes, exact_line(exact)]
-    elif demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s, costs)):
-        notes.append(missed)
+    else:
+        settled, costs, notes = settle(0.0)
+        if demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s, costs)):
+            notes.append(missed)
     notes += anchor_lines(settled, demands.anchors)
     return Proposal(settled, (*past_end(demands, state), *notes))
 
@@ -142,7 +141,7 @@ def _settled(
     request: Request,
     config: Config,
     *,
-    less_s: float = 0.0,
+    less_s: float,
 ) -> _Negotiated:
     """The draft, negotiated (to ``less_s`` less than is asked), its joins placed and settled."""
     demands = request.asked

@@ -16,7 +16,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.library import track_name
 from rl_editor.negotiation import BeatSound, Demands, Jump, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
-from rl_editor.negotiation.exact import LESS_S, ExactLength, to_length
+from rl_editor.negotiation.exact import ExactLength, met_from_below, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
 from rl_editor.negotiation.placing import comes_back, nearest_bounds, place_joins
 from rl_editor.negotiation.record import lasting
@@ -90,23 +90,21 @@ def _in_recording(
 ) -> tuple[Revised, list[str]]:
     """Revised, its new joins moved to where they are heard least, and to the sample where that is asked."""
     sound = beat_sound(recording, state)
-    found = revise(edit, state, demands, config, sound=sound)
-    changed = _settled(edit, found, demands, state, recording, config, sound)
+
+    def settle(less_s: float) -> tuple[Revised, EditList]:
+        found = revise(edit, state, demands, config, sound=sound, less_s=less_s)
+        return found, _settled(edit, found, demands, state, recording, config, sound)
+
+    def meet(settled: tuple[Revised, EditList]) -> ExactLength:
+        found, changed = settled
+        return _to_length(edit, changed, demands, recording, found, allow_stretch=allow_stretch)
+
     if demands.exact:
-        try:
-            exact = _to_length(edit, changed, demands, recording, found, allow_stretch=allow_stretch)
-        except EditListError as refused:
-            if not demands.keep:
-                raise
-            found = revise(edit, state, demands, config, sound=sound, less_s=LESS_S)
-            changed = _settled(edit, found, demands, state, recording, config, sound)
-            try:
-                exact = _to_length(edit, changed, demands, recording, found, allow_stretch=allow_stretch)
-            except EditListError:
-                raise refused from None
+        (found, _), exact = met_from_below(settle, meet, keep=demands.keep)
         changed, found = exact.edit, replace(found, missed_s=0.0)
         notes = [exact_line(exact), *(() if exact.stretch else pace_lines(changed))]
     else:
+        found, changed = settle(0.0)
         notes = pace_lines(changed)
     notes += anchor_lines(changed, demands.anchors)
     return described(edit, found, changed, state, config, sound), notes

@@ -14,9 +14,10 @@ it is reported:
               after the recording's own end where that has to play
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from rl_editor.negotiation.pace import pace, within
 from rl_editor.render import FADE_OUT_MS, with_faded_ends
 from rl_editor.render.sources import open_source
 from rl_editor.utils import Samples
+
+_T = TypeVar("_T")
 
 MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
 MOST_TAIL_S = 1.5
@@ -103,6 +106,32 @@ def to_length(
     barred += gaps(heard, heard[-1][1]) if heard and no_reorder else []
     edit = with_faded_ends(_with_tail(edit, tail, keep, barred, stretches=in_reach and not allow_stretch))
     return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
+
+
+def met_from_below(
+    settle: Callable[[float], _T], meet: Callable[[_T], ExactLength], *, keep: Sequence[TimeSpan]
+) -> tuple[_T, ExactLength]:
+    """What is negotiated and settled, at its length; for ``LESS_S`` less where passages that have to play forbid that.
+
+    Args:
+        settle: negotiates to so many seconds less than is asked, and settles.
+        meet: takes what was settled to the sample.
+        keep: what has to play.
+
+    Raises:
+        EditListError: neither meets the length; it says what is wrong with the first.
+    """
+    settled = settle(0.0)
+    try:
+        return settled, meet(settled)
+    except EditListError as refused:
+        if not keep:
+            raise
+        settled = settle(LESS_S)
+        try:
+            return settled, meet(settled)
+        except EditListError:
+            raise refused from None
 
 
 def _ends_in_what_has_to_play(edit: EditList, keep: Sequence[TimeSpan]) -> bool:
