@@ -3,13 +3,14 @@
     python -m benchmarks.listener FOLDER [--songs NAME,NAME] [--method dp|policy]
 
 It hears a second around a place (differences of spectra, timbre, harmony and level over windows of 20 to 250 ms before
-and after, and how the middle differs from its surroundings; of a join the beat it lies at). It is trained on other
-songs (grouped cross-validation) to tell joins from beats of the same songs that no join is near. AUC 0.5 is inaudible
-to it. Its own test is the same on cuts at random places, crossfaded alike: it has to catch those. Between random places
-and ours are cuts between random beats, which keep the pulse and nothing else.
+and after, and how the middle differs from its surroundings; of a join the beat it lies at), and in three seconds to
+either side whether the pulse goes on. It is trained on other songs (grouped cross-validation) to tell joins from beats
+of the same songs that no join is near. AUC 0.5 is inaudible to it. Its own test is the same on cuts at random places,
+crossfaded alike: it has to catch those. Between random places and ours are cuts between random beats, which keep the
+pulse and nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -36,6 +37,8 @@ from rl_editor.utils import Samples, load_audio
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SHORTEST_S, CLEAR_S, RATE = 60.0, 1.0, 22_050
 _WINDOWS_S = (0.02, 0.05, 0.1, 0.25)
+_PULSE_S = 3.0  # to either side
+_PULSE_LAGS = (25, 200)  # of 10 ms: 240 to 30 beats a minute
 _PER_EDIT = 8  # natural beats, and random cuts
 
 
@@ -123,34 +126,86 @@ def _mono(samples: Samples) -> Float[np.ndarray, " samples"]:
 
 
 def _heard(mono: Float[np.ndarray, " samples"], at_s: float) -> Float[np.ndarray, " features"]:
-    at, reach = round(at_s * RATE), RATE // 2
-    padded = np.pad(mono, reach)
-    excerpt = padded[at : at + 2 * reach]
-    features: list[float] = []
+    """A second around a place, and the pulse around it."""
+    at, reach = round(at_s * RATE), round(_PULSE_S * RATE)
+    around = np.pad(mono, reach)[at : at + 2 * reach]
+    second = around[reach - RATE // 2 : reach + RATE // 2]
+    return np.array([*_steps(second), *_middle(second), *_pulse(around)])
+
+
+def _steps(excerpt: Float[np.ndarray, " samples"]) -> Iterator[float]:
+    """How bands and level differ between the two sides of the middle, over each width."""
+    middle = len(excerpt) // 2
     for width_s in _WINDOWS_S:
         width = round(width_s * RATE)
-        before, after = excerpt[reach - width : reach], excerpt[reach : reach + width]
-        spectra = [np.log10(np.abs(np.fft.rfft(x * np.hanning(len(x)), 4096)) ** 2 + 1e-8) for x in (before, after)]
+        sides = excerpt[middle - width : middle], excerpt[middle : middle + width]
+        spectra = [np.log10(np.abs(np.fft.rfft(x * np.hanning(len(x)), 4096)) ** 2 + 1e-8) for x in sides]
         bands = [np.array([part.mean() for part in np.array_split(s, 40)]) for s in spectra]
-        features.append(float(np.sqrt(np.mean((bands[1] - bands[0]) ** 2))))
-        levels = [np.log10(np.mean(x**2) + 1e-8) for x in (before, after)]
-        features += [float(abs(levels[1] - levels[0])), float(levels[1] - levels[0])]
-    mel = librosa.power_to_db(librosa.feature.melspectrogram(y=excerpt, sr=RATE, n_fft=1024, hop_length=220, n_mels=40))
+        levels = [np.log10(np.mean(x**2) + 1e-8) for x in sides]
+        yield float(np.sqrt(np.mean((bands[1] - bands[0]) ** 2)))
+        yield float(abs(levels[1] - levels[0]))
+        yield float(levels[1] - levels[0])
+
+
+def _middle(excerpt: Float[np.ndarray, " samples"]) -> list[float]:
+    """How onsets, timbre, harmony and slopes of the middle stand out."""
+    mel = _mel(excerpt)
     middle, n = mel.shape[1] // 2, mel.shape[1]
-    flux = np.maximum(np.diff(mel, axis=1), 0.0).mean(axis=0)
-    features += [float(flux[middle - 3 : middle + 3].max()), float(flux.max()), float(np.median(flux))]
+    flux = _flux(mel)
     cepstra = librosa.feature.mfcc(S=mel, n_mfcc=13)
-    features.append(float(np.linalg.norm(cepstra[:, middle:].mean(1) - cepstra[:, :middle].mean(1))))
     chroma = librosa.feature.chroma_stft(y=excerpt, sr=RATE, n_fft=4096, hop_length=512, tuning=0.0)
     half = chroma.shape[1] // 2
-    features.append(float(np.linalg.norm(chroma[:, half:].mean(1) - chroma[:, :half].mean(1))))
-    step = np.abs(np.diff(excerpt))
-    around = step[reach - 110 : reach + 110]
-    features.append(float(around.max() / max(np.sqrt(np.mean(step**2)), 1e-9)))
+    slope = np.abs(np.diff(excerpt))
+    steepest = slope[len(excerpt) // 2 - 110 : len(excerpt) // 2 + 110].max()
     onsets = flux / max(float(flux.max()), 1e-9)
-    lags = [float(np.corrcoef(onsets[: n // 2 - 2], onsets[n // 2 - 1 : n // 2 - 1 + n // 2 - 2])[0, 1])]
-    features += [0.0 if np.isnan(lag) else lag for lag in lags]
-    return np.array(features)
+    return [
+        float(flux[middle - 3 : middle + 3].max()),
+        float(flux.max()),
+        float(np.median(flux)),
+        float(np.linalg.norm(cepstra[:, middle:].mean(1) - cepstra[:, :middle].mean(1))),
+        float(np.linalg.norm(chroma[:, half:].mean(1) - chroma[:, :half].mean(1))),
+        float(steepest / max(np.sqrt(np.mean(slope**2)), 1e-9)),
+        _correlation(onsets[: n // 2 - 2], onsets[n // 2 - 1 : n - n % 2 - 3]),
+    ]
+
+
+def _pulse(excerpt: Float[np.ndarray, " samples"]) -> tuple[float, float]:
+    """Whether the pulse goes on over the middle.
+
+    Returns:
+        by how much of its period the first pulse after the middle comes too early or too late; how alike onsets repeat,
+        lag by lag, within both sides and from one side to the other.
+    """
+    flux = _flux(_mel(excerpt))
+    kernel = np.hanning(7)
+    smooth = np.convolve(np.minimum(flux, np.percentile(flux, 98)) - flux.mean(), kernel / kernel.sum(), mode="same")
+    n = len(smooth) // 2
+    before, after = smooth[:n], smooth[n : 2 * n]
+    lags = np.arange(*_PULSE_LAGS)
+    within = np.array([_correlation(x[:-lag], x[lag:]) for x in (before, after) for lag in lags])
+    within = within.reshape(2, -1).mean(axis=0)
+    across = np.array([_correlation(before[n - lag :], after[:lag]) for lag in lags])
+    period = lags[within.argmax()]
+    near = np.abs(lags - period) <= period // 2
+    found = lags[np.where(near, across, -np.inf).argmax()]
+    return abs(int(found) - int(period)) / int(period), _correlation(within, across)
+
+
+def _mel(excerpt: Float[np.ndarray, " samples"]) -> Float[np.ndarray, "bands frames"]:
+    """In dB, a frame every 10 ms."""
+    power = librosa.feature.melspectrogram(y=excerpt, sr=RATE, n_fft=1024, hop_length=RATE // 100, n_mels=40)
+    return np.asarray(librosa.power_to_db(power))
+
+
+def _flux(mel: Float[np.ndarray, "bands frames"]) -> Float[np.ndarray, " frames"]:
+    flux: np.ndarray = np.maximum(np.diff(mel, axis=1), 0.0).mean(axis=0)
+    return flux
+
+
+def _correlation(one: Float[np.ndarray, " n"], other: Float[np.ndarray, " n"]) -> float:
+    """Pearson's; 0 where one is constant."""
+    spread = one.std() * other.std()
+    return float(np.mean((one - one.mean()) * (other - other.mean())) / spread) if spread > 0.0 else 0.0
 
 
 def _auc(joins: list[list[np.ndarray]], natural: list[list[np.ndarray]]) -> float:
