@@ -282,7 +282,6 @@ class Desk:
             self.policy.config,
             n_envs=n_envs,
             generator=torch.Generator(device=self.device).manual_seed(self.policy.config.training.seed),
-            device=self.device,
             styles=torch.tensor([self.state.style], device=self.device),
             style_names=self.policy.styles,
             learned_reward=self._liking,

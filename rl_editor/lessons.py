@@ -75,7 +75,6 @@ class Songs:
             config,
             n_envs=n_envs,
             generator=generator,
-            device=self.style.device,
             styles=self.style,
             style_names=self.styles,
             target_ratios=self.target_ratio,

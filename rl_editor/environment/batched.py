@@ -34,9 +34,6 @@ class StepInfo(NamedTuple):
     total: Float[Tensor, " episodes"]  # the score, exact where done
     audited: Float[Tensor, " episodes"]  # the score of the terms alone
     learned: Float[Tensor, " episodes"]  # what the learned reward says, whatever its weight; NaN without one
-    output_s: Float[Tensor, " episodes"]
-    target_s: Float[Tensor, " episodes"]  # NaN where no length is asked
-    track: Int[Tensor, " episodes"]
 
 
 class StepResult(NamedTuple):
@@ -62,11 +59,10 @@ class BatchedEditingEnv:
     """E episodes over the tracks of a batch.
 
     Args:
-        batch: T tracks, on ``device``.
+        batch: T tracks; everything lives on their device.
         config: the sections action_space, state and reward are read.
         n_envs: E.
-        generator: draws tracks and which targets are hidden; on ``device``.
-        device: where everything lives.
+        generator: draws tracks and which targets are hidden; on that device.
         styles: number of the editor to follow, per track.
         style_names: name of each style, for its limit of loops; may be empty.
         target_ratios: length asked for, over the source's, per track; NaN asks for none. None asks nowhere.
@@ -82,7 +78,6 @@ class BatchedEditingEnv:
         *,
         n_envs: int,
         generator: torch.Generator,
-        device: torch.device | str = "cpu",
         styles: Int[Tensor, " tracks"] | None = None,
         style_names: Sequence[str] = (),
         target_ratios: Float[Tensor, " tracks"] | None = None,
@@ -90,8 +85,9 @@ class BatchedEditingEnv:
         learned_reward: LearnedReward | None = None,
         reference: ReferenceStatistics | None = None,
     ) -> None:
-        self.batch, self.config, self.n_envs, self.generator = batch.to(device), config, n_envs, generator
-        self.device, self.learned_reward, self.reference = torch.device(device), learned_reward, reference
+        self.batch, self.config, self.n_envs, self.generator = batch, config, n_envs, generator
+        self.learned_reward, self.reference = learned_reward, reference
+        self.device = device = batch.rows.device
         self.space = ActionSpace(config.action_space)
         n_tracks = batch.n_tracks
         self.styles = (torch.zeros(n_tracks, dtype=torch.long) if styles is None else styles).to(device)
@@ -156,10 +152,7 @@ class BatchedEditingEnv:
         score = self._score(result)
         reward = (score.total - self._potential) * active
         done = self.edits.done
-        totals = self.edits.totals()
-        info = StepInfo(
-            ~legal & active, played, result.terms.float(), *score, totals.output_s, self._target_s, self.edits.track
-        )
+        info = StepInfo(~legal & active, played, result.terms.float(), *score)
         self._potential = score.total
         if auto_reset:
             self._restart(done, self._draw_tracks())
