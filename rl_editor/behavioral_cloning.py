@@ -252,7 +252,7 @@ class _Cloning:
             lesson.actions,
             lesson.observation.mask,
             smoothing=smoothing,
-            first_reorder=self.agent.dimensions.first_reorder,
+            first_reorder=self.agent.layout.first_reorder,
         )
         weight = lesson.weight * self.class_weight[lesson.actions]
         return LossSum((weight * loss).sum(), weight.sum())

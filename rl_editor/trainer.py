@@ -325,7 +325,7 @@ class PPOTrainer:
         gain = clipped_objective(log_prob, part.log_prob, part.advantage, clip_ratio=ppo.clip_ratio).mean()
         value = 0.5 * (decision.value - part.value_target).square().mean()
         with torch.set_grad_enabled(ppo.entropy_coeff != 0.0):  # what does not count is only watched
-            entropy = kind_entropy(decision.log_probs, self.agent.dimensions.first_reorder).mean()
+            entropy = kind_entropy(decision.log_probs, self.agent.layout.first_reorder).mean()
         with torch.set_grad_enabled(ppo.kl_coeff != 0.0):
             clone_kl = weighted_divergence(part.clone_log_probs, decision.log_probs, self.kind_weight).mean()
         loss = -gain + ppo.value_coeff * value - ppo.entropy_coeff * entropy + ppo.kl_coeff * clone_kl

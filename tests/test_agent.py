@@ -173,7 +173,7 @@ def test_reorder_starts_as_one_kind_among_others() -> None:
     observation = observation._replace(mask=torch.ones_like(observation.mask))
     with torch.no_grad():
         probabilities = agent.decide(agent.encode(batch), observation).logits.softmax(1)
-    assert probabilities[:, agent.dimensions.first_reorder :].sum(1).mean().item() == pytest.approx(0.2, abs=0.1)
+    assert probabilities[:, agent.layout.first_reorder :].sum(1).mean().item() == pytest.approx(0.2, abs=0.1)
 
 
 def test_entropy_counts_targets_as_one_kind() -> None:
@@ -234,7 +234,7 @@ def test_sharpening_keeps_the_order_and_widens_the_distance() -> None:
         before = agent.logits(agent.encode(batch), observation)
         agent.policy.sharpen(2.0)
         after = agent.logits(agent.encode(batch), observation)
-    simple = slice(0, agent.dimensions.first_reorder)  # KEEP, CUT, LOOP, EXTEND: no target beside
+    simple = slice(0, agent.layout.first_reorder)  # KEEP, CUT, LOOP, EXTEND: no target beside
     assert torch.allclose(
         after[:, simple][observation.mask[:, simple]], 2.0 * before[:, simple][observation.mask[:, simple]], atol=1e-4
     )

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rl_editor.agent import ILLEGAL, Agent, Dimensions, EncodedTracks, Keys, Seen
+from rl_editor.agent import ILLEGAL, Agent, EncodedTracks, Keys, Seen
 from rl_editor.config import Config
+from rl_editor.state import ObservationLayout
 
 WIDTH = 256
 
@@ -19,11 +20,11 @@ WIDTH = 256
 class PlainEncoder(nn.Module):
     """First layer of actor and critic side by side, as far as it reads what is audible."""
 
-    def __init__(self, dimensions: Dimensions) -> None:
+    def __init__(self, layout: ObservationLayout) -> None:
         super().__init__()
-        self.window = nn.Conv1d(dimensions.row, 2 * WIDTH, 2 * dimensions.context + 1, bias=False)
-        self.song = nn.Linear(dimensions.tokens * dimensions.token, 2 * WIDTH, bias=False)
-        self.static = nn.Linear(dimensions.static, 2 * WIDTH)
+        self.window = nn.Conv1d(layout.row_dim, 2 * WIDTH, 2 * layout.context_units + 1, bias=False)
+        self.song = nn.Linear(layout.map_tokens * layout.map_dim, 2 * WIDTH, bias=False)
+        self.static = nn.Linear(layout.static_dim, 2 * WIDTH)
 
     def forward(
         self,
@@ -40,10 +41,10 @@ class PlainEncoder(nn.Module):
 class _Half(nn.Module):
     """The rest of one of the two networks."""
 
-    def __init__(self, dimensions: Dimensions, n_out: int, *, first: bool) -> None:
+    def __init__(self, layout: ObservationLayout, n_out: int, *, first: bool) -> None:
         super().__init__()
         self.mine = slice(0, WIDTH) if first else slice(WIDTH, 2 * WIDTH)
-        path = dimensions.style + dimensions.history + dimensions.progress + dimensions.actions
+        path = layout.n_styles + layout.history_dim + layout.progress_dim + layout.n_actions
         self.path = nn.Linear(path, WIDTH, bias=False)
         self.deep, self.out = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, n_out)
 
@@ -58,8 +59,8 @@ class _Half(nn.Module):
 class PlainPolicy(_Half):
     """Masked logits."""
 
-    def __init__(self, dimensions: Dimensions) -> None:
-        super().__init__(dimensions, dimensions.actions, first=True)
+    def __init__(self, layout: ObservationLayout) -> None:
+        super().__init__(layout, layout.n_actions, first=True)
         self.key = nn.Identity()
 
     def forward(self, unit: Float[Tensor, "envs width"], keys: Keys, seen: Seen) -> Float[Tensor, "envs actions"]:
@@ -73,8 +74,8 @@ class PlainPolicy(_Half):
 class PlainValue(_Half):
     """The critic."""
 
-    def __init__(self, dimensions: Dimensions) -> None:
-        super().__init__(dimensions, 1, first=False)
+    def __init__(self, layout: ObservationLayout) -> None:
+        super().__init__(layout, 1, first=False)
 
     def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, " envs"]:
         """The value of each state."""
@@ -87,8 +88,8 @@ class PlainAgent(Agent):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         torch.manual_seed(config.training.seed)
-        self.encoder = PlainEncoder(self.dimensions)
-        self.policy, self.value = PlainPolicy(self.dimensions), PlainValue(self.dimensions)
+        self.encoder = PlainEncoder(self.layout)
+        self.policy, self.value = PlainPolicy(self.layout), PlainValue(self.layout)
         _orthogonal(self.encoder, self.policy, self.value)
         self.eval()
         self.to(self.device)

@@ -6,7 +6,6 @@ style, edit history and progress and gives masked logits and a value. ``Agent.se
 and calls the same two networks on the window and the song map that the observation holds; both paths give the same
 numbers to 1e-5 (tested), because an embedding depends on nothing else.
 
-dimensions  every width, from the settings
 encoder     rows and song map to embeddings
 heads       an embedding and what was done before to logits and a value
 sampling    draws, and how spread they are
@@ -23,7 +22,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rl_editor.actions import ActionSpace
-from rl_editor.agent.dimensions import Dimensions, dimensions
 from rl_editor.agent.encoder import EncodedTracks, Normalisation, TrackEncoder, centre
 from rl_editor.agent.heads import FEW_TRACKS, ILLEGAL, Keys, PolicyNetwork, Seen, ValueNetwork
 from rl_editor.agent.sampling import kind_entropy, kind_log_probs, probabilities, sample
@@ -40,7 +38,6 @@ __all__ = [
     "ILLEGAL",
     "Agent",
     "Decision",
-    "Dimensions",
     "Embeddings",
     "EncodedTracks",
     "Jitter",
@@ -125,20 +122,20 @@ class Agent(nn.Module):
         super().__init__()
         self.config = config
         self.representation = StateRepresentation(config)
-        self.dimensions = dimensions(config)
-        _check("input_dim", input_dim, self.representation.size, "state, features and action_space")
-        _check("n_actions", n_actions, self.dimensions.actions, "action_space")
+        self.layout = self.representation.layout
+        _check("input_dim", input_dim, self.layout.size, "state, features and action_space")
+        _check("n_actions", n_actions, self.layout.n_actions, "action_space")
         with seeded(config.training.seed):
-            self.encoder = TrackEncoder(self.dimensions, config.agent)
-            self.policy = PolicyNetwork(self.dimensions, config.agent)
-            self.value = ValueNetwork(self.dimensions, config.agent)
-        self.normal_rows = Normalisation(self.dimensions.row, n_flags=1)
-        self.normal_map = Normalisation(self.dimensions.token)
-        self.normal_static = Normalisation(self.dimensions.static)
-        self.usual_lengths = UsualLengths(self.dimensions.style)
-        self.trees = Trees(self.dimensions.style)
+            self.encoder = TrackEncoder(self.layout, config.agent)
+            self.policy = PolicyNetwork(self.layout, config.agent)
+            self.value = ValueNetwork(self.layout, config.agent)
+        self.normal_rows = Normalisation(self.layout.row_dim, n_flags=1)
+        self.normal_map = Normalisation(self.layout.map_dim)
+        self.normal_static = Normalisation(self.layout.static_dim)
+        self.usual_lengths = UsualLengths(self.layout.n_styles)
+        self.trees = Trees(self.layout.n_styles)
         self.register_buffer("_offsets", torch.as_tensor(ActionSpace(config.action_space).target_offsets), False)
-        self.register_buffer("_starts", self.dimensions.features + torch.tensor(STARTS), False)
+        self.register_buffer("_starts", self.layout.n_features + torch.tensor(STARTS), False)
         self._generator: torch.Generator | None = None
         self.eval()
         self.to(resolve_device(config.training.device))
@@ -161,7 +158,7 @@ class Agent(nn.Module):
 
     def structure(self, batch: TrackBatch) -> Float[Tensor, "tracks units structure"]:
         """What every unit is told of the song's structure, as it is."""
-        return centre(batch.rows, self.dimensions.context)[..., self.dimensions.features : -1]
+        return centre(batch.rows, self.layout.context_units)[..., self.layout.n_features : -1]
 
     def encode(self, batch: TrackBatch, *, jitter: Jitter | None = None) -> Embeddings:
         """Embeddings of every position of every track; positions past a track's end mean nothing."""
@@ -200,7 +197,7 @@ class Agent(nn.Module):
             ConfigError: the observation has another length.
         """
         obs = torch.as_tensor(obs)
-        _check("observation", obs.shape[-1], self.representation.size, "state, features and action_space")
+        _check("observation", obs.shape[-1], self.layout.size, "state, features and action_space")
         flat = obs.reshape(-1, obs.shape[-1]).to(self.device, torch.float32)
         decision = self.decide_flat(flat)
         log_probs = functional.log_softmax(decision.logits, dim=1)
@@ -230,12 +227,12 @@ class Agent(nn.Module):
 
     def _encode(self, rows: Tensor, song_map: Tensor, static: Tensor, jitter: Jitter | None) -> Embeddings:
         exists = rows[..., -1:] > 0
-        starts = centre(rows, self.dimensions.context).index_select(2, self._starts) == 0.0
+        starts = centre(rows, self.layout.context_units).index_select(2, self._starts) == 0.0
         rows = torch.where(exists, self.normal_rows(rows), 0.0)
         song_map = self.normal_map(song_map)
         if jitter is not None:
             noise = _noise_like(rows, jitter)
-            noise[..., self.dimensions.features :] *= _STRUCTURE_NOISE
+            noise[..., self.layout.n_features :] *= _STRUCTURE_NOISE
             rows = torch.where(exists, rows + noise, 0.0)
             song_map = song_map + _noise_like(song_map, jitter)
         heard = self.encoder(rows, song_map, self.normal_static(static))
@@ -244,8 +241,8 @@ class Agent(nn.Module):
     def _seen(self, style: Tensor, history: Tensor, progress: Tensor, mask: Tensor, beside: _Beside) -> Seen:
         unit = (progress[:, _PLACE] * beside.n_units).round().long()
         target = (unit[:, None] + self._offsets).clamp(min=0)
-        token = target * self.dimensions.tokens // beside.n_units[:, None]
-        return Seen(style, history, progress, mask, token.clamp(max=self.dimensions.tokens - 1), beside.starts)
+        token = target * self.layout.map_tokens // beside.n_units[:, None]
+        return Seen(style, history, progress, mask, token.clamp(max=self.layout.map_tokens - 1), beside.starts)
 
     def _own_generator(self) -> torch.Generator:
         if self._generator is None or self._generator.device != self.device:

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rl_editor.agent.dimensions import Dimensions
 from rl_editor.config import AgentConfig
+from rl_editor.state import ObservationLayout
 
 _STD_FLOOR = 1e-3  # a column that hardly varies is not blown up
 _CLAMP = 8.0  # standard deviations beyond which a feature says no more
@@ -59,22 +59,22 @@ class TrackEncoder(nn.Module):
     Positions know the size of the track from ``static`` and their place from their row.
     """
 
-    def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
+    def __init__(self, layout: ObservationLayout, config: AgentConfig) -> None:
         super().__init__()
         width = config.d_model
-        self.context = dimensions.context
-        self.n_features = dimensions.features
+        self.context = layout.context_units
+        self.n_features = layout.n_features
         self.columns = nn.Dropout1d(config.dropout)  # a feature goes silent for a whole song
         self.parts = nn.Dropout1d(config.structure_dropout)
-        self.row = nn.Linear(dimensions.features, config.d_row)
-        self.structure = nn.Linear(dimensions.row - dimensions.features, config.d_structure)
+        self.row = nn.Linear(layout.n_features, config.d_row)
+        self.structure = nn.Linear(layout.row_dim - layout.n_features, config.d_structure)
         self.hidden = nn.Dropout(config.structure_dropout)
         n_heard = config.d_row + config.d_structure
         self.lift = nn.Linear(n_heard, width)
-        self.window = nn.Conv1d(n_heard, width, 2 * dimensions.context + 1)
-        self.static = nn.Linear(dimensions.static, width)
-        self.token = nn.Linear(dimensions.token, width)
-        self.place = nn.Parameter(_SIZE_OF_INIT * torch.randn(dimensions.tokens, width))
+        self.window = nn.Conv1d(n_heard, width, 2 * layout.context_units + 1)
+        self.static = nn.Linear(layout.static_dim, width)
+        self.token = nn.Linear(layout.map_dim, width)
+        self.place = nn.Parameter(_SIZE_OF_INIT * torch.randn(layout.map_tokens, width))
         self.song = nn.ModuleList([_SelfAttention(config) for _ in range(config.n_layers)])
         self.attend = _CrossAttention(config)
         self.out = nn.LayerNorm(width)

@@ -14,10 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rl_editor.agent.dimensions import Dimensions
 from rl_editor.config import AgentConfig
 from rl_editor.habits import Habits
-from rl_editor.state import PROGRESS_NAMES
+from rl_editor.state import PROGRESS_NAMES, ObservationLayout
 
 ILLEGAL = -1.0e9  # the logit of a masked action: exp gives 0, and differences stay finite
 _KEY_DIM = 32  # width in which REORDER points at places
@@ -64,17 +63,17 @@ class Keys(NamedTuple):
 
 
 class PolicyNetwork(nn.Module):
-    """Embedding, style, history and progress to logits; ``Dimensions`` and the section of sizes are its contract."""
+    """Embedding, style, history and progress to logits; layout and section of sizes are its contract."""
 
-    def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
+    def __init__(self, layout: ObservationLayout, config: AgentConfig) -> None:
         super().__init__()
-        self.first_reorder = dimensions.first_reorder
-        self.trunk = _Trunk(dimensions, config)
-        self.kinds = nn.Linear(config.d_head, dimensions.first_reorder + 1)
+        self.first_reorder = layout.first_reorder
+        self.trunk = _Trunk(layout, config)
+        self.kinds = nn.Linear(config.d_head, layout.first_reorder + 1)
         self.query = nn.Linear(config.d_head, _KEY_DIM)
         self.key = nn.Linear(config.d_model, _KEY_DIM, bias=False)
-        self.offset = nn.Linear(config.d_head, dimensions.actions - dimensions.first_reorder)
-        self.habits = Habits(dimensions.style, dimensions.first_reorder + 1, dropout=config.habit_dropout)
+        self.offset = nn.Linear(config.d_head, layout.n_actions - layout.first_reorder)
+        self.habits = Habits(layout.n_styles, layout.first_reorder + 1, dropout=config.habit_dropout)
 
     def forward(self, unit: Float[Tensor, "envs width"], keys: Keys, seen: Seen) -> Float[Tensor, "envs actions"]:
         """Masked logits, already normalised over targets."""
@@ -106,9 +105,9 @@ class PolicyNetwork(nn.Module):
 class ValueNetwork(nn.Module):
     """Embedding, style, history and progress to the expected rest of the reward."""
 
-    def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
+    def __init__(self, layout: ObservationLayout, config: AgentConfig) -> None:
         super().__init__()
-        self.trunk = _Trunk(dimensions, config)
+        self.trunk = _Trunk(layout, config)
         self.out = nn.Linear(config.d_head, 1)
 
     def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, " envs"]:
@@ -127,16 +126,16 @@ class _Trunk(nn.Module):
 
     past: Tensor
 
-    def __init__(self, dimensions: Dimensions, config: AgentConfig) -> None:
+    def __init__(self, layout: ObservationLayout, config: AgentConfig) -> None:
         super().__init__()
-        self.style = nn.Linear(dimensions.style, 2 * config.d_model, bias=False)
+        self.style = nn.Linear(layout.n_styles, 2 * config.d_model, bias=False)
         nn.init.zeros_(self.style.weight)  # every style starts as the same editor
         self.heard = nn.Linear(config.d_model, config.d_head)
-        self.done = nn.Linear(dimensions.history + dimensions.progress + dimensions.style, config.d_head)
+        self.done = nn.Linear(layout.history_dim + layout.progress_dim + layout.n_styles, config.d_head)
         self.deep = nn.Linear(config.d_head, config.d_head)
         self.dropout = nn.Dropout(config.dropout)
         self.path_dropout = config.path_dropout
-        is_past = [True] * dimensions.history + [name in _PAST for name in PROGRESS_NAMES]
+        is_past = [True] * layout.history_dim + [name in _PAST for name in PROGRESS_NAMES]
         self.register_buffer("past", torch.tensor(is_past), persistent=False)
 
     def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, "envs hidden"]:

@@ -78,7 +78,7 @@ PROGRESS_DIM = len(PROGRESS_NAMES)
 
 @dataclass(frozen=True)
 class ObservationLayout:
-    """Sizes of the parts of an observation, in their order in the flat vector."""
+    """Sizes of the parts of an observation, in their order in the flat vector: every width that networks depend on."""
 
     window_units: int
     row_dim: int
@@ -89,6 +89,17 @@ class ObservationLayout:
     history_dim: int
     progress_dim: int
     n_actions: int
+    first_reorder: int  # number of the first REORDER; actions from it on differ by their target alone
+
+    @property
+    def context_units(self) -> int:
+        """Units of the window on each side of the position."""
+        return self.window_units // 2
+
+    @property
+    def n_features(self) -> int:
+        """Columns of a row that come first; structure and the flag follow."""
+        return self.row_dim - STRUCTURE_DIM - 1
 
     @property
     def parts(self) -> dict[str, int]:
@@ -169,6 +180,7 @@ class StateRepresentation:
             history_dim=config.state.history_units * DECISION_DIM,
             progress_dim=PROGRESS_DIM,
             n_actions=self.space.n_discrete_actions,
+            first_reorder=self.space.first_reorder,
         )
 
     @property
