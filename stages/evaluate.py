@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rl_editor.checkpoint import load_policy
 from rl_editor.command import run
-from rl_editor.evaluation import evaluate_policies, headline
+from rl_editor.evaluation import Evaluator, headline
 from rl_editor.report import write_comparison, write_report
 from stages.dataset import digest_of, read_demonstrations, read_reference
 from stages.layout import BC_CHECKPOINT, PLOTS, PPO_CHECKPOINT, REPORT, fresh_folder
@@ -30,7 +30,7 @@ def main(params: Path = PARAMS) -> None:
     policies = {"bc": load_policy(BC_CHECKPOINT), "ppo": load_policy(PPO_CHECKPOINT)}
     with stage_logger("evaluate", params) as logger:
         logger.log_dataset("held out", digest=digest_of(demonstrations, reference), context="evaluation")
-        result = evaluate_policies(policies, demonstrations, config, reference=reference)
+        result = Evaluator(config, reference=reference).evaluate(policies, demonstrations)
         with fresh_folder(REPORT) as folder:
             write_report(result, folder, config=config, sources=sources)
         write_comparison(result, COMPARISON)

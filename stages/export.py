@@ -18,7 +18,7 @@ from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.errors import RlEditorError
-from rl_editor.evaluation import evaluate_policies
+from rl_editor.evaluation import Evaluator
 from rl_editor.evaluation.metrics import KEY_METRICS
 from rl_editor.evaluation.verdicts import ALL_STYLES
 from rl_editor.files import file_sha256, write_text
@@ -98,7 +98,7 @@ def measured(
     policy: Policy, *, demonstrations: list[Demonstration], config: Config, reference: ReferenceStatistics | None
 ) -> float:
     """The held-out score of another policy."""
-    result = evaluate_policies({NAME: policy}, demonstrations, config, reference=reference)
+    result = Evaluator(config, reference=reference).evaluate({NAME: policy}, demonstrations)
     return result.metrics[SCORE]
 
 

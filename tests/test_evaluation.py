@@ -20,7 +20,6 @@ from rl_editor.evaluation import (
     Evaluator,
     bootstrap_mean,
     evaluate_plans,
-    evaluate_policies,
     headline,
 )
 from rl_editor.evaluation.bootstrap import song_means
@@ -362,12 +361,10 @@ def test_a_policy_edits_held_out_tracks_in_its_styles() -> None:
     """Untrained networks: what is tested is that the tables, styles and lengths reach the policy."""
     agent = Agent(CONFIG)
     policies = {"bc": Policy(agent, CONFIG, ("jam", "radio"))}
-    result = evaluate_policies(policies, [demonstration(0), demonstration(1, style="unheard")], CONFIG)
+    result = Evaluator(CONFIG).evaluate(policies, [demonstration(0), demonstration(1, style="unheard")])
     rows = result.rows[result.rows["method"] == "bc"]
     assert len(rows) == 2 * len(CONDITIONS)
     assert np.isfinite(rows["reward_total"]).all()
-    again = Evaluator(CONFIG).evaluate(policies, [demonstration(0), demonstration(1, style="unheard")])
-    assert again.metrics == result.metrics
 
 
 def test_an_empty_split_and_a_taken_name_are_refused() -> None:

@@ -13,7 +13,6 @@ from rl_editor.evaluation.comparison import (
     Evaluator,
     Example,
     evaluate_plans,
-    evaluate_policies,
 )
 from rl_editor.evaluation.headline import headline
 from rl_editor.evaluation.metrics import METRICS, Metric, TrackJudge
@@ -30,6 +29,5 @@ __all__ = [
     "Verdict",
     "bootstrap_mean",
     "evaluate_plans",
-    "evaluate_policies",
     "headline",
 ]

@@ -143,28 +143,13 @@ class Evaluator:
         split: Split = "test",
         seed: int = 0,
     ) -> EvaluationResult:
-        """As ``evaluate_policies``."""
-        return evaluate_policies(
-            policies, demonstrations, self.config, split=split, seed=seed, reference=self.reference
-        )
+        """Compare policies with each other and with the baselines on the tracks of one split.
 
-
-def evaluate_policies(
-    policies: Mapping[str, "Policy"],
-    demonstrations: Sequence[Demonstration],
-    config: Config,
-    *,
-    split: Split = "test",
-    seed: int = 0,
-    reference: ReferenceStatistics | None = None,
-) -> EvaluationResult:
-    """Compare policies with each other and with the baselines on the tracks of one split.
-
-    Raises:
-        DatasetError: no demonstration is in that split.
-    """
-    plans = {name: policy_plan(policy) for name, policy in policies.items()}
-    return evaluate_plans(plans, demonstrations, config, split=split, seed=seed, reference=reference)
+        Raises:
+            DatasetError: no demonstration is in that split.
+        """
+        plans = {name: policy_plan(policy) for name, policy in policies.items()}
+        return evaluate_plans(plans, demonstrations, self.config, split=split, seed=seed, reference=self.reference)
 
 
 def evaluate_plans(
@@ -176,7 +161,7 @@ def evaluate_plans(
     seed: int = 0,
     reference: ReferenceStatistics | None = None,
 ) -> EvaluationResult:
-    """As ``evaluate_policies``, for anything that edits.
+    """As ``Evaluator.evaluate``, for anything that edits.
 
     Raises:
         DatasetError: no demonstration is in that split, or a method has a baseline's name.

@@ -41,7 +41,7 @@ def write_report(
     """Write the report of an evaluation.
 
     Args:
-        result: what ``evaluate_policies`` found.
+        result: what ``Evaluator.evaluate`` found.
         out_dir: folder of the report, made when missing.
         config: reads ``evaluation`` and ``render``.
         sources: the recording of every song (or pair) that may be rendered; without it there is no audio.
