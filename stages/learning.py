@@ -8,10 +8,12 @@ import pandas as pd
 
 from rl_editor.files import replacing, write_json
 from rl_editor.logging_utils import TrainingLogger, create_logger, pipeline_group
+from rl_editor.publishing import save_png
 from stages.layout import METRICS, PLOTS
 from stages.params import PARAMS, load_all
 
 _CURVE_DIGITS = 6  # significant digits in plots
+_CURVE_DPI = 110
 
 
 def stage_logger(stage: str, params: Path = PARAMS) -> TrainingLogger:
@@ -52,8 +54,7 @@ def _draw(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
     axes.grid(alpha=0.3)
     if columns:
         axes.legend(frameon=False)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    save_png(figure, path, dpi=_CURVE_DPI)
 
 
 def write_table(name: str, table: pd.DataFrame) -> Path:

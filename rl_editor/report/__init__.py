@@ -22,9 +22,9 @@ from rl_editor.config import Config
 from rl_editor.evaluation import METRICS, EvaluationResult
 from rl_editor.evaluation.verdicts import FEWEST_SONGS
 from rl_editor.files import replacing, write_text
-from rl_editor.publishing import page_templates
+from rl_editor.publishing import page_templates, save_png
 from rl_editor.report.examples import ExamplePage, example_pages, joins_table
-from rl_editor.report.figures import comparison_figure, histogram_figure, save_figure
+from rl_editor.report.figures import DPI, comparison_figure, histogram_figure
 from rl_editor.report.tables import claims, comparison_tables, histogram_rows, ppo_against_bc
 from rl_editor.report.words import CONDITION_TITLES, method_title, style_title
 
@@ -53,8 +53,8 @@ def write_report(
     folder = Path(out_dir)
     pages = example_pages(result, folder, sources or {}, config)
     _write_tables(result, pages, folder)
-    save_figure(comparison_figure(result), folder / "comparison.png")
-    save_figure(histogram_figure(result), folder / "action_histogram.png")
+    save_png(comparison_figure(result), folder / "comparison.png", dpi=DPI)
+    save_png(histogram_figure(result), folder / "action_histogram.png", dpi=DPI)
     for example in result.examples:
         for method, edit in example.edits.items():
             write_text(folder / "edits" / f"{example.pair_id}__{method}.json", edit.to_json())

@@ -1,6 +1,4 @@
-"""PNG figures, drawn without a display and without global state; the same numbers give the same bytes."""
-
-from pathlib import Path
+"""Figures, drawn without a display and without global state; the same numbers give the same bytes."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,10 +7,9 @@ from rl_editor.actions import ActionType
 from rl_editor.evaluation import METRICS, EvaluationResult
 from rl_editor.evaluation.metrics import KEY_METRICS
 from rl_editor.evaluation.verdicts import ALL_STYLES, CONDITIONS
-from rl_editor.publishing import save_png
 from rl_editor.report.words import ACTION_COLOURS, in_reading_order, method_title
 
-_DPI = 130
+DPI = 130
 _STYLES = {"target": {"marker": "o", "color": "#4477aa"}, "free": {"marker": "s", "color": "#ee8866"}}
 _LABELS = {"target": "editor's length given", "free": "no length given"}
 _OFFSET = {"target": -0.13, "free": 0.13}
@@ -57,11 +54,6 @@ def histogram_figure(result: EvaluationResult) -> Figure:
     _bare(axes)
     figure.tight_layout()
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    save_png(figure, path, dpi=_DPI)
 
 
 def _dots(axes: Axes, result: EvaluationResult, metric: str, methods: list[str]) -> None:
