@@ -7,7 +7,7 @@ verdicts     means over songs, and what may be said of two methods
 headline     the few numbers that are compared from run to run
 """
 
-from rl_editor.evaluation.bootstrap import Interval, bootstrap_mean
+from rl_editor.evaluation.bootstrap import bootstrap_mean
 from rl_editor.evaluation.comparison import (
     EvaluationResult,
     Evaluator,
@@ -15,7 +15,7 @@ from rl_editor.evaluation.comparison import (
     evaluate_plans,
 )
 from rl_editor.evaluation.headline import headline
-from rl_editor.evaluation.metrics import METRICS, Metric, TrackJudge
+from rl_editor.evaluation.metrics import METRICS, TrackJudge
 from rl_editor.evaluation.verdicts import Verdict
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "EvaluationResult",
     "Evaluator",
     "Example",
-    "Interval",
-    "Metric",
     "TrackJudge",
     "Verdict",
     "bootstrap_mean",

@@ -3,7 +3,7 @@
 from rl_editor.reward.calculator import LearnedReward, RewardCalculator, RewardComponents
 from rl_editor.reward.running import RunningEdits
 from rl_editor.reward.terms import SUMMARY_DIM, SUMMARY_NAMES, TERM_NAMES
-from rl_editor.state.tables import ReferenceStatistics, RewardTables
+from rl_editor.state.tables import ReferenceStatistics
 
 __all__ = [
     "SUMMARY_DIM",
@@ -13,6 +13,5 @@ __all__ = [
     "ReferenceStatistics",
     "RewardCalculator",
     "RewardComponents",
-    "RewardTables",
     "RunningEdits",
 ]

@@ -7,12 +7,8 @@ into a ``TrackBatch`` of tensors and episodes into (flat) observations. Conventi
 from rl_editor.state.audio import AudioState, EditHistory
 from rl_editor.state.representation import (
     DECISION_DIM,
-    DECISION_NAMES,
-    MAP_DIM,
     PROGRESS_DIM,
     PROGRESS_NAMES,
-    STATIC_DIM,
-    FlatParts,
     Observation,
     ObservationLayout,
     StateRepresentation,
@@ -22,25 +18,20 @@ from rl_editor.state.representation import (
 )
 from rl_editor.state.spans import SPAN_WAYS
 from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, passage_units, sections
-from rl_editor.state.tables import ReferenceStatistics, RewardTables
+from rl_editor.state.tables import ReferenceStatistics
 
 __all__ = [
     "DECISION_DIM",
-    "DECISION_NAMES",
-    "MAP_DIM",
     "PROGRESS_DIM",
     "PROGRESS_NAMES",
     "SPAN_WAYS",
-    "STATIC_DIM",
     "STRUCTURE_DIM",
     "STRUCTURE_NAMES",
     "AudioState",
     "EditHistory",
-    "FlatParts",
     "Observation",
     "ObservationLayout",
     "ReferenceStatistics",
-    "RewardTables",
     "StateRepresentation",
     "TrackBatch",
     "decision_vectors",
