@@ -20,6 +20,7 @@ from rl_editor.actions import ActionSpace, ActionType
 from rl_editor.config import Config
 from rl_editor.errors import EditListError
 from rl_editor.features import estimate_key, feature_dim
+from rl_editor.grid import UnitGrid
 from rl_editor.state.audio import AudioState
 from rl_editor.state.hearing import level_db, within_track
 from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, Structure, structure
@@ -203,9 +204,9 @@ class StateRepresentation:
         unit_beats = self.config.action_space.unit_beats
         units = [state.grid.units(unit_beats) for state in states]
         heard = [structure(s.features, s.grid, u) for s, u in zip(states, units, strict=True)]
-        context = self.config.state.context_units
-        rows = [_rows(s, unit_beats, h) for s, h in zip(states, heard, strict=True)]
-        maps = [song_map(s, unit_beats, h, self.config.state.map_tokens) for s, h in zip(states, heard, strict=True)]
+        context, tokens = self.config.state.context_units, self.config.state.map_tokens
+        rows = [_rows(s, u, h) for s, u, h in zip(states, units, heard, strict=True)]
+        maps = [_song_map(s, u, h, n_tokens=tokens) for s, u, h in zip(states, units, heard, strict=True)]
         earlier = padded([h.earlier + 1 for h in heard]).long() - 1
         reward = reward_tables(states, unit_beats=unit_beats, reference=self.reference)
         return TrackBatch(
@@ -269,8 +270,8 @@ def decision_vectors(space: ActionSpace) -> Float[Tensor, "actions decision"]:
     return table
 
 
-def song_map(
-    state: AudioState, unit_beats: int, heard: Structure, n_tokens: int
+def _song_map(
+    state: AudioState, units: UnitGrid, heard: Structure, *, n_tokens: int
 ) -> Float[np.ndarray, "tokens map_columns"]:
     """The whole track in ``n_tokens`` equal stretches of beats (at least one each): timbre, harmony, structure."""
     n = state.grid.n_beats
@@ -279,7 +280,7 @@ def song_map(
     high = np.maximum(np.ceil(edges[1:] - 1e-9).astype(int), low + 1)
     total = np.vstack([np.zeros(state.features.values.shape[1]), np.cumsum(state.features.values, 0, np.float64)])
     means = within_track((total[high] - total[low]) / (high - low)[:, None])
-    unit = np.searchsorted(state.grid.units(unit_beats).beat_bounds, (low + high - 1) // 2, "right") - 1
+    unit = np.searchsorted(units.beat_bounds, (low + high - 1) // 2, "right") - 1
     chosen = [STRUCTURE_NAMES.index(name) for name in _MAP_STRUCTURE]
     timbre, chroma = _map_columns(state.features.names)
     out = np.zeros((n_tokens, MAP_DIM))
@@ -300,8 +301,8 @@ def _map_columns(names: Sequence[str]) -> _MapColumns:
     return _MapColumns([names.index(name) for name in timbre], chroma)
 
 
-def _rows(state: AudioState, unit_beats: int, heard: Structure) -> Float[np.ndarray, "units columns"]:
-    means = within_track(state.grid.units(unit_beats).means(state.features.values))
+def _rows(state: AudioState, units: UnitGrid, heard: Structure) -> Float[np.ndarray, "units columns"]:
+    means = within_track(units.means(state.features.values))
     return np.concatenate([means, heard.columns, np.ones((len(means), 1))], axis=1)
 
 
