@@ -12,9 +12,9 @@ PyYAML reads ``1e-4`` as a string), values out of bounds, NaN and infinity, at c
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
@@ -76,12 +76,6 @@ NO_RESULT_SECTIONS = ("executor", "tracking")  # scheduling and tracking change 
 
 _NO_MODEL_NAME = re.compile(r"""[/:'"\n]|^\s*$""")
 
-_T = TypeVar("_T")
-
-
-def _section(cls: type[_T]) -> Callable[[], _T]:
-    return cls
-
 
 @dataclass(config=STRICT)
 class ExecutorConfig:
@@ -112,26 +106,26 @@ class TrackingConfig:
 class Config:
     """The whole tree; ``Config()`` holds the defaults."""
 
-    audio: AudioConfig = field(default_factory=_section(AudioConfig))
-    beats: BeatsConfig = field(default_factory=_section(BeatsConfig))
-    stems: StemsConfig = field(default_factory=_section(StemsConfig))
-    features: FeaturesConfig = field(default_factory=_section(FeaturesConfig))
-    data: DataConfig = field(default_factory=_section(DataConfig))
-    executor: ExecutorConfig = field(default_factory=_section(ExecutorConfig))
-    corpus: CorpusConfig = field(default_factory=_section(CorpusConfig))
-    alignment: AlignmentConfig = field(default_factory=_section(AlignmentConfig))
-    action_space: ActionSpaceConfig = field(default_factory=_section(ActionSpaceConfig))
-    state: StateConfig = field(default_factory=_section(StateConfig))
-    reward: RewardConfig = field(default_factory=_section(RewardConfig))
-    reward_model: RewardModelConfig = field(default_factory=_section(RewardModelConfig))
-    agent: AgentConfig = field(default_factory=_section(AgentConfig))
-    training: TrainingConfig = field(default_factory=_section(TrainingConfig))
-    bc: BCConfig = field(default_factory=_section(BCConfig))
-    ppo: PPOConfig = field(default_factory=_section(PPOConfig))
-    augmentation: AugmentationConfig = field(default_factory=_section(AugmentationConfig))
-    render: RenderConfig = field(default_factory=_section(RenderConfig))
-    evaluation: EvaluationConfig = field(default_factory=_section(EvaluationConfig))
-    tracking: TrackingConfig = field(default_factory=_section(TrackingConfig))
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    beats: BeatsConfig = field(default_factory=BeatsConfig)
+    stems: StemsConfig = field(default_factory=StemsConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    action_space: ActionSpaceConfig = field(default_factory=ActionSpaceConfig)
+    state: StateConfig = field(default_factory=StateConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    reward_model: RewardModelConfig = field(default_factory=RewardModelConfig)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    bc: BCConfig = field(default_factory=BCConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dicts, in declaration order."""
