@@ -30,9 +30,10 @@ from rl_editor import edits
 from rl_editor.audition import UNUSUAL
 from rl_editor.audition.joins import CLICK, JoinDiagnostics, join_diagnostics
 from rl_editor.baselines import edit_of_path
+from rl_editor.checkpoint import Policy, load_policy
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.infer import shared
+from rl_editor.infer import edit_recording, shared
 from rl_editor.negotiation import BeatSound, Demands, revise
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.render import render_samples, settle_joins
@@ -63,19 +64,20 @@ def main(
     """Measure joins of all ways and steps."""
     names = [part for part in songs.split(",") if part]
     paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude=exclude, names=names)
+    policy = load_policy(checkpoint)
     rows: list[Row] = []
     for path in paths:
-        rows += _measured(path, share, checkpoint)
+        rows += _measured(path, share, policy)
         print(f"{path.parent.name}/{path.name}: done", flush=True)
     print(_table(rows))
 
 
-def _measured(path: Path, share: float, checkpoint: Path) -> Iterator[Row]:
+def _measured(path: Path, share: float, policy: Policy) -> Iterator[Row]:
     config = Config()
     recording = load_audio(path)
     state = AudioState.from_file(path, config, recording=recording)
     sound = BeatSound(recording, state.grid.times_s)
-    drafts = dict(_drafts(state, sound, config, share, checkpoint))
+    drafts = dict(_drafts(state, sound, config, share, policy))
     for way, draft in drafts.items():
         kept = shared(draft, drafts["policy"])
         for step in STEPS:
@@ -91,27 +93,20 @@ def _after(step: str, draft: EditList, sound: BeatSound, recording: Samples, con
 
 
 def _drafts(
-    state: AudioState, sound: BeatSound, config: Config, share: float, checkpoint: Path
+    state: AudioState, sound: BeatSound, config: Config, share: float, policy: Policy
 ) -> Iterator[tuple[str, EditList]]:
-    from rl_editor.checkpoint import load_policy
-    from rl_editor.infer import edit_recording
-
     goal_s = share * state.grid.duration_s
-    whole = EditList(state.recording, edits.keep_all(state.recording).segments, tuple(state.grid.times_s.tolist()))
-    by_features = revise(whole, state, Demands(duration_s=goal_s), config, priced=False).edit
-    dp = revise(whole, state, Demands(duration_s=goal_s), config, sound=sound, priced=False).edit
+    demands, beats = Demands(duration_s=goal_s), tuple(state.grid.times_s.tolist())
+    whole = EditList(state.recording, edits.keep_all(state.recording).segments, beats)
+    dp = revise(whole, state, demands, config, sound=sound, priced=False).edit
     yield "random", _random(state, config, max(len(dp.segments) - 1, 1), goal_s)
     yield "radiotool", edit_of_path(_radiotool(state, goal_s), state, _by_beats(config))
-    yield "dp, features", by_features
+    yield "dp, features", revise(whole, state, demands, config, priced=False).edit
     yield "dp", dp
-    policy = edit_recording(load_policy(checkpoint), state, target_duration_s=goal_s)
-    yield "policy", policy
-    plain = replace(policy.undecided(), beat_times_s=tuple(state.grid.times_s.tolist()), unit_beats=1)
-    demands = Demands(duration_s=goal_s)
-    yield (
-        "policy, polished",
-        revise(plain, state, demands, config, sound=sound, draft="meant", priced=False).edit,
-    )
+    draft = edit_recording(policy, state, target_duration_s=goal_s)
+    yield "policy", draft
+    plain = replace(draft.undecided(), beat_times_s=beats, unit_beats=1)
+    yield "policy, polished", revise(plain, state, demands, config, sound=sound, draft="meant", priced=False).edit
 
 
 def _by_beats(config: Config) -> Config:

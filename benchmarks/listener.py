@@ -12,7 +12,7 @@ pulse and nothing else.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import librosa
 import numpy as np
@@ -24,8 +24,9 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from benchmarks.align.material import recording_files
 from rl_editor.audition.joins import output_beats_s
+from rl_editor.checkpoint import Policy, load_policy
 from rl_editor.command import counted
-from rl_editor.config import Config
+from rl_editor.config import Config, EditMethod
 from rl_editor.editing import Request, propose
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import RlEditorError
@@ -54,14 +55,15 @@ class Places(NamedTuple):
 def main(
     folder: Annotated[Path, typer.Argument(help="Recordings, in folders below as well")],
     songs: Annotated[str, typer.Option(help="Parts of names to take, by comma; all by default")] = "",
-    method: Annotated[Literal["dp", "policy"], typer.Option(help="Whose joins")] = "dp",
+    method: Annotated[EditMethod, typer.Option(help="Whose joins")] = "dp",
     checkpoint: Annotated[Path, typer.Option(help="Trained policy")] = Path("models/ppo/best.pt"),
     exclude: Annotated[str, typer.Option(help="File stem that is left out")] = "",
 ) -> None:
     """Print the AUCs."""
     names = [part for part in songs.split(",") if part]
     paths = recording_files(folder, tracks=None, shortest_s=SHORTEST_S, exclude=exclude, names=names)
-    found = [_listened(path, method, checkpoint) for path in paths]
+    policy = load_policy(checkpoint) if method == "policy" else None
+    found = [_listened(path, method, policy) for path in paths]
     n_joins = sum(len(places.ours) for places in found)
     n_natural = sum(len(places.natural) for places in found)
     print(f"{counted(len(paths), 'song')}, {counted(n_joins, 'join')} of {method}, {n_natural} natural beats")
@@ -75,14 +77,32 @@ def main(
         print(f"AUC of {name} against natural beats: {_auc(heard, natural):.3f}")
 
 
-def _listened(path: Path, method: Literal["dp", "policy"], checkpoint: Path) -> Places:
-    from rl_editor.checkpoint import load_policy
-
-    policy = load_policy(checkpoint) if method == "policy" else None
+def _listened(path: Path, method: EditMethod, policy: Policy | None) -> Places:
     config, recording = Config(), load_audio(path)
     state = AudioState.from_file(path, config, recording=recording)
     rng = np.random.default_rng(0)
-    places = Places([], [], [], [])
+    joins, natural = _of_edits(recording, state, method, policy, rng)
+    rate, n_cuts = recording.sample_rate, 2 * _PER_EDIT + 1
+    first, last = rate, recording.frames - 4 * rate
+    anywhere = [(int(start), 3 * rate) for start in rng.integers(first, last, n_cuts)]
+    beats = np.round(state.grid.times_s * rate).astype(int)
+    starts = rng.choice(np.flatnonzero((beats >= first) & (beats < last)), n_cuts)
+    ends = np.minimum(np.searchsorted(beats, beats[starts] + 3 * rate), len(beats) - 1)
+    on_beats = [(int(start), int(end - start)) for start, end in zip(beats[starts], beats[ends], strict=True)]
+    return Places(joins, natural, *(_cut(spans, recording, state, config) for spans in (anywhere, on_beats)))
+
+
+class _Edits(NamedTuple):
+    """What is heard in edits of one song."""
+
+    joins: list[Float[np.ndarray, " features"]]
+    natural: list[Float[np.ndarray, " features"]]
+
+
+def _of_edits(
+    recording: Samples, state: AudioState, method: EditMethod, policy: Policy | None, rng: np.random.Generator
+) -> _Edits:
+    config, found = Config(), _Edits([], [])
     for share in SHARES:
         request = Request(Demands(duration_s=share * state.grid.duration_s), method=method)
         try:
@@ -95,18 +115,9 @@ def _listened(path: Path, method: Literal["dp", "policy"], checkpoint: Path) -> 
         beats = output_beats_s(edit, starts_s, state.grid)
         clear = np.array([t for t in beats if np.abs(edges - t).min() >= CLEAR_S])
         nearest = [float(beats[np.abs(beats - t).argmin()]) for t in starts_s[1:]]  # joins sit up to 20 ms beside beats
-        places.ours.extend(_heard(rendered, t) for t in nearest)
-        places.natural.extend(_heard(rendered, float(t)) for t in rng.permutation(clear)[:_PER_EDIT])
-    rate = recording.sample_rate
-    first, last = rate, recording.frames - 4 * rate
-    spans = [(int(start), 3 * rate) for start in rng.integers(first, last, 2 * _PER_EDIT + 1)]
-    places.cuts.extend(_cut(spans, recording, state, config))
-    beats = np.round(state.grid.times_s * rate).astype(int)
-    starts = rng.choice(np.flatnonzero((beats >= first) & (beats < last)), 2 * _PER_EDIT + 1)
-    ends = np.searchsorted(beats, beats[starts] + 3 * rate)
-    spans = [(int(beats[a]), int(beats[min(b, len(beats) - 1)] - beats[a])) for a, b in zip(starts, ends, strict=True)]
-    places.cuts_on_beats.extend(_cut(spans, recording, state, config))
-    return places
+        found.joins.extend(_heard(rendered, t) for t in nearest)
+        found.natural.extend(_heard(rendered, float(t)) for t in rng.permutation(clear)[:_PER_EDIT])
+    return found
 
 
 def _cut(
