@@ -3,16 +3,35 @@
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Float
+from torch.nn import functional
 from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 
 from benchmarks.ppo.contest import Moment, first_at
-from benchmarks.ppo.plain import PlainAgent, flat_logits
+from benchmarks.ppo.plain import WIDTH, PlainAgent
 from benchmarks.ppo.songs import Songbook
+from rl_editor.agent import ILLEGAL
 from rl_editor.environment import BatchedEditingEnv
 from rl_editor.state import AudioState, StateRepresentation
 from rl_editor.trainer import PPOTrainer
 
 STYLES = ("loud_goes", "quiet_goes")
+
+
+def flat_logits(agent: PlainAgent, flat: Float[torch.Tensor, "envs size"]) -> Float[torch.Tensor, "envs actions"]:
+    """The actor as one plain network on the flat observation: three matrix products and nothing shared."""
+    parts = agent.representation.split(flat)
+    exists = parts.window[..., -1:] > 0
+    window = torch.where(exists, agent.normal_rows(parts.window), 0.0)
+    heard = (window.transpose(1, 2).flatten(1), agent.normal_map(parts.song_map).flatten(1))
+    path = (parts.style, parts.history, parts.progress, parts.mask.to(flat.dtype))
+    inputs = torch.cat([*heard, agent.normal_static(parts.static), *path], dim=1)
+    encoder, policy = agent.encoder, agent.policy
+    shared = [layer.weight.flatten(1)[:WIDTH] for layer in (encoder.window, encoder.song, encoder.static)]
+    first = torch.cat([*shared, policy.path.weight], dim=1)
+    hidden = torch.tanh(functional.linear(inputs, first, encoder.static.bias[:WIDTH]))
+    logits: torch.Tensor = policy.out(torch.tanh(policy.deep(hidden)))
+    return logits.masked_fill(~parts.mask, ILLEGAL)
 
 
 def test_the_plain_agent_is_a_plain_network_on_the_flat_observation() -> None:

@@ -8,7 +8,6 @@ which no decision changes, is computed once per position and gathered (a test co
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rl_editor.agent import ILLEGAL, Agent, EncodedTracks, Keys, Seen
 from rl_editor.config import Config
@@ -93,22 +92,6 @@ class PlainAgent(Agent):
         _orthogonal(self.encoder, self.policy, self.value)
         self.eval()
         self.to(self.device)
-
-
-def flat_logits(agent: PlainAgent, flat: Float[Tensor, "envs size"]) -> Float[Tensor, "envs actions"]:
-    """The actor as one plain network on the flat observation: three matrix products and nothing shared."""
-    parts = agent.representation.split(flat)
-    exists = parts.window[..., -1:] > 0
-    window = torch.where(exists, agent.normal_rows(parts.window), 0.0)
-    heard = (window.transpose(1, 2).flatten(1), agent.normal_map(parts.song_map).flatten(1))
-    path = (parts.style, parts.history, parts.progress, parts.mask.to(flat.dtype))
-    inputs = torch.cat([*heard, agent.normal_static(parts.static), *path], dim=1)
-    encoder, policy = agent.encoder, agent.policy
-    shared = [layer.weight.flatten(1)[:WIDTH] for layer in (encoder.window, encoder.song, encoder.static)]
-    first = torch.cat([*shared, policy.path.weight], dim=1)
-    hidden = torch.tanh(functional.linear(inputs, first, encoder.static.bias[:WIDTH]))
-    logits: Tensor = policy.out(torch.tanh(policy.deep(hidden)))
-    return logits.masked_fill(~parts.mask, ILLEGAL)
 
 
 def _orthogonal(encoder: PlainEncoder, policy: PlainPolicy, value: PlainValue) -> None:
