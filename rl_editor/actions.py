@@ -274,7 +274,7 @@ def unit_kinds(actions: Sequence[int] | Int[np.ndarray, " units"], space: Action
     return kinds
 
 
-class Run(NamedTuple):
+class UnitRun(NamedTuple):
     """Units ``start`` to ``end`` (exclusive) that play ``n_times`` in a row."""
 
     start: int
@@ -295,9 +295,9 @@ def replay(actions: Iterable[int], n_units: int, space: ActionSpace) -> ActionLe
     return ledger
 
 
-def output_runs(actions: Sequence[int], space: ActionSpace) -> list[Run]:
+def output_runs(actions: Sequence[int], space: ActionSpace) -> list[UnitRun]:
     """What plays, in output order; units that simply continue each other are one run."""
-    runs: list[Run] = []
+    runs: list[UnitRun] = []
     for run in sorted(_regions(actions, space), key=lambda run: run.place):
         if runs and run.n_times == 1 and runs[-1].n_times == 1 and runs[-1].end == run.start:
             runs[-1] = runs[-1]._replace(end=run.end)
@@ -313,18 +313,18 @@ def output_units(actions: Sequence[int], space: ActionSpace) -> list[int]:
     ]
 
 
-def _regions(actions: Sequence[int], space: ActionSpace) -> list[Run]:
-    regions: list[Run] = []
+def _regions(actions: Sequence[int], space: ActionSpace) -> list[UnitRun]:
+    regions: list[UnitRun] = []
     for unit, index in enumerate(actions):
         match space.describe(int(index), unit):
             case CutAction():
                 pass
             case KeepAction():
-                regions.append(Run(unit, unit + 1, 1, unit))
+                regions.append(UnitRun(unit, unit + 1, 1, unit))
             case LoopAction(n_times=n_times):
-                regions.append(Run(unit, unit + 1, n_times, unit))
+                regions.append(UnitRun(unit, unit + 1, n_times, unit))
             case ReorderAction(target_position=target):
-                regions.append(Run(unit, unit + 1, 1, target - 0.5))
+                regions.append(UnitRun(unit, unit + 1, 1, target - 0.5))
             case ExtendAction():
                 regions[-1] = regions[-1]._replace(end=unit + 1)
             case other:

@@ -13,7 +13,7 @@ from rl_editor.alignment.refine import Pair, Placed, without_hops
 from rl_editor.alignment.refine import refined as refine_lag
 from rl_editor.alignment.segments import segments_of
 from rl_editor.alignment.views import tape_view
-from rl_editor.alignment.viterbi import Heard, Run, band_path, bands_around, best_path, best_runs, runs_of
+from rl_editor.alignment.viterbi import Run, States, band_path, bands_around, best_path, best_runs, runs_of
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AlignmentError, PairRejectedError
@@ -288,7 +288,7 @@ def test_the_path_equals_the_recurrence_written_out() -> None:
     edit[12:16] = rng.normal(size=(4, 16))
     config = Config.from_dict({"alignment": {"jump_cost": 1.5, "stack_frames": 1}}).alignment
     expected = runs_of(np.array(_plain_viterbi(edit, raw, jump=1.5, theta=config.unmatched_cost)))
-    assert best_path(edit, [Heard(raw)], config) == expected
+    assert best_path(edit, [States(raw)], config) == expected
     assert [run.offset for run in expected] == [3, None, -2]
 
 
@@ -320,16 +320,16 @@ def test_a_band_that_holds_the_path_finds_the_same_path() -> None:
     raw = rows(400)
     edit = np.concatenate([raw[50:150], rows(40, seed=9), raw[300:390], raw[50:150]])
     config = Config().alignment
-    whole = best_path(edit, [Heard(raw)], config)
+    whole = best_path(edit, [States(raw)], config)
     bands = bands_around(whole, factor=1, n_edit=len(edit))
-    assert band_path(edit, [Heard(raw)], bands, config) == whole
+    assert band_path(edit, [States(raw)], bands, config) == whole
     assert [r.offset for r in whole] == [50, None, 160, -180]
 
 
 def test_a_path_takes_each_stretch_in_the_view_that_fits_it() -> None:
     raw, other = rows(200), rows(180, seed=5)
     edit = np.concatenate([raw[20:80], other[30:120], raw[150:200]])
-    views = [Heard(raw), Heard(other, 1.1)]
+    views = [States(raw), States(other, 1.1)]
     path = best_path(edit, views, Config().alignment)
     assert [(run.offset, run.view) for run in path] == [(20, 0), (-30, 1), (0, 0)]
     assert np.abs(np.array([run.end for run in path]) - [60, 150, 200]).max() <= 2  # a stack is 5 frames long
@@ -341,15 +341,15 @@ def test_a_path_takes_each_stretch_in_the_view_that_fits_it() -> None:
 def test_a_view_does_not_continue_into_the_next() -> None:
     raw, other = rows(50), rows(50, seed=5)
     edit = np.concatenate([raw[40:], other[:10]])
-    assert best_path(edit, [Heard(raw), Heard(other)], Config().alignment) == [Run(0, 10, 40, 0), Run(10, 20, -10, 1)]
+    assert best_path(edit, [States(raw), States(other)], Config().alignment) == [Run(0, 10, 40, 0), Run(10, 20, -10, 1)]
 
 
 def test_the_coarse_pass_of_a_long_pair_finds_the_runs_of_the_fine_one() -> None:
     raw = song(240)
     heard = cut(raw, (10.3, 50), (90.1, 130), (20, 60.7))
     left, right = (descriptors(x, Config().audio, Config().alignment) for x in (heard, raw))
-    fine = best_path(left, [Heard(right)], Config().alignment)
-    coarse = best_runs(left, [Heard(right)], Config.from_dict({"alignment": {"coarse_above_cells": 1.0e5}}).alignment)
+    fine = best_path(left, [States(right)], Config().alignment)
+    coarse = best_runs(left, [States(right)], Config.from_dict({"alignment": {"coarse_above_cells": 1.0e5}}).alignment)
     assert coarse == fine
     assert len(fine) == 3
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from benchmarks.learn import editors
 from rl_editor.editors import styles
-from rl_editor.editors.listening import UNIT_BEATS, Heard, Span, listen, pieces
+from rl_editor.editors.listening import UNIT_BEATS, Hearing, Span, listen, pieces
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.state import STRUCTURE_NAMES
@@ -28,7 +28,7 @@ _STRENGTH = STRUCTURE_NAMES.index("strength")
 
 
 @dataclass(frozen=True, eq=False)
-class PolicyHeard(Heard):
+class PolicyHearing(Hearing):
     """A hearing with the policy's sections and likeness.
 
     Attributes:
@@ -52,11 +52,11 @@ class PolicyHeard(Heard):
         return tuple(piece for span in spans for piece in pieces(span))
 
 
-def listen_as_policy(grid: BeatGrid, features: BeatFeatures) -> PolicyHeard:
+def listen_as_policy(grid: BeatGrid, features: BeatFeatures) -> PolicyHearing:
     """Hear a recording bar by bar, as a policy does."""
     own, units = listen(grid, features), grid.units(UNIT_BEATS)
     strength = structure(features, grid, units).columns[:, _STRENGTH]
-    return PolicyHeard(
+    return PolicyHearing(
         units,
         own.level_db,
         strength,

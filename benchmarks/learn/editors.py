@@ -12,7 +12,7 @@ from jaxtyping import Float
 from benchmarks.learn.outsiders import OUTSIDERS
 from rl_editor.editors import EDITORS
 from rl_editor.editors.cutting import Plan, cut
-from rl_editor.editors.listening import Heard, Span, listen
+from rl_editor.editors.listening import Hearing, Span, listen
 from rl_editor.editors.styles import Editor, TrackView
 from rl_editor.edits import EditList
 
@@ -109,10 +109,10 @@ HEARING_ALIKE: dict[str, Editor] = {**EDITORS, **OTHERS}  # with the library's o
 ALL: dict[str, Editor] = {**HEARING_ALIKE, **OUTSIDERS}
 
 
-def _blocks(heard: Heard, n_bars: int) -> list[Span]:
+def _blocks(heard: Hearing, n_bars: int) -> list[Span]:
     return [Span(at, min(at + n_bars, heard.n_units)) for at in range(0, heard.n_units, n_bars)]
 
 
-def _strengths(heard: Heard, spans: list[Span], rng: np.random.Generator) -> Float[np.ndarray, " spans"]:
+def _strengths(heard: Hearing, spans: list[Span], rng: np.random.Generator) -> Float[np.ndarray, " spans"]:
     strengths = np.array([heard.span_strength(span) for span in spans])
     return np.asarray(strengths + rng.normal(0.0, TASTE, len(spans)))

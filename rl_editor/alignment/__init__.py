@@ -233,7 +233,7 @@ def _placed(
     search = Search(raw, rows, near, silent, config.audio, config.alignment)
     pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
     while True:
-        runs = best_runs(rows, [view.heard for view in pair.views], config.alignment, silent=silent)
+        runs = best_runs(rows, [view.states for view in pair.views], config.alignment, silent=silent)
         warp = search.missing(runs, pair.views)
         if warp is None:
             placed, polarity = place(runs, pair, hop=config.audio.hop_length)

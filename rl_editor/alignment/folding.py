@@ -76,7 +76,7 @@ class Straight:
 
 
 @dataclass
-class Run:
+class FoldedRun:
     """Straights whose jumps are loops: the source from ``start`` to ``end``."""
 
     straights: list[Straight]
@@ -128,14 +128,14 @@ def straights_of(plays: list[Play], rate: int) -> list[Straight]:
     return straights
 
 
-def folded(straights: list[Straight], rate: int) -> tuple[list[Run], list[FoundLoop]]:
+def folded(straights: list[Straight], rate: int) -> tuple[list[FoldedRun], list[FoundLoop]]:
     """Runs and the loops in them."""
-    runs: list[Run] = []
+    runs: list[FoldedRun] = []
     loops: list[FoundLoop] = []
     for straight in straights:
         run = runs[-1] if runs else None
         if run is None or not _replays(run, straight, loops, rate):
-            runs.append(Run([straight], straight.start, straight.end))
+            runs.append(FoldedRun([straight], straight.start, straight.end))
             continue
         _count(run.straights[-1], straight, loops, rate)
         run.straights.append(straight)
@@ -143,7 +143,7 @@ def folded(straights: list[Straight], rate: int) -> tuple[list[Run], list[FoundL
     return runs, loops
 
 
-def _replays(run: Run, straight: Straight, loops: list[FoundLoop], rate: int) -> bool:
+def _replays(run: FoldedRun, straight: Straight, loops: list[FoundLoop], rate: int) -> bool:
     """Whether ``straight`` begins by playing again what has just played."""
     last = run.straights[-1]
     length = last.end - straight.start
@@ -178,11 +178,11 @@ def _snapped(frame: int, straight: Straight, rate: int) -> int:
     return nearest if abs(nearest - frame) < SLIP_S * rate else frame
 
 
-def staying(runs: list[Run]) -> set[int]:
+def staying(runs: list[FoldedRun]) -> set[int]:
     """Indices of the runs that stay: rising in the source, of the most output; overlaps of less than half do rise."""
     return heaviest_chain([run.frames for run in runs], lambda j, i: _rises(runs[j], runs[i]))
 
 
-def _rises(left: Run, right: Run) -> bool:
+def _rises(left: FoldedRun, right: FoldedRun) -> bool:
     shorter = min(left.end - left.start, right.end - right.start)
     return right.start > left.start and 2 * (left.end - right.start) < shorter

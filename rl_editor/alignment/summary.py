@@ -15,9 +15,9 @@ import numpy as np
 
 from rl_editor.alignment.folding import (
     SLIP_S,
+    FoldedRun,
     FoundLoop,
     Play,
-    Run,
     folded,
     plays_of,
     staying,
@@ -188,7 +188,7 @@ def weighted_median(values: Sequence[float], weights: Sequence[int]) -> float:
     return float(np.asarray(values)[order][np.searchsorted(sums, sums[-1] / 2)])
 
 
-def _move(k: int, runs: list[Run], chain: set[int], rate: int) -> Move:
+def _move(k: int, runs: list[FoldedRun], chain: set[int], rate: int) -> Move:
     run = runs[k]
     before = max((runs[j].end for j in chain if j < k), default=0)
     after = min((runs[j].start for j in chain if j > k), default=before)
@@ -205,7 +205,7 @@ def _move(k: int, runs: list[Run], chain: set[int], rate: int) -> Move:
     )
 
 
-def _passages(merged: EditList, runs: list[Run], chain: set[int], loops: list[FoundLoop]) -> tuple[Passage, ...]:
+def _passages(merged: EditList, runs: list[FoldedRun], chain: set[int], loops: list[FoundLoop]) -> tuple[Passage, ...]:
     rate = merged.source.sample_rate
     found = [
         passage

@@ -23,7 +23,7 @@ import soxr
 from jaxtyping import Bool, Float, Float32
 
 from rl_editor.alignment.descriptors import descriptors, mel_bank, mel_power, shapes
-from rl_editor.alignment.viterbi import Heard, Run, Stacked, diagonal_similarity, stacked
+from rl_editor.alignment.viterbi import Run, Stacked, States, diagonal_similarity, stacked
 from rl_editor.config import AlignmentConfig, AudioConfig
 from rl_editor.utils import padded_span
 
@@ -57,9 +57,9 @@ class View:
     sound: Float32[np.ndarray, " samples"] | None
 
     @property
-    def heard(self) -> Heard:
+    def states(self) -> States:
         """The view as states of the best path."""
-        return Heard(self.rows, self.speed)
+        return States(self.rows, self.speed)
 
 
 class Warp(NamedTuple):

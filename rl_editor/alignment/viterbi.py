@@ -55,7 +55,7 @@ class Stacked(NamedTuple):
     reach: int
 
 
-class Heard(NamedTuple):
+class States(NamedTuple):
     """One view as states: its rows, and the raw frames that pass per row."""
 
     rows: Float32[np.ndarray, "frames bands"]
@@ -74,7 +74,7 @@ class Band(NamedTuple):
 
 def best_runs(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Heard],
+    views: Sequence[States],
     config: AlignmentConfig,
     *,
     silent: Bool[np.ndarray, " edit_frames"] | None = None,
@@ -96,11 +96,11 @@ def coarse_factor(cells: int, config: AlignmentConfig) -> int:
 
 def coarse_runs(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Heard],
+    views: Sequence[States],
     config: AlignmentConfig,
     *,
     factor: int,
-    silent: Bool[np.ndarray, " edit_frames"] | None = None,
+    silent: Bool[np.ndarray, " edit_frames"] | None,
 ) -> list[Run]:
     """The runs of the best path over averages of ``factor`` frames, in coarse frames."""
     return best_path(
@@ -114,12 +114,12 @@ def coarse_runs(
 
 def fine_runs(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Heard],
+    views: Sequence[States],
     coarse: Sequence[Run],
     config: AlignmentConfig,
     *,
     factor: int,
-    silent: Bool[np.ndarray, " edit_frames"] | None = None,
+    silent: Bool[np.ndarray, " edit_frames"] | None,
 ) -> list[Run]:
     """The runs of the best path near the coarse ones."""
     bands = bands_around(coarse, factor=factor, n_edit=len(edit), speeds=[view.speed for view in views])
@@ -128,7 +128,7 @@ def fine_runs(
 
 def best_path(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Heard],
+    views: Sequence[States],
     config: AlignmentConfig,
     *,
     frames_per_step: int = 1,
@@ -167,7 +167,7 @@ def best_path(
 
 def band_path(
     edit: Float32[np.ndarray, "edit_frames bands"],
-    views: Sequence[Heard],
+    views: Sequence[States],
     bands: Sequence[Band],
     config: AlignmentConfig,
     *,

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from rl_editor.actions import CUT, KEEP, ActionSpace, ReorderAction
-from rl_editor.editors.listening import UNIT_BEATS, Heard, Span
+from rl_editor.editors.listening import UNIT_BEATS, Hearing, Span
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode
@@ -56,7 +56,7 @@ class Plan:
         self.actions[span.start] = self.space.encode(ReorderAction(span.start, target))
 
 
-def cut(plan: Plan, heard: Heard, grid: BeatGrid, source: SourceInfo, rng: np.random.Generator) -> EditList:
+def cut(plan: Plan, heard: Hearing, grid: BeatGrid, source: SourceInfo, rng: np.random.Generator) -> EditList:
     """The edit list of a plan, joins set by hand."""
     exact = decode(
         plan.actions,

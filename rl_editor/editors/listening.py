@@ -44,7 +44,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class Hearing:
     """One hearing of a recording.
 
     Attributes:
@@ -106,7 +106,7 @@ class Heard:
         return max((self.span_likeness(span, other) for other in others), default=0.0)
 
 
-def listen(grid: BeatGrid, features: BeatFeatures) -> Heard:
+def listen(grid: BeatGrid, features: BeatFeatures) -> Hearing:
     """Hear a recording bar by bar."""
     units = grid.units(UNIT_BEATS)
     level_db = 20.0 * np.log10(_per_unit(features, ("rms",), units)[:, 0] + _LEVEL_FLOOR)
@@ -123,7 +123,7 @@ def listen(grid: BeatGrid, features: BeatFeatures) -> Heard:
     texture = np.column_stack([*loud, *(0.5 * _standard(column) for column in cepstrum.T)])
     centred = harmony - harmony.mean(axis=1, keepdims=True) if harmony.size else np.zeros((units.n_units, 1))
     strength = level + 0.6 * onset + 0.4 * centroid
-    return Heard(units, level_db, strength, texture, _unit_rows(centred), units.partial)
+    return Hearing(units, level_db, strength, texture, _unit_rows(centred), units.partial)
 
 
 def _per_unit(features: BeatFeatures, names: tuple[str, ...], units: UnitGrid) -> Float[np.ndarray, "units columns"]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rl_editor.editors.cutting import Plan, cut
-from rl_editor.editors.listening import Heard, Span, listen
+from rl_editor.editors.listening import Hearing, Span, listen
 from rl_editor.edits import EditList, SourceInfo
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
@@ -68,21 +68,21 @@ class RadioEdit:
             plan.keep(hook)
         return cut(plan, heard, view.grid, view.source, rng)
 
-    def _trim_intro(self, heard: Heard) -> int:
+    def _trim_intro(self, heard: Hearing) -> int:
         """The first bar that plays."""
         for span in heard.sections:
             if heard.span_strength(span) > self.weak + float(heard.strength.mean()):
                 return max(span.start - self.lead_bars, _first_sound(heard)) if span.start else _first_sound(heard)
         return _first_sound(heard)
 
-    def _hook(self, heard: Heard, tasted: Float[np.ndarray, " sections"], start: int) -> Span:
+    def _hook(self, heard: Hearing, tasted: Float[np.ndarray, " sections"], start: int) -> Span:
         later = [i for i, span in enumerate(heard.sections) if span.start >= start] or [len(heard.sections) - 1]
         best = max(later, key=lambda i: tasted[i] + 0.5 * heard.repetition(heard.sections[i]) - self.early * i)
         span = heard.sections[best]
         return Span(span.start, min(span.end, span.start + self.hook_bars))
 
     def _drop(
-        self, plan: Plan, heard: Heard, tasted: Float[np.ndarray, " sections"], hook: Span, *, target_s: float
+        self, plan: Plan, heard: Hearing, tasted: Float[np.ndarray, " sections"], hook: Span, *, target_s: float
     ) -> None:
         """Cut the most redundant sections (alike to another, weak) while the edit stays nearer to its length."""
         length_s = float(heard.seconds.sum())
@@ -122,7 +122,7 @@ class JamCleanup:
         return cut(plan, heard, view.grid, view.source, rng)
 
     def _choose(
-        self, heard: Heard, phrases: list[Span], scores: Float[np.ndarray, " phrases"], target_s: float
+        self, heard: Hearing, phrases: list[Span], scores: Float[np.ndarray, " phrases"], target_s: float
     ) -> list[Span]:
         chosen: list[Span] = []
         length_s = 0.0
@@ -162,7 +162,7 @@ class ExtendedMix:
                 missing_s -= (n_times - 1) * seconds
         return cut(plan, heard, view.grid, view.source, rng)
 
-    def _score(self, heard: Heard, block: Span) -> float:
+    def _score(self, heard: Hearing, block: Span) -> float:
         """Strong, steady in level, and not too late in the song."""
         unrest = float(np.std(heard.strength[block.start : block.end]))
         return heard.span_strength(block) - 0.5 * unrest - self.early * block.start / heard.n_units
@@ -171,12 +171,12 @@ class ExtendedMix:
 EDITORS: dict[str, Editor] = {editor.name: editor for editor in (RadioEdit(), JamCleanup(), ExtendedMix())}
 
 
-def _tasted_strengths(heard: Heard, rng: np.random.Generator) -> Float[np.ndarray, " sections"]:
+def _tasted_strengths(heard: Hearing, rng: np.random.Generator) -> Float[np.ndarray, " sections"]:
     strengths = np.array([heard.span_strength(span) for span in heard.sections])
     return np.asarray(strengths + rng.normal(0.0, _TASTE, len(strengths)))
 
 
-def _first_sound(heard: Heard) -> int:
+def _first_sound(heard: Hearing) -> int:
     """The first bar that is not silent; 0 where all are."""
     sounding = np.flatnonzero(~heard.silent)
     return int(sounding[0]) if len(sounding) else 0
@@ -186,7 +186,7 @@ def _overlap(a: Span, b: Span) -> bool:
     return a.start < b.end and b.start < a.end
 
 
-def _most_alike(heard: Heard, phrase: Span, chosen: list[Span]) -> float:
+def _most_alike(heard: Hearing, phrase: Span, chosen: list[Span]) -> float:
     return max((heard.span_likeness(phrase, other) for other in chosen), default=0.0)
 
 
@@ -196,7 +196,7 @@ def _phrases(span: Span, n_bars: int) -> list[Span]:
     return [Span(a, b) for a, b in zip(starts, [*starts[1:], span.end], strict=True)]
 
 
-def _block(heard: Heard, span: Span) -> Span | None:
+def _block(heard: Hearing, span: Span) -> Span | None:
     """The longest block of 16, 8 or 4 whole, sounding bars at the start of a section."""
     first = span.start + int(np.argmin(heard.partial[span.start : span.end]))
     for n_bars in (16, 8, 4):
