@@ -125,8 +125,8 @@ def save_policy(path: str | Path, policy: Policy) -> None:
     _write(path, tensors, POLICY_FORMAT, values)
 
 
-def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
-    """Read a policy.
+def load_policy(path: str | Path) -> Policy:
+    """Read a policy, onto the CPU.
 
     Raises:
         CheckpointError: the file is missing, a pickle, no policy of this project, or of another shape.
@@ -134,7 +134,7 @@ def load_policy(path: str | Path, *, device: str = "cpu") -> Policy:
     tensors, values = _read(path, POLICY_FORMAT)
     try:
         config = Config.from_dict(values["config"])
-        config.training.device = device
+        config.training.device = "cpu"
         cloned = below_prefix(_CLONE, tensors)
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{_CLONE}.")}
         agent, clone = _agent(config, own), _agent(config, cloned) if cloned else None

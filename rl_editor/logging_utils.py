@@ -15,6 +15,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -203,9 +204,10 @@ class MLflowLogger(TrainingLogger):
 class TensorBoardLogger(TrainingLogger):
     """Event files under ``runs/<run name>``."""
 
-    def __init__(self, *, run_name: str, folder: str | Path = "runs") -> None:
+    def __init__(self, *, run_name: str) -> None:
         super().__init__()
-        self._writer = _summary_writer(Path(folder) / run_name)
+        _required("tensorboard")
+        self._writer = import_module("torch.utils.tensorboard").SummaryWriter(f"runs/{run_name}")
 
     def _write_params(self, params: dict[str, str]) -> None:
         lines = "\n".join(f"    {name}: {value}" for name, value in sorted(params.items()))
@@ -234,7 +236,7 @@ class WandbLogger(TrainingLogger):
 
     def __init__(self, *, experiment: str, run_name: str, group: str | None) -> None:
         super().__init__()
-        self._wandb = _require("wandb", backend="wandb", remedy="pip install 'rl-editor[wandb]'")
+        self._wandb = _required("wandb")
         self._guard(self._start, experiment, run_name, group)
 
     def _start(self, experiment: str, run_name: str, group: str | None) -> None:
@@ -299,21 +301,14 @@ def _store_root() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
-def _summary_writer(folder: Path) -> Any:
-    _require("tensorboard", backend="tensorboard", remedy="pip install 'rl-editor[tensorboard]'")
-    module = _require("torch.utils.tensorboard", backend="tensorboard", remedy="pip install 'rl-editor[tensorboard]'")
-    return module.SummaryWriter(str(folder))
-
-
-def _require(package: str, *, backend: str, remedy: str) -> Any:
-    from importlib import import_module
-
+def _required(backend: str) -> Any:
+    """A backend's package; the extra that installs it has the same name."""
     try:
-        return import_module(package)
+        return import_module(backend)
     except ImportError:
         raise ConfigError(
-            f"tracking.backend {backend!r}: the package {package} is not installed; {remedy}, "
-            "or set tracking.backend: none"
+            f"tracking.backend {backend!r}: the package {backend} is not installed; "
+            f"pip install 'rl-editor[{backend}]', or set tracking.backend: none"
         ) from None
 
 

@@ -10,13 +10,13 @@ from rl_editor.files import replacing, write_json
 from rl_editor.logging_utils import TrainingLogger, create_logger, pipeline_group
 from rl_editor.publishing import save_png
 from stages.layout import METRICS, PLOTS
-from stages.params import PARAMS, load_all
+from stages.params import load_all
 
 _CURVE_DIGITS = 6  # significant digits in plots
 _CURVE_DPI = 110
 
 
-def stage_logger(stage: str, params: Path = PARAMS) -> TrainingLogger:
+def stage_logger(stage: str, params: Path) -> TrainingLogger:
     """The tracker's run of this stage, below the run of this pipeline; it changes no output."""
     config = load_all(params)
     logger = create_logger(config, run_name=stage, group=pipeline_group(config))

@@ -60,7 +60,7 @@ class _CacheSettings(DataConfig):
         self.__dict__["_made"] = True
 
 
-def load_params(sections: tuple[str, ...], path: Path = PARAMS) -> Config:
+def load_params(sections: tuple[str, ...], path: Path) -> Config:
     """The settings of a run, restricted to ``sections``.
 
     Raises:

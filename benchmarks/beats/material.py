@@ -23,6 +23,7 @@ from rl_editor.files import replacing
 
 SOUNDFONTS = ("sf2/FluidR3_GM.sf2", "sf2/TimGM6mb.sf2", "sf2/sf_GMbank.sf2", "sf3/FluidR3Mono_GM.sf3",
               "sf3/MuseScore_General_Lite.sf3")  # fmt: skip
+SONG_S = 50.0  # of music in an example, about
 _SHARES = {"accompaniment": 0.45, "band": 0.45, "composed": 0.1}
 
 
@@ -35,14 +36,14 @@ class Example:
     is_downbeat: Bool[np.ndarray, " beats"]
 
 
-def make_example(seed: int, *, folder: Path, seconds: float = 50.0) -> Path | None:
+def make_example(seed: int, *, folder: Path) -> Path | None:
     """Write example ``seed`` into a folder, if it is not there; None where the draw gives no song."""
     path = folder / f"{seed:05d}.npz"
     if path.exists():
         return path
     rng = np.random.default_rng([2026, seed])
     kind = rng.choice(list(_SHARES), p=list(_SHARES.values()))
-    found = _composed(seed, seconds) if kind == "composed" else _played(str(kind), rng, seconds)
+    found = _composed(seed) if kind == "composed" else _played(str(kind), rng)
     if found is None:
         return None
     mono, beats, downbeats = found
@@ -62,8 +63,8 @@ def read_example(path: Path) -> Example:
 _Found = tuple[Float32[np.ndarray, " samples"], Float64[np.ndarray, " beats"], Float64[np.ndarray, " bars"]]
 
 
-def _played(kind: str, rng: np.random.Generator, seconds: float) -> _Found | None:
-    song = band_song(rng, seconds=seconds) if kind == "band" else accompanied_song(rng, seconds=seconds)
+def _played(kind: str, rng: np.random.Generator) -> _Found | None:
+    song = band_song(rng, seconds=SONG_S) if kind == "band" else accompanied_song(rng, seconds=SONG_S)
     if song is None:
         return None
     stereo = rendered(song.notes, Path("/usr/share/sounds") / SOUNDFONTS[rng.integers(len(SOUNDFONTS))])
@@ -71,8 +72,8 @@ def _played(kind: str, rng: np.random.Generator, seconds: float) -> _Found | Non
     return mono, song.beats_s, song.downbeats_s
 
 
-def _composed(seed: int, seconds: float) -> _Found:
-    config = CorpusConfig(seed=seed, min_duration_s=seconds, max_duration_s=seconds * 1.3, sample_rate=RATE_HZ)
+def _composed(seed: int) -> _Found:
+    config = CorpusConfig(seed=seed, min_duration_s=SONG_S, max_duration_s=1.3 * SONG_S, sample_rate=RATE_HZ)
     song = compose_song(0, config=config)
     starts, position = song.grid.times_s[:-1], song.grid.bar_position
     return song.mix.data.mean(axis=1), starts[position >= 0], starts[position == 0]

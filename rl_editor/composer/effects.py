@@ -30,7 +30,7 @@ def reverb(dry: Stereo, sample_rate: int, *, seconds: float, level: float, rng: 
     return wet
 
 
-def echo(dry: Stereo, *, delay_frames: int, level: float, n_echoes: int = 3) -> Stereo:
+def echo(dry: Stereo, *, delay_frames: int, level: float, n_echoes: int) -> Stereo:
     """Add echoes that bounce between the sides, each ``level`` times the one before."""
     wet = np.array(dry)
     for i in range(1, n_echoes + 1):

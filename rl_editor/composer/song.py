@@ -117,7 +117,7 @@ def _mix(score: Score, stems: _Stems, sample_rate: int, rng: np.random.Generator
     beat_frames = round(60.0 / score.plan.bpm * sample_rate)
     level = {name: np.float32(_STEM_RMS[name] / max(rms(audio), 1e-6)) for name, audio in stems.items()}
     mixed = {name: audio * level[name] for name, audio in stems.items()}
-    mixed["vocals"] = echo(mixed["vocals"], delay_frames=beat_frames * 3 // 4, level=0.22)
+    mixed["vocals"] = echo(mixed["vocals"], delay_frames=beat_frames * 3 // 4, level=0.22, n_echoes=3)
     mixed["vocals"] = reverb(mixed["vocals"], sample_rate, seconds=1.3, level=0.35, rng=rng)
     mixed["other"] = reverb(mixed["other"], sample_rate, seconds=0.9, level=0.25, rng=rng)
     mixed["drums"] = reverb(mixed["drums"], sample_rate, seconds=0.35, level=0.18, rng=rng)
