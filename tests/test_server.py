@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from rl_editor.server import opening
 from rl_editor.server.app import STATIC, create_app
 from rl_editor.server.opening import opened
 from rl_editor.server.running import loopback_sockets
+from rl_editor.server.study import Study
 from rl_editor.server.wire import MOST_BODY_BYTES
 
 BASE = "http://127.0.0.1:8765"
@@ -476,6 +478,23 @@ class TestRefusals:
 
 
 class TestExport:
+    def test_tables_keep_nobody_waiting(self, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first one imports pandas, for a second or more."""
+        running = []
+
+        def to_csv(_: Any) -> str:
+            running.append(threading.current_thread())
+            return "table"
+
+        monkeypatch.setattr("rl_editor.preferences.tables.to_csv", to_csv)
+        loops = [threading.main_thread()]
+        monkeypatch.setattr(
+            "rl_editor.server.study.Study.preferences",
+            lambda self, given=Study.preferences: loops.append(threading.current_thread()) or given(self),
+        )
+        assert [client.get(path).text for path in ("/answers.csv", "/ratings.csv")] == ["table"] * 2
+        assert not set(running) & set(loops)
+
     def test_answers_as_csv(self, client: TestClient) -> None:
         client.post("/api/answer", json=answer_to(ask(client), comment="=1+1"))
         response = client.get("/answers.csv")

@@ -1,7 +1,7 @@
 """The paths of the server; docs/listening.md lists them.
 
 Handlers do their work between two awaits at most: reading the body, then one event at a time, forced to disk before
-the answer goes out.
+the answer goes out. Tables are made in a thread, of what had been said when they were asked for.
 """
 
 import logging
@@ -11,12 +11,14 @@ from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from rl_editor.errors import said
+from rl_editor.judgements.sets import Preferences
 from rl_editor.server.guards import HEADERS, Guards
 from rl_editor.server.opening import MEDIA_TYPES, read_audio
 from rl_editor.server.study import Refused, Study
@@ -122,15 +124,21 @@ def _ratings(study: Study) -> Iterator[Route]:
 def _tables(study: Study) -> Iterator[Route]:
     """All that was said, as CSV."""
 
-    async def answers(_: Request) -> Response:
+    def answers_csv(found: Preferences) -> str:
         from rl_editor.preferences.tables import judgements_table, to_csv  # pandas: half of the time of a start
 
-        return _csv(to_csv(judgements_table(study.preferences())), "answers.csv")
+        return to_csv(judgements_table(found))
 
-    async def ratings(_: Request) -> Response:
+    def ratings_csv(found: Preferences) -> str:
         from rl_editor.preferences.tables import ratings_table, to_csv
 
-        return _csv(to_csv(ratings_table(study.preferences())), "ratings.csv")
+        return to_csv(ratings_table(found))
+
+    async def answers(_: Request) -> Response:  # in a thread of its own: those who listen do not wait for pandas
+        return _csv(await run_in_threadpool(answers_csv, study.preferences()), "answers.csv")
+
+    async def ratings(_: Request) -> Response:
+        return _csv(await run_in_threadpool(ratings_csv, study.preferences()), "ratings.csv")
 
     yield _get("/answers.csv", answers)
     yield _get("/ratings.csv", ratings)
