@@ -255,6 +255,41 @@ class TestCompare:
         count(page, "1 of 2 done")
         assert served.events() == ["presented", "judged", "presented"]
 
+    def test_letters_and_digits_are_keys_on_every_layout(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        """On a Russian keyboard the key N types т; on a French one the key 2 types é, and 2 with Shift alone."""
+        served = serve(n_pairs=2, n_anchors=0)
+        page = open_page(served)
+        hear_both(page)
+
+        def press(key: str, code: str, *, shift: bool = False) -> None:
+            page.evaluate(
+                "event => document.body.dispatchEvent(new KeyboardEvent('keydown', { bubbles: true, ...event }))",
+                {"key": key, "code": code, "shiftKey": shift},
+            )
+
+        for key, code, shift, side in (
+            ("ф", "KeyA", False, 0),
+            ("и", "KeyB", False, 1),
+            ("&", "Digit1", False, 0),
+            ("2", "Digit2", True, 1),
+            ("!", "Digit1", True, 1),  # no digit, nothing to do
+            ("q", "KeyA", False, 1),  # a Latin layout with another letter there means that letter
+            ("ç", "KeyA", False, 1),
+            ("a", "KeyQ", False, 0),
+        ):
+            press(key, code, shift=shift)
+            assert page.get_attribute(f"#compare .letter >> nth={side}", "aria-pressed") == "true", (key, code)
+        press("И", "KeyB", shift=True)
+        count(page, "1 of 2 done")
+        hear_both(page)
+        press("т", "KeyN")
+        count(page, "2 of 2 done")
+        press("Г", "KeyU")  # caps lock
+        count(page, "1 of 2 done")
+        assert [j.choice for j in served.answers.judgements] == ["second"]
+
     def test_who_can_tell_nothing_comes_to_an_end(
         self, serve: Callable[..., Served], open_page: Callable[..., Any]
     ) -> None:

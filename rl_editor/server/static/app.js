@@ -80,7 +80,16 @@ function pressed(event) {
   if (event.repeat && !event.key.startsWith("Arrow")) return;
   if (event.key === " " && event.target.matches("button, a, summary, input")) return; // a key on what has the focus
   if (/^[^ ]$/u.test(event.key) && !singleKeys[0].checked) return;
-  if (current.key(event)) event.preventDefault();
+  if (current.key(keyOf(event), event.shiftKey)) event.preventDefault();
+}
+
+/** What a key means: a small Latin letter or a digit wherever its keycap has one, whatever the keyboard's layout. */
+function keyOf({ key, code, shiftKey }) {
+  const [, letter] = /^Key([A-Z])$/.exec(code) ?? [];
+  const [, digit] = /^Digit([0-9])$/.exec(code) ?? [];
+  if (letter && /^(?!\p{Script=Latin})\p{L}$/u.test(key)) return letter.toLowerCase(); // Cyrillic, Greek, Hebrew, kana
+  if (digit && !shiftKey && [...key].length === 1) return digit; // where digits are above &, é or ě, or of another script
+  return key.length === 1 ? key.toLowerCase() : key;
 }
 
 form.addEventListener("submit", (event) => {

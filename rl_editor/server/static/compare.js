@@ -35,18 +35,17 @@ export class Compare {
     this.deck.close();
   }
 
-  key(event) {
+  key(key, shift) {
     if (!this.state?.presentation) {
-      if (event.key === "u") this.undo();
-      return event.key === "u";
+      if (key === "u") this.undo();
+      return key === "u";
     }
-    const letter = event.key.toLowerCase();
-    const side = ["a", "b"].indexOf(letter);
-    if (side >= 0 && event.shiftKey) this.choose(PLACES[side]);
-    else if (side >= 0 || letter === "1" || letter === "2") this.#hear(side >= 0 ? side : Number(letter) - 1);
-    else if (letter in KEYS) this.choose(KEYS[letter]);
-    else if (letter === "u") this.undo();
-    else return this.deck.key(event.key.length === 1 ? letter : event.key);
+    const side = ["a", "b"].indexOf(key);
+    if (side >= 0 && shift) this.choose(PLACES[side]);
+    else if (side >= 0 || key === "1" || key === "2") this.#hear(side >= 0 ? side : Number(key) - 1);
+    else if (key in KEYS) this.choose(KEYS[key]);
+    else if (key === "u") this.undo();
+    else return this.deck.key(key);
     return true;
   }
 

@@ -40,12 +40,11 @@ export class Rate {
     this.deck.close();
   }
 
-  key(event) {
-    const letter = event.key.toLowerCase();
-    if (/^[0-9]$/.test(letter)) this.rate(Number(letter) || MOST);
-    else if (letter === "n") this.#go(this.at + 1);
-    else if (letter === "p") this.#go(this.at - 1);
-    else return this.deck.key(event.key.length === 1 ? letter : event.key);
+  key(key) {
+    if (/^[0-9]$/.test(key)) this.rate(Number(key) || MOST);
+    else if (key === "n") this.#go(this.at + 1);
+    else if (key === "p") this.#go(this.at - 1);
+    else return this.deck.key(key);
     return true;
   }
 
