@@ -582,6 +582,29 @@ class TestListeners:
         assert page.is_hidden("#compare .undo")
         assert [(j.presentation.listener, j.choice) for j in served.answers.judgements] == [("Ann", "unsure")]
 
+    def test_a_name_spelled_otherwise_goes_on_as_before(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        served = serve(n_pairs=2, n_anchors=0)
+        page = open_page(served)
+        hear_both(page)
+        page.keyboard.press("n")
+        count(page, "1 of 2 done")
+        page.click("#leave")
+        page.fill("#name", "ann")
+        page.click("text=Start")
+        says(page, "#who", "Ann")
+        for view, row in (("rate", "#rate .row.active"), ("compare", "#compare .row.active")):
+            page.click(f"nav a[href='#{view}']")
+            there(page, row)
+        hear_both(page)
+        page.keyboard.press("Shift+A")
+        count(page, "2 of 2 done")
+        page.reload()
+        count(page, "2 of 2 done")
+        assert page.inner_text("#who") == "Ann"
+        assert [j.presentation.listener for j in served.answers.judgements] == ["Ann", "Ann"]
+
     def test_a_name_that_cannot_be_is_said(self, shared: Served, open_page: Callable[..., Any]) -> None:
         page = open_page(shared, listener="   ")
         there(page, ".fault:not(:empty)")

@@ -197,6 +197,49 @@ class TestSession:
         assert ask(client, "Bob") == bob
         assert [j.presentation.listener for j in read_answers(folder).judgements] == ["Ann"]
 
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_a_listener_is_the_same_however_the_name_is_spelled(self, folder: Path, restarted: bool) -> None:
+        """Phones begin names with a capital letter; some systems write an accent as a character of its own."""
+        first, others = "Zoë Strauß", ("zoë strauß", "Zoe\u0308 Strauß", "ZOË  STRAUSS", " Zoë Strauß ")
+        with client_of(folder) as client:
+            state = client.post("/api/answer", json=answer_to(ask(client, first))).json()
+            if not restarted:
+                self.is_known(client, state, others)
+        if restarted:
+            with client_of(folder) as client:
+                self.is_known(client, state, others)
+        assert {j.presentation.listener for j in read_answers(folder).judgements} == {first}
+
+    def is_known(self, client: TestClient, state: dict[str, Any], others: tuple[str, ...]) -> None:
+        assert [ask(client, name) for name in others] == [state] * len(others)
+        assert ask(client, "Zoe Strauß")["listener"] == "Zoe Strauß"  # another letter is another name
+        for name in others[:3]:
+            assert ask(client, name) == state
+            answer = answer_to(state) | {"listener": name}
+            after = client.post("/api/answer", json=answer).json()
+            undo = {"listener": name, "presentation_id": after["undo"]}
+            client.post("/api/undo", json=undo)
+            state = client.post("/api/answer", json=answer_to(ask(client, name)) | {"listener": name}).json()
+        assert state["progress"]["n_done"] == 4
+
+    def test_one_who_only_rated_is_known_too(self, client: TestClient) -> None:
+        edit = client.post("/api/ratings", json={"listener": "Ann"}).json()["edits"][0]["edit"]
+        sent = {"listener": "Ann", "edit": edit, "rating": 7, "rating_id": "a" * 16}
+        client.post("/api/rate", json=sent)
+        assert client.post("/api/rate", json=sent | {"listener": "ann"}).status_code == 200  # the same one sent again
+        assert client.post("/api/ratings", json={"listener": "ANN"}).json()["listener"] == "Ann"
+
+    def test_two_who_are_known_by_both_spellings_stay_two(self, folder: Path) -> None:
+        """Of a log that was begun when they were two."""
+        with client_of(folder) as client:
+            ask(client, "Ann")
+            line = (folder / ANSWERS).read_text(encoding="utf-8")
+        (folder / ANSWERS).write_text(
+            line + line.replace('"Ann"', '"ann"').replace('"presentation_id": "', '"presentation_id": "f')
+        )
+        with client_of(folder) as client:
+            assert [ask(client, name)["listener"] for name in ("Ann", "ann", "ANN")] == ["Ann", "ann", "Ann"]
+
     def test_the_chooser_chooses(self, folder: Path) -> None:
         with client_of(folder, choose=lambda pairs, _: max(pairs, key=lambda pair: pair.pair_id)) as client:
             ask(client)

@@ -87,15 +87,15 @@ def _listening(study: Study) -> Iterator[Route]:
         return Response(read_audio(path), media_type=MEDIA_TYPES[path.suffix.lower()])
 
     async def ask(request: Request) -> Response:
-        return JSONResponse(study.asked((await _sent(request, Asking)).listener))
+        return JSONResponse(study.asked((await _sent(request, Asking, study)).listener))
 
     async def answer(request: Request) -> Response:
-        given = await _sent(request, Answer)
+        given = await _sent(request, Answer, study)
         study.answer(given)
         return JSONResponse(study.asked(given.listener))
 
     async def undo(request: Request) -> Response:
-        given = await _sent(request, Undo)
+        given = await _sent(request, Undo, study)
         study.undo(given.listener, given.presentation_id)
         return JSONResponse(study.asked(given.listener))
 
@@ -110,10 +110,10 @@ def _ratings(study: Study) -> Iterator[Route]:
     """Whole edits to rate."""
 
     async def ratings(request: Request) -> Response:
-        return JSONResponse(study.ratings((await _sent(request, Asking)).listener))
+        return JSONResponse(study.ratings((await _sent(request, Asking, study)).listener))
 
     async def rate(request: Request) -> Response:
-        given = await _sent(request, Rate)
+        given = await _sent(request, Rate, study)
         study.rate(given)
         return JSONResponse(study.ratings(given.listener))
 
@@ -152,13 +152,14 @@ def _post(path: str, handler: Handler) -> Route:
     return Route(path, handler, methods=["POST"])
 
 
-async def _sent(request: Request, kind: type[Sent]) -> Sent:
+async def _sent(request: Request, kind: type[Sent], study: Study) -> Sent:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BODY_BYTES:
             raise Refused(413, f"more than {MOST_BODY_BYTES} bytes; that is no answer")
-    return read(kind, bytes(body))
+    given = read(kind, bytes(body))
+    return given.model_copy(update={"listener": study.known_as(given.listener)})
 
 
 def _csv(text: str, name: str) -> Response:

@@ -5,6 +5,7 @@ A key is the start of HMAC-SHA256(secret, parts): the same for the same part of 
 
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -59,6 +60,14 @@ class Study:
     def about(self) -> dict[str, Any]:
         """What a page needs to know before a listener has a name."""
         return {"set": self._key("set"), "n_pairs": len(self._found.pairs), "n_whole": len(self._whole)}
+
+    def known_as(self, name: str) -> str:
+        """A listener's name as it was first given: phones begin names with a capital letter, and systems write accents
+        in two ways."""
+        answers = self._log.answers
+        known = {*answers.open, *(j.presentation.listener for j in answers.judgements.values())}
+        known |= {rating.listener for rating in answers.given.values()}
+        return name if name in known else min((each for each in known if _alike(each, name)), default=name)
 
     def asked(self, listener: str) -> dict[str, Any]:
         """What is before a listener, and how far that is; logs a pair that is put there."""
@@ -180,6 +189,12 @@ class Study:
     def _key(self, *parts: str) -> str:
         text = "\0".join(parts).encode()
         return hmac.new(self._secret, text, hashlib.sha256).hexdigest()[:_KEY_DIGITS]
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names differ in capitals, width and kinds of spaces, or Unicode's ways to write an accent alone."""
+    one, other = (unicodedata.normalize("NFKC", " ".join(name.split()).casefold()) for name in (one, other))
+    return one == other
 
 
 def _now() -> str:

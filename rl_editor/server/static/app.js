@@ -33,7 +33,7 @@ async function enter(name) {
   try {
     await sendKept();
     await show(name);
-    for (const storage of STORAGES) store(storage, NAME, name);
+    for (const storage of STORAGES) store(storage, NAME, document.getElementById("who").textContent);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     leave();
@@ -63,7 +63,8 @@ async function show(name) {
     if (link.hash === `#${wanted}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  await current.show(name);
+  const known = await current.show(name);
+  if (known) document.getElementById("who").textContent = known; // as it was first given
 }
 
 function useSingleKeys(on) {

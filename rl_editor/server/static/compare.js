@@ -24,10 +24,11 @@ export class Compare {
     this.comment.addEventListener("input", () => keepDraft(this.state.presentation.presentation_id, this.comment.value));
   }
 
-  /** Show what comes next for a listener. Throws Refused. */
+  /** Show what comes next for a listener; gives the name that the server knows. Throws Refused. */
   async show(listener) {
     this.listener = listener;
     await this.#turn(() => post("/api/next", { listener }));
+    return this.listener;
   }
 
   hide() {
@@ -103,7 +104,9 @@ export class Compare {
     } finally {
       this.busy = false;
     }
-    if (this.listener === listener) await this.#render(shown);
+    if (this.listener !== listener) return;
+    this.listener = shown.state.listener;
+    await this.#render(shown);
   }
 
   async #render({ state, words, comment }) {

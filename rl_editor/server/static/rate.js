@@ -24,15 +24,17 @@ export class Rate {
     this.gated = false; // whether it says that the edit has to be heard first
   }
 
-  /** Show the edits of a listener, at the first that is not rated. Throws Refused. */
+  /** Show the edits of a listener, at the first that is not rated; gives the name that the server knows. Throws Refused. */
   async show(listener) {
     this.listener = listener;
-    const { edits } = await post("/api/ratings", { listener });
-    if (this.listener !== listener) return;
-    this.edits = edits;
-    const open = edits.findIndex((edit) => edit.rating === null);
+    const given = await post("/api/ratings", { listener });
+    if (this.listener !== listener) return null;
+    this.listener = given.listener;
+    this.edits = given.edits;
+    const open = this.edits.findIndex((edit) => edit.rating === null);
     this.#say("");
     await this.#go(Math.max(open, 0));
+    return this.listener;
   }
 
   hide() {
