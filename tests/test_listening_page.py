@@ -560,10 +560,23 @@ class TestUnusable:
         assert "no room left" in page.inner_text("#notice")
         assert [j.comment for j in served.answers.judgements] == ["no room"]
 
+    def test_while_scripts_are_on_their_way(self, shared: Served, browser: Any) -> None:
+        """Of a server that is killed in the middle of a load they never come."""
+        page = browser.new_page()
+        page.route("**/compare.js", lambda route: route.abort())
+        page.goto(shared.url)
+        assert page.inner_text("#starting") == "Loading … If nothing happens, reload this page."
+        page.unroute("**/compare.js")
+        page.reload()
+        there(page, "#name:focus")
+        assert "Loading" not in page.inner_text("body")
+        page.close()
+
     def test_without_scripts(self, shared: Served, browser: Any) -> None:
         page = browser.new_context(java_script_enabled=False).new_page()
         page.goto(shared.url)
         assert "by JavaScript, which is off here" in page.inner_text("body")
+        assert page.is_hidden("#starting")
         page.context.close()
 
 

@@ -110,6 +110,7 @@ for (const each of singleKeys) {
 }
 addEventListener("hashchange", () => current && show(document.getElementById("who").textContent));
 
+document.getElementById("starting").remove(); // all scripts are here
 useSingleKeys(localStorage.getItem(SINGLE_KEYS) !== "off");
 about = await get("/api/set");
 useSet(about.set);
