@@ -440,6 +440,23 @@ class TestEdit:
         assert ending.source_start_frame is None
         assert 0 < ending.frames <= MOST_SILENCE_S * RATE
 
+    @pytest.mark.parametrize("seconds", [36.0, 39.0])
+    def test_where_bars_are_longer_than_two_seconds_a_bar_may_be_silent(
+        self, song: Path, config: Config, tmp_path: Path, seconds: float
+    ) -> None:
+        """Edits that keep the end are a bar of 2.74 s apart; those below are 2.24 and 2.50 s too short."""
+        data, _ = sf.read(song, dtype="int16", always_2d=True, stop=40 * RATE)
+        slow_rate = RATE * 3 // 5
+        sf.write(tmp_path / "slow.wav", data, slow_rate)
+        keep = (TimeSpan(60.0, len(data) / slow_rate),)
+        edit = edited(tmp_path / "slow.wav", config, tmp_path, demands=Demands(seconds, exact=True, keep=keep))
+        assert edit.frames == seconds * slow_rate
+        settled = slow_rate * 3 // 1000  # by as much a join may shift what follows it
+        assert (played(edit)[60 * slow_rate : -settled] == 1).all()
+        ending = edit.segments[-1]
+        assert ending.source_start_frame is None
+        assert MOST_SILENCE_S * slow_rate < ending.frames < 2.75 * slow_rate
+
     def test_a_revision_meets_an_end_that_has_to_play_from_below(
         self, song: Path, config: Config, tmp_path: Path
     ) -> None:

@@ -11,7 +11,7 @@ from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.negotiation import TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH
-from rl_editor.negotiation.exact import ExactLength, _silent_tail, to_length
+from rl_editor.negotiation.exact import ExactLength, _silent_tail, met_from_below, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, within
 from rl_editor.negotiation.words import exact_line
 from rl_editor.state import AudioState
@@ -93,6 +93,46 @@ class TestExact:
         assert to_length(edit, recording, edit.frames - 9000, allow_stretch=False, keep=keep).edit.frames == (
             edit.frames - 9000
         )
+
+    def test_an_end_that_a_settled_join_moved_by_milliseconds_is_the_recordings(self, state: AudioState) -> None:
+        """3 ms short of it as much silence may follow as after it; 20 ms short of it as little as anywhere."""
+        edit, recording = of_beats(state, (0, 96), (160, 352)), self.recording(state.grid.duration_s)
+        keep = [TimeSpan(state.grid.duration_s - 5.0, state.grid.duration_s)]
+
+        def ending(earlier_s: float) -> EditList:
+            last = edit.segments[-1]
+            short = replace(last, frames=last.frames - round(earlier_s * RATE_HZ))
+            moved = replace(edit, segments=(*edit.segments[:-1], short))
+            frames = moved.frames + round(1.9 * RATE_HZ)
+            return to_length(moved, recording, frames, allow_stretch=False, only=(), keep=keep).edit
+
+        assert ending(0.003).segments[-1] == Segment(None, round(1.9 * RATE_HZ), crossfade_in_ms=60.0)
+        with pytest.raises(EditListError, match=r"its end may give 1\.5 s"):
+            ending(0.02)
+
+    def test_an_edit_below_is_aimed_at_until_one_is(self, state: AudioState) -> None:
+        """The edits here are 30 s long but for goals of 28 s and less, as where another join is cheaper by far."""
+        aimed: list[float] = []
+
+        def settle(less_s: float) -> float:
+            aimed.append(less_s)
+            return 27.5 if 30.0 - less_s <= 28.0 else 30.2
+
+        def meet(length_s: float) -> ExactLength:
+            if length_s > 30.0:
+                raise EditListError(f"{length_s} after aiming at {aimed}")
+            return ExactLength(of_beats(state, (0, 96)))
+
+        keep = [TimeSpan(0.0, 5.0)]
+        assert met_from_below(settle, meet, keep=keep, silence_s=3.0)[0] == 27.5
+        assert aimed == [0.0, 1.5, 3.0]
+        aimed.clear()
+        with pytest.raises(EditListError, match=r"after aiming at \[0\.0\]$"):  # the first refusal is told
+            met_from_below(settle, meet, keep=keep, silence_s=1.0)
+        aimed.clear()
+        with pytest.raises(EditListError):
+            met_from_below(settle, meet, keep=(), silence_s=3.0)
+        assert aimed == [0.0]
 
     def test_after_an_end_that_has_to_play_two_seconds_may_be_silent(self, state: AudioState) -> None:
         """Others give 1.5 s: one within the recording, and one of which only what comes 1.5 s before has to play."""

@@ -25,7 +25,7 @@ from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.intervals import total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
-from rl_editor.negotiation.exact import ExactLength, met_from_below, to_length
+from rl_editor.negotiation.exact import ExactLength, met_from_below, most_silence_s, to_length
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
@@ -120,10 +120,11 @@ def _proposal(
         return _settled(draft, recording, state, sound, request, config, less_s=less_s)
 
     def meet(negotiated: _Negotiated) -> ExactLength:
-        return _to_length(negotiated.edit, recording, request, negotiated.length_costs)
+        return _to_length(negotiated, recording, request, silence_s)
 
     if demands.exact:
-        (_, _, notes), exact = met_from_below(settle, meet, keep=demands.keep)
+        silence_s = most_silence_s(state.grid)
+        (_, _, notes), exact = met_from_below(settle, meet, keep=demands.keep, silence_s=silence_s)
         settled, notes = exact.edit, [*notes, exact_line(exact)]
     else:
         settled, costs, notes = settle(0.0)
@@ -152,12 +153,12 @@ def _settled(
     return _Negotiated(settle_joins(placed, recording, config), costs, notes)
 
 
-def _to_length(settled: EditList, recording: Samples | Path, request: Request, costs: str) -> ExactLength:
+def _to_length(settled: _Negotiated, recording: Samples | Path, request: Request, silence_s: float) -> ExactLength:
     demands = request.asked
-    frames = demands.frames(settled.source.sample_rate)
+    frames = demands.frames(settled.edit.source.sample_rate)
     assert frames is not None
     return to_length(
-        settled,
+        settled.edit,
         recording,
         frames,
         allow_stretch=request.allow_stretch,
@@ -165,7 +166,8 @@ def _to_length(settled: EditList, recording: Samples | Path, request: Request, c
         drop=demands.drop,
         no_loop=demands.no_loop,
         no_reorder=demands.no_reorder,
-        costs=costs,
+        silence_s=silence_s,
+        costs=settled.length_costs,
     )
 
 

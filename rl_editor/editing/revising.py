@@ -16,7 +16,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.library import track_name
 from rl_editor.negotiation import BeatSound, Demands, Jump, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
-from rl_editor.negotiation.exact import ExactLength, met_from_below, to_length
+from rl_editor.negotiation.exact import ExactLength, met_from_below, most_silence_s, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
 from rl_editor.negotiation.placing import comes_back, nearest_bounds, place_joins
 from rl_editor.negotiation.record import lasting
@@ -97,10 +97,11 @@ def _in_recording(
 
     def meet(settled: tuple[Revised, EditList]) -> ExactLength:
         found, changed = settled
-        return _to_length(edit, changed, demands, recording, found, allow_stretch=allow_stretch)
+        return _to_length(edit, changed, demands, recording, found, silence_s=silence_s, allow_stretch=allow_stretch)
 
     if demands.exact:
-        (found, _), exact = met_from_below(settle, meet, keep=demands.keep)
+        silence_s = most_silence_s(state.grid)
+        (found, _), exact = met_from_below(settle, meet, keep=demands.keep, silence_s=silence_s)
         changed, found = exact.edit, replace(found, missed_s=0.0)
         notes = [exact_line(exact), *(() if exact.stretch else pace_lines(changed))]
     else:
@@ -142,6 +143,7 @@ def _to_length(
     recording: Path | Samples,
     found: Revised,
     *,
+    silence_s: float,
     allow_stretch: bool,
 ) -> ExactLength:
     """To the sample; stretched where that is allowed, or where the edit was stretched to this length before."""
@@ -157,6 +159,7 @@ def _to_length(
         drop=demands.drop,
         no_loop=demands.no_loop,
         no_reorder=demands.no_reorder,
+        silence_s=silence_s,
         costs=found.length_costs,
     )
 

@@ -10,8 +10,8 @@ it is reported:
               that is enough: joins were settled to where both sides correlate, and an end that has to give more than
               they can gives all of it as well
     tail      the end fades out earlier, or goes on into what follows in the source, or into silence; never out of
-              what has to play, nor into what must not; up to ``MOST_TAIL_S``, or up to ``MOST_SILENCE_S`` of silence
-              after the recording's own end where that has to play
+              what has to play, nor into what must not; up to ``MOST_TAIL_S``, or up to ``most_silence_s`` of silence
+              after the recording's own end where that has to play: edits are whole bars apart, so a bar reaches one
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -23,6 +23,7 @@ import numpy as np
 
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
+from rl_editor.grid import BeatGrid
 from rl_editor.intervals import gaps, union
 from rl_editor.negotiation.demands import MOST_STRETCH, TimeSpan, spoken, spoken_up
 from rl_editor.negotiation.pace import pace, within
@@ -34,8 +35,8 @@ _T = TypeVar("_T")
 
 MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
 MOST_TAIL_S = 1.5
-MOST_SILENCE_S = 2.0  # after an end that has to play, which cannot be cut
-LESS_S = MOST_SILENCE_S / 2.0  # what is aimed at to end so: the middle of the lengths from which silence is enough
+MOST_SILENCE_S = 2.0  # after an end that has to play, which cannot be cut; a bar where that is longer
+_AT_END_S = 0.01  # of the recording
 _SILENT_DB = -60.0  # re the loudest sample of the last ten seconds, or the floor where those are quieter
 _ROUNDS_DOWN = 0.4  # of a frame
 _LOUDEST_FLOOR = 0.05  # of full scale
@@ -63,6 +64,7 @@ def to_length(
     drop: Sequence[TimeSpan] = (),
     no_loop: bool = False,
     no_reorder: bool = False,
+    silence_s: float = MOST_SILENCE_S,
     costs: str = "",
 ) -> ExactLength:
     """The edit, ``frames`` long.
@@ -77,6 +79,7 @@ def to_length(
         drop: what of it must not play.
         no_loop: the end does not go on into what plays already.
         no_reorder: nor into what would play for the first time after what follows it.
+        silence_s: how much may follow the recording's own end, where that has to play.
         costs: which demands to take back where the edit is further off, in words.
 
     Raises:
@@ -91,11 +94,11 @@ def to_length(
     edit, silence = _with_silence(edit, recording, missing)
     edit, joins = _nudged(edit, frames - edit.frames, only)
     tail = frames - edit.frames
-    most_s = MOST_SILENCE_S if tail > 0 and _ends_in_what_has_to_play(edit, keep) else MOST_TAIL_S
+    most_s = silence_s if tail > 0 and _ends_in_what_has_to_play(edit, keep) else MOST_TAIL_S
     if abs(tail) > most_s * rate:
         raise EditListError(
             f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the edit negotiated for it is "
-            f"{spoken((frames - missing) / rate)} long, and its end may give {most_s:g} s; ask for "
+            f"{spoken((frames - missing) / rate)} long, and its end may give {most_s:.3g} s; ask for "
             f"{spoken_up((frames - missing) / rate)}"
             + (", or give --allow-stretch" if in_reach else "")
             + (f", or take back {costs}" if costs else "")
@@ -108,36 +111,48 @@ def to_length(
     return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
 
 
+def most_silence_s(grid: BeatGrid) -> float:
+    """How long it may be silent after an end that has to play."""
+    return max(MOST_SILENCE_S, grid.bar_s)
+
+
 def met_from_below(
-    settle: Callable[[float], _T], meet: Callable[[_T], ExactLength], *, keep: Sequence[TimeSpan]
+    settle: Callable[[float], _T], meet: Callable[[_T], ExactLength], *, keep: Sequence[TimeSpan], silence_s: float
 ) -> tuple[_T, ExactLength]:
-    """What is negotiated and settled, at its length; for ``LESS_S`` less where passages that have to play forbid that.
+    """What is negotiated and settled, at its length; for less where passages that have to play forbid that.
+
+    The middle of the lengths from which silence is enough is aimed at first: the edit there may be too long by a
+    little, as what is cheaper to play counts too. Aiming at the shortest of them comes out below.
 
     Args:
         settle: negotiates to so many seconds less than is asked, and settles.
         meet: takes what was settled to the sample.
         keep: what has to play.
+        silence_s: how much silence may follow an end that has to play.
 
     Raises:
-        EditListError: neither meets the length; it says what is wrong with the first.
+        EditListError: none meets the length; it says what is wrong with the first.
     """
-    settled = settle(0.0)
-    try:
-        return settled, meet(settled)
-    except EditListError as refused:
-        if not keep:
-            raise
-        settled = settle(LESS_S)
+    refused: EditListError | None = None
+    for less_s in (0.0, silence_s / 2.0, silence_s) if keep else (0.0,):
+        settled = settle(less_s)
         try:
             return settled, meet(settled)
-        except EditListError:
-            raise refused from None
+        except EditListError as fault:
+            refused = refused or fault
+    assert refused is not None
+    raise refused
 
 
 def _ends_in_what_has_to_play(edit: EditList, keep: Sequence[TimeSpan]) -> bool:
-    """Whether the edit goes on to the recording's end, and cannot be cut there by as much as an end may give."""
+    """Whether the edit goes on to the recording's end, and cannot be cut there by as much as an end may give.
+
+    Where a join before it was settled it ends some milliseconds earlier.
+    """
     rate, end = edit.source.sample_rate, edit.segments[-1].source_end_frame
-    return end == edit.source.frames and any(span.end_s > end / rate - MOST_TAIL_S for span in keep)
+    if end is None or edit.source.frames - end > _AT_END_S * rate:
+        return False
+    return any(span.end_s > end / rate - MOST_TAIL_S for span in keep)
 
 
 def _stretched(edit: EditList, frames: int) -> EditList:
