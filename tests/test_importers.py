@@ -358,6 +358,21 @@ def test_tables_of_seconds_that_say_nothing(tmp_path: Path, text: str, said: str
         read(tmp_path / "edit.csv")
 
 
+@pytest.mark.parametrize("to", ["otio", "csv"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("other.wav", "cuts other.wav by name, here song.wav is cut"), ("Song.flac", ""), ("song.wav", "")],
+)
+def test_another_recording_by_name_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, to: ExportFormat, name: str, said: str
+) -> None:
+    """It plays positions of the one that is given; the same one in another format is no other."""
+    path = tmp_path / f"edit{SUFFIXES[to]}"
+    export_edit(replace(EDIT, source=replace(SOURCE, name=name)), path, to)
+    assert read(path).source == SOURCE
+    assert [f"{path}: {said}" in record.getMessage() for record in caplog.records] == ([True] if said else [])
+
+
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (";", "utf-8")])
 def test_tables_of_spreadsheets_elsewhere(tmp_path: Path, delimiter: str, encoding: str) -> None:
     """Semicolons or tabs, decimal commas, line ends and encodings of Windows."""

@@ -9,7 +9,8 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
             say so. A dissolve that reaches farther to one side of its cut is a join in its middle. What leaves the
             recording by half a frame of the clip's own rate at its start, or by a whole one at its end (start and
             length are rounded each), was rounded there and ends with the recording. Whatever the clips are called,
-            they play the recording that is given; where they name several recordings the file is refused
+            they play the recording that is given; where they name several recordings the file is refused,
+            where another one, that is said
     .txt    Audacity labels. One whose text is as ``exporters`` writes it, ``source A-B s`` with six decimals each, lies
             over the *output* and plays the recording from A on for as long as the label is; ``not in source`` is
             silence; after a comma each may say ``speed 1.1``, ``pitch -2.0`` (semitones), ``gain -3.0 dB`` and
@@ -75,6 +76,6 @@ def _segments(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
         case ".txt":
             return from_labels(path, source, fade_ms)
         case ".csv":
-            return from_csv(path, source.sample_rate, fade_ms)
+            return from_csv(path, source, fade_ms)
         case suffix:
             raise EditListError(f"{suffix or 'no extension'} is no edit list; known are {', '.join(SUFFIXES)}")

@@ -1,16 +1,20 @@
 """Files that can be read and numbers that can be meant, of all formats; conventions as in ``importers``."""
 
 import codecs
+import logging
 import math
 import os
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
-from rl_editor.edits import EditList
+from rl_editor.edits import EditList, SourceInfo
 from rl_editor.errors import EditListError
 
 SAME_S = 0.001  # seconds that a person or a spreadsheet rounded
 MOST_FRAMES = 1 << 53  # the last that seconds (floats) count one by one: 6,500 years of audio
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as spreadsheets and editors of Windows mark it
+_MOST_NAMED = 3
+_log = logging.getLogger(__name__)
 
 
 def require_file(path: Path) -> None:
@@ -42,6 +46,22 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding=encoding)
     except UnicodeError as fault:
         raise EditListError(f"not readable text ({fault}); save it as UTF-8") from None
+
+
+def check_one_source(path: Path, named: Iterable[str], source: SourceInfo) -> None:
+    """Refuse what names several recordings, as all would play the one that is given; say that it names another one.
+
+    A copy of it in another format is no other.
+
+    Raises:
+        EditListError: it names several.
+    """
+    found = list(dict.fromkeys(named))
+    if len(found) > 1:
+        shown = ", ".join(found[:_MOST_NAMED])
+        raise EditListError(f"cuts several recordings ({shown}), an edit list has one; make one file of each")
+    if found and PurePath(found[0]).stem.lower() != PurePath(source.name).stem.lower():
+        _log.warning("%s: cuts %s by name, here %s is cut; is it the same recording?", path, found[0], source.name)
 
 
 def check_size(edit: EditList) -> None:

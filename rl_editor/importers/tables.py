@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from rl_editor.edits import Segment
+from rl_editor.edits import Segment, SourceInfo
 from rl_editor.errors import EditListError
-from rl_editor.importers.reading import MOST_FRAMES, SAME_S, read_text
+from rl_editor.importers.reading import MOST_FRAMES, SAME_S, check_one_source, read_text
 
 _Number = TypeVar("_Number", int, float)
 _DELIMITERS = (",", ";", "\t")  # spreadsheets of many countries write semicolons, and decimal commas with them
 _STARTS = (("source_start_frame",), ("source_start_s",))  # any one of these says where a row starts ..
 _LENGTHS = (("frames",), ("output_start_s", "output_end_s"), ("source_end_s",))  # .. and how long it plays
-_MOST_NAMED = 3
 
 
 class _Row(NamedTuple):
@@ -29,7 +28,7 @@ class _Row(NamedTuple):
         return f"row of index {self.cells['index']}" if "index" in self.cells else f"line {self.line}"
 
 
-def from_csv(path: Path, rate: int, fade_ms: float) -> list[Segment]:
+def from_csv(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
     """What the rows of a table play; ``fade_ms`` is the crossfade where it has no such column.
 
     Raises:
@@ -37,7 +36,8 @@ def from_csv(path: Path, rate: int, fade_ms: float) -> list[Segment]:
             each other.
     """
     rows = _rows(read_text(path))
-    _check_one_source(rows)
+    check_one_source(path, (Path(row.cells["source"]).name for row in rows if "source" in row.cells), source)
+    rate = source.sample_rate
     segments: list[Segment] = []
     last_index: int | None = None
     for row in rows:
@@ -82,15 +82,6 @@ def _rows(text: str) -> list[_Row]:
         filled = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
         rows.append(_Row(filled, columns, line, delimiter != ","))
     return rows
-
-
-def _check_one_source(rows: Sequence[_Row]) -> None:
-    """Refuse rows of several recordings: all would play the one that is given."""
-    named = list(dict.fromkeys(Path(row.cells["source"]).name for row in rows if "source" in row.cells))
-    if len(named) > 1:
-        raise EditListError(
-            f"cuts several recordings ({', '.join(named[:_MOST_NAMED])}), an edit list has one; make a table of each"
-        )
 
 
 def _segment(row: _Row, rate: int, fade_ms: float) -> Segment:

@@ -9,9 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from rl_editor.edits import Segment, SourceInfo
 from rl_editor.errors import EditListError, first_lines
-from rl_editor.importers.reading import read_text
+from rl_editor.importers.reading import check_one_source, read_text
 
-_MOST_NAMED = 3
 _SLOWEST_HZ = 12.0  # video frames; what counts slower (in seconds, at a rate of 1) was not rounded to them
 
 
@@ -30,7 +29,7 @@ def from_otio(path: Path, source: SourceInfo) -> list[Segment]:
     except (otio.exceptions.OTIOError, AttributeError, OSError, TypeError, ValueError) as fault:
         raise EditListError(f"not a readable OpenTimelineIO timeline ({fault})") from None
     try:
-        _check_one_source(played)
+        check_one_source(path, _named(played), source)
         found = [_otio_track(track, timeline.tracks.source_range, source) for track in played]
     except (otio.exceptions.OTIOError, AttributeError, TypeError, ValueError, KeyError) as fault:
         raise EditListError(f"a timeline with what no edit list can say ({first_lines(fault)}); flatten it") from None
@@ -54,8 +53,8 @@ def _played(timeline: Any) -> list[Any]:
     return [track for track in on if any(isinstance(item, otio.schema.Clip) for item in track)] or on[:1]
 
 
-def _check_one_source(tracks: Sequence[Any]) -> None:
-    """Refuse clips of several recordings, and of none: all would play the one that is given."""
+def _named(tracks: Sequence[Any]) -> list[str]:
+    """The recordings that clips name; refuses what plays none."""
     import opentimelineio as otio
 
     named: list[str] = []
@@ -65,9 +64,7 @@ def _check_one_source(tracks: Sequence[Any]) -> None:
             raise EditListError(f"{item.name!r} plays no recording but {media.generator_kind!r}; remove it")
         if isinstance(media, otio.schema.ExternalReference):
             named.append(PurePosixPath(unquote(urlsplit(media.target_url).path)).name)
-    if len(several := list(dict.fromkeys(named))) > 1:
-        shown = ", ".join(several[:_MOST_NAMED])
-        raise EditListError(f"cuts several recordings ({shown}), an edit list has one; make a timeline of each")
+    return named
 
 
 class _Dissolve(NamedTuple):
@@ -83,7 +80,7 @@ def _otio_track(track: Any, shown: Any, source: SourceInfo) -> list[Segment]:
 
     segments: list[Segment] = []
     dissolve = _Dissolve()
-    _speed(track)
+    _check_effects(track)
     for item in track:
         if isinstance(item, otio.schema.Transition):
             dissolve = _otio_dissolve(item, source.sample_rate)
@@ -173,19 +170,24 @@ def _otio_segment(item: Any, source: SourceInfo, fade_ms: float) -> Segment:
 
 
 def _speed(item: Any) -> float:
-    """Of a clip, by its effects; a track has none, but for effects that no edit list can say."""
+    """Of a clip, by its effects."""
     import opentimelineio as otio
 
-    speed = 1.0
+    _check_effects(item, but=otio.schema.LinearTimeWarp)
+    scalars = (effect.time_scalar for effect in item.effects if isinstance(effect, otio.schema.TimeEffect))
+    return math.prod(scalars, start=1.0)
+
+
+def _check_effects(item: Any, *, but: type | tuple[()] = ()) -> None:
+    """Refuse changes of speed ``but`` for those of a kind."""
+    import opentimelineio as otio
+
     for effect in item.effects:
-        if isinstance(effect, otio.schema.TimeEffect):
-            if not isinstance(effect, otio.schema.LinearTimeWarp) or isinstance(item, otio.schema.Track):
-                raise EditListError(
-                    f"{item.name!r} has a {type(effect).__name__}, which no edit list can say; give each of its clips "
-                    "one speed, or remove it"
-                )
-            speed *= effect.time_scalar
-    return speed
+        if isinstance(effect, otio.schema.TimeEffect) and not isinstance(effect, but):
+            raise EditListError(
+                f"{item.name!r} has a {type(effect).__name__}, which no edit list can say; give each of its clips one "
+                "speed, or remove it"
+            )
 
 
 def _rounded_back(segment: Segment, source_frames: int, *, clip_frame: float) -> Segment:
