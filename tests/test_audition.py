@@ -39,6 +39,19 @@ def test_joins_that_are_not_shown_are_counted(n_joins: int, n_faulty: int, said:
     assert _sheet(heard, joins[:-1]).get_suptitle().endswith("; 1 further join not drawn")
 
 
+def test_pictures_say_their_units() -> None:
+    """The loudest sample is 0.1 of full scale: -20 dBFS."""
+    samples = np.full((8000, 1), 0.05, np.float32)
+    samples[4100] = -0.1
+    join = JudgedJoin(1, JoinDiagnostics(0.5, 1.0, 2.0, 0.5, 50.0, 50.0, 0.0, True, 1.0), ())
+    source = SourceInfo("made.wav", "", 8000, 1, 8000)
+    heard = Audition(EditList(source, (Segment(0, 8000),)), Samples(samples, 8000), [join], 120.0, 1.0)
+    wave, spectrogram = _sheet(heard, [join]).axes
+    assert wave.get_ylabel() == "peak -20 dBFS"
+    assert (spectrogram.get_xlabel(), spectrogram.get_ylabel()) == ("seconds from the join", "Hz")
+    assert spectrogram.yaxis.get_major_formatter()(1000.0) == "1k"
+
+
 class TestJoins:
     """Signals of 20 s at 8 kHz with a beat every half second."""
 

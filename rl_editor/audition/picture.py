@@ -1,15 +1,18 @@
 """Joins as pictures: the waveform and the spectrogram around each.
 
-Conventions: seconds before and after the join, which is 0; spectrograms in dB over a logarithmic axis of frequency.
+Conventions: seconds before and after the join, which is 0; spectrograms in dB, down to ``_RANGE_DB`` below their
+loudest point, over a logarithmic axis of frequency.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.signal
 from jaxtyping import Float32
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.words import verdict
@@ -18,10 +21,12 @@ from rl_editor.publishing import save_png
 from rl_editor.utils import Samples
 
 _INK, _FAULT, _SOUND = "#33383f", "#c1121f", "#22577a"
+_SMALL: dict[str, Any] = {"fontsize": 7.5, "color": "#666666"}
 _DPI = 90
 _SIDE_S = 1.0
 _MOST = 12  # joins on one picture
 _RANGE_DB, _LOWEST_HZ = 80.0, 40.0
+_QUIETEST = 1e-5  # of full scale: -100 dBFS
 
 
 def save_picture(found: Audition, path: Path) -> None:
@@ -56,7 +61,7 @@ def _sheet(found: Audition, joins: list[JudgedJoin]) -> Figure:
 def _draw(above: Axes, below: Axes, rendered: Samples, join: JudgedJoin) -> None:
     for axes in (above, below):
         axes.set_visible(True)
-        axes.tick_params(labelsize=7.5, colors="#666666")
+        axes.tick_params(labelsize=_SMALL["fontsize"], colors=_SMALL["color"])
     rate, at = rendered.sample_rate, round(join.found.output_s * rendered.sample_rate)
     reach = round(_SIDE_S * rate)
     mono = rendered.data[max(at - reach, 0) : at + reach].mean(axis=1)
@@ -77,6 +82,7 @@ def _draw_wave(axes: Axes, mono: Float32[np.ndarray, " samples"]) -> None:
     times = np.linspace(-_SIDE_S, _SIDE_S, len(blocks))
     axes.fill_between(times, blocks.min(axis=1), blocks.max(axis=1), color=_INK, lw=0)
     axes.set_yticks([])
+    axes.set_ylabel(f"peak {20.0 * np.log10(max(np.abs(mono).max(initial=0.0), _QUIETEST)):.0f} dBFS", **_SMALL)
     axes.tick_params(axis="x", labelbottom=False)
 
 
@@ -90,3 +96,6 @@ def _draw_spectrogram(axes: Axes, mono: Float32[np.ndarray, " samples"], rate: i
     )  # fmt: skip
     axes.set_yscale("log")
     axes.set_ylim(max(_LOWEST_HZ, frequencies[1]), rate / 2.0)
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_ylabel("Hz", **_SMALL)
+    axes.set_xlabel("seconds from the join", **_SMALL)
