@@ -6,8 +6,9 @@ beat by beat.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,6 +49,16 @@ class Proposal(NamedTuple):
     notes: tuple[str, ...]
 
 
+class _Task(NamedTuple):
+    """A recording, what is heard of it, and what is asked."""
+
+    recording: Samples | Path
+    state: AudioState
+    sound: BeatSound
+    request: Request
+    config: Config
+
+
 class _Negotiated(NamedTuple):
     """What came of a draft; ``length_costs`` as of ``Revised``."""
 
@@ -70,98 +81,85 @@ def propose(
     check_anchors(request, state)
     if request.method == "policy" and policy is None:
         raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
+    task = _Task(recording, state, beat_sound(recording, state), request, config)
     hopeless = bool(beyond_length(demands, state.grid))  # whatever the draft: the DP's says what to ask for instead
     if policy is None or request.method == "dp" or hopeless:
-        drafts = _by_dp(state, request, config)
-    else:
-        drafts = _by_policy(policy, state, request)
-    sound = beat_sound(recording, state)
+        yield from _met(_by_dp(state, request, config), task)
+        return
+    drafts = _by_policy(policy, state, request)
+    try:
+        yield from _met(drafts, task)
+        return
+    except EditListError:
+        if demands == Demands():
+            raise
+    note = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
+    for proposal in islice(_met(_by_dp(state, request, config), task), 1):
+        yield proposal._replace(notes=(*proposal.notes, note))
+
+
+def _met(drafts: Iterable[EditList], task: _Task) -> Iterator[Proposal]:
+    """What can be negotiated of drafts, no two alike, as many as are asked for.
+
+    Raises:
+        EditListError: none can be; it says what stands in the way of the last.
+    """
     found: list[EditList] = []
     refused: EditListError | None = None
     for draft in drafts:
-        if len(found) == request.candidates:
-            break
+        if len(found) == task.request.candidates:
+            return
         try:
-            proposal = _proposal(draft, recording, state, sound, request, config)
+            proposal = _proposal(draft, task)
         except EditListError as fault:
             refused = fault
             continue
         if all(shared(proposal.edit, other) < 1.0 - ALIKE for other in found):
             found.append(proposal.edit)
             yield proposal
-    if found or refused is None:
-        return
-    if request.method == "dp" or hopeless or demands == Demands():
+    if refused is not None and not found:
         raise refused
-    for draft in _by_dp(state, request, config):
-        try:
-            proposal = _proposal(draft, recording, state, sound, request, config)
-        except EditListError as fault:
-            refused = fault
-            continue
-        note = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
-        yield proposal._replace(notes=(*proposal.notes, note))
-        return
-    raise refused
 
 
-def _proposal(
-    draft: EditList,
-    recording: Samples | Path,
-    state: AudioState,
-    sound: BeatSound,
-    request: Request,
-    config: Config,
-) -> Proposal:
+def _proposal(draft: EditList, task: _Task) -> Proposal:
     """The draft, negotiated, its joins placed and settled, its length met."""
-    demands = request.asked
-
-    def settle(less_s: float) -> _Negotiated:
-        return _settled(draft, recording, state, sound, request, config, less_s=less_s)
-
-    def meet(negotiated: _Negotiated) -> ExactLength:
-        return _to_length(negotiated, recording, request, silence_s)
-
+    demands, state = task.request.asked, task.state
     if demands.exact:
         silence_s = most_silence_s(state.grid)
-        (_, _, notes), exact = met_from_below(settle, meet, keep=demands.keep, silence_s=silence_s)
+        (_, _, notes), exact = met_from_below(
+            lambda less_s: _settled(draft, task, less_s=less_s),
+            lambda negotiated: _to_length(negotiated, task, silence_s),
+            keep=demands.keep,
+            silence_s=silence_s,
+        )
         settled, notes = exact.edit, [*notes, exact_line(exact)]
     else:
-        settled, costs, notes = settle(0.0)
+        settled, costs, notes = _settled(draft, task, less_s=0.0)
         if demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s, costs)):
             notes.append(missed)
     notes += anchor_lines(settled, demands.anchors)
     return Proposal(settled, (*past_end(demands, state), *notes))
 
 
-def _settled(
-    draft: EditList,
-    recording: Samples | Path,
-    state: AudioState,
-    sound: BeatSound,
-    request: Request,
-    config: Config,
-    *,
-    less_s: float,
-) -> _Negotiated:
+def _settled(draft: EditList, task: _Task, *, less_s: float) -> _Negotiated:
     """The draft, negotiated (to ``less_s`` less than is asked), its joins placed and settled."""
-    demands = request.asked
-    edit, costs, notes = _negotiated(draft, state, sound, request, config, less_s=less_s)
+    demands, state = task.request.asked, task.state
+    edit, costs, notes = _negotiated(draft, task, less_s=less_s)
     if state.grid.confidence < SURE:
         notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
-    placed = place_joins(edit, sound, frozen=frozen_spans(demands, state), in_order=demands.no_reorder)
-    return _Negotiated(settle_joins(placed, recording, config), costs, notes)
+    placed = place_joins(edit, task.sound, frozen=frozen_spans(demands, state), in_order=demands.no_reorder)
+    return _Negotiated(settle_joins(placed, task.recording, task.config), costs, notes)
 
 
-def _to_length(settled: _Negotiated, recording: Samples | Path, request: Request, silence_s: float) -> ExactLength:
-    demands = request.asked
+def _to_length(settled: _Negotiated, task: _Task, silence_s: float) -> ExactLength:
+    demands = task.request.asked
     frames = demands.frames(settled.edit.source.sample_rate)
     assert frames is not None
     return to_length(
         settled.edit,
-        recording,
+        task.recording,
         frames,
-        allow_stretch=request.allow_stretch,
+        allow_stretch=task.request.allow_stretch,
         keep=demands.keep,
         drop=demands.drop,
         no_loop=demands.no_loop,
@@ -281,17 +279,24 @@ def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> Edi
     return replace(whole, segments=(*whole.segments, *(again,) * (n_times - 1)))
 
 
-def _negotiated(
-    draft: EditList, state: AudioState, sound: BeatSound, request: Request, config: Config, *, less_s: float
-) -> _Negotiated:
+def _negotiated(draft: EditList, task: _Task, *, less_s: float) -> _Negotiated:
     """The draft, changed where it does not meet what is asked, or where a join can be heard less close by.
 
     A policy's decisions are its editor's way, and its length is where none is asked: joins move, loops and cuts stay.
     """
-    beats = tuple(float(t) for t in state.grid.times_s)
+    beats = tuple(float(t) for t in task.state.grid.times_s)
     plain = replace(draft.undecided(), beat_times_s=beats, unit_beats=1)
     regard: Draft = "meant" if draft.actions else "rough"
-    changed = revise(plain, state, request.asked, config, sound=sound, draft=regard, priced=False, less_s=less_s)
+    changed = revise(
+        plain,
+        task.state,
+        task.request.asked,
+        task.config,
+        sound=task.sound,
+        draft=regard,
+        priced=False,
+        less_s=less_s,
+    )
     notes = []
     if draft.actions and changed.new_joins:
         n_joins = len(changed.edit.segments) - 1
