@@ -11,6 +11,7 @@ never by an id kept in a file.
 import hashlib
 import json
 import os
+import re
 import subprocess
 import time
 import warnings
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rl_editor.config import Config
 from rl_editor.errors import ConfigError
@@ -29,6 +30,10 @@ _PARAMS_PER_BATCH = 100  # MLflow's limit
 _METRICS_PER_BATCH = 1000  # MLflow's limit
 _WRITTEN_BY_RUNS = tuple(f":(top,exclude){name}" for name in ("dvc.lock", "metrics", "plots"))  # DVC clears them first
 _VALUE_CHARACTERS = 500  # stores cut or refuse longer parameters
+_NAME_CHARACTERS = 240  # MLflow takes 250
+_NOT_IN_NAMES = re.compile(r"[^\w .:-]")  # slashes aside, which part a name
+
+_Value = TypeVar("_Value")
 
 
 class TrainingLogger:
@@ -132,6 +137,21 @@ def flattened(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
+def nameable(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    """The same under names that MLflow takes: an editor may be called ``Rock & Roll (live)``, a metric may not.
+
+    Letters of all alphabets stay. Names that would become one are told apart by underscores.
+    """
+    found: dict[str, _Value] = {}
+    for name, value in values.items():
+        parts = (_NOT_IN_NAMES.sub("_", part) for part in name[:_NAME_CHARACTERS].split("/"))
+        plain = "/".join("_" if part in {"", ".", ".."} else part for part in parts)
+        while plain in found:
+            plain += "_"
+        found[plain] = value
+    return found
+
+
 def provenance_tags() -> dict[str, str]:
     """Where a run comes from: commit, whether what it reads differs from it, the *committed* dvc.lock, the stage."""
     tags = {"dvc.stage": os.environ.get("DVC_STAGE", ""), "dvc.exp_name": os.environ.get("DVC_EXP_NAME", "")}
@@ -169,7 +189,7 @@ class MLflowLogger(TrainingLogger):
     def _write_params(self, params: dict[str, str]) -> None:
         from mlflow.entities import Param
 
-        entries = [Param(name, value) for name, value in params.items()]
+        entries = [Param(name, value) for name, value in nameable(params).items()]
         for start in range(0, len(entries), _PARAMS_PER_BATCH):
             self._client.log_batch(self.run_id, params=entries[start : start + _PARAMS_PER_BATCH])
 
@@ -177,7 +197,7 @@ class MLflowLogger(TrainingLogger):
         from mlflow.entities import Metric
 
         now_ms = time.time_ns() // 1_000_000
-        entries = [Metric(name, value, now_ms, step) for name, value in metrics.items()]
+        entries = [Metric(name, value, now_ms, step) for name, value in nameable(metrics).items()]
         for start in range(0, len(entries), _METRICS_PER_BATCH):
             self._client.log_batch(self.run_id, metrics=entries[start : start + _METRICS_PER_BATCH])
 

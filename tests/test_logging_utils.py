@@ -74,6 +74,34 @@ def test_mlflow_nests_stage_runs_below_one_parent(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "mlruns").is_dir()
 
 
+def test_mlflow_takes_editors_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    names = ["Björn (loops)", "Rock & Roll", "Rock + Roll", "AC/DC", "..", "a//b", "x" * 300]
+    config = config_for("mlflow")
+    config.reward.loop_ratio_by_style = dict.fromkeys(names, 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with create_logger(config, run_name="evaluate") as logger:
+            logger.log_metrics({f"ppo/free/{name}/reward": float(number) for number, name in enumerate(names)})
+    client = MlflowClient(tracking_uri=tracking_uri())
+    experiment = client.get_experiment_by_name("rl-editor")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {
+        "ppo/free/Björn _loops_/reward": 0.0,
+        "ppo/free/Rock _ Roll/reward": 1.0,
+        "ppo/free/Rock _ Roll/reward_": 2.0,
+        "ppo/free/AC/DC/reward": 3.0,
+        "ppo/free/_/reward": 4.0,
+        "ppo/free/a/_/b/reward": 5.0,
+        f"ppo/free/{'x' * 231}": 6.0,  # 240 characters, of which "ppo/free/" are nine
+    }
+    assert run.data.params["reward.loop_ratio_by_style.Björn _loops_"] == "0.5"
+
+
 def test_tensorboard_writes_event_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with create_logger(config_for("tensorboard"), run_name="bc") as logger:
