@@ -67,21 +67,13 @@ class Trees(nn.Module):
         """
         if not n_trees:
             return
-        from sklearn.ensemble import ExtraTreesClassifier
-
         parts: list[tuple[np.ndarray, ...]] = []
         roots = np.full((len(self.roots), n_trees), -1, np.int32)
-        arrays = [values.cpu().numpy() for values in (columns, kinds, weight, style)]
+        rows, decided, counts, editor = (values.cpu().numpy() for values in (columns, kinds, weight, style))
         n_nodes = 0
-        for number in sorted(set(arrays[3].tolist())):
-            own = (arrays[3] == number) & (arrays[2] > 0.0)
-            if not own.any():
-                continue
-            rows, decided, counts = (values[own] for values in arrays[:3])
-            mass = np.bincount(decided, counts, minlength=len(UNIT_KINDS))
-            forest = ExtraTreesClassifier(
-                n_trees, min_samples_leaf=_LEAST_UNITS, max_features=_COLUMNS_TRIED, random_state=seed % _N_SEEDS
-            ).fit(rows, decided, sample_weight=counts * (mass.sum() / mass[decided]) ** balance)
+        for number in np.unique(editor[counts > 0.0]).tolist():
+            own = (editor == number) & (counts > 0.0)
+            forest = _forest(rows[own], decided[own], counts[own], n_trees=n_trees, balance=balance, seed=seed)
             for tree, grown in enumerate(forest.estimators_):
                 roots[number, tree] = n_nodes
                 parts.append(_arrays(grown.tree_, forest.classes_, n_nodes))
@@ -138,6 +130,19 @@ def _kind_numbers(space: ActionSpace) -> Int[Tensor, " actions"]:
     """Number in ``UNIT_KINDS`` of every action; EXTEND has none of its own and stands as the first that it extends."""
     kinds = (space.type_of(action) for action in range(space.n_discrete_actions))
     return torch.tensor([UNIT_KINDS.index(_EXTENDED[0] if kind is ActionType.EXTEND else kind) for kind in kinds])
+
+
+def _forest(
+    columns: np.ndarray, kinds: np.ndarray, weight: np.ndarray, *, n_trees: int, balance: float, seed: int
+) -> Any:
+    """scikit-learn's, of one editor; the arguments are those of ``Trees.fit``."""
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    mass = np.bincount(kinds, weight, minlength=len(UNIT_KINDS))
+    forest = ExtraTreesClassifier(
+        n_trees, min_samples_leaf=_LEAST_UNITS, max_features=_COLUMNS_TRIED, random_state=seed % _N_SEEDS
+    )
+    return forest.fit(columns, kinds, sample_weight=weight * (mass.sum() / mass[kinds]) ** balance)
 
 
 def _arrays(tree: Any, classes: Int[np.ndarray, " seen"], offset: int) -> tuple[np.ndarray, ...]:
