@@ -14,6 +14,7 @@ Entries hold arrays without Python objects, carry their key and a checksum, and 
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -151,6 +152,8 @@ def check_folder(path: Path, key: Key | None) -> bool:
     """Whether a folder is the entry of a key; raises as ``read_arrays``."""
     if not path.exists():
         raise FileNotFoundError(path)
+    if not (path / _MANIFEST).is_file():
+        raise ValueError(f"it holds no {_MANIFEST}")
     if _check_entry(json.loads((path / _MANIFEST).read_bytes()), key, path) != _file_checksums(path):
         raise ValueError("the checksums do not fit the files")
     return True
@@ -187,8 +190,8 @@ def store_folder(made: Path, path: Path, key: Key) -> None:
         for file in sorted(made.iterdir()):
             shutil.copyfile(file, temporary / file.name)
         write_json(temporary / _MANIFEST, _entry(key, _file_checksums(temporary)))
-        if path.exists() and not is_sound(path):
-            remove(path)
+        if os.path.lexists(path) and not is_sound(path):
+            remove(path)  # a link that leads nowhere, too: no folder takes its place
         temporary.rename(path)
     except OSError:
         if not path.is_dir():

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -299,6 +300,29 @@ def test_folder_is_made_once_and_again_when_damaged(cache, caplog):
     assert len(calls) == 2
     assert "damaged cache entry" in caplog.text
     assert cache.verify() == []
+
+
+@pytest.mark.parametrize("damage", ["no manifest", "empty", "file", "link to nothing", "link to itself"])
+def test_a_bad_folder_is_made_again(cache, damage, caplog):
+    def make(folder):
+        (folder / "drums.txt").write_text("boom")
+
+    path = cache.path("stems", "song", KEY, suffix="")
+    with cache.folder("stems", "song", KEY, make):
+        (path / "entry.json").unlink()
+    if damage != "no manifest":
+        shutil.rmtree(path)
+    if damage == "empty":
+        path.mkdir()
+    elif damage == "file":
+        path.write_text("x")
+    elif "link" in damage:
+        path.symlink_to(path if damage == "link to itself" else path.parent / "gone")
+    with must_write(), cache.folder("stems", "song", KEY, make) as folder:
+        assert (folder / "drums.txt").read_text() == "boom"
+    assert not path.is_symlink()
+    assert sorted(file.name for file in path.iterdir()) == ["drums.txt", "entry.json"]
+    assert ("damaged cache entry" in caplog.text) == ("link" not in damage)  # links are nobody's entry
 
 
 def test_folder_vanishes_when_the_cache_is_off(tmp_path):
