@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from rl_editor.config import Config
-from rl_editor.errors import ConfigError
+from rl_editor.errors import ConfigError, first_lines
 
 GROUP_TAG = "rl_editor.group"
 PARENT_NAME = "pipeline"
@@ -82,8 +82,8 @@ class TrainingLogger:
         except Exception as error:  # noqa: BLE001 - a tracker of any kind must never stop training
             self._refused = True
             warnings.warn(
-                f"{type(self).__name__}: {type(error).__name__}: {error}; nothing more of this run is tracked, "
-                "training goes on (tracking.backend: none turns tracking off)",
+                f"{type(self).__name__}: {type(error).__name__}: {first_lines(error)}; nothing more of this run is "
+                "tracked, training goes on (tracking.backend: none turns tracking off)",
                 stacklevel=3,
             )
 
@@ -227,7 +227,10 @@ class TensorBoardLogger(TrainingLogger):
     def __init__(self, *, run_name: str) -> None:
         super().__init__()
         _required("tensorboard")
-        self._writer = import_module("torch.utils.tensorboard").SummaryWriter(f"runs/{run_name}")
+        self._guard(self._start, f"runs/{run_name}")
+
+    def _start(self, folder: str) -> None:
+        self._writer = import_module("torch.utils.tensorboard").SummaryWriter(folder)
 
     def _write_params(self, params: dict[str, str]) -> None:
         lines = "\n".join(f"    {name}: {value}" for name, value in sorted(params.items()))

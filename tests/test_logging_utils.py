@@ -128,6 +128,19 @@ def test_an_unreachable_tracker_warns_once_and_stays_quiet(tmp_path: Path, monke
         logger.close()
 
 
+@pytest.mark.parametrize("backend", ["mlflow", "tensorboard"])
+def test_a_place_that_cannot_be_written_warns_in_one_line(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("a file where event files belong")
+    (tmp_path / "mlflow.db").write_text("no database, and longer than the header of one" * 10)
+    with pytest.warns(UserWarning, match="training goes on") as caught, create_logger(config_for(backend)) as logger:
+        logger.log_metrics({"loss": 1.0}, step=1)
+    (said,) = [str(w.message) for w in caught if "training goes on" in str(w.message)]
+    assert "\n" not in said
+
+
 def test_a_pipeline_ends_in_mlflow_as_its_last_stage_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracking import MlflowClient
 
