@@ -24,13 +24,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from typing import Any, Generic, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
@@ -107,7 +107,7 @@ def one_thread() -> Iterator[None]:
     """Compute with one thread in BLAS, OpenMP and torch, so that sums have one order."""
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
-    with threadpool_limits(limits=1):
+    with _libraries(len(sys.modules)).limit(limits=1):
         if torch:
             torch.set_num_threads(1)
         try:
@@ -115,6 +115,12 @@ def one_thread() -> Iterator[None]:
         finally:
             if torch:
                 torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> ThreadpoolController:
+    """Libraries of threads, looked for again when modules have brought more: that takes as long as a cached track."""
+    return ThreadpoolController()
 
 
 def _in_turn(fn: Callable[[_Item], _Value], items: Sequence[_Item]) -> Generator[Outcome[_Item, _Value], None, None]:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
+from rl_editor import executor
 from rl_editor.errors import AudioFileError, OutputError
 from rl_editor.executor import Outcome, n_workers, one_thread, run_tracks
 from rl_editor.files import scratch_folder
@@ -157,6 +159,17 @@ def test_a_full_disk_is_no_items_fault(workers, item):
 def test_every_item_is_computed_by_one_thread(workers):
     for outcome in run_tracks(threads, [0, 1], workers=workers):
         assert set(outcome.value) == {1}
+
+
+def test_libraries_of_threads_are_looked_for_once_until_modules_come(monkeypatch):
+    found = []
+    monkeypatch.setattr(executor, "ThreadpoolController", lambda: found.append(1) or ThreadpoolController())
+    executor._libraries.cache_clear()
+    list(run_tracks(str, [0, 1, 2], workers=1))
+    assert len(found) == 1
+    monkeypatch.setitem(sys.modules, "one_more", sys)
+    list(run_tracks(str, [0, 1, 2], workers=1))
+    assert len(found) == 2
 
 
 def test_one_thread_puts_torch_back():
