@@ -100,17 +100,9 @@ def replacing_together() -> Iterator[Callable[[Path], Path]]:
         yield stage
         _take_places(staged)
         made.clear()
-    except OSError as error:
-        folders = {hidden: folder for folder, hidden in beside.items()}
-        for temporary, target in (staged | folders).items():
-            if str(temporary) in _names_in(error):
-                error.filename, error.filename2 = str(target), None
-        raise
-    except RlEditorError as error:
-        text = str(error)
-        for temporary, target in staged.items():
-            text = text.replace(str(temporary), str(target))
-        error.args = (text,)
+    except (OSError, RlEditorError) as error:
+        for temporary, target in (staged | {hidden: folder for folder, hidden in beside.items()}).items():
+            name_target(error, temporary, target)
         raise
     finally:
         for folder in beside.values():
@@ -118,6 +110,16 @@ def replacing_together() -> Iterator[Callable[[Path], Path]]:
         for folder in made:  # the innermost first
             with suppress(OSError):
                 folder.rmdir()
+
+
+def name_target(error: OSError | RlEditorError, temporary: Path, target: Path) -> None:
+    """Let an error name what was to take its place, not a temporary path: nobody finds that any more."""
+    if isinstance(error, RlEditorError):
+        error.args = (str(error).replace(str(temporary), str(target)),)
+        return
+    for name in _names_in(error):
+        if str(temporary) in name:
+            error.filename, error.filename2 = name.replace(str(temporary), str(target)), None
 
 
 def _take_places(staged: dict[Path, Path]) -> None:

@@ -20,8 +20,8 @@ from tempfile import mkdtemp
 import typer
 
 from rl_editor.command import counted
-from rl_editor.errors import DatasetError
-from rl_editor.files import write_json
+from rl_editor.errors import DatasetError, RlEditorError
+from rl_editor.files import name_target, write_json
 from rl_editor.library import Problem, first_of
 
 CORPUS = Path("data/corpus")
@@ -48,7 +48,7 @@ def fresh_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of ``folder`` when the block ends well, and vanishes when not."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(f".{folder.name}.*.part"):
-        shutil.rmtree(left)
+        shutil.rmtree(left, ignore_errors=True)  # workers of a stage that was killed may write there yet
     temporary = Path(mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     temporary.chmod(0o755)
     try:
@@ -56,6 +56,9 @@ def fresh_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)
+    except (OSError, RlEditorError) as error:
+        name_target(error, temporary, folder)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -1,5 +1,6 @@
 """Stages on a small folder of recordings: outputs by track, what is left out, what is computed again."""
 
+import errno
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmarks.preferences.listeners import Listener, session
 from rl_editor.data import align_pair, find_library, load_references
 from rl_editor.demonstrations import Analysis, load_analysis
 from rl_editor.edits import EditList, Segment, SourceInfo
-from rl_editor.errors import AudioFileError, DatasetError, MissingWeightsError
+from rl_editor.errors import AudioFileError, DatasetError, MissingWeightsError, OutputError, said
 from rl_editor.library import Problem
 from rl_editor.reward import ReferenceStatistics
 from rl_editor.reward_model.learning import load_learned
@@ -340,6 +341,15 @@ class TestLayout:
             write("b", fails=True)
         assert [p.name for p in target.iterdir()] == ["a"]
         assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+    def test_a_full_disk_names_the_file_and_not_the_folder_that_vanishes(self, tmp_path: Path) -> None:
+        target = tmp_path / "decoded"
+        with pytest.raises(OSError, match="No space left") as full, layout.fresh_folder(target) as folder:
+            raise OSError(errno.ENOSPC, "No space left on device", "view.flac", None, str(folder / "a.flac"))
+        assert said(full.value).startswith(f"{target / 'a.flac'}: no space left on device; ")
+        with pytest.raises(OutputError, match=f"^{target / 'a.flac'}: full$"), layout.fresh_folder(target) as folder:
+            raise OutputError(f"{folder / 'a.flac'}: full")
+        assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize(("n_left", "said"), [(1, "1 track, 0 left out"), (2, "2 tracks, 0 left out")])
     def test_what_is_left_is_counted(
