@@ -70,6 +70,12 @@ class Recording:
     role: Role
 
 
+def problem_of(recording: Recording, error: str) -> Problem:
+    """Why a recording was left out: an error, which as a rule begins with its path or name."""
+    path = recording.path
+    return Problem(path.name, error.removeprefix(f"{path}: ").removeprefix(f"{path.name}: "))
+
+
 @dataclass(frozen=True)
 class Pair:
     """A raw recording and an edit of it; ``song`` names the raw, which several pairs may share."""

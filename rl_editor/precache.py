@@ -22,7 +22,7 @@ from rl_editor.config import Config, FeatureMode
 from rl_editor.data import align_pair
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, progress, run_tracks
-from rl_editor.library import Library, Pair, Problem, Recording, find_library, unknown_tracks
+from rl_editor.library import Library, Pair, Problem, Recording, find_library, problem_of, unknown_tracks
 from rl_editor.stems import separating_workers, stems_key
 
 CACHE_DIR = Path(Config().data.cache_dir)
@@ -64,7 +64,7 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
         analysed = partial(_analyse, config=config, stems=stems)
         outcomes = list(_kept(analysed, recordings, workers=analysing, bar=bar))
         pairs = list(_kept(partial(_align, config=config), library.pairs, workers=workers, bar=bar))
-    problems += [_problem(o.item.path, o.error) for o in outcomes if o.error]
+    problems += [problem_of(o.item, o.error) for o in outcomes if o.error]
     problems += [Problem(o.item.pair_id, o.error) for o in pairs if o.error]
     done = Precached(
         sum(o.error is None for o in outcomes), sum(o.error is None for o in pairs), tuple(sorted(problems))
@@ -72,11 +72,6 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
     if done.n_recordings == 0:
         raise DatasetError("nothing could be computed: " + "; ".join(str(p) for p in done.problems))
     return done
-
-
-def _problem(path: Path, error: str) -> Problem:
-    """An error of a recording, which as a rule begins with its name or path."""
-    return Problem(path.name, error.removeprefix(f"{path}: ").removeprefix(f"{path.name}: "))
 
 
 def _kept(

@@ -15,7 +15,7 @@ from rl_editor.channels import channel_product, load_turned
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
-from rl_editor.library import Library, Pair, Problem, Recording, assign_splits, find_library, unknown_songs
+from rl_editor.library import Library, Pair, Problem, Recording, assign_splits, find_library, problem_of, unknown_songs
 from rl_editor.sources import require_unchanged, source_of
 from rl_editor.utils import check_length, load_mono
 from rl_editor.versions import code_digest
@@ -38,7 +38,7 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
         problems = list(library.problems)
         for outcome in run_tracks(work, library.recordings, workers=config.executor.workers, label="decode"):
             if outcome.value is None:
-                problems.append(Problem(outcome.item.path.name, outcome.error or "left out"))
+                problems.append(problem_of(outcome.item, outcome.error or "left out"))
             else:
                 tracks[outcome.item.track_id] = outcome.value
         manifest = make_manifest(library, tracks, config, problems)
