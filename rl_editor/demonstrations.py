@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from rl_editor.command import counted
 from rl_editor.edits import EditList, SourceInfo
 from rl_editor.errors import DatasetError, RlEditorError
 from rl_editor.features import BeatFeatures
@@ -90,6 +92,38 @@ def split_line(demonstrations: Iterable[Demonstration]) -> str:
     """How many pairs are for what, in words."""
     n = Counter(d.split for d in demonstrations)
     return f"pairs: {n['train']} to learn from, {n['validation']} to choose by, {n['test']} held out"
+
+
+class Placed(NamedTuple):
+    """Where a song that somebody edited is put."""
+
+    style: str
+    song: str
+    split: Split
+
+
+def split_gaps(pairs: Iterable[Placed]) -> list[str]:
+    """Editors of whom no song teaches, and, where others' songs are held out, those of whom none is; a line each.
+
+    Songs are split whoever edited them: of an editor of few songs all may fall on one side.
+    """
+    songs: dict[str, dict[str, Split]] = {}
+    for pair in pairs:
+        songs.setdefault(pair.style, {})[pair.song] = pair.split
+    holds_out = any("test" in splits.values() for splits in songs.values())
+    gaps = []
+    for style, splits in sorted(songs.items()):
+        whose = f"style {style!r} ({counted(len(splits), 'song')})"
+        if "train" not in splits.values():
+            gaps.append(
+                f"{whose}: none teaches, so that it is not learned; put one into train with data.splits, or add pairs"
+            )
+        elif holds_out and "test" not in splits.values():
+            gaps.append(
+                f"{whose}: none is held out, so that nothing will say how well it is learned; "
+                "put one into test with data.splits, or add pairs"
+            )
+    return gaps
 
 
 def save_analysis(path: str | Path, analysis: Analysis) -> None:

@@ -1,12 +1,12 @@
 """The model card of an exported policy: what it is, what it learned from, how good it is, what it is not for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from rl_editor.actions import ActionSpace
 from rl_editor.command import counted
 from rl_editor.evaluation.metrics import METRICS
-from rl_editor.evaluation.verdicts import ALL_STYLES
+from rl_editor.evaluation.verdicts import ALL_STYLES, in_tables
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -41,7 +41,15 @@ synthetic editors of the default corpus, the scores say that the pipeline learns
 """
 
 
-def model_card(policy: "Policy", metrics: Mapping[str, float], *, n_songs: int, sha256: str, method: str) -> str:
+def model_card(
+    policy: "Policy",
+    metrics: Mapping[str, float],
+    *,
+    n_songs: int,
+    sha256: str,
+    method: str,
+    measured: Collection[str] | None = None,
+) -> str:
     """Markdown; the same text for the same policy and metrics.
 
     Args:
@@ -50,6 +58,7 @@ def model_card(policy: "Policy", metrics: Mapping[str, float], *, n_songs: int, 
         n_songs: that were held out.
         sha256: of the policy's file.
         method: the policy's name in the metrics.
+        measured: styles of the held-out songs, where all that were learned need not be among them.
     """
     config, layout = policy.config, policy.agent.representation.layout
     return _TEMPLATE.format(
@@ -59,10 +68,14 @@ def model_card(policy: "Policy", metrics: Mapping[str, float], *, n_songs: int, 
         sha256=sha256,
         mode=config.features.feature_mode,
         sample_rate=config.audio.sample_rate,
-        styles=", ".join(policy.styles) or "one, without a name",
+        styles=", ".join(_known(style, measured) for style in policy.styles) or "one, without a name",
         songs=counted(n_songs, "song"),
         metrics=_table(metrics, method),
     )
+
+
+def _known(style: str, measured: Collection[str] | None) -> str:
+    return style if measured is None or in_tables(style) in measured else f"{style} (no song of it held out)"
 
 
 def _table(metrics: Mapping[str, float], method: str) -> str:

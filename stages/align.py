@@ -12,11 +12,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
+import typer
+
 from rl_editor.actions import ActionSpace
 from rl_editor.alignment import MonoPair, recover_either, summarise
 from rl_editor.command import run
 from rl_editor.config import Config
-from rl_editor.demonstrations import load_analysis, save_labels
+from rl_editor.demonstrations import Placed, load_analysis, save_labels, split_gaps
 from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
 from rl_editor.executor import Outcome, run_tracks
@@ -48,6 +50,9 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
         problems = [Problem(o.item.pair_id, o.error) for o in outcomes if o.error]
         write_json(METRICS / "align.json", summary(outcomes))
         report_problems(folder, problems, n_left=len(outcomes) - len(problems), strict=strict, what="pairs")
+        explained = [o.item for o in outcomes if o.value is not None]
+        for gap in split_gaps(Placed(pair.style, pair.song, pair.split) for pair in explained):
+            typer.echo(gap, err=True)
 
 
 def label_entry(pair: PairEntry, *, manifest: Manifest, config: Config, folder: Path) -> Explained:

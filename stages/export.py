@@ -46,12 +46,14 @@ def main(params: Path = PARAMS) -> None:
         policy = load_policy(PPO_CHECKPOINT)
         shutil.copyfile(PPO_CHECKPOINT, folder / POLICY)
         export_onnx(policy, folder / "policy.onnx")
+        comparison = pd.read_csv(PLOTS / "evaluate.csv", dtype={"style": str}, keep_default_na=False)
         card = model_card(
             policy,
-            intervals(pd.read_csv(PLOTS / "evaluate.csv")),
+            intervals(comparison),
             n_songs=int(metrics["n_songs"]),
             sha256=file_sha256(folder / POLICY),
             method=NAME,
+            measured=set(comparison["style"]),
         )
         write_text(folder / "MODEL_CARD.md", card)
     try:

@@ -21,7 +21,16 @@ from rl_editor.data import (
     load_demonstrations,
     split_of,
 )
-from rl_editor.demonstrations import Analysis, load_analysis, load_labels, rescaled, save_analysis, save_labels
+from rl_editor.demonstrations import (
+    Analysis,
+    Placed,
+    load_analysis,
+    load_labels,
+    rescaled,
+    save_analysis,
+    save_labels,
+    split_gaps,
+)
 from rl_editor.edits import EditList, Segment, SourceInfo, joins
 from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
 from rl_editor.features import BeatFeatures
@@ -158,6 +167,16 @@ class TestLibrary:
 
 
 class TestSplits:
+    def test_editors_that_the_splits_pass_by_are_named(self) -> None:
+        ann = [Placed("ann", "a", "train"), Placed("ann", "b", "test")]
+        bob = [Placed("bob", "a", "train"), Placed("bob", "c", "validation")]
+        (line,) = split_gaps(ann + bob)
+        assert line.startswith("style 'bob' (2 songs): none is held out, ")
+        assert split_gaps(ann) == []
+        assert split_gaps(bob) == []  # nothing is held out at all, which is wanted or said elsewhere
+        (line,) = split_gaps([*ann, Placed("bob", "b", "test")])
+        assert line.startswith("style 'bob' (1 song): none teaches, so that it is not learned")
+
     def test_the_hash_decides(self) -> None:
         config = DataConfig(test_fraction=0.25, validation_fraction=0.25)
         # the first 52 bits as a share of 2**52: 0x3fff.. is just under 0.25, 0x4000.. is 0.25, 0x8000.. is 0.5

@@ -365,6 +365,8 @@ def test_a_policy_edits_held_out_tracks_in_its_styles() -> None:
     rows = result.rows[result.rows["method"] == "bc"]
     assert len(rows) == 2 * len(CONDITIONS)
     assert np.isfinite(rows["reward_total"]).all()
+    assert result.unjudged == ("jam",)
+    assert result.unlearned == ("unheard",)
 
 
 def test_an_empty_split_and_a_taken_name_are_refused() -> None:

@@ -221,6 +221,15 @@ class TestModelCard:
         metrics |= {"bc/target/all/reward_total": 0.9, "ppo/target/ann/reward_total": 0.8}
         text = model_card(Policy(Agent(config), config, ("ann", "bob")), metrics, n_songs=4, sha256="abc", method="ppo")
         assert "ann, bob" in text
+        one = model_card(
+            Policy(Agent(config), config, ("all", "bob")),
+            metrics,
+            n_songs=4,
+            sha256="abc",
+            method="ppo",
+            measured={"all", "bob"},
+        )
+        assert "| all (no song of it held out), bob |" in one  # "all" of the table is all editors
         assert "## On 4 songs that no training has seen" in text
         assert "`abc`" in text
         assert "| reward | asked for | 0.500 | 0.250 to 0.750 |" in text

@@ -96,6 +96,14 @@ def test_names_are_escaped(report: Path) -> None:
     assert "song <0>" not in page
 
 
+def test_styles_that_were_not_measured_or_not_learned_are_named(result: EvaluationResult, tmp_path: Path) -> None:
+    write_report(replace(result, learned=("jam_cleanup", "rock & roll")), tmp_path, config=CONFIG)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Not measured.</strong> Of rock &amp; roll no song is held out:" in page
+    assert "Not learned.</strong> Of radio edit there was no song to\nlearn from" in page
+    assert "are edited as jam cleanup is" in page
+
+
 def test_the_page_says_what_was_computed(report: Path, result: EvaluationResult) -> None:
     page = (report / "index.html").read_text(encoding="utf-8")
     for verdict in result.verdicts:
@@ -104,6 +112,8 @@ def test_the_page_says_what_was_computed(report: Path, result: EvaluationResult)
         if verdict[:3] == ("ppo", "bc", "reward_total") and verdict.style == "all":
             assert f"<p>{verdict.sentence}</p>" in page
     assert "synthetic" in page
+    assert "Not measured." not in page
+    assert "Not learned." not in page
     assert "Too few songs.</strong> 3 are held out;\nwith fewer than 5 nothing is shown" in page
     assert "PPO is not shown to" not in page  # which sounds like a finding
     assert all(name.split(" ")[0] == "bc" for name in result.collapsed)

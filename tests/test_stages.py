@@ -83,6 +83,19 @@ def test_without_songs_to_test_on_the_remedy_is_named(project: Path) -> None:
         read_demonstrations(splits=("test",))
 
 
+def test_editors_without_a_song_to_test_on_or_to_learn_from_are_named(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"s{number}_raw.wav,s{number}_edit.wav,{style}" for number, style in enumerate(("ann", "bob", "cid"))]
+    (project / "data/raw/pairs.csv").write_text("\n".join(["raw,edit,style", *rows]))
+    write_params(project, data={"splits": {"s0_raw": "train", "s1_raw": "test", "s2_raw": "validation"}})
+    run_to_labels()
+    said = capsys.readouterr().err
+    assert "style 'ann' (1 song): none is held out, so that nothing will say how well it is learned" in said
+    assert "style 'bob' (1 song): none teaches, so that it is not learned" in said
+    assert "style 'cid' (1 song): none teaches, so that it is not learned" in said
+
+
 def test_weights_that_cannot_be_had_are_missed_once(project: Path) -> None:
     write_params(project, features={"feature_mode": "full"}, stems={"repo": str(project)})
     corpus.main()

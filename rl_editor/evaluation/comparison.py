@@ -8,7 +8,7 @@ Values are rounded to ``DIGITS``; a number that is not defined is NaN in tables 
 
 import zlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -67,6 +67,7 @@ class EvaluationResult:
         verdicts: comparisons in words.
         collapsed: methods whose decisions are nearly all of one kind though the editor's are not.
         examples: the edits of every held-out track.
+        learned: the editors that policies learned, where that is known.
     """
 
     rows: pd.DataFrame
@@ -75,6 +76,17 @@ class EvaluationResult:
     verdicts: tuple[Verdict, ...]
     collapsed: tuple[str, ...]
     examples: tuple[Example, ...]
+    learned: tuple[str, ...] = ()
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """Editors that were learned, and of whom no song is held out."""
+        return tuple(sorted(set(self.learned) - set(self.rows["style"])))
+
+    @property
+    def unlearned(self) -> tuple[str, ...]:
+        """Editors of held-out songs whom no policy learned."""
+        return tuple(sorted(set(self.rows["style"]) - set(self.learned))) if self.learned else ()
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -149,7 +161,9 @@ class Evaluator:
             DatasetError: no demonstration is in that split.
         """
         plans = {name: policy_plan(policy) for name, policy in policies.items()}
-        return evaluate_plans(plans, demonstrations, self.config, split=split, seed=seed, reference=self.reference)
+        result = evaluate_plans(plans, demonstrations, self.config, split=split, seed=seed, reference=self.reference)
+        learned = {style for policy in policies.values() for style in policy.styles}
+        return replace(result, learned=tuple(sorted(learned)))
 
 
 def evaluate_plans(

@@ -66,10 +66,15 @@ def means_over_songs(table: pd.DataFrame, config: Config, seed: int) -> pd.DataF
     return pd.DataFrame(rows).round(DIGITS)
 
 
+def in_tables(style: str) -> str:
+    """An editor's name beside ``all``, as somebody may be called."""
+    return f"{style}_" if style == ALL_STYLES else style
+
+
 def _by_style(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield ALL_STYLES, table
     for style in sorted(table["style"].unique()):
-        yield f"{style}_" if style == ALL_STYLES else style, table[table["style"] == style]  # somebody may be called so
+        yield in_tables(style), table[table["style"] == style]
 
 
 def _interval(per_song: Mapping[str, float], config: Config, seed: int) -> Interval:
