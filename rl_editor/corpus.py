@@ -26,9 +26,9 @@ from rl_editor.config import Config, FeaturesConfig
 from rl_editor.editors import EDITORS, TrackView, master
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, run_tracks
-from rl_editor.files import replacing, require_folder, write_json, write_text
+from rl_editor.files import replacing, require_folder, safe_name, write_json, write_text
 from rl_editor.grid import BeatGrid
-from rl_editor.library import INPUT, OUTPUT, PAIRS, audio_files, only_read, safe_name
+from rl_editor.library import INPUT, OUTPUT, PAIRS, audio_files, only_read
 from rl_editor.utils import Samples, load_audio, save_audio, source_info, to_mono
 
 TRUTH = "truth"

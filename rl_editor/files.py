@@ -8,10 +8,12 @@ them; the next one that writes there removes what is so old that nobody can be a
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
 import time
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -246,6 +248,11 @@ def check_picture(path: Path) -> None:
     """
     if path.suffix.lower() != PICTURE:
         raise ConfigError(f"{path}: pictures are PNG; name it {path.with_suffix(PICTURE).name}")
+
+
+def safe_name(text: str) -> str:
+    """Letters, digits, ``_ - .`` only, in composed Unicode, never empty and never hidden."""
+    return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text)).strip("._") or "track"
 
 
 def legible(path: Path) -> str:

@@ -20,6 +20,7 @@ from rl_editor.command import check_edit_list, counted, refuse_overwriting, run
 from rl_editor.config import Config
 from rl_editor.edits import EditList, check_length_asked
 from rl_editor.errors import AudioFileError, CheckpointError
+from rl_editor.files import safe_name
 
 if TYPE_CHECKING:
     import torch
@@ -146,16 +147,17 @@ def check_audible(state: "AudioState") -> None:
 
 
 def style_number(policy: "Policy", style: str | None) -> int:
-    """The policy's number of a style.
+    """The policy's number of a style, which may be spelled as in ``pairs.csv``.
 
     Raises:
         CheckpointError: the policy does not know it.
     """
     if style is None:
         return 0
-    if style not in policy.styles:
+    known = [name for name in (style, safe_name(style)) if name in policy.styles]
+    if not known:
         raise CheckpointError(f"style {style!r}: the policy learned {', '.join(policy.styles) or 'no named style'}")
-    return policy.styles.index(style)
+    return policy.styles.index(known[0])
 
 
 def edit_file(

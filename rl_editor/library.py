@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 from rl_editor.config import BeatsConfig, DataConfig
 from rl_editor.config import Split as Split
 from rl_editor.errors import ConfigError, DatasetError
-from rl_editor.files import legible, require_folder, visible
+from rl_editor.files import legible, require_folder, safe_name, visible
 from rl_editor.utils import AUDIO_SUFFIXES
 
 Role = Literal["raw", "edit", "reference"]
@@ -161,11 +161,6 @@ def find_library(root: str | Path) -> Library:
     if table.is_file():
         _report_unlisted(entries, matches, problems)
     return Library(folder, pairs, references, tuple(sorted(problems)))
-
-
-def safe_name(text: str) -> str:
-    """Letters, digits, ``_ - .`` only, in composed Unicode, never empty and never hidden."""
-    return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text)).strip("._") or "track"
 
 
 def track_name(path: str | Path) -> str:

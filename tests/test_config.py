@@ -130,6 +130,12 @@ def test_what_is_just_enough_is_taken() -> None:
         assert Config.from_dict({"training": {"device": device}}).training.device == device
 
 
+def test_limits_of_loops_may_name_editors_as_the_table_of_pairs_does() -> None:
+    config = Config.from_dict({"reward": {"loop_ratio_by_style": {"Björn (loops)": 0.5}}})
+    assert config.reward.loop_limit("Björn_loops") == 0.5  # as the library calls him
+    assert config.reward.loop_limit("Björn") == 0.15
+
+
 def test_assignment_is_validated() -> None:
     config = Config()
     with pytest.raises(ValidationError):

@@ -30,7 +30,7 @@ from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
-from rl_editor.infer import analysis_settings, edit_file, edit_recording
+from rl_editor.infer import analysis_settings, edit_file, edit_recording, style_number
 from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model import RewardModel
 from rl_editor.reward_model.model import FEATURES, FORMAT
@@ -311,6 +311,10 @@ class TestEditRecording:
     def test_an_unknown_style_is_named(self, policy: Policy, state: AudioState) -> None:
         with pytest.raises(CheckpointError, match="style 'eve': the policy learned ann, bob"):
             edit_recording(policy, state, style="eve")
+
+    def test_a_style_may_be_spelled_as_in_the_table_of_pairs(self, policy: Policy) -> None:
+        known = Policy(policy.agent, policy.config, ("ann", "Björn_loops"))  # as the library calls Björn (loops)
+        assert style_number(known, "Björn (loops)") == style_number(known, "Björn_loops") == 1
 
 
 class TestWays:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from rl_editor.config.checks import STRICT, Count, Few, NonNegative, Positive, Probability, Width
+from rl_editor.files import safe_name
 
 
 @dataclass(config=STRICT)
@@ -57,8 +58,9 @@ class RewardConfig:
         return self
 
     def loop_limit(self, style: str) -> float:
-        """The share of an edit in this style that may be heard again."""
-        return self.loop_ratio_by_style.get(style, self.max_loop_ratio)
+        """The share of an edit in this style that may be heard again; editors may be spelled as in ``pairs.csv``."""
+        limits = {safe_name(name): ratio for name, ratio in self.loop_ratio_by_style.items()}
+        return limits.get(safe_name(style), self.max_loop_ratio)
 
 
 @dataclass(config=STRICT)
