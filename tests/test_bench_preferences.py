@@ -1,5 +1,6 @@
 """The simulated listeners are what they say they are."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import typer
 from opinion_sets import random_set
 
 from benchmarks.preferences import __main__ as parts
+from benchmarks.preferences import example
 from benchmarks.preferences.__main__ import main, split
 from benchmarks.preferences.listeners import Listener, certainty, differences, scale_of, session, sharpened
 from rl_editor.judgements.sets import ListeningSet
@@ -71,3 +73,12 @@ def test_a_part_that_there_is_not_is_refused_before_any_work(tmp_path: Path) -> 
     known = "accuracy, habits, active, bound, gate, ppo"
     with pytest.raises(typer.BadParameter, match=f"'gates' is no part; there are {known}"):
         main(tmp_path / "no set", only="accuracy,gates")
+
+
+def test_the_example_is_of_four_listeners(tmp_path: Path) -> None:
+    random_set(9).save(tmp_path / "set")
+    example.main(tmp_path / "set", tmp_path / "report", judgements=80)
+    told = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert [each["listener"] for each in told["listeners"]] == ["Ann", "Bo", "Cy", "Dee"]
+    assert told["judgements"] > 80  # repeats and anchors on top
+    assert (tmp_path / "report" / "report.png").exists()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,15 @@ from rl_editor.cli import app
 from rl_editor.config import RewardModelConfig
 from rl_editor.errors import DatasetError
 from rl_editor.judgements import Choice, Judgement, Presentation, Rating, Side
+from rl_editor.judgements.log import Answers
 from rl_editor.judgements.sets import ListeningSet, Preferences
-from rl_editor.preferences.listeners import Halves, Share
+from rl_editor.preferences.listeners import Effect, Halves, Share
 from rl_editor.preferences.pages import write_report
-from rl_editor.preferences.report import Counting, PreferencesReport, report
-from rl_editor.preferences.words import screen, warnings
+from rl_editor.preferences.planning import next_presentation
+from rl_editor.preferences.report import Counting, PreferencesReport, Way, report
+from rl_editor.preferences.words import screen, warnings, way_lines
 from rl_editor.reward_model import opinions
+from rl_editor.reward_model.accord import Accord
 from rl_editor.reward_model.opinions import Anchored
 
 
@@ -65,6 +68,18 @@ def test_a_habit_is_found_and_said(habit: str, value: float) -> None:
     said = {"order": ("comes first", "comes second"), "length": ("longer", "shorter")}[habit][value < 0]
     (warning,) = warnings(bo)
     assert said in warning
+
+
+def test_a_habit_is_said_as_a_share() -> None:
+    (ann,) = reported(session(random_set(2, 10), [Listener("Ann")], 10, np.random.default_rng(0))).listeners
+    four_to_one = float(np.log(4.0))
+    habits = ann.habits | {"order": Effect(-four_to_one, 0.4, 12.0), "length": Effect(four_to_one, 0.4, 6.0)}
+    said = warnings(replace(ann, habits=habits))
+    assert said[0] == (
+        "! answers for B, what comes second on the page, of two else alike in about 80 % of cases: what is learned "
+        "leaves this out"
+    )
+    assert not any("longer" in each for each in said)  # a deviance of 6 is less than 2.58 standard errors
 
 
 @pytest.mark.parametrize("n", [20, 60, 200])
@@ -159,6 +174,41 @@ def test_who_answers_by_chance_is_not_told_to_go_on(seed: int) -> None:
     assert given.learned.status == "no taste"
     assert given.n_missing["to tell it from a coin"] == -1
     assert "to tell it from a coin: so far there is nothing to tell" in screen(given)
+
+
+def test_a_taste_for_what_is_not_measured_is_said_to_be_one() -> None:
+    """Whoever chooses by the number of a pair tells repeats, though nothing predicts it."""
+    found, answers = random_set(), Answers()
+    for _ in range(130):
+        asked = next_presentation(found, answers, "Ann")
+        assert asked is not None
+        liked: Side = "a" if found.pair(asked.pair_id).kind == "anchor" or int(asked.pair_id[-1]) % 2 else "b"
+        choice: Choice = "first" if liked == asked.first else "second"
+        answers.take({"event": "judged", **asdict(Judgement(asked, choice))})
+    said = "answered repeated pairs alike all the same: what is listened for may be nothing that the reward measures"
+    consistent = reported(Preferences(found, tuple(answers.judgements.values())))
+    assert consistent.learned.status == "no taste"
+    assert f"! Ann {said}" in screen(consistent)
+    torn = replace(consistent.learned, accords=(Accord("Ann", "Bob", 30, 60, 0.3, 0.2, 0.4, opposed=True),))
+    bob = replace(consistent.listeners[0], name="Bob", repeats=Share(0, 0), n_repeats_same=0)
+    both = replace(consistent, learned=torn, listeners=(*consistent.listeners, bob))
+    assert said not in screen(both)  # what one likes the other does not: that is why
+    by_chance = session(found, [Listener("Dee")], 100, np.random.default_rng(0))
+    assert said not in screen(reported(by_chance))
+    longer = reported(session(found, [Listener("Cy", length=8.0)], 100, np.random.default_rng(0)))
+    assert longer.listeners[0].repeats_told.interval[0] > 0.5
+    assert said not in screen(longer)  # it is known what for
+
+
+def test_ways_that_were_hardly_judged_are_named_alone() -> None:
+    ways = (Way("ppo", 12, Effect(0.0, 0.5)), Way("bc", 4, Effect(-0.1, 2.0)), Way("dp, moved", 5, Effect(-1.0, 0.0)))
+    given = replace(reported(), n_judgements=16, ways=ways)
+    assert "\n  ppo        50 % (27 % to 73 %), 12 times judged\n" in screen(given)
+    assert way_lines(given) == {
+        "ppo": "50 % (27 % to 73 %), 12 times judged",
+        "dp, moved": "27 % (27 % to 27 %), 5 times judged",
+        "others": "bc, judged fewer than 5 times",
+    }
 
 
 def test_a_clock_that_is_set_back_does_not_change_the_order_of_answers() -> None:

@@ -21,7 +21,7 @@ def write_report(found: PreferencesReport, folder: Path) -> Path:
         summary=words.summary(found),
         listeners=[(each.name, words.about(each)) for each in found.listeners],
         accords=words.accord_lines(found)[1:] if found.learned.accords else [],
-        ways=[(way.name, words.way_line(way)) for way in found.ways],
+        ways=words.way_lines(found),
         reward=words.reward_lines(found),
         missing=words.missing_lines(found),
     )

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from rl_editor.preferences.listeners import HABITS, SURE, ListenerReport
 from rl_editor.preferences.report import PreferencesReport
 from rl_editor.preferences.words import FEATURES_SAID, percent
+from rl_editor.reward_model.bradley_terry import sigmoid
 
 _INK, _SOFT, _SOUND, _FAULT, _THIRD, _FOURTH = "#33383f", "#9aa0a6", "#22577a", "#c1121f", "#b7791f", "#2d8659"
 _COLOURS = {"order": _SOUND, "length": _FAULT, "loudness": _THIRD, "played_first": _FOURTH}
-_MOST_LOG_ODDS = 5.0  # of error or effect that is drawn to scale
+_MOST_LOG_ODDS = 5.0  # of error that is drawn to scale
 _MOST_LISTENERS, _MOST_WAYS = 20, 16
 
 
@@ -49,23 +50,23 @@ def _listeners(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
 
 def _habits(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
     """Order, length, loudness, what sounded first; an arrow is a habit without exception."""
-    axes.set_title("Habits, in log odds (filled: sure)", loc="left", fontsize=10.5, color=_INK)
+    axes.set_title("Habits: chosen of two else alike (filled: sure)", loc="left", fontsize=10.5, color=_INK)
     offsets = dict(zip(HABITS, (-0.27, -0.09, 0.09, 0.27), strict=True))
     for row, each in enumerate(listeners):
         for name, effect in each.habits.items():
             at, colour = row + offsets[name], _COLOURS[name]
             if not np.isfinite(effect.error) or effect.error > _MOST_LOG_ODDS:
                 if effect.sure:  # every answer went one way: there is no telling how far out it lies
-                    beyond = ">" if effect.weight > 0 else "<"
-                    axes.plot(np.sign(effect.weight) * _MOST_LOG_ODDS, at, beyond, color=colour, ms=7)
+                    axes.plot(*((1.0, at, ">") if effect.weight > 0 else (0.0, at, "<")), color=colour, ms=7)
                 continue
-            reach = SURE * effect.error
-            axes.plot([effect.weight - reach, effect.weight + reach], [at, at], color=colour, lw=1.6)
-            axes.plot(effect.weight, at, "o", color=colour, ms=6, mfc=colour if effect.sure else "white")
-    axes.axvline(0.0, color=_SOFT, lw=0.8, ls="--")
+            low, middle, high = sigmoid(effect.weight + SURE * effect.error * np.array([-1.0, 0.0, 1.0]))
+            axes.plot([low, high], [at, at], color=colour, lw=1.6)
+            axes.plot(middle, at, "o", color=colour, ms=6, mfc=colour if effect.sure else "white")
+    axes.axvline(0.5, color=_SOFT, lw=0.8, ls="--")
+    axes.set_xlim(-0.02, 1.02)
     for name in HABITS:
         axes.plot([], [], "o-", color=_COLOURS[name], label=name.replace("_", " "))
-    axes.set_xlabel("second, shorter, softer  |  first, longer, louder", fontsize=9)
+    axes.set_xlabel("share: second, shorter, softer  |  first, longer, louder", fontsize=9)
     _named_rows(axes, [each.name for each in listeners])
     _legend(axes)
 

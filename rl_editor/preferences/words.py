@@ -2,11 +2,14 @@
 
 from math import isfinite
 
+import numpy as np
+
 from rl_editor.command import counted
-from rl_editor.preferences.listeners import HABITS, SURE, KeyAfter, ListenerReport, Share
+from rl_editor.preferences.listeners import HABITS, SURE, Effect, KeyAfter, ListenerReport, Share
 from rl_editor.preferences.report import PreferencesReport, Way
 from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.accord import Accord, opposed
+from rl_editor.reward_model.bradley_terry import sigmoid
 
 FEW = 5  # answers that say nothing yet
 CONSISTENT, ATTENTIVE = 0.75, 0.8  # shares of repeats and of anchors below which somebody is worth a look
@@ -25,8 +28,12 @@ _TURNED = (
 _AS_ONE = (
     "one listener under two names, or answers that were copied, which count twice and say as much as once; learn of one"
 )
-_FITTED = "the habit is fitted beside the taste and rewards nothing"
+_FITTED = "what is learned leaves this out"
 _NOT_FITTED = "only the order is fitted beside the taste, the rest blurs it; ask to begin with A and B by turns"
+_UNMEASURED = (
+    "what is listened for may be nothing that the reward measures, which is joins, phrases, repeats, jumps back, "
+    "strength, and how it begins and ends"
+)
 FEATURES_SAID = {
     "tempo_faults": "joins off the beat",
     "energy_faults": "jumps of level at joins",
@@ -57,8 +64,9 @@ def screen(found: PreferencesReport) -> str:
         lines += ["", *accord_lines(found)]
     if found.ways:
         lines += ["", "ways of editing, by how often they would be preferred to the average one:"]
-        width = max(len(way.name) for way in found.ways)
-        lines += [f"  {way.name:<{width}}  {way_line(way)}" for way in found.ways]
+        ways = way_lines(found)
+        width = max(map(len, ways))
+        lines += [f"  {name:<{width}}  {said}" for name, said in ways.items()]
     lines += ["", *reward_lines(found), *missing_lines(found)]
     return "\n".join(lines)
 
@@ -80,9 +88,14 @@ def about(listener: ListenerReport) -> list[str]:
         f"same answer to a repeated pair: {spoken(listener.repeats)}{_repeats_same(listener)}{_repeats_hint(listener)}",
         f"good side of an anchor chosen: {spoken(listener.anchors)}{_anchors_hint(listener)}",
         f"chose A: {spoken(listener.first)}; what sounded first: {spoken(listener.played_first)}; "
-        f"the longer one: {spoken(listener.longer)}; the louder one: {spoken(listener.louder)}",
+        f"the longer one: {spoken(listener.longer)}{_louder(listener.louder)}",
     ]
     return said + warnings(listener)
+
+
+def _louder(louder: Share) -> str:
+    """Nothing where all were equally loud, as ``candidates`` makes them."""
+    return f"; the louder one: {spoken(louder)}" if louder.n else ""
 
 
 def warnings(listener: ListenerReport) -> list[str]:
@@ -93,12 +106,17 @@ def warnings(listener: ListenerReport) -> list[str]:
         if effect.sure:
             said = _HABIT_SAID[name][effect.weight < 0]
             becomes = _FITTED if name in bradley_terry.HABITS else _NOT_FITTED
-            found.append(f"! {said} ({effect.weight:+.1f} +- {effect.error:.1f} in log odds): {becomes}")
+            found.append(f"! {said}, of two else alike in about {percent(_followed(effect))} of cases: {becomes}")
     changed = {name for name in _HALVES_SAID if listener.halves[name].differ}
     changed |= {"attention"} if listener.tired else set()
     found += [_changed(name, listener) for name in _HALVES_SAID if name in changed]
     found += [_TURNED] if listener.turned else []
     return found + ([_by_keys(listener.key_after)] if listener.key_after.depends else [])
+
+
+def _followed(habit: Effect) -> float:
+    """How often a habit decides where nothing else does."""
+    return float(sigmoid(np.array(abs(habit.weight))))
 
 
 def _of_no_use(listener: ListenerReport) -> list[str]:
@@ -163,8 +181,14 @@ def accord_line(each: Accord) -> str:
     return f"{alike if each.n_both else 'no pair that both decided'}; {predicted}"
 
 
-def way_line(way: Way) -> str:
-    """How a way fares."""
+def way_lines(found: PreferencesReport) -> dict[str, str]:
+    """How the ways fare, by name; of those that were hardly judged nothing is known."""
+    lines = {way.name: _way_line(way) for way in found.ways if way.n >= FEW}
+    few = ", ".join(way.name for way in found.ways if way.n < FEW)
+    return lines | ({"others": f"{few}, judged fewer than {FEW} times"} if few else {})
+
+
+def _way_line(way: Way) -> str:
     middle, low, high = way.wins
     return f"{percent(middle)} ({percent(low)} to {percent(high)}), {counted(way.n, 'time')} judged"
 
@@ -172,7 +196,8 @@ def way_line(way: Way) -> str:
 def reward_lines(found: PreferencesReport) -> list[str]:
     """Whether a reward can be learned, and what it would like."""
     learned = found.learned
-    lines = [f"learned reward: {learned.status}: {learned.reason}", counting_line(found), *rater_lines(found)]
+    lines = [f"learned reward: {learned.status}: {learned.reason}", *_unmeasured(found)]
+    lines += [counting_line(found), *rater_lines(found)]
     if learned.model is not None:
         sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > SURE * spread}
         likes = [FEATURES_SAID[name] for name in sorted(sure, key=lambda name: -sure[name]) if sure[name] > 0]
@@ -181,9 +206,24 @@ def reward_lines(found: PreferencesReport) -> list[str]:
             if things:
                 lines.append(f"  it {verb} {', '.join(things)}")
         assert learned.trial is not None
-        lines.append(f"  its chances are off by {percent(learned.trial.calibration_error)} on average")
+        lines.append(f"  the chances that it gives are off by {percent(learned.trial.calibration_error)} on average")
         lines += trust_lines(found)
     return lines
+
+
+def _unmeasured(found: PreferencesReport) -> list[str]:
+    """Who answers as a taste does, though none was found: it may be for something else."""
+    if found.learned.status != "no taste":
+        return []
+    torn = {name for two in found.learned.accords if two.opposed for name in (two.one, two.other)}
+    sure = [
+        each.name
+        for each in found.listeners
+        if each.repeats_told.interval[0] > 0.5
+        and each.name not in torn
+        and not any(effect.sure for effect in each.habits.values())
+    ]
+    return [f"! {' and '.join(sure)} answered repeated pairs alike all the same: {_UNMEASURED}"] if sure else []
 
 
 def trust_lines(found: PreferencesReport) -> list[str]:
@@ -290,4 +330,4 @@ def _below(share: Share, least: float) -> str:
         return ""
     if share.interval[1] < 0.5:
         return "  ! less than chance would give"
-    return "  ! little more than chance" if share.interval[0] <= 0.5 else "  ! low"
+    return "  ! may be chance" if share.interval[0] <= 0.5 else "  ! low"
