@@ -367,6 +367,42 @@ class TestSurviving:
         assert events(folder) == ["presented"]
         assert client.post("/api/answer", json=answer_to(state)).json()["progress"]["n_done"] == 1
 
+    @pytest.mark.parametrize("event", ["answer", "undo", "rate", "next"])
+    @pytest.mark.parametrize("fate", ["deleted", "moved", "replaced"])
+    def test_what_the_folder_would_not_keep_is_not_acknowledged(self, folder: Path, fate: str, event: str) -> None:
+        """The system lets a server go on writing to a file that nobody can open any more."""
+        log, aside = folder / ANSWERS, folder.parent / "aside"
+        with client_of(folder) as client:
+            state = client.post("/api/answer", json=answer_to(ask(client))).json()
+            edit = client.post("/api/ratings", json={"listener": "Ann"}).json()["edits"][0]["edit"]
+            sent = {
+                "answer": answer_to(state),
+                "undo": {"listener": "Ann", "presentation_id": state["undo"]},
+                "rate": {"listener": "Ann", "edit": edit, "rating": 7, "rating_id": "a" * 16},
+                "next": {"listener": "Bob"},
+            }[event]
+            before = log.read_bytes()
+            if fate == "replaced":
+                shutil.copy(log, aside)
+                os.replace(aside, log)
+            elif fate == "moved":
+                folder.rename(aside)
+            else:
+                log.unlink()
+            refused = client.post(f"/api/{event}", json=sent)
+            assert refused.status_code == 503
+            assert str(folder) not in refused.text
+            if fate == "moved":
+                aside.rename(folder)
+                assert client.post(f"/api/{event}", json=sent).status_code == 200
+                assert log.read_bytes() != before
+        if fate == "replaced":
+            assert "start rl-editor listen again" in refused.json()["error"]
+            assert log.read_bytes() == before
+            with client_of(folder) as client:  # started again, and sent again
+                assert client.post(f"/api/{event}", json=sent).status_code == 200
+                assert log.read_bytes() != before
+
     def test_a_fault_shows_no_traceback(self, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("rl_editor.server.study.progress", lambda *_: 1 / 0)
         response = client.post("/api/next", json={"listener": "Ann"})

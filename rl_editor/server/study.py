@@ -3,8 +3,10 @@
 A key is the start of HMAC-SHA256(secret, parts): the same for the same part of the same set, and telling nothing.
 """
 
+import errno
 import hashlib
 import hmac
+import os
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
@@ -54,6 +56,7 @@ class Study:
         self._found, self._log, self._files, self._secret, self._choose = found, log, files, secret, choose
         self._whole = {self._key("whole", heard.edit_id): heard for heard in found.whole}
         self._audio = {key: files[heard.audio] for key, heard in self._whole.items()}
+        self._log_found = log.path.stat()
         for asked in log.answers.open.values():
             self._sides(asked)
 
@@ -76,7 +79,7 @@ class Study:
         if asked is None:
             asked = next_presentation(self._found, answers, listener, choose=self._choose)
             if asked is not None:
-                self._log.presented(asked)
+                self._lasting_log().presented(asked)
         mine = answers.of(listener)
         return {
             "listener": listener,
@@ -96,7 +99,7 @@ class Study:
             self._refuse_unless_answered(given)
             return
         played = given.played_first and (asked.first if given.played_first == "first" else asked.second)
-        self._log.judged(
+        self._lasting_log().judged(
             Judgement(asked, given.choice, played, given.n_switches, given.seconds, given.comment, at=_now())
         )
 
@@ -109,7 +112,7 @@ class Study:
         answers = self._log.answers
         latest = answers.of(listener)[-1:]
         if latest and latest[0].presentation.presentation_id == presentation_id:
-            self._log.undone(listener)
+            self._lasting_log().undone(listener)
         elif presentation_id not in answers.taken_back or answers.taken_back[presentation_id].listener != listener:
             raise Refused(409, "this is not the latest answer; only that one can be taken back")
 
@@ -135,7 +138,7 @@ class Study:
         rating = Rating(given.rating_id, given.listener, heard.edit_id, given.rating, given.comment, at=_now())
         before = self._log.answers.given.get(given.rating_id)
         if before is None:
-            self._log.rated(rating)
+            self._lasting_log().rated(rating)
         elif replace(before, at=rating.at) != rating:
             raise Refused(409, "rating_id: another rating was given by it; draw a new one for each rating")
 
@@ -153,6 +156,20 @@ class Study:
         """What was answered so far; un-blinded."""
         answers = self._log.answers
         return Preferences(self._found, tuple(answers.judgements.values()), tuple(answers.ratings.values()))
+
+    def _lasting_log(self) -> AnswerLog:
+        """The log, if it still is the file of the set's folder: what is written to one that was deleted is lost.
+
+        Raises:
+            OSError: it was deleted, moved away, or replaced, as by a program that synchronises folders.
+        """
+        if not os.path.samestat(self._log.path.stat(follow_symlinks=False), self._log_found):
+            raise OSError(
+                errno.ESTALE,
+                "the file of answers was replaced since the start; start rl-editor listen again",
+                str(self._log.path),
+            )
+        return self._log
 
     def _sides(self, asked: Presentation) -> dict[str, Any]:
         pair = self._found.pair(asked.pair_id)
