@@ -123,6 +123,21 @@ class TestCosts:
         sound = KnownSound(state.grid.times_s, {0: 0.25})
         assert Costs(state, Config(), sound).between(leave, land) == pytest.approx(0.38 * by_features + 0.62 * 0.25)
 
+    def test_joins_asked_for_over_and_over_are_heard_once(self, state: AudioState) -> None:
+        """Six boundaries have 36 pairs; each of them thirty times is 1080."""
+        heard: list[int] = []
+
+        class Counted(KnownSound):
+            def unlikeness(self, leave: np.ndarray, land: np.ndarray) -> np.ndarray:
+                heard.append(len(leave))
+                return super().unlikeness(leave, land)
+
+        costs = Costs(state, Config(), Counted(state.grid.times_s, {0: 0.25}))
+        leave, land = np.divmod(np.arange(36), 6)
+        once = costs.between(leave, land)
+        assert costs.between(np.tile(leave, 30), np.tile(land, 30)) == pytest.approx(np.tile(once, 30))
+        assert heard == [36, 36]
+
 
 def test_a_join_comes_back_within_four_beats_of_a_vetoed_one_on_both_sides() -> None:
     leave, land = np.array([40, 44, 45, 36, 44, 90]), np.array([80, 84, 80, 76, 90, 90])

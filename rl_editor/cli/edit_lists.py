@@ -67,12 +67,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge the joins of an edit: level, spectrum, beat, bar, clicks."""
-    from rl_editor.audition.picture import save_picture
     from rl_editor.audition.words import screen
 
     check_written({"--picture": picture}, source, edits, params)
     found = _audition(edits, source, params, any_source=any_source)
     if picture is not None:
+        from rl_editor.audition.picture import save_picture  # a second of imports
+
         save_picture(found, picture)
     show(found.to_dict(), screen(found), as_json=as_json)
 

@@ -25,7 +25,6 @@ def grid(
 ) -> None:
     """Say where the beats of a recording are, how sure that is, and what else they could be."""
     from rl_editor.checkup import check_up, write_click_track
-    from rl_editor.checkup.picture import save_picture
     from rl_editor.checkup.words import screen
     from rl_editor.render import check_format
 
@@ -38,6 +37,8 @@ def grid(
     if click is not None:
         write_click_track(found, song, click)
     if picture is not None:
+        from rl_editor.checkup.picture import save_picture  # a second of imports
+
         save_picture(found, picture)
     show(found.to_dict(), screen(found), as_json=as_json)
 
@@ -89,12 +90,13 @@ def profile(
     """Say how somebody edits: what plays, how long, what loops, how joins are set."""
     from rl_editor.data import load_demonstrations
     from rl_editor.profile import profiles
-    from rl_editor.profile.picture import save_picture
     from rl_editor.profile.words import save_table, table, to_dict
 
     config = read_config(params)
     found = profiles(load_demonstrations(folder, config), config)
     if output is not None:
+        from rl_editor.profile.picture import save_picture  # a second of imports
+
         save_table(found, output / "profile.csv")
         save_picture(found, output / "profile.png")
     show({each.style: to_dict(each) for each in found}, table(found), as_json=as_json)
