@@ -9,6 +9,7 @@ import soundfile as sf
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from test_data import RATE, song
 
 from rl_editor.alignment.summary import Action, AlignmentSummary, summarise
 from rl_editor.archaeology import PairFiles, PairReport, pair_files, recover_folder, recover_pair
@@ -20,7 +21,6 @@ from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AudioFileError, ConfigError, DatasetError, EditListError, PairRejectedError
 from rl_editor.library import find_library
 from rl_editor.utils import BLOCK_FRAMES
-from tests.test_data import RATE, song
 
 SOURCE = SourceInfo("song_raw.wav", "", 1000, 1, 100_000)
 # keep 0..20, loop 20..30 twice, foreign 5 s, 80..90 moved earlier, 40..70 at -3 dB

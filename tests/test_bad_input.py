@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from test_data import RATE, song, touch
+from test_stages import add_pair, project  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
 
 from rl_editor.analysis import analyse_track
@@ -34,8 +36,6 @@ from rl_editor.errors import (
 from rl_editor.library import find_library
 from rl_editor.utils import LOUDEST, load_audio, source_info
 from stages import align, decode, features, layout, separate
-from tests.test_data import RATE, song, touch
-from tests.test_stages import add_pair, project  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).parent.parent
 

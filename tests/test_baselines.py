@@ -5,6 +5,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from world_tracks import track
 
 from rl_editor import baselines
 from rl_editor.actions import ActionSpace
@@ -13,7 +14,6 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.labels import decode, encode
 from rl_editor.state import AudioState, ReferenceStatistics
-from tests.world_tracks import track
 
 CONFIG = Config()
 

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 from listening_sets import pair as make_pair
+from test_editing import config as config  # the fixtures
+from test_editing import song as song
+from test_infer import policy as policy
 from typer.testing import CliRunner
 
 from rl_editor.checkpoint import Policy, save_policy
@@ -24,9 +27,6 @@ from rl_editor.preferences.candidates import SUMMARY_FAULTS, Made, Plan, _Studio
 from rl_editor.preferences.loudness import loudness_lufs
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.utils import Samples, load_audio, save_audio
-from tests.test_editing import config as config  # the fixtures
-from tests.test_editing import song as song
-from tests.test_infer import policy as policy
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 import soundfile as sf
 from command_line import Run
 from command_line import in_process as cli
+from test_data import RATE, song
 from typer.testing import CliRunner
 
 from rl_editor.cli import app
@@ -24,7 +25,6 @@ from rl_editor.entries import HASH_CHARS
 from rl_editor.errors import ConfigError, RlEditorError
 from rl_editor.files import file_sha256
 from rl_editor.utils import source_info
-from tests.test_data import RATE, song
 
 
 def process(*arguments: str, module: str = "rl_editor.cli", cwd: Path | None = None) -> Run:

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 import yaml
+from test_editing import config as config  # the fixtures
+from test_editing import cuts, edited, played
+from test_editing import song as song
+from test_infer import policy as policy
 
 from rl_editor.audition import audition, pages
 from rl_editor.audition.words import screen as joins_screen
@@ -24,10 +28,6 @@ from rl_editor.negotiation.record import recorded, recorded_json
 from rl_editor.utils import (
     source_info,
 )
-from tests.test_editing import config as config  # the fixtures
-from tests.test_editing import cuts, edited, played
-from tests.test_editing import song as song
-from tests.test_infer import policy as policy
 
 
 class TestAudition:

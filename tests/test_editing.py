@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from test_infer import policy as policy  # the fixture
 
 from rl_editor.checkpoint import Policy
 from rl_editor.cli import app
@@ -47,7 +48,6 @@ from rl_editor.utils import (
     source_info,
 )
 from rl_editor.utils.elsewhere import decode_elsewhere
-from tests.test_infer import policy as policy  # the fixture
 
 RATE = 24_000  # of the composed song
 TAGS = {"title": "Übung; eins", "artist": "Ann", "album": "A=B"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from world_tracks import track
 
 from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType
 from rl_editor.agent import Agent
@@ -40,7 +41,6 @@ from rl_editor.labels import decode, encode
 from rl_editor.report import write_comparison
 from rl_editor.state import AudioState, EditHistory
 from stages.export import SCORE, intervals
-from tests.world_tracks import track
 
 RATE = 1000
 SOURCE = SourceInfo("s.wav", "", RATE, 1, 10 * RATE)

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from test_negotiation import moved, of_beats, repeated
+from test_negotiation import state as state  # the fixture
+from world_tracks import RATE_HZ
 
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
@@ -16,9 +19,6 @@ from rl_editor.negotiation.pace import at_own_pace, at_pace, within
 from rl_editor.negotiation.words import exact_line
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
-from tests.test_negotiation import moved, of_beats, repeated
-from tests.test_negotiation import state as state  # the fixture
-from tests.world_tracks import RATE_HZ
 
 
 class TestExact:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
+from test_data import RATE, song
+from test_delivery import cover_of, needs_ffmpeg, recording, told
 
 from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace, Limits
 from rl_editor.agent import Agent
@@ -35,8 +37,6 @@ from rl_editor.reward import SUMMARY_NAMES, RewardCalculator
 from rl_editor.reward_model import RewardModel
 from rl_editor.reward_model.model import FEATURES, FORMAT
 from rl_editor.state import AudioState
-from tests.test_data import RATE, song
-from tests.test_delivery import cover_of, needs_ffmpeg, recording, told
 
 N_BEATS = 96
 

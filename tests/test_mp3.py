@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import soundfile as sf
+from test_utils import RATE, needs_ffmpeg, noise
 
 from rl_editor.utils import audio_info, load_audio, save_audio
 from rl_editor.utils.mp3 import _after_frames, _frame_bytes
-from tests.test_utils import RATE, needs_ffmpeg, noise
 
 
 def mp3(folder: Path, name: str, seconds: int, *options: str) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from world_tracks import RATE_HZ, track
 
 from rl_editor.clock import read_seconds
 from rl_editor.config import Config
@@ -26,7 +27,6 @@ from rl_editor.negotiation.score import bar_places, written_out
 from rl_editor.negotiation.table import Table
 from rl_editor.negotiation.words import anchor_lines, held_line, missed_line, pace_lines, screen
 from rl_editor.state import AudioState
-from tests.world_tracks import RATE_HZ, track
 
 BAR = 4
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from test_negotiation import moved, of_beats, repeated
+from test_negotiation import state as state  # the fixture
+from world_tracks import RATE_HZ
 
 from rl_editor.audition.joins import bands_db
 from rl_editor.config import Config
@@ -12,9 +15,6 @@ from rl_editor.negotiation.placing import comes_back, place_joins
 from rl_editor.negotiation.sound import _Sides
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
-from tests.test_negotiation import moved, of_beats, repeated
-from tests.test_negotiation import state as state  # the fixture
-from tests.world_tracks import RATE_HZ
 
 
 class TestSound:

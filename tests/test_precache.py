@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import typer
+from test_data import RATE, song
 from tqdm import tqdm
 
 from rl_editor import analysis
@@ -24,7 +25,6 @@ from rl_editor.config import Config
 from rl_editor.data import find_library, load_demonstrations, load_library
 from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
 from rl_editor.precache import main, precache
-from tests.test_data import RATE, song
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import typer
 import yaml
+from test_params import output_names
+from test_stages import project, run_to_labels  # noqa: F401  (a fixture)
 
 from rl_editor.config import Config
 from rl_editor.demonstrations import load_labels, save_labels
@@ -27,8 +29,6 @@ from stages.reference import (
     save_reference,
 )
 from stages.reproducibility import SMALL, lock_hashes, shrink
-from tests.test_params import output_names
-from tests.test_stages import project, run_to_labels  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).parent.parent
 

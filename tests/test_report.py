@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from world_tracks import RATE_HZ, track
 
 from rl_editor.actions import CUT, KEEP, ActionSpace
 from rl_editor.config import Config
@@ -20,7 +21,6 @@ from rl_editor.report.tables import comparison_tables
 from rl_editor.report.timeline import BINS_PER_S, source_peaks, spans_of, timeline_svg
 from rl_editor.state import AudioState, EditHistory
 from rl_editor.utils import Samples, audio_info, save_audio
-from tests.world_tracks import RATE_HZ, track
 
 CONFIG = Config()
 CONFIG.evaluation.bootstrap_samples = 100

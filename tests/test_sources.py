@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import soundfile as sf
+from test_data import RATE, song
 
 from rl_editor import analysis, data, sources
 from rl_editor.analysis import analyse_track, separated
@@ -18,7 +19,6 @@ from rl_editor.precache import precache
 from rl_editor.sources import source_of
 from rl_editor.utils import audio_info, load_mono
 from stages import decode
-from tests.test_data import RATE, song
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import soundfile as sf
 import yaml
 from opinion_sets import random_set
+from test_data import RATE, song
 
 from benchmarks.preferences.listeners import Listener, session
 from rl_editor.data import align_pair, find_library, load_references
@@ -24,7 +25,6 @@ from stages import align, corpus, decode, features, layout, reward_model, separa
 from stages.dataset import digest_of, read_demonstrations, read_reference
 from stages.manifest import Track, load_manifest, read_view
 from stages.params import load_all
-from tests.test_data import RATE, song
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
 
