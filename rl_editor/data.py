@@ -9,7 +9,7 @@ Batches: ``[B, ...]`` padded with zeros (labels with ``PADDING``) to the longest
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -344,7 +344,8 @@ def collate(items: Sequence[AudioItem | PairItem]) -> dict[str, Any]:
     import torch
 
     batch: dict[str, Any] = {}
-    for name, values in _columns(items):
+    for name in items[0].__dataclass_fields__:
+        values = [getattr(item, name) for item in items]
         if isinstance(values[0], str):
             batch[name] = values
             continue
@@ -352,11 +353,6 @@ def collate(items: Sequence[AudioItem | PairItem]) -> dict[str, Any]:
         batch[name] = torch.from_numpy(_padded(values, fill=fill))
         batch[f"n_{name}"] = torch.tensor([len(v) for v in values])
     return batch
-
-
-def _columns(items: Sequence[AudioItem | PairItem]) -> Iterator[tuple[str, list[Any]]]:
-    for name in items[0].__dataclass_fields__:
-        yield name, [getattr(item, name) for item in items]
 
 
 def _padded(values: Sequence[np.ndarray], *, fill: int) -> np.ndarray:

@@ -169,7 +169,6 @@ def edit_file(
     style: str | None = None,
     deterministic: bool = True,
     seed: int | None = None,
-    config: Config | None = None,
     edit_list_out: str | Path | None = None,
 ) -> Edited:
     """Edit an audio file and write the result at the file's own rate, channels and depth, with its tags and cover.
@@ -182,7 +181,6 @@ def edit_file(
         style: as in ``edit_recording``.
         deterministic: as in ``edit_recording``.
         seed: of the draws, when decisions are drawn.
-        config: settings of the cache, beat overrides and rendering; the policy's own by default.
         edit_list_out: where the edit list goes as well, together with the audio or not at all.
 
     Raises:
@@ -199,12 +197,11 @@ def edit_file(
     if target_duration_s is not None:
         check_length_asked(target_duration_s)
     check_delivery(Path(source), Path(output), length_s=target_duration_s or 0.0)
-    settings = analysis_settings(policy, config)
     generator = None
     if seed is not None:
         generator = torch.Generator(device=policy.agent.device).manual_seed(seed)
     recording = held_in_memory(Path(source))
-    state = AudioState.from_file(source, settings, recording=recording)
+    state = AudioState.from_file(source, policy.config, recording=recording)
     check_audible(state)
     edit = edit_recording(
         policy,
@@ -218,9 +215,9 @@ def edit_file(
         raise CheckpointError(
             f"{Path(source).name}: the policy keeps nothing of it; ask for a target duration, or train it longer"
         )
-    settled = settle_joins(edit, recording or Path(source), settings)
+    settled = settle_joins(edit, recording or Path(source), policy.config)
     beside = {} if edit_list_out is None else {Path(edit_list_out): settled.to_json()}
-    deliver(settled, Path(source), Path(output), settings, recording=recording, beside=beside)
+    deliver(settled, Path(source), Path(output), policy.config, recording=recording, beside=beside)
     return Edited(settled, Path(output))
 
 
