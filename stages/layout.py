@@ -11,11 +11,11 @@
 Where a stage works track by track, its folder holds ``problems.json``: what was left out, and why.
 """
 
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 import typer
 
@@ -46,12 +46,11 @@ _SHOWN = 3  # problems repeated in the message that fails a stage
 @contextmanager
 def fresh_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of ``folder`` when the block ends well, and vanishes when not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(f".{folder.name}.*.part"):
         shutil.rmtree(left, ignore_errors=True)  # workers of a stage that was killed may write there yet
-    temporary = Path(mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    temporary.chmod(0o755)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
+        temporary.mkdir(parents=True)
         yield temporary
         if folder.exists():
             shutil.rmtree(folder)

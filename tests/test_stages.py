@@ -364,6 +364,10 @@ class TestLayout:
         with pytest.raises(OutputError, match=f"^{target / 'a.flac'}: full$"), layout.fresh_folder(target) as folder:
             raise OutputError(f"{folder / 'a.flac'}: full")
         assert list(tmp_path.iterdir()) == []
+        (tmp_path / "file").write_text("")
+        with pytest.raises(OSError, match="Not a directory") as no_folder, layout.fresh_folder(tmp_path / "file/out"):
+            pass
+        assert said(no_folder.value).startswith(f"{tmp_path / 'file/out'}: not a directory; ")
 
     @pytest.mark.parametrize(("n_left", "said"), [(1, "1 track, 0 left out"), (2, "2 tracks, 0 left out")])
     def test_what_is_left_is_counted(
