@@ -42,6 +42,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_damaged_store_refuses_in_one_line(store: Path) -> None:
+    (store / "mlflow.db").write_text("no database, and longer than the header of one" * 10)
+    with pytest.raises(TrackingError, match=r"^model registry sqlite:.*file is not a database$"):
+        register(checkpoint(store), "p", held_out=HeldOut(0.5, "songs"))
+
+
 @pytest.mark.slow
 class TestRegistry:
     def test_the_champion_changes_only_for_a_better_score(self, store: Path) -> None:

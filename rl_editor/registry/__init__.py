@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rl_editor import __version__
-from rl_editor.errors import CheckpointError, TrackingError
+from rl_editor.errors import CheckpointError, TrackingError, first_lines
 from rl_editor.files import file_sha256
 from rl_editor.logging_utils import tracking_uri
 
@@ -66,16 +66,17 @@ def register(
         run_id: the tracker's run that the model belongs to.
 
     Raises:
-        TrackingError: MLflow refuses.
+        TrackingError: MLflow refuses, or its store is damaged or takes no more.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError  # MLflow passes on what its database says while it opens it
 
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of one file
-    client = MlflowClient(tracking_uri=tracking_uri())
     sha256 = file_sha256(policy)
     try:
+        client = MlflowClient(tracking_uri=tracking_uri())
         version = _known_version(client, name, sha256)
         is_new = version is None
         if version is None:
@@ -86,8 +87,8 @@ def register(
         client.set_model_version_tag(name, version, SCORE_TAG, repr(held_out.score))
         client.set_model_version_tag(name, version, HELD_OUT_TAG, held_out.digest)
         is_champion = _challenge(client, name, version, held_out, measure)
-    except (MlflowException, OSError) as error:
-        raise TrackingError(f"model registry {tracking_uri()}: {error}") from error
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise TrackingError(f"model registry {tracking_uri()}: {first_lines(error)}") from error
     return Registered(version, is_new, is_champion)
 
 
