@@ -82,7 +82,7 @@ class TrainingLogger:
         except Exception as error:  # noqa: BLE001 - a tracker of any kind must never stop training
             self._refused = True
             warnings.warn(
-                f"{type(self).__name__}: {type(error).__name__}: {first_lines(error)}; nothing more of this run is "
+                f"{type(self).__name__}: {type(error).__name__}: {first_lines(error, 2)}; nothing more of this run is "
                 "tracked, training goes on (tracking.backend: none turns tracking off)",
                 stacklevel=3,
             )

@@ -44,8 +44,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_damaged_store_refuses_in_one_line(store: Path) -> None:
     (store / "mlflow.db").write_text("no database, and longer than the header of one" * 10)
-    with pytest.raises(TrackingError, match=r"^model registry sqlite:.*file is not a database$"):
+    with pytest.raises(TrackingError, match=r"^model registry sqlite:.*file is not a database") as refused:
         register(checkpoint(store), "p", held_out=HeldOut(0.5, "songs"))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def register(
         client.set_model_version_tag(name, version, HELD_OUT_TAG, held_out.digest)
         is_champion = _challenge(client, name, version, held_out, measure)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(f"model registry {tracking_uri()}: {first_lines(error)}") from error
+        raise TrackingError(f"model registry {tracking_uri()}: {first_lines(error, 2)}") from error
     return Registered(version, is_new, is_champion)
 
 
