@@ -46,6 +46,18 @@ def test_exports_come_back_to_the_sample(tmp_path: Path, to: str) -> None:
     assert fades == pytest.approx([s.crossfade_in_ms for s in EDIT.segments], abs=0.05)
 
 
+@pytest.mark.parametrize("to", ["otio", "audacity", "csv"])
+@pytest.mark.parametrize("n_segments", [1, 4])
+def test_how_an_edit_fades_comes_back(tmp_path: Path, to: ExportFormat, n_segments: int) -> None:
+    path = tmp_path / f"edit{SUFFIXES[to]}"
+    export_edit(replace(EDIT, segments=EDIT.segments[:n_segments], fade_in_ms=3.0, fade_out_ms=62.5), path, to)
+    found = read(path)
+    assert (found.fade_in_ms, found.fade_out_ms) == (3.0, 62.5)
+    assert [s.frames for s in found.segments] == [s.frames for s in EDIT.segments[:n_segments]]
+    export_edit(EDIT, path, to)
+    assert (read(path).fade_in_ms, read(path).fade_out_ms) == (0.0, 0.0)
+
+
 def test_a_crossfade_clipped_on_one_side_comes_back_from_otio(tmp_path: Path) -> None:
     """Beyond the recording's end there is nothing: 60 ms around the join are 30 ms before it and none after."""
     clipped = EditList(SOURCE, (Segment(50 * RATE, 10 * RATE), Segment(20 * RATE, RATE, crossfade_in_ms=60.0)))

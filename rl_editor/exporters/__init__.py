@@ -9,8 +9,9 @@ the same bytes every time. Neighbours that continue each other are one clip, but
     edl        CMX 3600, non-drop, cuts and dissolves in whole video frames. Of 23.976 frames per second, 24000/1001,
                timecode counts 24 as a second (of 29.97 thirty ..)
     rpp        REAPER: overlapping items with fades; speed changes the pitch, as in the edit list
-    audacity   a label track over the *output*: what plays; speed, pitch and gain where they are changed; crossfades
-    csv        a row per segment, seconds and frames
+    audacity   a label track over the *output*: what plays; speed, pitch and gain where they are changed; crossfades;
+               how the first fades in and the last out
+    csv        a row per segment, seconds and frames; the first says how the edit fades in, the last how it fades out
 
 In video frames every boundary is rounded by itself, so that rounding does not add up; what is shorter than half a frame
 and crossfades below a whole one vanish.

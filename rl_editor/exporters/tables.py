@@ -9,6 +9,7 @@ from rl_editor.edits import EditList, Segment
 _CSV_COLUMNS = (
     "index", "source", "output_start_s", "output_end_s", "source_start_s", "source_end_s", "output_start_frame",
     "source_start_frame", "frames", "crossfade_in_ms", "gain_db", "speed", "pitch_semitones", "confidence", "action",
+    "fade_in_ms", "fade_out_ms",
 )  # fmt: skip
 
 
@@ -16,10 +17,11 @@ def to_audacity(edit: EditList, media: str) -> str:
     """The edit list as a label track; labels name no recording."""
     merged, rate = edit.merged(), edit.source.sample_rate
     bounds = [*merged.output_start_frames(), merged.frames]
-    rows = zip(merged.segments, pairwise(bounds), strict=True)
-    return "".join(
-        f"{a / rate:.6f}\t{b / rate:.6f}\t{_label(segment, rate, joined=a > 0)}\n" for segment, (a, b) in rows
-    )
+    labels = [_label(segment, rate, joined=at > 0) for segment, at in zip(merged.segments, bounds, strict=False)]
+    for index, name, fade_ms in ((0, "in", merged.fade_in_ms), (-1, "out", merged.fade_out_ms)):
+        labels[index] += f", fade {name} {fade_ms:g} ms" if fade_ms else ""
+    spans = zip(labels, pairwise(bounds), strict=True)
+    return "".join(f"{start / rate:.6f}\t{end / rate:.6f}\t{label}\n" for label, (start, end) in spans)
 
 
 def _label(segment: Segment, rate: int, *, joined: bool) -> str:
@@ -44,11 +46,13 @@ def to_csv(edit: EditList, media: str) -> str:
     rate, text = edit.source.sample_rate, io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
+    last = len(edit.segments) - 1
     for index, (segment, at) in enumerate(zip(edit.segments, edit.output_start_frames(), strict=True)):
         start, end = segment.source_start_frame, segment.source_end_frame
         seconds = [at / rate, (at + segment.frames) / rate, *("" if x is None else x / rate for x in (start, end))]
         action = "" if segment.region is None else edit.regions[segment.region].action
         sound = [segment.crossfade_in_ms, segment.gain_db, segment.speed, segment.pitch_semitones, segment.confidence]
         frames = [at, "" if start is None else start, segment.frames]
-        writer.writerow([index, media, *seconds, *frames, *sound, action])
+        fades = [edit.fade_in_ms if index == 0 else "", edit.fade_out_ms if index == last else ""]
+        writer.writerow([index, media, *seconds, *frames, *sound, action, *fades])
     return text.getvalue()

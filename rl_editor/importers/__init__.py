@@ -1,7 +1,8 @@
 """Edit lists back from other programs: OpenTimelineIO, Audacity labels, CSV; exports of this package, or made there.
 
 Conventions: times are rounded to frames of the recording. What a format does not say is the default: crossfades of
-labels that name none are ``default_crossfade_ms``, and nobody's confidence is known.
+labels that name none are ``default_crossfade_ms``, nobody's confidence is known, and where the edit begins and ends
+nothing fades.
 
     .otio   clips and gaps of the one track with audio that is on, in order (more are refused, unless they play alike,
             as the two sides of a stereo recording do), as far as the source ranges of track and timeline reach;
@@ -14,8 +15,9 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
     .txt    Audacity labels. One whose text is as ``exporters`` writes it, ``source A-B s`` with six decimals each, lies
             over the *output* and plays the recording from A on for as long as the label is; ``not in source`` is
             silence; after a comma each may say ``speed 1.1``, ``pitch -2.0`` (semitones), ``gain -3.0 dB`` and
-            ``crossfade 25 ms``, in this order. Any other text, a person's own, marks a passage of the *recording*
-            itself. One file holds one kind. In order of their start
+            ``crossfade 25 ms``, in this order, then the first ``fade in 3 ms``, the last ``fade out 60 ms``. Any other
+            text, a person's own, marks a passage of the *recording* itself. One file holds one kind. In order of their
+            start
     .csv    rows of ``exporters``, in order: ``source_start_frame`` and ``frames`` say what plays; where it plays in the
             output follows from the rows before. Seconds and ``index`` may be empty; where they contradict frames or
             order (after an edit by hand, say) the file is refused. Where there are no frames seconds count, so that
@@ -33,7 +35,7 @@ labels that name none are ``default_crossfade_ms``, and nobody's confidence is k
 
 from pathlib import Path
 
-from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.edits import EditList, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.importers.edit_lists import load_edit
 from rl_editor.importers.labels import from_labels
@@ -57,10 +59,9 @@ def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: flo
     if path.suffix.lower() == ".json":
         return load_edit(path)
     try:
-        segments = _segments(path, source, default_crossfade_ms)
-        if not segments:
+        edit = _edit(path, source, default_crossfade_ms)
+        if not edit.segments:
             raise EditListError("plays nothing; does it hold clips, labels or rows?")
-        edit = EditList(source, tuple(segments))
         check_size(edit)
     except EditListError as fault:
         raise EditListError(f"{path}: {fault}") from None
@@ -69,7 +70,7 @@ def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: flo
     return edit
 
 
-def _segments(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
+def _edit(path: Path, source: SourceInfo, fade_ms: float) -> EditList:
     match path.suffix.lower():
         case ".otio":
             return from_otio(path, source)

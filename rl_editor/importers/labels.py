@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rl_editor.edits import Segment, SourceInfo
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.importers.reading import SAME_S, read_text
 
@@ -15,10 +15,11 @@ _OVER_OUTPUT = re.compile(
     r"(?:source (?P<start>\d+[.,]\d{6})-\d+[.,]\d{6} s|not in source)"
     rf"(?:, speed (?P<speed>{_NUMBER}))?(?:, pitch (?P<pitch>{_NUMBER}))?"
     rf"(?:, gain (?P<gain>{_NUMBER}) dB)?(?:, crossfade (?P<fade>{_NUMBER}) ms)?"
+    rf"(?:, fade in (?P<fade_in>{_NUMBER}) ms)?(?:, fade out (?P<fade_out>{_NUMBER}) ms)?"
 )
 
 
-def from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
+def from_labels(path: Path, source: SourceInfo, fade_ms: float) -> EditList:
     """What Audacity labels play; ``fade_ms`` is the crossfade where they name none.
 
     Raises:
@@ -27,16 +28,19 @@ def from_labels(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]
     labels, rate = _labels(read_text(path)), source.sample_rate
     _require_one_kind(labels)
     segments: list[Segment] = []
+    said: list[dict[str, float]] = []
     for label in sorted(labels):
         end_s = label.end_s if label.over_output else _end_within(label, source)
         frames = round(end_s * rate) - round(label.start_s * rate)
         if frames > 0:
             segments.append(_label_segment(label, frames, rate, fade_ms, joined=bool(segments)))
+            said.append(_said(label))
     if labels and not segments:
         raise EditListError(
             f"{labels[0]}: marks a point, as all labels do here, and points play nothing; drag them to what is to play"
         )
-    return segments
+    fade_in_ms, fade_out_ms = (said[0].get("fade_in", 0.0), said[-1].get("fade_out", 0.0)) if said else (0.0, 0.0)
+    return EditList(source, tuple(segments), fade_in_ms=fade_in_ms, fade_out_ms=fade_out_ms)
 
 
 class _Label(NamedTuple):
@@ -107,9 +111,8 @@ def _require_one_kind(labels: Sequence[_Label]) -> None:
 
 def _label_segment(label: _Label, frames: int, rate: int, fade_ms: float, *, joined: bool) -> Segment:
     """What plays for ``frames`` by a label over the output, or of the passage that it marks."""
-    named = label.over_output
-    said = {} if named is None else {name: _decimal(value) for name, value in named.groupdict().items() if value}
-    first = label.start_s if named is None else said.get("start")
+    said = _said(label)
+    first = said.get("start") if label.over_output else label.start_s
     return Segment(
         None if first is None else round(first * rate),
         frames,
@@ -118,3 +121,9 @@ def _label_segment(label: _Label, frames: int, rate: int, fade_ms: float, *, joi
         speed=said.get("speed", 1.0),
         pitch_semitones=said.get("pitch", 0.0),
     )
+
+
+def _said(label: _Label) -> dict[str, float]:
+    """The numbers in a label over the output."""
+    named = label.over_output
+    return {} if named is None else {name: _decimal(value) for name, value in named.groupdict().items() if value}

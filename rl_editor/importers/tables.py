@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from rl_editor.edits import Segment, SourceInfo
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.importers.reading import MOST_FRAMES, SAME_S, check_one_source, read_text
 
@@ -28,7 +28,7 @@ class _Row(NamedTuple):
         return f"row of index {self.cells['index']}" if "index" in self.cells else f"line {self.line}"
 
 
-def from_csv(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
+def from_csv(path: Path, source: SourceInfo, fade_ms: float) -> EditList:
     """What the rows of a table play; ``fade_ms`` is the crossfade where it has no such column.
 
     Raises:
@@ -49,7 +49,10 @@ def from_csv(path: Path, source: SourceInfo, fade_ms: float) -> list[Segment]:
         except EditListError as fault:
             raise EditListError(f"{row}: {fault}") from None
         last_index = last_index if index is None else index
-    return segments
+    fade_in_ms, fade_out_ms = (
+        (_cell(rows[0], "fade_in_ms", float), _cell(rows[-1], "fade_out_ms", float)) if rows else (None, None)
+    )
+    return EditList(source, tuple(segments), fade_in_ms=fade_in_ms or 0.0, fade_out_ms=fade_out_ms or 0.0)
 
 
 def _rows(text: str) -> list[_Row]:

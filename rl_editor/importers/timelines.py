@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from rl_editor.edits import Segment, SourceInfo
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError, first_lines
 from rl_editor.importers.reading import check_one_source, read_text
 
 _SLOWEST_HZ = 12.0  # video frames; what counts slower (in seconds, at a rate of 1) was not rounded to them
 
 
-def from_otio(path: Path, source: SourceInfo) -> list[Segment]:
+def from_otio(path: Path, source: SourceInfo) -> EditList:
     """What a timeline plays.
 
     Raises:
@@ -31,6 +31,8 @@ def from_otio(path: Path, source: SourceInfo) -> list[Segment]:
     try:
         check_one_source(path, _named(played), source)
         found = [_otio_track(track, timeline.tracks.source_range, source) for track in played]
+        own = timeline.metadata.get("rl_editor", {})
+        fade_in_ms, fade_out_ms = (float(own.get(name, 0.0)) for name in ("fade_in_ms", "fade_out_ms"))
     except (otio.exceptions.OTIOError, AttributeError, TypeError, ValueError, KeyError) as fault:
         raise EditListError(f"a timeline with what no edit list can say ({first_lines(fault)}); flatten it") from None
     if any(segments != found[0] for segments in found[1:]):
@@ -38,7 +40,7 @@ def from_otio(path: Path, source: SourceInfo) -> list[Segment]:
             f"{len(found)} tracks hold different clips, an edit list has one; put all clips on "
             "one track, or remove the other tracks"
         )
-    return found[0] if found else []
+    return EditList(source, tuple(found[0] if found else ()), fade_in_ms=fade_in_ms, fade_out_ms=fade_out_ms)
 
 
 def _played(timeline: Any) -> list[Any]:

@@ -27,8 +27,9 @@ class Costs:
         n_bounds = max(int(leave.max()), int(land.max())) + 1
         if len(leave) > n_bounds**2:  # an edit that plays beats over and over asks for the same joins over and over
             every = np.arange(n_bounds)
-            table = self.between(np.repeat(every, n_bounds), np.tile(every, n_bounds)).reshape(n_bounds, n_bounds)
-            return table[leave, land]
+            table = self.between(np.repeat(every, n_bounds), np.tile(every, n_bounds))
+            once: np.ndarray = table[leave * n_bounds + land]
+            return once
         parts = [slice(at, at + _JOINS_AT_A_TIME) for at in range(0, len(leave), _JOINS_AT_A_TIME)]
         cost: np.ndarray = np.concatenate([self._features.between(leave[part], land[part]) for part in parts])
         return cost if self._sound is None else (1.0 - SOUND) * cost + SOUND * self._sound.unlikeness(leave, land)
