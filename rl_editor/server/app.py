@@ -158,8 +158,7 @@ async def _sent(request: Request, kind: type[Sent], study: Study) -> Sent:
         body += chunk
         if len(body) > MOST_BODY_BYTES:
             raise Refused(413, f"more than {MOST_BODY_BYTES} bytes; that is no answer")
-    given = read(kind, bytes(body))
-    return given.model_copy(update={"listener": study.known_as(given.listener)})
+    return read(kind, bytes(body), known_as=study.known_as)
 
 
 def _csv(text: str, name: str) -> Response:

@@ -1,6 +1,7 @@
 """What clients send, checked field by field; nothing is converted, nothing unknown is taken."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -32,20 +33,17 @@ Comment = Annotated[str, Field(max_length=MOST_COMMENT), AfterValidator(_legible
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16,64}$")]
 
 
-class _Sent(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Asking(_Sent):
+class Asking(BaseModel):
     """A listener asks for what comes next."""
 
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
     listener: Listener
 
 
-class Answer(_Sent):
+class Answer(Asking):
     """A listener answers; ``seconds`` from presentation to answer."""
 
-    listener: Listener
     presentation_id: Key
     choice: Choice
     played_first: Literal["first", "second"] | None = None
@@ -54,35 +52,39 @@ class Answer(_Sent):
     comment: Comment = ""
 
 
-class Undo(_Sent):
+class Undo(Asking):
     """A listener takes the latest answer back, which is this one."""
 
-    listener: Listener
     presentation_id: Key
 
 
-class Rate(_Sent):
+class Rate(Asking):
     """A listener rates a whole edit; ``rating_id`` is drawn by the client and the same when it is sent again."""
 
-    listener: Listener
     rating_id: Key
     edit: Key
     rating: int = Field(ge=RATINGS[0], le=RATINGS[-1])
     comment: Comment = ""
 
 
-Sent = TypeVar("Sent", bound=_Sent)
+Sent = TypeVar("Sent", bound=Asking)
 
 
-def read(kind: type[Sent], body: bytes) -> Sent:
+def read(kind: type[Sent], body: bytes, *, known_as: Callable[[str], str]) -> Sent:
     """What was sent, as a value.
+
+    Args:
+        kind: of what is expected.
+        body: as it came.
+        known_as: the name under which a listener is known.
 
     Raises:
         Refused: it is no JSON, a field is missing, unknown, of the wrong type or out of bounds.
     """
     try:
-        return kind.model_validate_json(body)
+        given = kind.model_validate_json(body)
     except ValidationError as error:
         faults = [(".".join(map(str, each["loc"])) or "body", each["msg"]) for each in error.errors()]
         words = "; ".join(f"{where}: {what.removeprefix('Value error, ')}" for where, what in faults)
         raise Refused(400, words) from None
+    return given.model_copy(update={"listener": known_as(given.listener)})
