@@ -1,11 +1,12 @@
 """The model card of an exported policy: what it is, what it learned from, how good it is, what it is not for."""
 
-from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from rl_editor.actions import ActionSpace
 from rl_editor.command import counted
-from rl_editor.evaluation.metrics import METRICS
+from rl_editor.evaluation.metrics import KEY_METRICS, METRICS
 from rl_editor.evaluation.verdicts import ALL_STYLES, in_tables
 
 if TYPE_CHECKING:
@@ -41,24 +42,16 @@ synthetic editors of the default corpus, the scores say that the pipeline learns
 """
 
 
-def model_card(
-    policy: "Policy",
-    metrics: Mapping[str, float],
-    *,
-    n_songs: int,
-    sha256: str,
-    method: str,
-    measured: Collection[str] | None = None,
-) -> str:
-    """Markdown; the same text for the same policy and metrics.
+def model_card(policy: "Policy", comparison: pd.DataFrame, *, n_songs: int, sha256: str, method: str) -> str:
+    """Markdown; the same text for the same policy and figures.
 
     Args:
         policy: what the card is about.
-        metrics: of an evaluation, ``method/condition/style/metric``, with ``_low`` and ``_high`` beside it.
+        comparison: the means of an evaluation with their intervals, as ``report.write_comparison`` writes them; its
+            key metrics over all styles are shown.
         n_songs: that were held out.
         sha256: of the policy's file.
-        method: the policy's name in the metrics.
-        measured: styles of the held-out songs, where all that were learned need not be among them.
+        method: the policy's name there.
     """
     config, layout = policy.config, policy.agent.representation.layout
     return _TEMPLATE.format(
@@ -68,24 +61,24 @@ def model_card(
         sha256=sha256,
         mode=config.features.feature_mode,
         sample_rate=config.audio.sample_rate,
-        styles=", ".join(_known(style, measured) for style in policy.styles) or "one, without a name",
+        styles=", ".join(_known(style, comparison) for style in policy.styles) or "one, without a name",
         songs=counted(n_songs, "song"),
-        metrics=_table(metrics, method),
+        metrics=_table(comparison, method),
     )
 
 
-def _known(style: str, measured: Collection[str] | None) -> str:
-    return style if measured is None or in_tables(style) in measured else f"{style} (no song of it held out)"
+def _known(style: str, comparison: pd.DataFrame) -> str:
+    return style if in_tables(style) in set(comparison["style"]) else f"{style} (no song of it held out)"
 
 
-def _table(metrics: Mapping[str, float], method: str) -> str:
-    rows = []
-    for name, value in sorted(metrics.items()):
-        if not name.startswith(f"{method}/") or f"/{ALL_STYLES}/" not in name or f"{name}_low" not in metrics:
-            continue
-        _, condition, _, metric = name.split("/")
-        low, high = metrics[f"{name}_low"], metrics[f"{name}_high"]
-        rows.append(f"| {METRICS[metric].title} | {_CONDITIONS[condition]} | {value:.3f} | {low:.3f} to {high:.3f} |")
+def _table(comparison: pd.DataFrame, method: str) -> str:
+    own = comparison[(comparison["method"] == method) & (comparison["style"] == ALL_STYLES)]
+    shown = own[own["metric"].isin(KEY_METRICS)].sort_values(["condition", "metric"])
+    rows = [
+        f"| {METRICS[row['metric']].title} | {_CONDITIONS[row['condition']]} "
+        f"| {row['mean']:.3f} | {row['low']:.3f} to {row['high']:.3f} |"
+        for row in shown.to_dict("records")
+    ]
     if not rows:
         return "Nothing was measured."
     return "\n".join(["| metric | length | mean | interval |", "| --- | --- | --- | --- |", *rows])

@@ -19,8 +19,6 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.errors import RlEditorError
 from rl_editor.evaluation import Evaluator
-from rl_editor.evaluation.metrics import KEY_METRICS
-from rl_editor.evaluation.verdicts import ALL_STYLES
 from rl_editor.files import file_sha256, write_text
 from rl_editor.logging_utils import MLflowLogger
 from rl_editor.model_card import model_card
@@ -46,30 +44,18 @@ def main(params: Path = PARAMS) -> None:
         policy = load_policy(PPO_CHECKPOINT)
         shutil.copyfile(PPO_CHECKPOINT, folder / POLICY)
         export_onnx(policy, folder / "policy.onnx")
-        comparison = pd.read_csv(PLOTS / "evaluate.csv", dtype={"style": str}, keep_default_na=False)
         card = model_card(
             policy,
-            intervals(comparison),
+            pd.read_csv(PLOTS / "evaluate.csv", converters={"style": str}),  # "None" is a name
             n_songs=int(metrics["n_songs"]),
             sha256=file_sha256(folder / POLICY),
             method=NAME,
-            measured=set(comparison["style"]),
         )
         write_text(folder / "MODEL_CARD.md", card)
     try:
         publish(config, metrics, params)
     except RlEditorError as error:
         typer.echo(f"not registered: {error}", err=True)
-
-
-def intervals(comparison: pd.DataFrame) -> dict[str, float]:
-    """What the model card shows: the policy's key metrics over all styles with ``_low`` and ``_high`` beside them."""
-    rows = comparison[(comparison["method"] == NAME) & (comparison["style"] == ALL_STYLES)]
-    return {
-        f"{NAME}/{row['condition']}/{ALL_STYLES}/{row['metric']}{end}": float(row[column])
-        for row in rows[rows["metric"].isin(KEY_METRICS)].to_dict("records")
-        for end, column in (("", "mean"), ("_low", "low"), ("_high", "high"))
-    }
 
 
 def publish(config: Config, metrics: dict[str, float], params: Path) -> None:

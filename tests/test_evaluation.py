@@ -38,9 +38,10 @@ from rl_editor.evaluation.metrics import (
 )
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode, encode
+from rl_editor.model_card import model_card
 from rl_editor.report import write_comparison
 from rl_editor.state import AudioState, EditHistory
-from stages.export import SCORE, intervals
+from stages.export import SCORE
 
 RATE = 1000
 SOURCE = SourceInfo("s.wav", "", RATE, 1, 10 * RATE)
@@ -326,10 +327,13 @@ def test_headlines_are_few_and_those_of_the_summary(result) -> None:
 
 def test_the_model_card_reads_its_intervals_from_the_table(result, tmp_path: Path) -> None:
     write_comparison(result, tmp_path / "c.csv")
-    found = intervals(pd.read_csv(tmp_path / "c.csv"))
-    expected = {f"ppo/{condition}/all/{metric}" for condition in CONDITIONS for metric in KEY_METRICS}
-    assert set(found) == {name + end for name in expected for end in ("", "_low", "_high")}
-    assert all(result.metrics[name] == value for name, value in found.items())
+    policy = Policy(Agent(CONFIG), CONFIG, ("jam",))
+    card = model_card(policy, pd.read_csv(tmp_path / "c.csv"), n_songs=5, sha256="abc", method="ppo")
+    for condition, words in (("target", "asked for"), ("free", "not asked for")):
+        for metric in KEY_METRICS:
+            mean, low, high = (result.metrics[f"ppo/{condition}/all/{metric}{end}"] for end in ("", "_low", "_high"))
+            assert f"| {METRICS[metric].title} | {words} | {mean:.3f} | {low:.3f} to {high:.3f} |" in card
+    assert card.count("asked for |") == 2 * len(KEY_METRICS)
     assert headline(result)[SCORE] == result.metrics[SCORE]
 
 

@@ -224,19 +224,18 @@ class TestOnnx:
 class TestModelCard:
     def test_it_names_editors_numbers_and_hash(self) -> None:
         config = small()
-        metrics = {f"ppo/target/all/reward_total{end}": v for end, v in (("", 0.5), ("_low", 0.25), ("_high", 0.75))}
-        metrics |= {"bc/target/all/reward_total": 0.9, "ppo/target/ann/reward_total": 0.8}
-        text = model_card(Policy(Agent(config), config, ("ann", "bob")), metrics, n_songs=4, sha256="abc", method="ppo")
-        assert "ann, bob" in text
-        one = model_card(
-            Policy(Agent(config), config, ("all", "bob")),
-            metrics,
-            n_songs=4,
-            sha256="abc",
-            method="ppo",
-            measured={"all", "bob"},
-        )
-        assert "| all (no song of it held out), bob |" in one  # "all" of the table is all editors
+        columns = ("style", "method", "condition", "metric", "mean", "low", "high")
+        rows = [
+            ("all", "ppo", "target", "reward_total", 0.5, 0.25, 0.75),
+            ("all", "bc", "target", "reward_total", 0.9, 0.9, 0.9),
+            ("ann", "ppo", "target", "reward_total", 0.9, 0.9, 0.9),
+            ("all", "ppo", "target", "cut_f1", 0.9, 0.9, 0.9),
+        ]
+        found = pd.DataFrame(rows, columns=columns)
+        text = model_card(Policy(Agent(config), config, ("ann", "bob")), found, n_songs=4, sha256="abc", method="ppo")
+        assert "| ann, bob (no song of it held out) |" in text
+        one = model_card(Policy(Agent(config), config, ("all",)), found, n_songs=4, sha256="abc", method="ppo")
+        assert "| all (no song of it held out) |" in one  # "all" of the table is all editors
         assert "## On 4 songs that no training has seen" in text
         assert "`abc`" in text
         assert "| reward | asked for | 0.500 | 0.250 to 0.750 |" in text
@@ -244,5 +243,6 @@ class TestModelCard:
         assert "The graph is the network alone" in text  # what was measured is more
         assert "every unit of 4 beats of a recording" in text
         config.action_space.unit_beats = 1
-        text = model_card(Policy(Agent(config), config, ("ann",)), metrics, n_songs=4, sha256="abc", method="ppo")
+        text = model_card(Policy(Agent(config), config, ("ann",)), found[:0], n_songs=4, sha256="abc", method="ppo")
+        assert "Nothing was measured." in text
         assert "every unit of 1 beat of a recording" in text
