@@ -260,8 +260,8 @@ class PairedAudioDataset:
         grid, features = found.analysis.grid, found.analysis.features
         if self.use_augmentation:
             draw = self.draw(index)
-            seeds = ([*self._entropy(index), number] for number in (1, 2))
-            raw, edit = (augmented(mono, draw, rate, seed) for mono, seed in zip((raw, edit), seeds, strict=True))
+            noises = (np.random.default_rng([*self._entropy(index), number]) for number in (1, 2))  # as in the stage
+            raw, edit = (augment_mono(mono, rate, draw, rng) for mono, rng in zip((raw, edit), noises, strict=True))
             grid = augment_grid(grid, draw)
             features = features_on(raw, grid, self.config)
         return PairItem(
@@ -280,16 +280,6 @@ class PairedAudioDataset:
 
     def _entropy(self, index: int) -> list[int]:
         return [self.seed, self.epoch, index % max(len(self), 1)]
-
-
-def augmented(
-    mono: Mono, draw: AugmentationDraw, sample_rate: int, entropy: Sequence[int]
-) -> Float32[np.ndarray, " augmented"]:
-    """A recording under a draw; equal entropy gives equal noise.
-
-    By convention that is the draw's entropy and a number from 1 on for each recording, in the features stage as well.
-    """
-    return augment_mono(mono, sample_rate, draw, np.random.default_rng(list(entropy)))
 
 
 def features_on(mono: Mono, grid: BeatGrid, config: Config) -> BeatFeatures:
