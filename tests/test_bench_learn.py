@@ -24,8 +24,8 @@ from rl_editor.state import STRUCTURE_NAMES, StateRepresentation
 from rl_editor.state.structure import sections, structure
 
 
-def songs(n: int) -> list[Song]:
-    states = [track(seed, form=FORM) for seed in range(n)]
+def songs(n: int, *, bars_per_section: int = 8) -> list[Song]:
+    states = [track(seed, form=FORM, bars_per_section=bars_per_section) for seed in range(n)]
     return [Song(f"song{k}", Analysis(s.recording, s.grid, s.features)) for k, s in enumerate(states)]
 
 
@@ -154,11 +154,11 @@ def test_share_of_the_way() -> None:
 def test_a_run_gives_tables() -> None:
     settings_ = {
         "agent": {"d_model": 16, "n_heads": 2, "n_layers": 1, "d_head": 16},
-        "bc": {"epochs": 2},
+        "bc": {"epochs": 2, "trees": 5},
         "ppo": {"total_timesteps": 1, "n_envs": 4, "minibatches": 1},
     }
     job = Job("drops_weak", 0, Way("small", settings_), 4, with_ppo=True, nats=(0.0,))
-    rows = run(job, songs=songs(6), base=settings())
+    rows = run(job, songs=songs(6, bars_per_section=2), base=settings())
     baselines = {"keep_all", "loudest", "random", "dp"}
     assert set(rows["method"]) == baselines | {"editor", "bc", "ppo", "ppo, 0 nats", "other_ears", "again"}
     assert rows["track"].nunique() == 2
@@ -171,8 +171,9 @@ def test_a_run_gives_tables() -> None:
 
 
 def test_the_ears_of_outsiders_cannot_be_exchanged() -> None:
-    way = Way("small", {"agent": {"d_model": 16, "n_heads": 2, "n_layers": 1, "d_head": 16}, "bc": {"epochs": 1}})
-    rows = run(Job("later_alike", 0, way, 4, with_ppo=False), songs=songs(6), base=settings())
+    small = {"d_model": 16, "n_heads": 2, "n_layers": 1, "d_head": 16}
+    way = Way("small", {"agent": small, "bc": {"epochs": 1, "trees": 5}})
+    rows = run(Job("later_alike", 0, way, 4, with_ppo=False), songs=songs(6, bars_per_section=2), base=settings())
     assert "again" in set(rows["method"])
     assert "other_ears" not in set(rows["method"])
     both = pd.concat([rows, rows.assign(editor="drops_weak", method=rows["method"].replace("again", "other_ears"))])
