@@ -11,8 +11,8 @@ from world_tracks import FORM, track
 from rl_editor.actions import CUT, KEEP, ActionSpace, ActionType
 from rl_editor.config import Config
 from rl_editor.errors import EditListError
-from rl_editor.features import FEATURE_NAMES, BeatFeatures, feature_dim
-from rl_editor.grid import BeatGrid
+from rl_editor.features import FEATURE_NAMES, BeatFeatures, estimate_key, feature_dim
+from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.state import (
     DECISION_DIM,
     PROGRESS_DIM,
@@ -24,15 +24,37 @@ from rl_editor.state import (
     StateRepresentation,
     decision_vectors,
 )
-from rl_editor.state.hearing import heard, novelty, rank, robust_scores, section_bounds, within_track
-from rl_editor.state.spans import Sound, share_below, span_likeness
-from rl_editor.state.structure import structure
+from rl_editor.state import structure as structure_module
+from rl_editor.state.hearing import (
+    heard,
+    level_db,
+    novelty,
+    rank,
+    robust_scores,
+    section_bounds,
+    unit_rows,
+    within_track,
+)
+from rl_editor.state.spans import (
+    _PLACE_NAMES,
+    _STRENGTH_NAMES,
+    Sound,
+    _Force,
+    _phrases,
+    _places,
+    _strengths,
+    share_below,
+    span_likeness,
+)
+from rl_editor.state.structure import _n_separate, structure
 from rl_editor.state.tables import (
     BAR,
+    BAR_PHASE,
     LEVEL_AFTER,
     LEVEL_BEFORE,
     LOG2_INTERVAL,
     N_POINT_SCALARS,
+    STRENGTH,
     ReferenceStatistics,
     beat_table,
     reward_tables,
@@ -119,6 +141,56 @@ def test_structure_finds_the_equal_section_and_that_nothing_came_before_the_firs
     assert column["earlier_distance"][24] == pytest.approx((24 - twins[0]) / 40)
 
 
+def test_passages_by_hand():
+    """A B A C A, four bars each that sound alike; the fourth bar is half as long again.
+
+    In standard scores A A is 1.17, B B 5.75 and A B -1.75: bars a bar apart have a cosine of
+    (3 * 1.17 - 1.75) / sqrt(4.67 * 9.25) = 0.27, but for the last: before nothing it is sqrt(3 / 4) = 0.87.
+    """
+    values = np.zeros((80, 6), np.float32)
+    values[np.arange(80), 3 + np.repeat([0, 1, 0, 2, 0], 16)] = 1.0
+    features = BeatFeatures(values, ("rms", "onset", "centroid", "chroma_C", "chroma_D", "chroma_E"))
+    seconds = np.full(80, 0.5)
+    seconds[12:16] = 0.75
+    grid = BeatGrid(np.concatenate([[0.0], np.cumsum(seconds)]), np.arange(80) % 4)  # 41 s
+    result = structure(features, grid, grid.units(4))
+    column = {name: result.columns[:, i] for i, name in enumerate(STRUCTURE_NAMES)}
+    starts = [0, 4, 8, 12, 16]
+    assert column["occurrences"][starts] == pytest.approx([2 / 3, 0.0, 2 / 3, 0.0, 2 / 3])
+    assert column["occurrence_place"][starts] == pytest.approx([0.0, 0.0, 0.5, 0.0, 1.0])
+    assert column["is_first"][[*starts, 17, 18]].tolist() == [1, 1, 0, 1, 0, 0, 1]  # 0.87 is alike, sqrt(2 / 4) not
+    assert (column["earlier_distance"][8], column["later_distance"][8]) == (8 / 20, 8 / 20)
+    assert column["later_likeness"][[0, 1, 4]] == pytest.approx([1.0, np.sqrt(3.5 / 9.25), 0.0], abs=0.01)
+    # sixteen beats against sixteen where it changes; beside eight at an end half the step, by the root of a half
+    assert column["novelty"][[0, 2, *starts[1:], 18]] == pytest.approx([0.0, 0.5**1.5, 1.0, 1.0, 1.0, 1.0, 0.5**1.5])
+    assert column["place"][[0, 3]] == pytest.approx([1.0 / 41.0, 7.5 / 41.0])
+    assert column["relative_length"].tolist() == pytest.approx([1.0] * 3 + [1.5] + [1.0] * 16)
+    assert not column["partial"].any()
+
+
+def test_a_passage_is_compared_with_the_one_right_before_and_after_it(monkeypatch):
+    """A A B, four bars each: bar 4 comes right after what it is like, bar 0 right before. In rows of five as in one."""
+    values = np.zeros((48, 5), np.float32)
+    values[np.arange(48), 3 + np.repeat([0, 0, 1], 16)] = 1.0
+    features = BeatFeatures(values, ("rms", "onset", "centroid", "chroma_C", "chroma_D"))
+    grid = BeatGrid(np.arange(49) * 0.5, np.arange(48) % 4)
+    result = structure(features, grid, grid.units(4))
+    column = {name: result.columns[:, i] for i, name in enumerate(STRUCTURE_NAMES)}
+    assert (column["earlier_distance"][4], column["later_distance"][0]) == (4 / 12, 4 / 12)
+    assert column["occurrences"][[0, 4]] == pytest.approx([1 / 2, 1 / 2])
+    monkeypatch.setattr(structure_module, "_ROWS_AT_A_TIME", 5)
+    in_parts = structure(features, grid, grid.units(4))
+    np.testing.assert_allclose(in_parts.columns, result.columns, atol=1e-6)
+    assert in_parts.earlier.tolist() == result.earlier.tolist()
+
+
+def test_what_counts_as_separate_passages():
+    """A stretch of twenty units counts as three passages of four; single units count one by one."""
+    long, single = np.zeros((2, 24), bool)
+    long[2:22], single[[0, 8, 16]] = True, True
+    assert _n_separate(np.stack([long, single]), 4).tolist() == [3, 3]
+
+
 def test_structure_ranks_the_loud_section_highest_and_says_where_a_unit_lies_in_it():
     state = track(form=FORM)  # b is the loudest
     column = column_of(state)
@@ -136,6 +208,10 @@ def test_strength_is_loud_busy_and_bright():
     state = track(form="iab", lead_in_s=0.4)
     column = column_of(state)
     assert column["strength"] == pytest.approx(column["level"] + 0.5 * column["onset"] + 0.5 * column["centroid"])
+    means = state.grid.units(4).means(state.features.values)
+    for name in ("onset", "centroid"):
+        mine = means[:, state.features.names.index(name)]
+        assert column[name] == pytest.approx(np.clip((mine - mine.mean()) / mine.std(), -4.0, 4.0), abs=1e-4)
     seconds = np.diff(state.grid.units(4).times_s)
     first = slice(0, 4)  # the lead-in and three bars: what a block comes to counts by the second
     assert column["block_strength"][first] == pytest.approx(
@@ -170,6 +246,45 @@ def test_spans_are_compared_beat_by_beat():
     np.testing.assert_allclose(alike, [[1, 0, 1], [0, 1, 0], [1, 0, 1]])
     of_two_bars = span_likeness(Sound(beats, np.array([0, 4, 8, 12])), np.array([0, 0, 1]))
     np.testing.assert_allclose(of_two_bars, [[1, 1], [1, 1]])  # over the shorter one
+
+
+def test_spans_that_sound_opposite_are_not_alike():
+    beats = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    np.testing.assert_array_equal(span_likeness(Sound(beats, np.array([0, 1, 2])), np.array([0, 1])), np.eye(2))
+
+
+def test_strengths_of_spans_by_hand():
+    """Units of 1, 1 and 2 s; the second span has the other two."""
+    force = _Force(np.array([1.0, 0.0, 0.0]), np.array([0.0, 4.0, 0.0]), np.array([0.0, 0.0, 2.0]))
+    found = _strengths(force, np.array([0, 1, 1]), np.array([1.0, 1.0, 2.0]))
+    assert _STRENGTH_NAMES == ("strength", "level", "onset", "centroid", "strength_rank")
+    second = [(2 * 1 + 1 * 2) / 3, 0.0, (4 * 1 + 0 * 2) / 3, (0 * 1 + 2 * 2) / 3, (1 + 3 / 2) / 4]
+    np.testing.assert_allclose(found, [[1.0, 1.0, 0.0, 0.0, 0.5 / 4], second, second])
+
+
+def test_places_of_spans_by_hand():
+    """Two units that sound like the last, and one between that does not; a beat each."""
+    found = _places(Sound(np.eye(2)[[0, 0, 1, 0]], np.arange(5)), np.array([0, 0, 1, 2]))
+    # of four units three are like nothing earlier, and half of them are below: 3 / 8; two are like nothing later
+    expected = {
+        "earlier_likeness": [0, 0, 0, 1],
+        "later_likeness": [1, 1, 0, 0],
+        "likeness": [1, 1, 0, 1],
+        "earlier_rank": [3 / 8, 3 / 8, 3 / 8, 7 / 8],
+        "later_rank": [3 / 4, 3 / 4, 1 / 4, 1 / 4],
+        "number": [0, 0, 1 / 2, 1],
+        "first": [1, 1, 0, 0],
+        "last": [0, 0, 0, 1],
+        "place": [1 / 4, 3 / 4, 1 / 2, 1 / 2],
+        "units_before": [0, 1 / 5, 0, 0],
+        "units_left": [1 / 5, 0, 0, 0],
+    }
+    assert tuple(expected) == _PLACE_NAMES
+    np.testing.assert_allclose(found.T, list(expected.values()))
+
+
+def test_phrases_begin_anew_with_every_section():
+    assert _phrases(np.array([0] * 6 + [1] * 5), block=4).tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 3]
 
 
 def test_equal_sections_are_alike_and_others_are_not():
@@ -231,6 +346,29 @@ def test_sections_keep_half_a_length_from_the_ends():
     assert section_bounds(curve, shortest=8, least=0.25).tolist() == [0, 4, 15, 32]  # 4 is half of eight
 
 
+def test_sections_are_as_far_apart_as_the_shortest_and_begin_nowhere_in_what_never_changes():
+    curve = np.zeros(33)
+    curve[[8, 16, 23]] = 1.0, 0.9, 0.8
+    assert section_bounds(curve, shortest=8, least=0.25).tolist() == [0, 8, 16, 32]
+    assert section_bounds(curve, shortest=7, least=0.8).tolist() == [0, 8, 16, 32]  # not above the least
+    assert section_bounds(np.zeros(33), shortest=8, least=0.25).tolist() == [0, 32]
+
+
+def test_what_is_heard_is_timbre_and_harmony_but_not_level():
+    names = ("rms", "mfcc_0", "mfcc_1", "chroma_C#", "contrast_2", "delta_mfcc_1")
+    values = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    scores = (values - values.mean(axis=0)) / values.std(axis=0)
+    np.testing.assert_allclose(heard(BeatFeatures(values, names)), scores[:, 2:5], atol=1e-5)
+    only_level = BeatFeatures(values[:, :2], names[:2])  # nothing else is there
+    np.testing.assert_allclose(heard(only_level), scores[:, :2], atol=1e-5)
+
+
+def test_rows_of_length_one_and_levels_by_hand():
+    np.testing.assert_allclose(unit_rows(np.array([[0.3, 0.4], [0.0, 0.0]])), [[0.6, 0.8], [0.0, 0.0]])
+    rms = np.array([[0.0], [1e-5], [0.1]], np.float32)
+    assert level_db(BeatFeatures(rms, ("rms",))) == pytest.approx([-80.0, -80.0, -20.0])
+
+
 def test_novelty_peaks_where_the_section_changes():
     state = track(form="ab")
     curve = novelty(heard(state.features), span=16)
@@ -261,6 +399,24 @@ def test_points_by_hand():
     natural = float(np.quantile(np.abs(np.diff(ahead)) / 2.0, 0.9))  # root mean square over four columns
     heard_to_start = table.points[:, N_POINT_SCALARS + FEATURE_NAMES["basic"].index("rms")]
     assert heard_to_start == pytest.approx(np.array([*ahead, ahead[-1]]) / (natural * 2.0))
+
+
+def test_a_section_may_start_a_beat_beside_the_peak_of_novelty():
+    state = track(form="ab", bars_per_section=4)
+    curve, strength = novelty(heard(state.features), span=16), beat_table(state).points[:, STRENGTH]
+    assert int(curve.argmax()) == 16
+    assert strength[15:18].tolist() == [1.0] * 3
+    assert strength == pytest.approx([curve[max(k - 1, 0) : k + 2].max() for k in range(33)])
+
+
+def test_bars_are_counted_on_through_what_is_no_whole_beat():
+    """Two beats before the first downbeat, and a lead-in and a tail that stand for a beat each."""
+    position = [PARTIAL, 2, 3, 0, 1, 2, 3, 0, 1, PARTIAL]
+    points = beat_table(tiny([0.1] * 10, [0.5 * k for k in range(11)], position)).points
+    assert points[:, BAR_PHASE].tolist() == [1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]
+    assert points[:, BAR].tolist() == [-1, -1, -1, 0, 0, 0, 0, 1, 1, 1, 1]
+    nothing_whole = beat_table(tiny([0.1], [0.0, 2.0], [PARTIAL])).points
+    assert nothing_whole[:, [BAR_PHASE, BAR]].tolist() == [[0, 0], [1, 0]]
 
 
 def test_energy_of_a_unit_is_the_mean_rank_of_its_seconds():
@@ -318,7 +474,7 @@ def test_static_numbers_by_hand():
     assert row[:2] == pytest.approx([tempo / 120, np.log2(length_s / 180)], abs=1e-5)
     assert row[2:6] == pytest.approx([np.log2(25) / 8, 1.0, grid.confidence, level.std() / 10], abs=1e-5)
     key, profile, contour = row[6:30], row[30:42], row[42:]
-    assert sorted(key) == [0.0] * 23 + [1.0]
+    assert key == [float(k == estimate_key(state.features)) for k in range(24)]
     assert profile == pytest.approx(state.features.columns("chroma_").mean(axis=0).tolist(), abs=1e-5)
     smooth = [level[max(beat - 4, 0) : beat + 5].mean() for beat in range(len(level))]
     middles = [(a + b) / 2 for a, b in pairwise(grid.times_s.tolist())]
@@ -339,6 +495,21 @@ def test_song_map_covers_the_song_in_order():
     first, second = (state.features.values[part, chroma].mean(axis=0) for part in (slice(0, 6), slice(5, 11)))
     step = batch.song_map[0, 1, [5, 12]] - batch.song_map[0, 0, [5, 12]]  # 352 beats in 64 tokens: 0..5.5, 5.5..11
     assert (step.sign() == torch.from_numpy(second - first).sign()).all()  # standard scores keep the order
+    timbre = [state.features.names.index(name) for name in ("onset", "centroid", "mfcc_1", "mfcc_2", "mfcc_3")]
+    first, second = (state.features.values[part, timbre].mean(axis=0) for part in (slice(0, 6), slice(5, 11)))
+    step = batch.song_map[0, 1, :5] - batch.song_map[0, 0, :5]
+    assert (step.sign() == torch.from_numpy(second - first).sign()).all()
+    sounds = batch.song_map[0, :, :17]
+    assert sounds.mean(0).abs().max() < 0.05
+    assert (sounds.std(0, correction=0) - 1.0).abs().max() < 0.05
+
+
+def test_a_token_of_the_map_has_the_structure_of_the_unit_that_holds_its_middle():
+    """65 beats in 64 tokens, beat 0 a lead-in: token 3 is from beat 3.05 to 4.06, so beats 3 and 4: of bar 1."""
+    state = track(form="ab", lead_in_s=0.7)
+    place = StateRepresentation(Config()).batch([state]).song_map[0, :, -1].numpy()
+    of_unit = column_of(state)["place"]
+    assert place[[0, 1, 3, 63]] == pytest.approx(of_unit[[0, 1, 1, 16]])
 
 
 def test_decision_vectors_by_hand():
