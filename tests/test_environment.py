@@ -14,7 +14,7 @@ from test_reward import random_actions
 from torch.utils._python_dispatch import TorchDispatchMode
 from world_tracks import track
 
-from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace
+from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace, ReorderAction
 from rl_editor.config import Config
 from rl_editor.environment import AudioEditingEnv, BatchedEditingEnv
 from rl_editor.errors import ConfigError, EditListError
@@ -162,6 +162,17 @@ def test_a_hidden_target_is_rewarded_but_not_shown():
     assert float(a.info.total) > 0.99  # half of it, straight on, is what was asked
 
 
+def test_who_resets_says_which_targets_are_hidden():
+    env = batched([track(form="ab", bars_per_section=2)], configured(), n_envs=2, target_dropout=1.0)
+    ratios, hidden = torch.tensor([0.5, 0.5]), torch.tensor([True, False])
+    for told, seen in ((None, [1.0, 1.0]), (hidden, [0.0, 1.0])):  # what is given is shown
+        observation = env.reset(torch.tensor([0, 0]), ratios, hidden=told)
+        assert column(observation, "has_target").tolist() == seen
+    result = env.step(torch.tensor([KEEP, KEEP]), auto_reset=False)
+    assert float(result.info.total[0]) == float(result.info.total[1])
+    assert result.info.target_s.tolist() == pytest.approx([0.5 * float(env.batch.reward.duration_s[0])] * 2)
+
+
 def test_what_plays_nothing_yet_is_worth_what_it_can_become():
     env = batched([track(form="a")], configured(), n_envs=1)
     env.reset(torch.tensor([0]), torch.tensor([0.5]))
@@ -212,13 +223,69 @@ def test_progress_by_hand():
     assert observation.history.reshape(8, 8)[:-3].abs().sum() == 0
 
 
-def test_the_fate_of_an_alike_earlier_unit_is_seen():
+def test_progress_within_a_moved_region_by_hand():
+    """Bar 0 stays, bars 1 and 2 play before it."""
+    env = batched([track(form="aa", bars_per_section=4)], configured(), n_envs=1)
+    env.reset(torch.tensor([0]))
+    for action in (KEEP, env.space.encode(ReorderAction(1, 0)), env.space.extend):
+        result = env.step(torch.tensor([action]))
+        assert not result.info.masked_action
+    expected = {
+        "kept": 1 / 3,
+        "cut": 0.0,
+        "looped": 0.0,
+        "moved": 2 / 3,
+        "since_change": 2 / 5,  # log2(1 + 3) / 5: nothing was cut
+        "last_plays": 1.0,
+        "open_loop": 0.0,
+        "open_move": 1.0,
+        "replayed": 0.0,
+    }
+    for name, value in expected.items():
+        assert float(column(result.observation, name)) == pytest.approx(value, abs=1e-6), name
+    latest = result.observation.history.reshape(8, 8)[-2:].tolist()
+    assert latest == [[0, 0, 0, 0, 1, 0, pytest.approx(-1 / 6), 1], [0, 0, 0, 1, 0, 0, 0, 1]]  # of a reach of 6
+
+
+def test_what_is_missing_counts_from_all_of_what_is_left_in_excess_to_four_times_that():
+    def after(action: int, n: int, ratio: float) -> tuple[float, float]:
+        env = batched([track(form="aa", bars_per_section=4)], configured(), n_envs=1)
+        env.reset(torch.tensor([0]), torch.tensor([ratio]))
+        for _ in range(n):
+            observation = env.step(torch.tensor([action])).observation
+        return float(column(observation, "missing_of_remaining")), float(column(observation, "output_of_target"))
+
+    assert after(KEEP, 4, 0.25) == pytest.approx((-0.5, 2.0), abs=0.02)  # two bars too many, four left
+    assert after(KEEP, 6, 0.25) == pytest.approx((-1.0, 3.0), abs=0.02)  # four, and two left
+    assert after(KEEP, 6, 0.1) == pytest.approx((-1.0, 4.0), abs=1e-6)  # more than seven times what is asked
+    assert after(CUT, 6, 0.75) == pytest.approx((3.0, 0.0), abs=0.05)  # six bars are missing, and two left
+    assert after(CUT, 7, 0.75) == pytest.approx((4.0, 0.0), abs=1e-6)
+
+
+def test_places_in_the_bar_and_in_the_phrase_are_shares_of_them():
+    config = configured(unit_beats=1)
+    config.reward.phrase_bars = 8
+    env = batched([track(form="aa", bars_per_section=4, beats_per_bar=3)], config, n_envs=1)
+    observation, seen = env.reset(torch.tensor([0])), []
+    for _ in range(17):
+        seen.append([float(column(observation, name)) for name in ("bar_phase", "phrase_phase")])
+        observation = env.step(torch.tensor([KEEP])).observation
+    np.testing.assert_allclose(seen, [[beat % 3 / 3, beat // 3 / 8] for beat in range(17)], atol=1e-6)
+
+
+@pytest.mark.parametrize("fate", ["kept", "cut", "looped", "moved"])
+def test_the_fate_of_an_alike_earlier_unit_is_seen(fate):
     env = batched([track(form="abcab")], configured(), n_envs=1)
     env.reset()
+    assert float(column(env.reset(), "twin_known")) == 0.0
     for unit in range(24):
-        result = env.step(torch.tensor([CUT if unit < 8 else KEEP]))  # the first a is cut
-    assert float(column(result.observation, "twin_known")) == 1.0
-    assert float(column(result.observation, "twin_cut")) == 1.0  # bar 24 begins the second a
+        moved = env.space.encode(ReorderAction(unit, unit + 3)) if unit < 8 else KEEP
+        decided = {"kept": KEEP, "cut": CUT, "looped": 2, "moved": moved}[fate]
+        result = env.step(torch.tensor([decided if unit < 8 else KEEP]))  # of the first a
+        assert not result.info.masked_action
+    assert float(column(result.observation, "twin_known")) == 1.0  # bar 24 begins the second a
+    seen = {name: float(column(result.observation, f"twin_{name}")) for name in ("cut", "looped", "moved")}
+    assert seen == {name: float(name == fate) for name in ("cut", "looped", "moved")}
 
 
 def test_gymnasium_checker_passes():
