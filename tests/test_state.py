@@ -43,6 +43,7 @@ from rl_editor.state.spans import (
     _phrases,
     _places,
     _strengths,
+    sections,
     share_below,
     span_likeness,
 )
@@ -281,6 +282,21 @@ def test_places_of_spans_by_hand():
     }
     assert tuple(expected) == _PLACE_NAMES
     np.testing.assert_allclose(found.T, list(expected.values()))
+
+
+def test_sections_start_where_sound_changes_at_once_and_for_long():
+    """Units of a beat that differ in level alone, in dB; sections of four at least, from a quarter of the most on."""
+
+    def starts(*levels: float) -> list[int]:
+        state = tiny(
+            [10.0 ** ((level - 60.0) / 20.0) for level in levels], [*range(len(levels) + 1)], [0] * len(levels)
+        )
+        return np.flatnonzero(np.diff(sections(state.features, state.grid.units(1), block=4), prepend=-1)).tolist()
+
+    # One unit of 8 dB is 0.4 of the step of 20, and 0.1 over four: the root of 0.04 is 0.2.
+    assert starts(*[0.0] * 5, 8.0, *[0.0] * 6, *[20.0] * 12) == [0, 12]
+    # A rise of 2 dB a unit is 0.08 of the step of 25, and over four 8 of 28: the root of 0.023 is 0.15.
+    assert starts(*[2.0 * k for k in range(16)], *[55.0] * 8) == [0, 16]
 
 
 def test_phrases_begin_anew_with_every_section():
