@@ -1,0 +1,114 @@
+"""What of an analysis is computed anew when something changes that it hangs on, and what is not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_editor import analysis
+from rl_editor.analysis import analyse
+from rl_editor.beats import regular_grid
+from rl_editor.config import AudioConfig, Config
+from rl_editor.edits import SourceInfo
+from rl_editor.features import FrameFeatures, StemFrames
+
+SOURCE = SourceInfo("a.wav", "1" * 64, 44100, 2, 4 * 44100)
+N_FRAMES = 200
+EVERYTHING = ["frames", "mel", "grid", "stems"]
+
+
+class Shelf:
+    """An analysis whose parts are made up; ``made`` names those that were computed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cache_dir: Path) -> None:
+        self.config = Config()
+        self.config.data.cache_dir = str(cache_dir)
+        self.config.features.feature_mode, self.config.stems.model = "full", "hpss"
+        self.made: list[str] = []
+        self.monkeypatch = monkeypatch
+
+        def stand_in(name: str, part: str, make: Callable[[], object]) -> None:
+            def computed(*_: object, **__: object) -> object:
+                self.made.append(part)
+                return make()
+
+            monkeypatch.setattr(analysis, name, computed)
+
+        values = np.zeros((N_FRAMES, 52), np.float32)
+        stand_in("extract_frames", "frames", lambda: FrameFeatures(values, 22050, 512, 4 * 22050))
+        stand_in("log_mel", "mel", lambda: np.zeros((N_FRAMES, 2), np.float16))
+        stand_in("grid_of", "grid", lambda: regular_grid(4.0, self.config.beats))
+        stand_in("stem_frames", "stems", lambda: StemFrames(*np.zeros((2, N_FRAMES, 4), np.float32)))
+        monkeypatch.setattr(analysis, "listened", lambda *_: None)
+
+    def computed(self, source: SourceInfo = SOURCE, *, view: str = "file") -> list[str]:
+        """What this look-up computes."""
+        self.made.clear()
+        mono = np.zeros(4 * 22050, np.float32)
+        analyse(lambda: mono, source, self.config, track_id="a", stems=dict, view=view)
+        return [part for part in EVERYTHING if part in self.made]
+
+    def touch(self, module: str) -> None:
+        """As if somebody had changed a module."""
+        digest = analysis.code_digest
+
+        def touched(*modules: str) -> str:
+            return digest(*modules) + "!" * any(f"{module}/".startswith(f"{each}/") for each in modules)
+
+        self.monkeypatch.setattr(analysis, "code_digest", touched)
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shelf:
+    monkeypatch.delenv("RL_EDITOR_CACHE", raising=False)
+    shelf = Shelf(monkeypatch, tmp_path)
+    assert shelf.computed() == EVERYTHING
+    assert shelf.computed() == []
+    return shelf
+
+
+def test_everything_hangs_on_the_content_and_the_view(shelf: Shelf) -> None:
+    assert shelf.computed(replace(SOURCE, sha256="2" * 64)) == EVERYTHING
+    assert shelf.computed(view="stage") == EVERYTHING
+    assert shelf.computed(replace(SOURCE, name="b.wav")) == []
+
+
+@pytest.mark.parametrize("setting", ["sample_rate", "hop_length", "n_fft", "n_mels"])
+def test_everything_hangs_on_every_setting_of_the_mono_view(shelf: Shelf, setting: str) -> None:
+    shelf.config.audio = AudioConfig(**{setting: getattr(AudioConfig(), setting) // 2})
+    assert shelf.computed() == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("start_bpm", 90.0), ("latency_s", 0.01), ("beats_per_bar", 3), ("tracker", "librosa")]
+)
+def test_the_grid_alone_hangs_on_how_beats_are_tracked(shelf: Shelf, setting: str, value: float | str) -> None:
+    setattr(shelf.config.beats, setting, value)
+    assert shelf.computed() == ["grid"]
+
+
+def test_a_correction_by_hand_computes_nothing(shelf: Shelf) -> None:
+    shelf.config.beats.overrides = {"a": {"downbeat_shift_beats": 1}}
+    assert shelf.computed() == []
+
+
+@pytest.mark.parametrize(("setting", "value"), [("overlap", 0.5), ("segment_s", 4.0), ("precision", "bfloat16")])
+def test_stems_alone_hang_on_how_they_are_separated(shelf: Shelf, setting: str, value: float | str) -> None:
+    setattr(shelf.config.stems, setting, value)
+    assert shelf.computed() == ["stems"]
+
+
+@pytest.mark.parametrize(
+    ("module", "parts"),
+    [
+        ("features/pooling", ["frames", "grid", "stems"]),  # beats are tracked where frames sound
+        ("beats/decoding", ["grid"]),
+        ("beats/network", ["mel", "grid"]),
+        ("utils/reading", EVERYTHING),
+    ],
+)
+def test_what_a_module_computes_is_computed_anew_when_it_changes(shelf: Shelf, module: str, parts: list[str]) -> None:
+    shelf.touch(module)
+    assert shelf.computed() == parts
