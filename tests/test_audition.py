@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 
 from rl_editor.audition import Audition, JudgedJoin
-from rl_editor.audition.joins import JoinDiagnostics, join_diagnostics
+from rl_editor.audition.joins import (
+    JoinDiagnostics,
+    _beat_error_ms,
+    bar_phase_kept,
+    join_diagnostics,
+    output_beats_s,
+)
 from rl_editor.audition.pages import _due
 from rl_editor.audition.picture import _sheet
 from rl_editor.audition.words import screen
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
-from rl_editor.grid import BeatGrid
+from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
 
@@ -112,3 +118,56 @@ class TestJoins:
         assert smooth.click < 2.0
         tone[8 * self.rate :] += 0.8
         assert self.cut(tone, (0.0, 4.0), (8.0, 20.0))[0].click > 7.0  # 80 differences: at most sqrt(79) = 8.9
+
+    def test_a_step_out_of_nothing_is_all_the_difference_there_is(self) -> None:
+        """Of the 79 differences in 10 ms at 8 kHz it is one, so their root mean square is its 1 / sqrt(79)."""
+        step = np.repeat([0.0, 0.5], 10 * self.rate)
+        (join,) = self.cut(step, (0.0, 4.0), (12.0, 20.0))
+        assert join.click == pytest.approx(79**0.5)
+        assert self.cut(0.0 * step, (0.0, 4.0), (12.0, 20.0))[0].click == 0.0
+
+    def test_percentiles_are_of_beats_half_a_second_away_from_joins_and_ends(self) -> None:
+        """A tone of level 1 or 2 for two beats each, then of 1.5: three steps of 6 dB, and one of 2.5 dB at the join.
+
+        Of the beats at 0.5 .. 3.5 s three step by 6 dB and four do not; of those at 4.5 .. 11.5 s, 15, none does.
+        """
+        levels = np.where(np.arange(40) < 24, 1.0 + np.arange(40) // 2 % 2, 1.5)
+        tone = np.sin(2 * np.pi * 200 * np.arange(20 * self.rate) / self.rate) * np.repeat(levels, self.rate // 2)
+        (join,) = self.cut(0.1 * tone, (0.0, 4.0), (12.0, 20.0))
+        assert join.level_step_db == pytest.approx(20 * np.log10(2.0 / 1.5), abs=0.01)
+        assert join.level_percentile == pytest.approx(100 * 19 / 22)
+
+    def test_fewer_than_eight_beats_give_no_percentile(self) -> None:
+        """Three before the join, at 2 s, and four up to half a second before the end, or five."""
+        for end_s, known in ((6.5, False), (7.0, True)):
+            (join,) = self.cut(self.noise(), (0.0, 2.0), (4.0, end_s))
+            assert (join.level_percentile is not None, join.spectral_percentile is not None) == (known, known)
+
+
+def test_beats_of_the_output_by_hand() -> None:
+    """From 1.25 s on beats come after a quarter of a second; at twice the speed they come twice as fast."""
+    grid = BeatGrid(0.5 * np.arange(41), np.arange(40) % 4)
+    source = SourceInfo("made.wav", "", 1000, 1, 20_000)
+    edit = EditList(source, (Segment(1250, 2000), Segment(None, 500), Segment(8000, 1000, speed=2.0)))
+    found = output_beats_s(edit, [0.0, 2.0, 2.5], grid)
+    assert found.tolist() == pytest.approx([0.25, 0.75, 1.25, 1.75, 2.5, 2.75, 3.0, 3.25])
+
+
+def test_beat_errors_are_shares_of_the_beats_on_both_sides() -> None:
+    """Beats of 0.5 s up to 4 s, then of 1 s: a tenth of a beat is 75 ms on average."""
+    grid = BeatGrid(np.concatenate([0.5 * np.arange(8), 4.0 + np.arange(5)]), np.arange(12) % 4)
+    assert _beat_error_ms(grid, 2.0, 6.1) == pytest.approx(-75.0)
+    assert _beat_error_ms(grid, 2.05, 6.0) == pytest.approx(75.0)
+    assert _beat_error_ms(grid, 2.0, 6.5) == pytest.approx(375.0)  # half a beat is late, not early
+    assert _beat_error_ms(grid, 1.0, 2.55) == pytest.approx(-50.0)
+
+
+def test_the_beat_that_is_due_is_known_within_whole_beats() -> None:
+    grid = BeatGrid(0.5 * np.arange(11), np.array([PARTIAL, 0, 1, 2, 3, 0, 1, 2, 3, PARTIAL]))
+    assert bar_phase_kept(grid, 1.5, 3.5) is True  # after 1 comes 2, which begins at 1.5 s and 3.5 s ..
+    assert bar_phase_kept(grid, 2.5, 3.0) is False  # .. after 3 comes 0, and not 1
+    assert bar_phase_kept(grid, 2.45, 2.55) is True
+    assert bar_phase_kept(grid, 0.0, 2.5) is None  # nothing was before
+    assert bar_phase_kept(grid, 0.5, 2.5) is None  # a lead-in was
+    assert bar_phase_kept(grid, 2.5, 5.0) is None  # nothing comes
+    assert bar_phase_kept(grid, 2.5, 4.6) is None  # the tail does
