@@ -9,7 +9,7 @@ from test_alignment import RATE, info
 
 from rl_editor import alignment
 from rl_editor.alignment import Alignment, MonoPair, recover_either
-from rl_editor.alignment.confidence import Evidence
+from rl_editor.alignment.confidence import Belief, Evidence
 from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
 from rl_editor.alignment.joins import Join, _best_join, _cheapest, _hard_cut
 from rl_editor.alignment.refine import (
@@ -99,6 +99,50 @@ def test_three_seconds_are_enough_and_a_sample_less_is_not() -> None:
     alignment._check(mono, "raw", Config())
     with pytest.raises(AlignmentError, match=r"raw: 3\.0 s of audio, at least 3 s"):
         alignment._check(mono[1:], "raw", Config())
+
+
+def test_a_mean_counts_from_seventy_decibels_below_the_power_on() -> None:
+    """A tenth of full scale has a power of 0.01: a mean is none up to sqrt(1e-7 * 0.01), 3.16e-5."""
+    square = np.tile(np.array([0.1, -0.1], np.float64), RATE)
+    for mean, is_heard in ((3.0e-5, False), (-3.0e-5, False), (3.4e-5, True), (-3.4e-5, True)):
+        assert alignment._has_dc((square + mean).astype(np.float32)) is is_heard
+    assert not alignment._has_dc(np.zeros(9, np.float32))
+
+
+def test_a_mean_dies_away_by_five_hundredths_of_a_second_and_does_the_same_to_a_part() -> None:
+    """Of a step n samples ago 0.998^n is left; what is far from it is only filtered."""
+    step = np.ones(3000, np.float32)
+    np.testing.assert_allclose(alignment._without_dc(step), 0.998 ** np.arange(3000), atol=1e-4)
+    noise = np.random.default_rng(0).normal(size=9000).astype(np.float32)
+    whole, part = alignment._without_dc(noise), alignment._without_dc(noise[2000:])
+    np.testing.assert_allclose(part[5000:], whole[7000:], atol=1e-3)
+
+
+def test_agreement_is_of_what_plays_as_a_tape_does() -> None:
+    """Half of its length is below it; what a program stretched keeps no samples."""
+    stretched = replace(view(1.05, sound=False), semitones=0.0)
+    pair = Pair((view(), view(1.02), stretched), np.zeros(9000, np.float32))
+    runs = [
+        Placed(0, 1000, 0.0), Placed(1000, 3000, 0.0, view=1), Placed(3000, 8000, 0.0, view=2), Placed(8000, 9000, None)
+    ]  # fmt: skip
+    evidence = [Evidence(1.0, agreement, 9.0, 1.0) for agreement in (0.9, 0.6, None, None)]
+    beliefs = [Belief(each, 1.0) for each in evidence]
+    assert alignment._agreement(runs, beliefs, pair) == 0.6  # 2,000 samples of 3,000
+    assert alignment._agreement(runs[:1] + runs[2:], beliefs[:1] + beliefs[2:], pair) == 0.9
+    assert alignment._agreement(runs[2:], beliefs[2:], pair) == 1.0
+
+
+def test_a_pair_is_one_from_the_share_and_the_confidence_on_that_are_asked() -> None:
+    config = Config.from_dict({"alignment": {"min_matched_share": 0.5, "min_confidence": 0.5}})
+    matched, rest = Placed(0, 5000, 0.0, 9.0), Placed(5000, 10_000, None)
+    alignment._require_share([matched, rest], config, 10_000)
+    with pytest.raises(PairRejectedError, match=r"50% of the edit .* peak 9\.0 deviations\), at least 50%"):
+        alignment._require_share([matched, rest], config, 10_001)
+    even = Evidence(4.28 / 5.82, None, None, 1.0)  # no odds either way: exactly 0.5
+    nothing = Belief(Evidence(0.0, None, None, 1.0), 1.0)
+    alignment._require_confidence([matched, rest], [Belief(even._replace(similarity=0.74), 1.0), nothing], config)
+    with pytest.raises(PairRejectedError, match=r"median confidence 0\.50 over 50% of the edit, at least 0\.50"):
+        alignment._require_confidence([matched, rest], [Belief(even._replace(similarity=0.735), 1.0), nothing], config)
 
 
 class TestShapes:

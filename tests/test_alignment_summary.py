@@ -117,6 +117,8 @@ def test_foreign_material_splits_nothing_else() -> None:
 def test_a_loop_goes_over_a_short_foreign_stretch_and_not_over_a_long_one() -> None:
     assert len(summary(play(0, 20), nothing(0.3), play(10, 40)).loops) == 1
     assert summary(play(0, 20), nothing(3), play(10, 40)).loops == ()
+    assert len(summary(play(0, 20), nothing(0.4), play(20, 30), play(15, 30)).loops) == 1  # nor within a time
+    assert summary(play(0, 20), nothing(3), play(20, 30), play(15, 30)).loops == ()
 
 
 def test_levels_split_segments_but_not_loops_nor_runs() -> None:
