@@ -23,7 +23,7 @@ from rl_editor.evaluation import (
     evaluate_plans,
     headline,
 )
-from rl_editor.evaluation.bootstrap import song_means
+from rl_editor.evaluation.bootstrap import Interval, song_means
 from rl_editor.evaluation.comparison import BASELINES, CONDITIONS
 from rl_editor.evaluation.metrics import (
     KEY_METRICS,
@@ -36,6 +36,7 @@ from rl_editor.evaluation.metrics import (
     run_f1,
     units_played,
 )
+from rl_editor.evaluation.verdicts import FEWEST_SONGS, _answer, collapsed_policies
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode, encode
 from rl_editor.model_card import model_card
@@ -226,6 +227,86 @@ def test_loops_and_moves_are_found_unit_by_unit() -> None:
     assert numbers["loop_f1"] == pytest.approx(2 * 1 / (1 + 2))
     assert "balanced_accuracy" not in numbers  # the editor cut nothing
     assert numbers["action_balanced_accuracy"] == pytest.approx((14 / 14 + 1 / 2) / 2)
+
+
+def test_joins_are_counted_by_the_minute_and_their_mean_cost_is_without_the_ends() -> None:
+    """Bars 2 and 3, then 12 and 13: it starts late and ends early, and jumps once."""
+    own = demonstration(0)
+    units = own.grid.units(4)
+    plays = [KEEP if unit in (2, 3, 12, 13) else CUT for unit in range(16)]
+    mine = decode(plays, units, SPACE, source=own.source, crossfade_ms=50.0)
+    judge = Evaluator(CONFIG).judge(own)
+    numbers = judge.score(mine)
+    late, jump, early = judge.costs.between(np.array([0, 16, 56]), np.array([8, 48, 64])).tolist()  # beats
+    assert numbers["joins_per_minute"] == pytest.approx(60.0 / mine.duration_s)
+    assert numbers["mean_join_cost"] == pytest.approx(jump, abs=1e-3)
+    assert numbers["path_cost"] == pytest.approx(late + jump + early, abs=1e-3)
+    assert min(late, jump, early) > 0.05
+
+
+def test_units_weigh_by_their_length_where_that_is_asked() -> None:
+    """A lead-in of 1 s and four bars of 2 s: the editor plays the last three bars, the other edit all four."""
+    state = track(form="ab", bars_per_section=2, lead_in_s=1.0)
+    units = state.grid.units(4)
+
+    def playing(*actions: int) -> EditList:
+        return decode(actions, units, SPACE, source=state.recording, crossfade_ms=50.0)
+
+    own = playing(CUT, CUT, KEEP, KEEP, KEEP)
+    labels = encode(own, state.grid, SPACE, unit_beats=4)
+    demo = Demonstration("a", "a", "radio", state.grid, state.features, labels, own, "test")
+    numbers = Evaluator(CONFIG).judge(demo).score(playing(CUT, KEEP, KEEP, KEEP, KEEP))
+    assert numbers["balanced_accuracy"] == pytest.approx((1 / 2 + 1) / 2)
+    assert numbers["balanced_accuracy_weighted"] == pytest.approx((1 / 3 + 1) / 2, abs=0.005)
+
+
+def test_decisions_are_counted_as_they_are_taken() -> None:
+    own = demonstration(0)
+    looped = [2, SPACE.extend, CUT] + [KEEP] * 13
+    edit = decode(looped, own.grid.units(4), SPACE, source=own.source, crossfade_ms=50.0)
+    counts = Evaluator(CONFIG).judge(own).action_counts(edit)
+    assert {kind.value: n for kind, n in counts.items()} == {
+        "KEEP": 13, "CUT": 1, "LOOP": 1, "EXTEND": 1, "REORDER": 0,
+    }  # fmt: skip
+
+
+def test_the_reward_of_an_edit_goes_by_its_editors_limit_of_loops() -> None:
+    """Half of what plays is heard again; an editor of extended mixes may have 60 %, others 15 %."""
+    own = demonstration(0)
+    twice = playing((0.0, 8.0), (0.0, 8.0), source=own.source)
+    loop = {
+        s: Evaluator(CONFIG).judge(replace(own, style=s)).score(twice)["reward_loop"] for s in ("x", "extended_mix")
+    }
+    assert loop == {"x": pytest.approx(np.exp(-(0.5 - 0.15) / 0.1), rel=1e-3), "extended_mix": 1.0}
+
+
+def test_answers_by_hand() -> None:
+    songs = FEWEST_SONGS
+    assert _answer(Interval(0.5, 0.1, 0.9, songs)) == "yes"
+    assert _answer(Interval(-0.5, -0.9, -0.1, songs)) == "no"
+    assert _answer(Interval(0.1, -0.1, 0.3, songs)) == _answer(Interval(0.1, 0.0, 0.2, songs)) == "not shown"
+    assert _answer(Interval(0.5, 0.1, 0.9, songs - 1)) == "not shown"
+
+
+def test_a_policy_collapses_only_where_its_editor_does_not() -> None:
+    """Of decisions to go on nobody is blamed."""
+
+    def histogram(**share_of_keep: float) -> pd.DataFrame:
+        rows = [
+            ("all", method, "target", action, share)
+            for method, keep in share_of_keep.items()
+            for action, share in (("KEEP", keep), ("CUT", 0.99 - keep), ("EXTEND", 0.01))
+        ]
+        return pd.DataFrame(rows, columns=["style", "method", "condition", "action", "share"])
+
+    assert collapsed_policies(histogram(editor=0.9, bc=0.91, ppo=0.9), ["bc", "ppo"]) == (
+        "bc (all, the length asked for)",
+    )
+    assert collapsed_policies(histogram(editor=0.91, bc=0.95), ["bc"]) == ()
+    assert collapsed_policies(histogram(editor=0.5, dp=0.95), ["bc"]) == ()
+    moves = histogram(editor=0.5, bc=0.5)
+    moves.loc[(moves.method == "bc") & (moves.action == "EXTEND"), "share"] = 0.95
+    assert collapsed_policies(moves, ["bc"]) == ()
 
 
 @pytest.fixture(scope="module")

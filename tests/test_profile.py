@@ -19,6 +19,8 @@ from rl_editor.labels import EditLabels, decode
 from rl_editor.profile import StyleProfile, profiles, rows
 from rl_editor.profile.picture import _bins, _histogram, picture, save_picture
 from rl_editor.profile.words import save_table, table, to_dict
+from rl_editor.state import STRUCTURE_NAMES
+from rl_editor.state.structure import structure
 
 SPACE = ActionSpace()
 
@@ -50,6 +52,25 @@ def test_shares_and_lengths_are_those_of_the_edit() -> None:
     assert found.plays_by_place[0] == 0.0  # the intro is the first quarter
     assert found.plays_by_place[2:] == (1.0, 1.0, 1.0)
     assert found.plays_by_strength[0] < found.plays_by_strength[-1] == 1.0
+
+
+def test_what_comes_again_is_told_from_what_comes_first() -> None:
+    """An editor who plays what a passage before is like, and nothing else."""
+    song = edited([KEEP] * 32)
+    columns = structure(song.features, song.grid, song.grid.units(4)).columns
+    again = columns[:, STRUCTURE_NAMES.index("earlier_likeness")] >= 0.75
+    assert 4 < again.sum() < 28
+    found = profiles([edited(np.where(again, KEEP, CUT).tolist())], Config())[0]
+    assert (found.plays_first, found.plays_again) == (0.0, 1.0)
+
+
+def test_a_loop_is_as_strong_as_its_bars_together() -> None:
+    e = SPACE.extend
+    song = edited([KEEP] * 6 + [2, e, e, e] + [KEEP] * 22)  # two bars of the intro, two of what is stronger
+    columns = structure(song.features, song.grid, song.grid.units(4)).columns
+    ranks = columns[6:10, STRUCTURE_NAMES.index("strength_rank")]
+    assert ranks.max() - ranks.min() > 0.2
+    assert profiles([song], Config())[0].loop_strength == (pytest.approx(ranks.sum() / 4),)
 
 
 def test_joins_on_the_bar_are_said_to_be_so() -> None:
