@@ -10,12 +10,14 @@ import torch
 from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
 
 from rl_editor.actions import ActionSpace, ReorderAction
-from rl_editor.behavioral_cloning import BEST, LAST, STATE, cloning_loss, main, train_bc
+from rl_editor.behavioral_cloning import BEST, LAST, STATE, _Cloning, _score, cloning_loss, main, train_bc
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
 from rl_editor.environment.batched import Scores
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from rl_editor.lessons import (
+    Lesson,
+    Lessons,
     Student,
     class_weights,
     kinds_of,
@@ -158,6 +160,8 @@ def test_lessons_are_the_environments_own_observations() -> None:
     assert lessons.observation.unit[0, 1].tolist() == list(range(24))
     free, timed = lessons.observation.progress
     assert not torch.equal(free, timed)  # only one of them knows the target
+    has_target = lessons.observation.progress[..., PROGRESS_NAMES.index("has_target")]
+    assert has_target.flatten(1).amin(1).tolist() == has_target.flatten(1).amax(1).tolist() == [0.0, 1.0]
     lesson = lessons.of(torch.tensor([1, 0]), torch.tensor([1, 0]))
     assert len(lesson.actions) == 44
     assert lesson.observation.track.bincount().tolist() == [24, 20]
@@ -171,6 +175,46 @@ def test_smoothing_by_hand() -> None:
     mask = torch.ones(1, 4, dtype=torch.bool)
     got = cloning_loss(logits, torch.tensor([0]), mask, smoothing=0.3, first_reorder=2)
     assert got.item() == pytest.approx(0.7 * math.log(2) + 0.1 * (math.log(2) + 2 * math.log(4)))
+
+
+def test_the_loss_is_the_mean_by_weight_of_label_and_class() -> None:
+    config = fast()
+    demo = toy_demonstration(0, config, n_beats=20)
+    unsure = replace(demo, labels=replace(demo.labels, confidence=torch.linspace(0.1, 1.0, 20).double().numpy()))
+    cloning = _Cloning([unsure], config, TrainingLogger(), None)
+    lesson = cloning.train_set.lessons.of(torch.zeros(1, dtype=torch.long), torch.zeros(1, dtype=torch.long))
+    logits = torch.randn(20, cloning.agent.dimensions.actions, generator=torch.Generator().manual_seed(0))
+    found = cloning._losses(logits, lesson, smoothing=0.0)
+    weights, total = [], 0.0
+    for row, action, confidence in zip(logits, demo.labels.actions.tolist(), unsure.labels.confidence, strict=True):
+        weights.append(float(confidence * cloning.class_weight[action]))
+        total -= weights[-1] * float(row.log_softmax(0)[action])
+    assert cloning.class_weight[0] != cloning.class_weight[1]
+    assert (float(found.total), float(found.weight)) == (pytest.approx(total), pytest.approx(sum(weights)))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 1.0])
+def test_lessons_are_given_without_a_length_as_often_as_is_asked(
+    dropout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[torch.Tensor] = []
+    given = Lessons.of
+
+    def noted(self: Lessons, variant: torch.Tensor, song: torch.Tensor) -> Lesson:
+        taught.append(variant)
+        return given(self, variant, song)
+
+    config = fast(1, training={"duration_dropout": dropout})
+    cloning = _Cloning(toy_demonstrations(config), config, TrainingLogger(), None)
+    monkeypatch.setattr(Lessons, "of", noted)
+    cloning._epoch(0)
+    assert torch.cat(taught).tolist() == [int(1.0 - dropout)] * 6  # variant 1 knows the length
+
+
+def test_what_chooses_the_epoch_by_hand() -> None:
+    agreed = {"validation/balanced_accuracy": 0.8, "validation/macro_recall": 0.6, "validation/loss": 2.0}
+    assert _score(agreed | {"train/loss": 9.0}) == pytest.approx((0.8 + 0.6) / 2 - 0.001 * 2.0)
+    assert _score({"train/loss": 3.0, "train/balanced_accuracy": 1.0}) == -3.0
 
 
 def test_class_weights_by_hand() -> None:

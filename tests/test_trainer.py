@@ -15,7 +15,7 @@ from rl_editor.errors import CheckpointError, ConfigError, DatasetError, Trainin
 from rl_editor.evaluation.comparison import state_of
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.reward import SUMMARY_NAMES, TERM_NAMES, ReferenceStatistics, RewardCalculator
-from rl_editor.rollouts import by_song
+from rl_editor.rollouts import Rollout, by_song
 from rl_editor.train_unified import beyond_loop_limits, fine_tune, main, said_of
 from rl_editor.trainer import BEST, LOSSES, PPOTrainer
 
@@ -129,6 +129,63 @@ def test_the_first_minibatch_starts_from_the_policy_that_acted() -> None:
     assert metrics["loss/approx_kl"] == pytest.approx(0.0, abs=1e-5)  # encoding again changes nothing
     assert metrics["loss/policy"] == pytest.approx(0.0, abs=1e-4)  # ratio 1: minus the mean of normalised advantages
     assert metrics["loss/clone_kl"] == pytest.approx(0.0, abs=1e-6)
+
+
+def collected(trainer: PPOTrainer) -> Rollout:
+    """What the trainer's environments did; the clone has heard the songs."""
+    trainer.agent.eval()
+    with torch.no_grad():
+        trainer.clone_embeddings = trainer.clone.encode(trainer.songs.batch)
+    trainer.generator.manual_seed(0)
+    return trainer.collect()
+
+
+def test_what_decisions_were_worth_is_discounted_and_ends_with_its_episode() -> None:
+    trainer = trainer_of(fast(ppo={"gamma": 0.9, "gae_lambda": 0.5}))
+    rollout = collected(trainer)
+    samples = trainer._samples(rollout)
+    assert rollout.done.any()
+    after, worth = rollout.value_end, torch.zeros_like(rollout.value_end)
+    worths = []
+    for r, v, done in zip(*(part.flip(0) for part in (rollout.reward, rollout.value, rollout.done)), strict=True):
+        goes_on = 0.9 * ~done
+        worth = r + goes_on * after - v + 0.5 * goes_on * worth
+        worths.append(worth)
+        after = v
+    advantage = torch.stack(worths[::-1])
+    torch.testing.assert_close(samples.value_target, (advantage + rollout.value).flatten())
+    spread = (advantage - advantage.mean()).square().mean().sqrt()
+    torch.testing.assert_close(samples.advantage, ((advantage - advantage.mean()) / spread).flatten())
+    torch.testing.assert_close(samples.log_prob, rollout.log_prob.flatten())
+
+
+def test_the_loss_by_hand() -> None:
+    settings = {"value_coeff": 0.7, "entropy_coeff": 0.2, "kl_coeff": 0.3, "clip_ratio": 0.1, "kl_balance": 0.5}
+    trainer = trainer_of(fast(ppo=settings))
+    part = trainer._samples(collected(trainer)).of(torch.arange(0, STEPS, 5))
+    with torch.no_grad():  # it has moved since
+        for weight in trainer.agent.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+        heard = trainer.agent.encode(trainer.songs.batch)
+        found = trainer._losses(heard, part)
+        decision = trainer.agent.decide(heard, part.observation)
+    log_p, n_plain = decision.logits.log_softmax(1), trainer.agent.dimensions.first_reorder
+    p, clone = log_p.exp(), part.clone_log_probs.exp()
+    log_ratio = log_p[torch.arange(len(p)), part.action] - part.log_prob
+    ratio, gain = log_ratio.exp(), part.advantage
+    gained = torch.minimum(ratio * gain, ratio.clamp(0.9, 1.1) * gain).mean()
+    value = ((decision.value - part.value_target) ** 2).mean() / 2
+    kinds = torch.cat([p[:, :n_plain], p[:, n_plain:].sum(1, keepdim=True)], dim=1)
+    entropy = -torch.special.xlogy(kinds, kinds).sum(1).mean()
+    apart = torch.where(part.observation.mask, clone * (part.clone_log_probs - log_p), 0.0) - clone + p
+    clone_kl = (trainer.kind_weight * apart).sum(1).mean()
+    moved = (ratio - 1.0 - log_ratio).mean()
+    clipped = ((ratio < 0.9) | (ratio > 1.1)).float().mean()
+    assert 0.1 < float(clipped) < 0.99
+    torch.testing.assert_close(
+        found.watched, torch.stack([-gained, value, entropy, clone_kl, moved, clipped]), rtol=1e-3, atol=1e-5
+    )
+    torch.testing.assert_close(found.loss, -gained + 0.7 * value - 0.2 * entropy + 0.3 * clone_kl, rtol=1e-3, atol=1e-5)
 
 
 def weights(result) -> dict[str, torch.Tensor]:
