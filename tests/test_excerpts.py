@@ -9,7 +9,7 @@ from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.grid import BeatGrid
 from rl_editor.preferences.excerpts import LONGEST_S, Excerpt, clip, excerpts, written_out
 
-RATE, BEAT_S, N_BEATS = 1000, 0.5, 128
+RATE, BEAT_S, N_BEATS, BAR_S = 1000, 0.5, 128, 2
 SONG = SourceInfo("song.wav", "0" * 64, RATE, 1, round(N_BEATS * BEAT_S * RATE))
 GRID = BeatGrid(np.arange(N_BEATS + 1) * BEAT_S, np.arange(N_BEATS) % 4)
 
@@ -29,6 +29,8 @@ def test_an_edit_as_beats() -> None:
         SONG, (Segment(900, 1200),)
     )  # from 0.9 s: beat 1 has begun, beat 2 and 3 play; beat 4 by its first 0.1 s
     assert written_out(late, GRID).beats.tolist() == [2, 3]
+    fast = written_out(EditList(SONG, (Segment(500, 500, speed=2.0),)), GRID)  # a second of the song in half of one
+    assert (fast.beats.tolist(), fast.starts.tolist()) == ([1, 2], [0, 250, 500])
 
 
 def test_what_differs_with_a_frame_of_two_bars() -> None:
@@ -40,6 +42,45 @@ def test_what_differs_with_a_frame_of_two_bars() -> None:
     assert one.differs_s == two.differs_s == ((4.0, 12.0),)
     assert one.beats_s == two.beats_s == tuple(np.arange(33) * 0.5)
     assert [s.crossfade_in_ms for s in two.edit.segments] == [0.0, 50.0, 50.0]
+
+
+def test_the_passage_that_shows_most_in_the_shortest_time_is_taken() -> None:
+    """Seconds that differ, 12 at the most, less 0.4 for every second that is heard; bars of two seconds."""
+    straight = bars((0, 23))
+    # One bar and, ten bars later, four: with a bar beside it 2 - 0.4 * 4 = 0.4, 8 - 0.4 * 8 = 4.8, both 10 - 0.4 * 30.
+    other = bars((0, 4), (24, 25), (5, 15), (26, 30), (19, 23))
+    _, two = excerpts(straight, other, GRID)  # type: ignore[misc]
+    assert [(s.source_start_frame, s.frames) for s in two.edit.segments] == [
+        (13 * 2000, 2 * 2000), (26 * 2000, 4 * 2000), (19 * 2000, 2 * 2000)
+    ]  # fmt: skip
+    # Four and three bars, a bar between them: 12 - 0.4 * 16 = 5.6 for both. Four between: 12 - 0.4 * 22 = 3.2.
+    near = bars((0, 4), (24, 28), (8, 9), (28, 31), (12, 23))
+    _, two = excerpts(straight, near, GRID)  # type: ignore[misc]
+    assert (two.differs_s, two.edit.duration_s) == (((4.0, 12.0), (14.0, 20.0)), 24.0)
+    far = bars((0, 4), (24, 28), (8, 12), (28, 31), (15, 23))
+    _, two = excerpts(straight, far, GRID)  # type: ignore[misc]
+    assert (two.differs_s, two.edit.duration_s) == (((4.0, 12.0),), 16.0)
+
+
+def test_no_passage_is_longer_than_forty_seconds_or_differs_by_more_than_a_bar_in_length() -> None:
+    """With nineteen bars in another place 38 seconds are one passage; twenty-one are cut off after twenty seconds."""
+    bar = BAR_S * RATE
+    song = SourceInfo("song.wav", "0" * 64, RATE, 1, 96 * bar)
+    grid = BeatGrid(np.arange(4 * 96 + 1) * BEAT_S, np.arange(4 * 96) % 4)
+
+    def lengths(n: int, more: int = 0) -> list[float]:
+        plays = [((0, 4 + n), (90, 96)), ((0, 4), (40, 40 + n + more), (90, 96))]
+        edits = [EditList(song, tuple(Segment(bar * a, bar * (b - a)) for a, b in spans)) for spans in plays]
+        return [side.edit.duration_s for side in excerpts(*edits, grid) or ()]
+
+    assert lengths(19) == [2 * (2 + 19 + 2)] * 2
+    assert lengths(21) == [20.0] * 2  # two bars before, and eight of what differs
+    plays = [EditList(song, (Segment(0, 8 * bar), Segment(bar * at, 21 * bar))) for at in (20, 60)]
+    one, two = excerpts(*plays, grid)  # type: ignore[misc]
+    assert [(s.source_start_frame, s.frames) for s in one.edit.segments] == [(6 * bar, 2 * bar), (20 * bar, 8 * bar)]
+    assert [(s.source_start_frame, s.frames) for s in two.edit.segments] == [(6 * bar, 2 * bar), (60 * bar, 8 * bar)]
+    assert lengths(4, more=1) == [2 * (2 + 4 + 2), 2 * (2 + 5 + 2)]
+    assert lengths(4, more=2) == [20.0] * 2  # two bars more would tell them apart by their lengths
 
 
 def test_moments_are_of_the_music_where_one_side_plays_more() -> None:
