@@ -36,6 +36,7 @@ MOVES = sum(ActionSpace().type_of(number) is ActionType.REORDER for number in ra
     [
         ("editing", r"a beat dropped or added \| ([\d.]+); ([\d.]+) in a policy's draft", (paths.CHANGED, paths.MEANT)),
         ("editing", r"a new join \| (\d+) \+ (\d+) c", (paths.NEW_JOIN, paths.JOIN)),
+        ("editing", r"; ([\d.]+) \+ (\d+) c in a draft", (paths.DRAFT_JOIN, paths.JOIN)),
         ("editing", r"its own length, where none is asked\) \| (\d+)", (paths.MISSED_ASKED,)),
         ("editing", r"giving up the start or the end \| (\d+)", (paths.EDGE,)),
         ("editing", r"more than half a bar: each beat missed \| (\d+)", (paths.MISSED_EXACT,)),

@@ -3,7 +3,9 @@
 Conventions: costs have no unit; one is about a bad join. With ``CHANGED`` for a beat of the edit that no longer plays,
 and for one that did not play before, ``NEW_JOIN + JOIN * c`` for a join that was not there (c as in
 ``costs``), and so much per beat for missing the length, the cost of a way is their sum; the edit itself costs 0.
-Of a policy's draft its own joins cost as new ones do, a changed beat ``MEANT``, and its length counts as one asked for.
+Of a draft its own joins cost as new ones do, and every join ``DRAFT_JOIN`` instead of ``NEW_JOIN``: where nobody has
+heard the edit yet two joins that are not heard are better than one that is. Of a policy's draft a changed beat costs
+``MEANT``, and its length counts as one asked for.
 
     C[m, d + l_m] = min over n < m of C[n, d] + cost(n, m) + added(m)
 
@@ -21,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 CHANGED, MEANT = 0.06, 0.15  # per beat; where what plays is an editor's way
-NEW_JOIN, JOIN = 1.0, 6.0
+NEW_JOIN, DRAFT_JOIN, JOIN = 1.0, 0.25, 6.0
 MISSED, MISSED_ASKED, MISSED_EXACT = 0.03, 1.0, 3.0  # per beat of length: the edit's own, one asked for, to the sample
 EDGE = 12.0  # starting or ending elsewhere than the edit: an intro and an outro are rarely given up ..
 EDGE_BEAT = 0.3  # .. but for the last beats where a length is asked to the sample, each at this

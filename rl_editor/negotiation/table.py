@@ -51,6 +51,7 @@ class Table:
         self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
         self._draft, self._repeats, self._less_s = draft, repeats, less_s
         self._per_beat = paths.MEANT if draft == "meant" else paths.CHANGED
+        self._per_join = paths.DRAFT_JOIN if draft else paths.NEW_JOIN
         self._other: Table | None = None
         self.score = written_out(edit, state.grid, repeats=repeats)
         self.played_s = edit.duration_s - sum(segment.frames for segment in self.score.ending) / edit.source.sample_rate
@@ -63,7 +64,7 @@ class Table:
         self.own = np.zeros(len(self.old))
         if draft:
             leave, land = self.score.beat[self.old[:, 0]] + 1, self.score.beat[self.old[:, 1]]
-            self.own = paths.NEW_JOIN + paths.JOIN * self.costs.between(leave, land)
+            self.own = self._per_join + paths.JOIN * self.costs.between(leave, land)
 
     def _new_joins(self) -> tuple[Int[np.ndarray, " joins"], Int[np.ndarray, " joins"], np.ndarray]:
         """Joins in order of places that keep the count of the bar, and their costs; long edits join at bars alone.
@@ -176,7 +177,7 @@ class Table:
             allowed[order[number_in_row >= most]] = False
         source = np.concatenate([straight[:, 0], old[:, 0], leave[allowed]])
         target = np.concatenate([straight[:, 1], old[:, 1], land[allowed]])
-        new = paths.NEW_JOIN + paths.JOIN * join[allowed]
+        new = self._per_join + paths.JOIN * join[allowed]
         cost = np.concatenate([np.zeros(len(straight)), self.own[stays], new])
         cost = cost + self._per_beat * (skipped[target] - skipped[source + 1])
         fine = (target <= last[source]) & may[source] & may[target]
