@@ -1,5 +1,7 @@
 """Frame features equal librosa's; beat features have the documented columns and hand-computable values."""
 
+import subprocess
+import sys
 import tracemalloc
 
 import librosa
@@ -40,6 +42,23 @@ def grid_of(*times_s, position=None, beats_per_bar=4):
     n = len(times_s) - 1
     bars = np.arange(n) % beats_per_bar if position is None else np.array(position)
     return BeatGrid(np.array(times_s, float), bars, beats_per_bar)
+
+
+@pytest.mark.parametrize(("sample_rate", "n_fft"), [(22050, 2048), (16000, 1024), (44100, 4096)])
+@pytest.mark.parametrize("tuning", [-0.5, -0.13, 0.0, 0.37])
+def test_chroma_weights_equal_librosa_to_the_bit(sample_rate, n_fft, tuning):
+    ours = frames_module.chroma_weights(AudioConfig(sample_rate=sample_rate, n_fft=n_fft), tuning)
+    np.testing.assert_array_equal(ours, librosa.filters.chroma(sr=sample_rate, n_fft=n_fft, tuning=tuning))
+
+
+def test_features_need_no_library_that_takes_long_to_import():
+    """librosa's filters bring scipy.signal and compile: longer than a song's features take."""
+    code = (
+        "import sys, numpy as np; from rl_editor.config import Config; from rl_editor.features import extract_frames; "
+        "extract_frames(np.ones(22050, np.float32), Config()); print({'librosa', 'scipy.signal'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 1 << 30])  # the chroma from a second pass, and from the kept spectrum

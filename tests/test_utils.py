@@ -16,6 +16,7 @@ from rl_editor import utils
 from rl_editor.config import AudioConfig
 from rl_editor.errors import AudioFileError, OutputError
 from rl_editor.utils import Samples, audio_info, load_audio, load_mono, save_audio, source_info, to_mono
+from rl_editor.utils.spectra import hann
 
 RATE = 44100
 
@@ -317,6 +318,17 @@ def test_the_mel_spectrogram_equals_librosa(frames):
     power = librosa.feature.melspectrogram(y=padded, sr=22050, n_fft=2048, hop_length=512, n_mels=128)
     assert mel.shape == (128, 1 + frames // 512)
     np.testing.assert_allclose(mel, librosa.power_to_db(power), atol=1e-4)
+
+
+@pytest.mark.parametrize("n_fft", [512, 661, 2048, 4096])
+def test_the_window_equals_scipys_to_the_bit(n_fft):
+    np.testing.assert_array_equal(hann(n_fft), scipy.signal.get_window("hann", n_fft))
+
+
+@pytest.mark.parametrize(("rate", "n_fft", "n_mels"), [(22050, 2048, 128), (22050, 1024, 81), (8000, 512, 20)])
+def test_mel_filters_equal_librosa_to_the_bit(rate, n_fft, n_mels):
+    theirs = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels)
+    np.testing.assert_array_equal(utils.mel_filters(rate, n_fft, n_mels).toarray().T, theirs)
 
 
 def test_stft_blocks_equal_one_long_stft():

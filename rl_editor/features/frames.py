@@ -31,7 +31,7 @@ from rl_editor.features.names import (
 )
 from rl_editor.features.values import FrameFeatures, StemFrames
 from rl_editor.utils import mel_filters, n_spectrum_frames, padded_span, power, stft_blocks, to_db
-from rl_editor.utils.spectra import beside, framed
+from rl_editor.utils.spectra import beside, framed, hann
 
 _ROLLOFF_SHARE = 0.85
 _FLATNESS_FLOOR = 1e-10
@@ -39,6 +39,7 @@ _CONTRAST_MIN_HZ, _CONTRAST_QUANTILE = 200.0, 0.02
 _DELTA_REACH = 4  # frames to either side
 _PITCH_RANGE_HZ, _PITCH_THRESHOLD = (150.0, 4000.0), 0.1
 _TUNING_BINS = 101  # edges of hundredths of a semitone over [-0.5, 0.5]
+_MIDDLE_OCTAVE, _OCTAVES_WIDE = 5.0, 2  # above A0, where pitch is heard best
 _TUNING_REFERENCE_HZ = 440.0 / 16.0  # A0 of librosa's hz_to_octs
 _ZERO_CROSSING_DEAD_ZONE = 1e-10
 _TINY = float(np.finfo(np.float32).tiny)
@@ -239,17 +240,34 @@ def _normalised_chroma(
     mono: Float32[Any, " samples"], audio: AudioConfig, known: _ForChroma
 ) -> Float32[Any, "frames 12"]:
     """Power gathered by pitch class; the largest of each frame is 1."""
-    from librosa.filters import chroma as chroma_filters
-
     xp, tuning = array_namespace(mono), _tuning(known.peaks)
-    tuned = chroma_filters(sr=audio.sample_rate, n_fft=audio.n_fft, tuning=tuning)
-    filters = beside(mono, np.ascontiguousarray(tuned.T, dtype=np.float32))
+    filters = beside(mono, np.ascontiguousarray(chroma_weights(audio, tuning).T))
     blocks = known.kept_power or (
         power(spectrum) for spectrum in stft_blocks(mono, n_fft=audio.n_fft, hop_length=audio.hop_length)
     )
     chroma = xp.concat([block @ filters for block in blocks])
     largest = xp.max(chroma, axis=1, keepdims=True)
     return chroma / xp.where(largest < _TINY, 1.0, largest)
+
+
+def chroma_weights(audio: AudioConfig, tuning: float) -> Float32[np.ndarray, "12 bins"]:
+    """How far each frequency belongs to each pitch class from C on, middle octaves weighing most.
+
+    ``tuning`` is in semitones from A at 440 Hz. To the bit as librosa's ``filters.chroma``, which takes long to import.
+    """
+    n = len(CHROMA)
+    frequencies = np.linspace(0, audio.sample_rate, audio.n_fft, endpoint=False)[1:]
+    a0_hz = 440.0 * 2.0 ** (tuning / n) / 16.0
+    semitones = n * np.log2(frequencies / a0_hz)
+    semitones = np.concatenate(([semitones[0] - 1.5 * n], semitones))  # at 0 Hz: far below, and wide
+    width = np.concatenate((np.maximum(np.diff(semitones), 1.0), [1]))
+    apart = np.subtract.outer(semitones, np.arange(n, dtype=float)).T
+    apart = np.remainder(apart + n / 2 + 10 * n, n) - n / 2
+    weights = np.exp(-0.5 * (2 * apart / width) ** 2)
+    weights /= np.sum(np.abs(weights) ** 2, axis=0, keepdims=True) ** 0.5
+    weights *= np.exp(-0.5 * ((semitones / n - _MIDDLE_OCTAVE) / _OCTAVES_WIDE) ** 2)
+    from_c = np.roll(weights, -3, axis=0)  # they were counted from A on
+    return np.ascontiguousarray(from_c[:, : audio.n_fft // 2 + 1], dtype=np.float32)
 
 
 def _level_pass(mono: Float32[Any, " samples"], audio: AudioConfig, values: Float32[Any, "frames 52"]) -> None:
@@ -327,11 +345,9 @@ def _one_stem(
     mono: Float32[Any, " samples"], audio: AudioConfig
 ) -> tuple[Float32[Any, " frames"], Float32[Any, " frames"]]:
     """Mean square and centroid in Hz of each frame."""
-    from scipy.signal import get_window
-
     xp, levels, centroids = array_namespace(mono), [], []
     frequencies = beside(mono, _frequencies(audio.sample_rate, audio.n_fft))
-    window_power = float((get_window("hann", audio.n_fft) ** 2).sum()) * audio.n_fft / 2.0
+    window_power = float((hann(audio.n_fft) ** 2).sum()) * audio.n_fft / 2.0
     for spectrum in stft_blocks(mono, n_fft=audio.n_fft, hop_length=audio.hop_length):
         block = power(spectrum)
         magnitude = xp.astype(xp.sqrt(block), xp.float64)

@@ -3,7 +3,8 @@
 Conventions: spectra have shape ``[frames, bins]``; frame t is centred on sample ``t * hop_length`` with zeros beyond
 the ends, as in librosa's ``center=True``. Arrays (``Any``) are NumPy's, or tensors where the work is to be done on
 their device: what takes and gives them is written in the array API that both have. Source: librosa 0.11 ``stft``,
-``melspectrogram`` and ``power_to_db``, whose numbers these equal.
+``melspectrogram`` and ``power_to_db``, whose numbers these equal. Its filters and SciPy's window are made here, to
+the bit as there: to import those takes as long as a song's features.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import array_api_compat
 import numpy as np
 import scipy.fft
 from array_api_compat import array_namespace
-from jaxtyping import Complex, Float, Float32
+from jaxtyping import Complex, Float, Float32, Float64
 
 from rl_editor.config import AudioConfig
 
@@ -22,6 +23,7 @@ SPECTRUM_BLOCK_FRAMES = 256  # STFT frames at a time: 2 MiB of complex64 at n_ff
 DEVICE_BLOCK_FRAMES = 4096  # the same on a device that is not the CPU
 POWER_FLOOR = 1e-10  # librosa's amin: -100 dB
 DYNAMIC_RANGE_DB = 80.0  # librosa's top_db
+_HZ_PER_MEL, _LOG_FROM_HZ, _LOG_STEP = 200.0 / 3, 1000.0, np.log(6.4) / 27.0  # Slaney's scale: linear, then log
 
 
 def n_spectrum_frames(n_samples: int, *, hop_length: int) -> int:
@@ -37,15 +39,18 @@ def stft_blocks(
     X[t, k] = sum_n w[n] y[t*hop + n - n_fft/2] exp(-2 pi i k n / n_fft), computed in float64 and stored as
     complex64: a float32 FFT moves the last spectral-contrast band by up to 2.7 dB.
     """
-    from scipy.signal import get_window  # half a second of importing, which cached features do not need
-
     xp, step = array_namespace(mono), SPECTRUM_BLOCK_FRAMES if isinstance(mono, np.ndarray) else DEVICE_BLOCK_FRAMES
-    window = beside(mono, get_window("hann", n_fft, fftbins=True))
+    window = beside(mono, hann(n_fft))
     n_frames = n_spectrum_frames(len(mono), hop_length=hop_length)
     for first in range(0, n_frames, step):
         count = min(step, n_frames - first)
         piece = padded_span(mono, first * hop_length - n_fft // 2, (count - 1) * hop_length + n_fft)
         yield xp.astype(_rfft(framed(piece, n_fft=n_fft, hop_length=hop_length) * window), xp.complex64)
+
+
+def hann(n_fft: int) -> Float64[np.ndarray, " {n_fft}"]:
+    """Hann's window, periodic."""
+    return 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, n_fft + 1)[:-1])
 
 
 def beside(mono: Any, values: np.ndarray) -> Any:
@@ -85,9 +90,30 @@ def power(spectrum: Complex[Any, "frames bins"]) -> Float32[Any, "frames bins"]:
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Any:
     """Slaney's mel filters as a sparse matrix, float32 [bins, mels]."""
     import scipy.sparse
-    from librosa.filters import mel
 
-    return scipy.sparse.csr_array(mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels).T)
+    return scipy.sparse.csr_array(_mel_weights(sample_rate, n_fft, n_mels).T)
+
+
+def _mel_weights(sample_rate: int, n_fft: int, n_mels: int) -> Float32[np.ndarray, "mels bins"]:
+    """Triangles over three edges each, evenly spaced in mel from 0 to half the rate, all of one area."""
+    edges = _hz_of_mel(np.linspace(0.0, _mel_of_hz(sample_rate / 2), n_mels + 2))
+    ramps, widths = np.subtract.outer(edges, np.fft.rfftfreq(n_fft, 1.0 / sample_rate)), np.diff(edges)
+    weights = np.zeros((n_mels, n_fft // 2 + 1), np.float32)
+    for band in range(n_mels):
+        weights[band] = np.maximum(0, np.minimum(-ramps[band] / widths[band], ramps[band + 2] / widths[band + 1]))
+    weights *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    return weights
+
+
+def _mel_of_hz(frequency_hz: float) -> float:
+    if frequency_hz < _LOG_FROM_HZ:
+        return frequency_hz / _HZ_PER_MEL
+    return float(_LOG_FROM_HZ / _HZ_PER_MEL + np.log(frequency_hz / _LOG_FROM_HZ) / _LOG_STEP)
+
+
+def _hz_of_mel(mel: Float64[np.ndarray, " edges"]) -> Float64[np.ndarray, " edges"]:
+    log_from = _LOG_FROM_HZ / _HZ_PER_MEL
+    return np.where(mel >= log_from, _LOG_FROM_HZ * np.exp(_LOG_STEP * (mel - log_from)), _HZ_PER_MEL * mel)
 
 
 def mel_spectrogram(mono: Float32[np.ndarray, " samples"], config: AudioConfig) -> Float32[np.ndarray, "mels frames"]:
