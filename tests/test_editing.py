@@ -176,6 +176,27 @@ class TestEdit:
         with pytest.raises(EditListError, match="longer than it"):
             edited(song, config, tmp_path, demands=Demands(duration_s=1.4 * length_s), loops=False)
 
+    @pytest.mark.parametrize("more_s", [0.5, 0.8])
+    def test_less_than_half_a_bar_longer_than_the_recording_is_near_enough(
+        self, song: Path, config: Config, tmp_path: Path, more_s: float
+    ) -> None:
+        """As any length is; a bar is 1.65 s."""
+        length_s = sf.info(song).duration
+        demands = Demands(duration_s=length_s + more_s)
+        assert edited(song, config, tmp_path, demands=demands, loops=False).duration_s == pytest.approx(length_s)
+        with pytest.raises(EditListError, match="longer than it"):
+            edited(song, config, tmp_path, demands=Demands(duration_s=length_s + 0.9), loops=False)
+
+    @pytest.mark.parametrize("share", [0.9, 1.4])
+    def test_what_a_moment_heard_early_leaves_out_is_made_up_for_by_repeats(
+        self, song: Path, config: Config, tmp_path: Path, share: float
+    ) -> None:
+        """Of the first 30 s at most 10 s can play before it."""
+        length_s = share * sf.info(song).duration
+        edit = edited(song, config, tmp_path, demands=Demands(length_s, anchors=(Anchor(30.0, 10.0),)))
+        assert edit.duration_s == pytest.approx(length_s, abs=0.83)  # half a bar
+        assert min(abs(at_s - 10.0) for at_s in heard_at_s(edit, 30.0)) < 0.25
+
     @pytest.mark.parametrize("seconds", [3.2, 5.0])
     @pytest.mark.parametrize("times", [0.5, 0.9, 1.5, 2.0, 4.0])
     @pytest.mark.parametrize("kept", [0.0, 1.0])

@@ -261,16 +261,23 @@ def _with_repeats_before(state: AudioState, demands: Demands, config: Config) ->
 
 
 def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> EditList:
-    """The whole recording, to be negotiated down; or, where more is asked than may play, the DP that repeats."""
-    asked_s, whole = request.demands.duration_s, edits.keep_all(state.recording)
-    has_s, may_play_s = state.grid.duration_s, left_s(request.demands, state)
+    """The whole recording, to be negotiated down; or, where more is asked than may play, the DP that repeats.
+
+    Where a moment is asked for earlier than it is recorded, what plays before it is taken out as well, with the repeats
+    that the DP may have put there: then the whole is repeated.
+    """
+    demands, whole = request.demands, edits.keep_all(state.recording)
+    early_s = max((anchor.source_s - anchor.output_s for anchor in demands.anchors), default=0.0)
+    is_early = early_s > 0.5 * state.grid.beat_s
+    asked_s = None if demands.duration_s is None else demands.duration_s + is_early * early_s
+    has_s, may_play_s = state.grid.duration_s, left_s(demands, state)
     if asked_s is None or asked_s <= may_play_s or not request.loops:
         return whole
     bar_s = state.grid.beats_per_bar * state.grid.beat_s
-    in_bars_s = max(may_play_s - bar_s * len(request.demands.drop), min(bar_s, may_play_s))
+    in_bars_s = max(may_play_s - bar_s * len(demands.drop), min(bar_s, may_play_s))
     goal_s = asked_s * has_s / in_bars_s  # what must not play is taken out again, up to a bar more with each passage
-    kept_s = total(union((span.start_s, min(span.end_s, has_s)) for span in request.demands.keep))
-    if has_s - kept_s >= bar_s:
+    kept_s = total(union((span.start_s, min(span.end_s, has_s)) for span in demands.keep))
+    if has_s - kept_s >= bar_s and not is_early:
         repeated = retarget_dp(state, config, duration_s=goal_s)
         if repeated.duration_s >= goal_s - 0.5 * bar_s:
             return repeated

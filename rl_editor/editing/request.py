@@ -95,9 +95,12 @@ def check_spans(demands: Demands, state: AudioState, *, kept_by: str = "--keep")
 
 
 def check_length(request: Request, state: AudioState) -> None:
-    """Refuse a length beyond what may play where nothing may be repeated; an exact one may end in a little more."""
+    """Refuse a length beyond what may play where nothing may be repeated.
+
+    An exact one may end in a little more, any other is met within half a bar.
+    """
     asked_s, has_s = request.demands.duration_s, left_s(request.demands, state)
-    reach_s = has_s + (MOST_TAIL_S if request.demands.exact else 0.0)
+    reach_s = has_s + (MOST_TAIL_S if request.demands.exact else 0.5 * state.grid.bar_s)
     if request.allow_stretch:
         reach_s = max(reach_s, has_s * (1.0 + MOST_STRETCH))
     if asked_s is not None and asked_s > reach_s and not request.loops:
