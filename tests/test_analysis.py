@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from rl_editor import analysis
 from rl_editor.analysis import analyse
 from rl_editor.beats import regular_grid
+from rl_editor.cache import get_cache
 from rl_editor.config import AudioConfig, Config
 from rl_editor.edits import SourceInfo
 from rl_editor.features import FrameFeatures, StemFrames
+from rl_editor.stems import STEM_NAMES
 
 SOURCE = SourceInfo("a.wav", "1" * 64, 44100, 2, 4 * 44100)
 N_FRAMES = 200
@@ -112,3 +115,40 @@ def test_stems_alone_hang_on_how_they_are_separated(shelf: Shelf, setting: str, 
 def test_what_a_module_computes_is_computed_anew_when_it_changes(shelf: Shelf, module: str, parts: list[str]) -> None:
     shelf.touch(module)
     assert shelf.computed() == parts
+
+
+def test_what_stems_leave_out_counts_beside_the_mix_or_what_is_just_not_silent() -> None:
+    """Half of the amplitude is 6 dB; a mix at -120 dB is measured against -100 dB."""
+
+    def residual_db(mix: float, *stems: float) -> float:
+        level = {str(k): np.full(1000, stem, np.float32) for k, stem in enumerate(stems)}
+        return analysis._residual_db(level, np.full(1000, mix, np.float32))
+
+    assert residual_db(0.1, 0.05, 0.0) == pytest.approx(-20 * np.log10(2), abs=1e-3)
+    assert residual_db(0.1, 0.15, 0.05) == pytest.approx(0.0, abs=1e-3)  # what they add counts as well
+    assert residual_db(1e-6, 0.0, 0.0) == pytest.approx(-20.0, abs=1e-3)
+    assert residual_db(0.0, 0.0, 0.0) == pytest.approx(-120.0)
+
+
+def test_stems_at_another_rate_or_separated_otherwise_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config()
+    config.data.cache_dir, config.stems.model = str(tmp_path / "cache"), "hpss"
+    path, made = tmp_path / "a.wav", []
+    sf.write(path, np.random.default_rng(0).normal(scale=0.1, size=4 * 22050), 22050)
+
+    def stand_in(path: Path, config: Config) -> dict[str, np.ndarray]:
+        made.append(config.audio.sample_rate)
+        return {name: np.zeros(4 * config.audio.sample_rate, np.float32) for name in STEM_NAMES}
+
+    def n_samples() -> int:
+        return len(analysis.separated(path, config, sha256=get_cache(config).hash_file(path))["bass"])
+
+    monkeypatch.setattr(analysis, "_mono_stems", stand_in)
+    assert [n_samples(), n_samples()] == [4 * 22050] * 2
+    config.audio = AudioConfig(sample_rate=11025)
+    assert n_samples() == 4 * 11025
+    config.stems.overlap = 0.5
+    n_samples()
+    assert made == [22050, 11025, 11025]
