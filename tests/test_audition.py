@@ -7,6 +7,7 @@ from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.joins import (
     JoinDiagnostics,
     _beat_error_ms,
+    bands_db,
     bar_phase_kept,
     join_diagnostics,
     output_beats_s,
@@ -139,9 +140,16 @@ class TestJoins:
 
     def test_fewer_than_eight_beats_give_no_percentile(self) -> None:
         """Three before the join, at 2 s, and four up to half a second before the end, or five."""
-        for end_s, known in ((6.5, False), (7.0, True)):
+        for end_s, known in ((6.5, False), (6.75, False), (7.0, True)):
             (join,) = self.cut(self.noise(), (0.0, 2.0), (4.0, end_s))
             assert (join.level_percentile is not None, join.spectral_percentile is not None) == (known, known)
+
+
+def test_bands_are_of_equal_ratios_from_sixty_hertz_to_half_the_rate() -> None:
+    """Forty up to 4,000 Hz: a ratio of 1.111 each, so that 100 Hz is 4.9 bands up, and 1,000 Hz 26.8."""
+    for hz, band in ((100.0, 4), (1000.0, 26)):
+        tone = np.sin(2 * np.pi * hz * np.arange(2000) / 8000)[:, None]
+        assert int(bands_db(tone, 8000).argmax()) == band
 
 
 def test_beats_of_the_output_by_hand() -> None:
