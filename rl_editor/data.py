@@ -85,16 +85,17 @@ def align_pair(pair: Pair, config: Config) -> EditList:
 
     Raises:
         AudioFileError: one of the recordings cannot be read, or is changed meanwhile.
-        PairRejectedError: the edit is not explained by the raw.
+        AlignmentError: they cannot be compared, or the edit is not of this raw.
     """
     shelf = get_cache(config)
-    source, edit_sha256 = source_of(pair.raw.path, shelf), shelf.hash_file(pair.edit.path)
+    source, edit_sha256 = source_of(pair.raw.path, shelf), source_of(pair.edit.path, shelf).sha256
 
     def explain() -> EditList:
-        edit = recover_files(pair.raw.path, pair.edit.path, config, source=source).edit
-        for path, sha256 in ((pair.raw.path, source.sha256), (pair.edit.path, edit_sha256)):
-            require_unchanged(path, sha256, shelf)
-        return edit
+        try:
+            return recover_files(pair.raw.path, pair.edit.path, config, source=source).edit
+        finally:  # that a pair is refused is kept, too
+            for path, sha256 in ((pair.raw.path, source.sha256), (pair.edit.path, edit_sha256)):
+                require_unchanged(path, sha256, shelf)
 
     return aligned(pair.pair_id, explain, config, source=source, edit_sha256=edit_sha256)
 

@@ -69,8 +69,9 @@ def test_a_recording_that_is_replaced_gives_no_stems_to_the_one_before(
     assert get_cache(config).info().kinds["stems"].entries == 0
 
 
+@pytest.mark.parametrize("seed", [0, 1])  # of what replaces the edit: the same song, or another one
 def test_a_pair_one_of_which_is_replaced_is_explained_when_run_again(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     raw, edit = tmp_path / "input/a_raw.wav", tmp_path / "desired_output/a_edit.wav"
     for path in (raw, edit):
@@ -78,9 +79,11 @@ def test_a_pair_one_of_which_is_replaced_is_explained_when_run_again(
         sf.write(path, song(0, 16.0)[: RATE * (16 if path is raw else 10)], RATE)
     (pair,) = find_library(tmp_path).pairs
     with monkeypatch.context() as patch:
-        patch.setattr(data, "recover_files", replaced_when(data.recover_files, edit, 0))
+        patch.setattr(data, "recover_files", replaced_when(data.recover_files, edit, seed))
         with pytest.raises(AudioFileError, match=r"a_edit\.wav: was changed"):
             align_pair(pair, config)
+    assert get_cache(config).info().kinds["labels"].entries == 0
+    sf.write(edit, song(0, 16.0), RATE)
     assert align_pair(pair, config).duration_s == pytest.approx(16.0)
 
 
