@@ -169,17 +169,29 @@ def test_the_second_run_computes_nothing_and_starts_no_process(
     assert precache(find_library(folder), config) == first
 
 
-def test_a_pair_that_was_rejected_is_not_aligned_again(
-    folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (song(1, 10.0), "% of the edit is found"),  # of another song
+        (song(0, 2.0), "2.0 s of audio, at least 3 s are needed"),
+        (np.zeros(10 * RATE), "dBFS is needed"),
+        (None, "neither libsndfile nor ffmpeg can read it"),
+    ],
+)
+def test_a_pair_that_was_refused_is_not_aligned_again(
+    folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch, edit: np.ndarray | None, reason: str
 ) -> None:
-    sf.write(folder / "desired_output/a_edit.wav", song(1, 10.0), RATE)  # of another song
+    if edit is None:
+        (folder / "desired_output/a_edit.wav").write_bytes(b"RIFF but no audio")
+    else:
+        sf.write(folder / "desired_output/a_edit.wav", edit, RATE)
     library = find_library(folder)
     first = precache(library, config)
     assert first.n_pairs == 0
     monkeypatch.setattr("rl_editor.data.recover_files", lambda *_, **__: pytest.fail("aligned again"))
     again = precache(library, config)
     assert again == first
-    assert "% of the edit is found" in next(str(p) for p in again.problems if p.name == "a")
+    assert reason in next(str(p) for p in again.problems if p.name == "a")
 
 
 def test_an_override_of_a_track_that_is_not_there_is_named(folder: Path, config: Config) -> None:
