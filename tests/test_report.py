@@ -1,6 +1,7 @@
 """The report: files that belong together, numbers that agree, a page without a network, the same bytes twice."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,9 +30,9 @@ SPACE = ActionSpace(CONFIG.action_space)
 ACTIONS = [CUT if 2 <= unit < 4 else KEEP for unit in range(8)]
 
 
-def demonstration(seed: int, style: str) -> Demonstration:
+def demonstration(seed: int, style: str, actions: Sequence[int] = ACTIONS) -> Demonstration:
     state = track(seed=seed, form="ab", bars_per_section=4)
-    edit = decode(ACTIONS, state.grid.units(4), SPACE, source=state.recording, crossfade_ms=50.0)
+    edit = decode(list(actions), state.grid.units(4), SPACE, source=state.recording, crossfade_ms=50.0)
     labels = encode(edit, state.grid, SPACE, unit_beats=4)
     song = f"song <{seed}>"
     source = replace(state.recording, channels=1)
@@ -210,7 +211,23 @@ def test_without_recordings_there_is_no_audio(result: EvaluationResult, tmp_path
 
 def test_one_track_without_policies_gives_a_page(tmp_path: Path) -> None:
     write_report(evaluate_plans({}, [demonstration(0, "radio_edit")], CONFIG), tmp_path, config=CONFIG)
-    assert "1 held-out edits of 1\nsong" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "1 held-out edit of 1 song" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_means_of_fewer_songs_than_the_heading_says_tell_how_many(result: EvaluationResult, tmp_path: Path) -> None:
+    """Five songs, one of them uncut: KEEP/CUT is of four, by which nothing is shown."""
+    cut, uncut = [demonstration(seed, "a") for seed in range(4)], demonstration(4, "a", [KEEP] * 8)
+    found = evaluate_plans({"bc": copying}, [*cut, uncut], CONFIG)
+    write_report(found, tmp_path, config=CONFIG)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "5 held-out edits of 5 songs that" in page
+    assert "<th>KEEP/CUT balanced accuracy <small>(4 songs)</small></th>" in page
+    assert "<th>reward</th>" in page
+    loudest = next(v for v in found.verdicts if v[1:3] == ("loudest", "balanced_accuracy") and v.style == "all")
+    assert loudest.n_songs == 4
+    assert f"{loudest.difference:+.3f} ({loudest.low:+.3f} to {loudest.high:+.3f}, 4 songs)" in page
+    write_report(result, tmp_path / "whole", config=CONFIG)
+    assert not re.search(r"<th>[^<]*<small>", (tmp_path / "whole/index.html").read_text(encoding="utf-8"))
 
 
 def test_write_comparison_leaves_out_what_is_undefined(result: EvaluationResult, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rl_editor.command import counted
 from rl_editor.config import Config
 from rl_editor.evaluation import METRICS, EvaluationResult
 from rl_editor.evaluation.verdicts import FEWEST_SONGS
@@ -81,7 +82,7 @@ def _write_csv(table: pd.DataFrame, path: Path) -> None:
 
 def _page(result: EvaluationResult, pages: list[ExamplePage], config: Config) -> str:
     environment = page_templates()
-    environment.filters |= {"method": method_title, "style": style_title}
+    environment.filters |= {"method": method_title, "style": style_title, "counted": counted}
     return environment.get_template("report.html.j2").render(
         result=result,
         tables=comparison_tables(result),

@@ -35,6 +35,7 @@ class Table(NamedTuple):
     style: str
     title: str
     n_songs: int
+    n_of: Mapping[str, int]  # metric -> songs that it is defined for, of some method
     metrics: Sequence[str]
     rows: list[Row]
 
@@ -102,7 +103,8 @@ def _table(result: EvaluationResult, style: str, condition: str, metrics: Sequen
         Row(method, [_cell(values[method, metric], best[metric]) for metric in shown])
         for method in in_reading_order(result.methods)
     ]
-    return Table(style, CONDITION_TITLES[condition], int(part["n_songs"].max()), shown, rows)
+    n_of = {metric: int(part[part["metric"] == metric]["n_songs"].max()) for metric in shown}
+    return Table(style, CONDITION_TITLES[condition], int(part["n_songs"].max()), n_of, shown, rows)
 
 
 def _best(part: pd.DataFrame, metric: str) -> float:
