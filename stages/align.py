@@ -50,9 +50,19 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
         problems = [Problem(o.item.pair_id, o.error) for o in outcomes if o.error]
         write_json(METRICS / "align.json", summary(outcomes))
         report_problems(folder, problems, n_left=len(outcomes) - len(problems), strict=strict, what="pairs")
-        explained = [o.item for o in outcomes if o.value is not None]
-        for gap in split_gaps(Placed(pair.style, pair.song, pair.split) for pair in explained):
+        for gap in gaps([o.item for o in outcomes if o.value is not None]):
             typer.echo(gap, err=True)
+
+
+def gaps(explained: Sequence[PairEntry]) -> list[str]:
+    """What the splits leave out, said before anything is learned."""
+    found = split_gaps(Placed(pair.style, pair.song, pair.split) for pair in explained)
+    if all(pair.split != "test" for pair in explained):
+        found.append(
+            "no song is held out, so that the pipeline will end at evaluate, without a registered policy; put one into "
+            "test with data.splits, raise data.test_fraction or add pairs"
+        )
+    return found
 
 
 def label_entry(pair: PairEntry, *, manifest: Manifest, config: Config, folder: Path) -> Explained:

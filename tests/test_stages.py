@@ -75,10 +75,11 @@ def test_a_song_called_problems_is_labelled_as_any_other(project: Path) -> None:
     assert json.loads((layout.LABELS / layout.PROBLEMS).read_text()) == []
 
 
-def test_without_songs_to_test_on_the_remedy_is_named(project: Path) -> None:
+def test_without_songs_to_test_on_the_remedy_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
         (project / f"data/raw/input/s{number}_raw.wav").unlink()
     run_to_labels()
+    assert "no song is held out, so that the pipeline will end at evaluate" in capsys.readouterr().err
     with pytest.raises(DatasetError, match=r"for test: 1 song decoded, .*; add songs, or name some in data\.splits"):
         read_demonstrations(splits=("test",))
 
@@ -93,6 +94,7 @@ def test_editors_without_a_song_to_test_on_or_to_learn_from_are_named(
     said = capsys.readouterr().err
     assert "style 'ann' (1 song): none is held out, so that nothing will say how well it is learned" in said
     assert "style 'bob' (1 song): none teaches, so that it is not learned" in said
+    assert "no song is held out" not in said
     assert "style 'cid' (1 song): none teaches, so that it is not learned" in said
 
 
