@@ -75,6 +75,24 @@ def test_a_song_called_problems_is_labelled_as_any_other(project: Path) -> None:
     assert json.loads((layout.LABELS / layout.PROBLEMS).read_text()) == []
 
 
+def test_a_queued_experiment_does_not_learn_from_the_default_corpus_instead(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC runs it in a copy of what is committed, which recordings are not."""
+    copy = tmp_path_factory.mktemp("copy")
+    write_params(copy)
+    (copy / "data/raw/input").mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    with pytest.raises(
+        DatasetError, match=r"data/raw: no recordings in this temporary copy .*`-S data\.raw_dir=\$PWD/"
+    ):
+        corpus.main()
+    write_params(copy, data={"raw_dir": str(project / "data/raw")})
+    corpus.main()
+    assert json.loads((layout.CORPUS / layout.INDEX).read_text()) == {"songs": 0}
+
+
 def test_without_songs_to_test_on_the_remedy_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
         (project / f"data/raw/input/s{number}_raw.wav").unlink()
