@@ -17,13 +17,14 @@ from rl_editor.errors import DatasetError
 from rl_editor.judgements import Choice, Judgement, Presentation, Rating, Side
 from rl_editor.judgements.log import Answers
 from rl_editor.judgements.sets import ListeningSet, Preferences
-from rl_editor.preferences.listeners import Effect, Halves, Share
+from rl_editor.preferences.listeners import HABITS, Effect, Halves, Share, _effects
 from rl_editor.preferences.pages import write_report
 from rl_editor.preferences.planning import next_presentation
 from rl_editor.preferences.report import Counting, PreferencesReport, Way, report
 from rl_editor.preferences.words import screen, warnings, way_lines
-from rl_editor.reward_model import opinions
+from rl_editor.reward_model import RewardModel, opinions
 from rl_editor.reward_model.accord import Accord
+from rl_editor.reward_model.model import FEATURES
 from rl_editor.reward_model.opinions import Anchored
 
 
@@ -89,6 +90,17 @@ def test_a_habit_without_exception_is_found(n: int) -> None:
     assert bo.first.value == 1.0
     assert bo.habits["order"].sure
     assert not bo.habits["length"].sure
+
+
+def test_what_a_habit_adds_by_hand() -> None:
+    """28 answers, 20 for A, and 14 weights of which one says something: half of the likelihood it gains counts.
+
+    2 (20 log(20 / 28) + 8 log(8 / 28) - 28 log(1 / 2)) (1 - 14 / 28) = 2.66
+    """
+    habits = {name: np.full(28, float(name == "order")) for name in HABITS}
+    found = _effects(np.zeros((28, 10)), habits, np.repeat([1.0, 0.0], [20, 8]))
+    assert found["order"].deviance == pytest.approx(2.66, abs=0.01)
+    assert found["length"].deviance == pytest.approx(0.0, abs=1e-9)
 
 
 def by_ear(answers: Preferences, *, obeyed: float, a_first: float) -> Preferences:
@@ -332,7 +344,7 @@ def test_repeats_are_of_the_same_set() -> None:
     assert ann.repeats == Share(1, 1)
 
 
-def test_listeners_of_opposite_tastes_are_named() -> None:
+def test_listeners_of_opposite_tastes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = random_set()
     taste = sharpened(Listener("Ann", {"joins": -1.0}), found, 0.8)
     opposite = replace(taste, name="Bob", taste={"joins": 1.0})
@@ -345,6 +357,10 @@ def test_listeners_of_opposite_tastes_are_named() -> None:
     alone = screen(reported(session(found, [taste], 200, np.random.default_rng(0))))
     assert "judges by it" not in alone
     assert "dislikes joins" in alone
+    assert "not sure yet" not in alone
+    weights = dict.fromkeys(FEATURES, (0.5, 1.0))
+    monkeypatch.setattr(RewardModel, "weights", property(lambda _: weights))
+    assert "which features it likes or dislikes is not sure yet" in screen(given)
 
 
 def test_what_two_have_in_common_is_said_with_what_to_do() -> None:

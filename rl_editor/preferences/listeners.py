@@ -3,7 +3,9 @@
 Shares come with Wilson's interval (95 %). Habits are weights in a logistic regression of the listener's answers on the
 features of the reward model, what came first, which was longer and which was louder, so that a taste that happens to
 go with length is not taken for a habit; a habit is *sure* where leaving it out costs the likelihood what ``SURE``
-standard errors would. What sounded first is up to the listener, and mostly the side that was put first: the habit of
+standard errors would. Of n answers and k weights, 1 - k / n of that cost counts: chance alone gains more where answers
+are few for each weight (Sur & Candes 2019, "A modern maximum-likelihood theory for high-dimensional logistic
+regression"). What sounded first is up to the listener, and mostly the side that was put first: the habit of
 choosing it is looked for beside the three, and takes part in their fit only where it is sure; else the order explains
 what the two have in common. Whether the earlier half of the answers differs from the later is said by Fisher's exact
 test, as surely.
@@ -72,7 +74,7 @@ class Share(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A weight in log odds, its standard error, and twice what it adds to the log likelihood."""
+    """A weight in log odds, its standard error, and twice what it adds to the log likelihood beyond chance."""
 
     weight: float
     error: float
@@ -353,6 +355,7 @@ def _effects(
     outcome: Float[np.ndarray, " n"],
 ) -> dict[str, Effect]:
     x = np.hstack([features, np.stack([*habits.values()], axis=1)])
+    few = max(1.0 - x.shape[1] / len(x), 0.0)  # with few answers for each weight, chance gains more likelihood
     penalty = np.array([_RIDGE] * features.shape[1] + [_HABIT_RIDGE] * len(habits))
     w = ridged_logistic(x, outcome, penalty=penalty)
     errors = np.sqrt(np.diag(np.linalg.inv(information(x, sigmoid(x @ w), penalty=penalty))))
@@ -360,7 +363,7 @@ def _effects(
     for column, name in enumerate(habits, start=features.shape[1]):
         rest = np.delete(x, column, axis=1)
         without = ridged_logistic(rest, outcome, penalty=np.delete(penalty, column))
-        deviance = 2.0 * (_log_likelihood(x @ w, outcome) - _log_likelihood(rest @ without, outcome))
+        deviance = 2.0 * few * (_log_likelihood(x @ w, outcome) - _log_likelihood(rest @ without, outcome))
         found[name] = Effect(float(w[column]), float(errors[column]), deviance)
     return found
 

@@ -205,6 +205,8 @@ def reward_lines(found: PreferencesReport) -> list[str]:
         for verb, things in (("likes", likes), ("dislikes", dislikes)):
             if things:
                 lines.append(f"  it {verb} {', '.join(things)}")
+        if not sure:
+            lines.append("  which features it likes or dislikes is not sure yet")
         assert learned.trial is not None
         lines.append(f"  the chances that it gives are off by {percent(learned.trial.calibration_error)} on average")
         lines += trust_lines(found)
