@@ -183,7 +183,7 @@ def test_the_loss_is_the_mean_by_weight_of_label_and_class() -> None:
     unsure = replace(demo, labels=replace(demo.labels, confidence=torch.linspace(0.1, 1.0, 20).double().numpy()))
     cloning = _Cloning([unsure], config, TrainingLogger(), None)
     lesson = cloning.train_set.lessons.of(torch.zeros(1, dtype=torch.long), torch.zeros(1, dtype=torch.long))
-    logits = torch.randn(20, cloning.agent.dimensions.actions, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(20, cloning.agent.layout.n_actions, generator=torch.Generator().manual_seed(0))
     found = cloning._losses(logits, lesson, smoothing=0.0)
     weights, total = [], 0.0
     for row, action, confidence in zip(logits, demo.labels.actions.tolist(), unsure.labels.confidence, strict=True):

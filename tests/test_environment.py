@@ -169,8 +169,7 @@ def test_who_resets_says_which_targets_are_hidden():
         observation = env.reset(torch.tensor([0, 0]), ratios, hidden=told)
         assert column(observation, "has_target").tolist() == seen
     result = env.step(torch.tensor([KEEP, KEEP]), auto_reset=False)
-    assert float(result.info.total[0]) == float(result.info.total[1])
-    assert result.info.target_s.tolist() == pytest.approx([0.5 * float(env.batch.reward.duration_s[0])] * 2)
+    assert float(result.info.total[0]) == float(result.info.total[1])  # what is hidden counts all the same
 
 
 def test_what_plays_nothing_yet_is_worth_what_it_can_become():

@@ -289,7 +289,9 @@ def test_sections_start_where_sound_changes_at_once_and_for_long():
 
     def starts(*levels: float) -> list[int]:
         state = tiny(
-            [10.0 ** ((level - 60.0) / 20.0) for level in levels], [*range(len(levels) + 1)], [0] * len(levels)
+            [10.0 ** ((level - 60.0) / 20.0) for level in levels],
+            [*map(float, range(len(levels) + 1))],
+            [0] * len(levels),
         )
         return np.flatnonzero(np.diff(sections(state.features, state.grid.units(1), block=4), prepend=-1)).tolist()
 

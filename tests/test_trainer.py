@@ -169,7 +169,7 @@ def test_the_loss_by_hand() -> None:
         heard = trainer.agent.encode(trainer.songs.batch)
         found = trainer._losses(heard, part)
         decision = trainer.agent.decide(heard, part.observation)
-    log_p, n_plain = decision.logits.log_softmax(1), trainer.agent.dimensions.first_reorder
+    log_p, n_plain = decision.logits.log_softmax(1), trainer.agent.layout.first_reorder
     p, clone = log_p.exp(), part.clone_log_probs.exp()
     log_ratio = log_p[torch.arange(len(p)), part.action] - part.log_prob
     ratio, gain = log_ratio.exp(), part.advantage
