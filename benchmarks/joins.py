@@ -98,10 +98,10 @@ def _drafts(
     goal_s = share * state.grid.duration_s
     demands, beats = Demands(duration_s=goal_s), tuple(state.grid.times_s.tolist())
     whole = EditList(state.recording, edits.keep_all(state.recording).segments, beats)
-    dp = revise(whole, state, demands, config, sound=sound, priced=False).edit
+    dp = revise(whole, state, demands, config, sound=sound, draft="rough", priced=False).edit
     yield "random", _random(state, config, max(len(dp.segments) - 1, 1), goal_s)
     yield "radiotool", edit_of_path(_radiotool(state, goal_s), state, _by_beats(config))
-    yield "dp, features", revise(whole, state, demands, config, priced=False).edit
+    yield "dp, features", revise(whole, state, demands, config, draft="rough", priced=False).edit
     yield "dp", dp
     draft = edit_recording(policy, state, target_duration_s=goal_s)
     yield "policy", draft
