@@ -26,7 +26,7 @@ from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.intervals import total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
-from rl_editor.negotiation.exact import ExactLength, met_from_below, most_silence_s, to_length
+from rl_editor.negotiation.exact import as_demanded, met_from_below, most_silence_s
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
@@ -128,7 +128,14 @@ def _proposal(draft: EditList, task: _Task) -> Proposal:
         silence_s = most_silence_s(state.grid)
         (_, _, notes), exact = met_from_below(
             lambda less_s: _settled(draft, task, less_s=less_s),
-            lambda negotiated: _to_length(negotiated, task, silence_s),
+            lambda negotiated: as_demanded(
+                negotiated.edit,
+                task.recording,
+                demands,
+                allow_stretch=task.request.allow_stretch,
+                silence_s=silence_s,
+                costs=negotiated.length_costs,
+            ),
             keep=demands.keep,
             silence_s=silence_s,
         )
@@ -149,24 +156,6 @@ def _settled(draft: EditList, task: _Task, *, less_s: float) -> _Negotiated:
         notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
     placed = place_joins(edit, task.sound, frozen=frozen_spans(demands, state), in_order=demands.no_reorder)
     return _Negotiated(settle_joins(placed, task.recording, task.config), costs, notes)
-
-
-def _to_length(settled: _Negotiated, task: _Task, silence_s: float) -> ExactLength:
-    demands = task.request.asked
-    frames = demands.frames(settled.edit.source.sample_rate)
-    assert frames is not None
-    return to_length(
-        settled.edit,
-        task.recording,
-        frames,
-        allow_stretch=task.request.allow_stretch,
-        keep=demands.keep,
-        drop=demands.drop,
-        no_loop=demands.no_loop,
-        no_reorder=demands.no_reorder,
-        silence_s=silence_s,
-        costs=settled.length_costs,
-    )
 
 
 def beat_sound(recording: Samples | Path, state: AudioState) -> BeatSound:

@@ -16,7 +16,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.library import track_name
 from rl_editor.negotiation import BeatSound, Demands, Jump, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
-from rl_editor.negotiation.exact import ExactLength, met_from_below, most_silence_s, to_length
+from rl_editor.negotiation.exact import ExactLength, as_demanded, met_from_below, most_silence_s
 from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
 from rl_editor.negotiation.placing import comes_back, nearest_bounds, place_joins
 from rl_editor.negotiation.record import lasting
@@ -97,10 +97,19 @@ def _in_recording(
 
     def meet(settled: tuple[Revised, EditList]) -> ExactLength:
         found, changed = settled
-        return _to_length(edit, changed, demands, recording, found, silence_s=silence_s, allow_stretch=allow_stretch)
+        return as_demanded(
+            changed,
+            recording,
+            demands,
+            allow_stretch=allow_stretch or stretched_before,
+            only=_new(found),
+            silence_s=silence_s,
+            costs=found.length_costs,
+        )
 
     if demands.exact:
-        silence_s = most_silence_s(state.grid)
+        rate, silence_s = edit.source.sample_rate, most_silence_s(state.grid)
+        stretched_before = pace(edit) != 1.0 and edit.frames == demands.frames(rate)  # to this very length
         (found, _), exact = met_from_below(settle, meet, keep=demands.keep, silence_s=silence_s)
         changed, found = exact.edit, replace(found, missed_s=0.0)
         notes = [exact_line(exact), *(() if exact.stretch else pace_lines(changed))]
@@ -134,34 +143,6 @@ def _settled(
     if not demands.exact and changed.frames != demands.frames(edit.source.sample_rate):
         changed = _paced_as(found.edit, _ending_as(placed, settled))
     return changed
-
-
-def _to_length(
-    edit: EditList,
-    changed: EditList,
-    demands: Demands,
-    recording: Path | Samples,
-    found: Revised,
-    *,
-    silence_s: float,
-    allow_stretch: bool,
-) -> ExactLength:
-    """To the sample; stretched where that is allowed, or where the edit was stretched to this length before."""
-    frames = demands.frames(edit.source.sample_rate)
-    assert frames is not None
-    return to_length(
-        changed,
-        recording,
-        frames,
-        allow_stretch=allow_stretch or (pace(edit) != 1.0 and edit.frames == frames),
-        only=_new(found),
-        keep=demands.keep,
-        drop=demands.drop,
-        no_loop=demands.no_loop,
-        no_reorder=demands.no_reorder,
-        silence_s=silence_s,
-        costs=found.length_costs,
-    )
 
 
 def _new(found: Revised) -> list[int]:

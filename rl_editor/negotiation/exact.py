@@ -25,7 +25,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
 from rl_editor.grid import BeatGrid
 from rl_editor.intervals import gaps, union
-from rl_editor.negotiation.demands import MOST_STRETCH, TimeSpan, spoken, spoken_up
+from rl_editor.negotiation.demands import MOST_STRETCH, Demands, TimeSpan, spoken, spoken_up
 from rl_editor.negotiation.pace import pace, within
 from rl_editor.render import FADE_OUT_MS, with_faded_ends
 from rl_editor.render.sources import open_source
@@ -109,6 +109,34 @@ def to_length(
     barred += gaps(heard, heard[-1][1]) if heard and no_reorder else []
     edit = with_faded_ends(_with_tail(edit, tail, keep, barred, stretches=in_reach and not allow_stretch))
     return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
+
+
+def as_demanded(
+    edit: EditList,
+    recording: str | Path | Samples,
+    demands: Demands,
+    *,
+    allow_stretch: bool,
+    silence_s: float,
+    costs: str,
+    only: Collection[int] | None = None,
+) -> ExactLength:
+    """The edit at the length that is demanded, and with what must play and what must not; else as ``to_length``."""
+    frames = demands.frames(edit.source.sample_rate)
+    assert frames is not None
+    return to_length(
+        edit,
+        recording,
+        frames,
+        allow_stretch=allow_stretch,
+        only=only,
+        keep=demands.keep,
+        drop=demands.drop,
+        no_loop=demands.no_loop,
+        no_reorder=demands.no_reorder,
+        silence_s=silence_s,
+        costs=costs,
+    )
 
 
 def most_silence_s(grid: BeatGrid) -> float:
