@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +33,8 @@ def from_labels(path: Path, source: SourceInfo, fade_ms: float) -> EditList:
         end_s = label.end_s if label.over_output else _end_within(label, source)
         frames = round(end_s * rate) - round(label.start_s * rate)
         if frames > 0:
-            segments.append(_label_segment(label, frames, rate, fade_ms, joined=bool(segments)))
             said.append(_said(label))
+            segments.append(_label_segment(label, said[-1], frames, rate, fade_ms, joined=bool(segments)))
     if labels and not segments:
         raise EditListError(
             f"{labels[0]}: marks a point, as all labels do here, and points play nothing; drag them to what is to play"
@@ -109,9 +109,10 @@ def _require_one_kind(labels: Sequence[_Label]) -> None:
         )
 
 
-def _label_segment(label: _Label, frames: int, rate: int, fade_ms: float, *, joined: bool) -> Segment:
-    """What plays for ``frames`` by a label over the output, or of the passage that it marks."""
-    said = _said(label)
+def _label_segment(
+    label: _Label, said: Mapping[str, float], frames: int, rate: int, fade_ms: float, *, joined: bool
+) -> Segment:
+    """What plays for ``frames`` by a label over the output, which ``said`` so, or of the passage that it marks."""
     first = said.get("start") if label.over_output else label.start_s
     return Segment(
         None if first is None else round(first * rate),
