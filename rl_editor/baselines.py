@@ -9,7 +9,7 @@ a target is never told, so the baselines have the advantage.
     retarget_dp       the path of least join cost from the start to the end of the recording with that length
 
 A join from boundary p (where the output leaves) to boundary q (where it comes back) costs the reward's own faults of a
-join (``reward.terms``), weighted as the reward weighs them; what simply goes on (p = q) costs 0:
+join (``reward.faults``), weighted as the reward weighs them; what simply goes on (p = q) costs 0:
 
     c(p, q) = sum_k w_k fault_k(p, q) / sum_k w_k,   k in tempo, energy, phrase, transition;  in [0, 1]
 
@@ -22,20 +22,22 @@ jumps that land less than ``MIN_LOOP_BEATS`` beats back are forbidden as there. 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float32, Int
 
 from rl_editor.actions import CUT, KEEP
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
-from rl_editor.reward import ReferenceStatistics, RewardCalculator
-from rl_editor.reward.terms import FAULT_NAMES, join_faults
-from rl_editor.state import AudioState, EditHistory
+from rl_editor.reward.faults import FAULT_NAMES, faults_of
+from rl_editor.state import AudioState, EditHistory, ReferenceStatistics
 from rl_editor.state.hearing import level_db
-from rl_editor.state.tables import reward_tables
+from rl_editor.state.tables import beat_table
+
+if TYPE_CHECKING:
+    from rl_editor.reward import RewardCalculator
 
 MIN_LOOP_BEATS = 8  # radiotool's shortest loop
 DENSE_UNITS = 512  # above this many units only the CANDIDATES cheapest ways to each boundary are tried
@@ -63,13 +65,14 @@ class JoinCosts:
         unit_beats: int | None = None,
         reference: ReferenceStatistics | None = None,
     ) -> None:
-        tables = reward_tables([state], unit_beats=unit_beats, reference=reference)
-        self.times_s = state.grid.times_s if unit_beats is None else state.grid.units(unit_beats).times_s
-        self._state, self._reward = state, RewardCalculator(config, reference=reference)
-        self._points, self._level_scale_db = tables.points[0], tables.level_scale_db[:, None]
-        self._beats_per_bar = tables.beats_per_bar[:, None]
-        weights = torch.tensor([float(getattr(config.reward, f"{name}_weight")) for name in FAULT_NAMES])
-        self._weights = weights / weights.sum().clamp(min=_TINY)
+        table = beat_table(state, reference)
+        bounds = np.arange(state.grid.n_beats + 1) if unit_beats is None else state.grid.units(unit_beats).beat_bounds
+        self.times_s = state.grid.times_s[bounds]
+        self._state, self._config, self._reference = state, config, reference
+        self._points = table.points[bounds].astype(np.float32)
+        self._level_scale_db = np.float32(table.level_scale_db)
+        weights = np.array([getattr(config.reward, f"{name}_weight") for name in FAULT_NAMES], np.float32)
+        self._weights = weights / max(weights.sum(), _TINY)
 
     @property
     def n_points(self) -> int:
@@ -78,16 +81,15 @@ class JoinCosts:
 
     def between(self, leave: Int[np.ndarray, " joins"], arrive: Int[np.ndarray, " joins"]) -> _Costs:
         """c(leave, arrive) of each pair."""
-        out, into = torch.from_numpy(leave)[None], torch.from_numpy(arrive)[None]
-        faults = join_faults(
-            self._points[out],
-            self._points[into],
-            moved=out != into,
+        faults = faults_of(
+            self._points[leave],
+            self._points[arrive],
+            moved=leave != arrive,
             level_scale_db=self._level_scale_db,
-            beats_per_bar=self._beats_per_bar,
-            phrase_bars=self._reward.config.reward.phrase_bars,
+            beats_per_bar=np.float32(self._state.grid.beats_per_bar),
+            phrase_bars=self._config.reward.phrase_bars,
         )
-        return self._weighted(faults[0, :, : len(FAULT_NAMES)])
+        return self._weighted(np.stack(faults[: len(FAULT_NAMES)], axis=-1))
 
     def into(self, arrive: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows points"]:
         """c(p, arrive) for every boundary p."""
@@ -109,11 +111,17 @@ class JoinCosts:
         start = self._nearest(spans[0][0] / rate)
         end = self._nearest(spans[-1][1] / rate)
         edges = self.between(np.array([0, end]), np.array([start, last]))
-        inner = self._weighted(torch.from_numpy(self._reward.join_costs(edit, self._state)))
+        inner = self._weighted(self._reward.join_costs(edit, self._state))
         return PathCost(float(inner.sum() + edges.sum()), float(inner.sum()), len(inner))
 
-    def _weighted(self, faults: Float[torch.Tensor, "joins faults"]) -> _Costs:
-        cost: np.ndarray = (faults.float() @ self._weights).numpy()
+    @cached_property
+    def _reward(self) -> "RewardCalculator":
+        from rl_editor.reward import RewardCalculator  # and torch, for which a path of units does not wait
+
+        return RewardCalculator(self._config, reference=self._reference)
+
+    def _weighted(self, faults: Float[np.ndarray, "joins faults"]) -> _Costs:
+        cost: np.ndarray = faults.astype(np.float32) @ self._weights
         return cost
 
     def _nearest(self, time_s: float) -> int:

@@ -11,7 +11,16 @@ import soundfile as sf
 import torch
 
 from rl_editor.analysis import analyse_track
-from rl_editor.beats import Activations, alternatives, apply_override, attacks, network, regular_grid, track_beats
+from rl_editor.beats import (
+    Activations,
+    alternatives,
+    apply_override,
+    attacks,
+    network,
+    regular_grid,
+    spectrum,
+    track_beats,
+)
 from rl_editor.beats.decoding import _beat_score, _observed, _path, beat_scores
 from rl_editor.beats.doctor import confidence_of, grid_score
 from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, sounding_span_s
@@ -389,13 +398,14 @@ class TestAssembling:
 
 def test_a_downbeat_is_never_likelier_than_a_beat(monkeypatch):
     monkeypatch.setattr(network, "trained_network", lambda: lambda mel: torch.tensor([[[-1.0, 3.0], [2.0, 0.0]]]))
-    heard = network.activations(np.zeros((2, 64), np.float16))
+    heard = spectrum.activations(np.zeros((2, 64), np.float16))
     np.testing.assert_allclose(heard.beat, 1 / (1 + np.exp([1.0, -2.0])))
     np.testing.assert_allclose(heard.downbeat, 1 / (1 + np.exp([1.0, 0.0])))
 
 
 def test_any_rate_is_heard_at_the_networks():
-    assert [len(network.log_mel(np.zeros(2 * rate, np.float32), rate)) for rate in (22_050, 44_100, 8_000)] == [101] * 3
+    heard = [spectrum.log_mel(np.zeros(2 * rate, np.float32), rate) for rate in (22_050, 44_100, 8_000)]
+    assert [len(mel) for mel in heard] == [101] * 3
 
 
 def test_a_signal_while_beats_are_decoded_ends_it_without_a_crash() -> None:
@@ -404,7 +414,7 @@ def test_a_signal_while_beats_are_decoded_ends_it_without_a_crash() -> None:
 import signal, sys
 import numpy as np
 from rl_editor.beats.decoding import decoded
-from rl_editor.beats.network import Activations
+from rl_editor.beats.spectrum import Activations
 
 def heard(n_frames):
     return Activations(*np.random.default_rng(0).uniform(0.0, 1.0, (2, n_frames)).astype(np.float32))

@@ -10,13 +10,13 @@ from benchmarks.beats.scores import bias_ms, scored
 from benchmarks.beats.trackers import TRACKERS
 from rl_editor.beats import network
 from rl_editor.beats.decoding import decoded
-from rl_editor.beats.network import (
+from rl_editor.beats.network import BeatNetwork
+from rl_editor.beats.spectrum import (
     FRAME_RATE_HZ,
     HOP_SAMPLES,
     N_BANDS,
     RATE_HZ,
     Activations,
-    BeatNetwork,
     activations,
     log_mel,
 )

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +132,23 @@ class TestCommands:
         code, out = run("revise", edits, "--veto-join", 1, "-o", edits)
         assert (code, edits.read_bytes()) == (1, before)
         assert "would overwrite" in out
+
+    def test_a_recording_whose_beats_are_known_waits_for_no_torch(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        edits = tmp_path / "e.json"
+        asked = ("--method", "dp", "--target-duration", "0:40")
+        assert run("edit", song, "-o", tmp_path / "e.wav", *asked, "--edit-list", edits)[0] == 0
+        commands = (
+            ["edit", song, "-o", tmp_path / "again.wav", *asked],
+            ["evaluate", edits, "--source", song],
+            ["preview", edits, "--source", song, "-o", tmp_path / "joins"],
+            ["revise", edits, "--source", song, "--veto-join", 1, "-o", tmp_path / "r.json"],
+        )
+        words = [[*map(str, command), "--params", str(tmp_path / "p.yaml")] for command in commands]
+        code = "import sys; from rl_editor.cli import app\n"
+        code += f"for words in {words}: app(words, standalone_mode=False)\nprint('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "False"
+        assert (tmp_path / "r.json").is_file()
 
     def test_revisions_hold_what_was_asked_before(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         first, second, third = (tmp_path / f"{name}.json" for name in ("first", "second", "third"))

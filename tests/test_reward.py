@@ -20,7 +20,8 @@ from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode
 from rl_editor.reward import SUMMARY_NAMES, ReferenceStatistics, RewardCalculator
-from rl_editor.reward.terms import FAULT_BARS, GAIN, Offsets, brief, combined, join_faults
+from rl_editor.reward.faults import GAIN, Offsets
+from rl_editor.reward.terms import FAULT_BARS, brief, combined, join_faults
 from rl_editor.state import AudioState, StateRepresentation, TrackBatch
 from rl_editor.state.tables import BAR, BAR_PHASE, LEVEL_AFTER, LEVEL_BEFORE, LOG2_INTERVAL, N_POINT_SCALARS, STRENGTH
 

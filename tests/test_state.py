@@ -35,6 +35,7 @@ from rl_editor.state.hearing import (
     unit_rows,
     within_track,
 )
+from rl_editor.state.reward_tables import reward_tables
 from rl_editor.state.spans import (
     _PLACE_NAMES,
     _STRENGTH_NAMES,
@@ -58,7 +59,6 @@ from rl_editor.state.tables import (
     STRENGTH,
     ReferenceStatistics,
     beat_table,
-    reward_tables,
 )
 
 

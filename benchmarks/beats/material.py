@@ -16,7 +16,7 @@ from benchmarks.beats.accompaniment import accompanied_song
 from benchmarks.beats.band import band_song
 from benchmarks.beats.midi import RATE, rendered
 from rl_editor.augmentation import AugmentationDraw, augment_mono
-from rl_editor.beats.network import FRAME_RATE_HZ, RATE_HZ, log_mel
+from rl_editor.beats.spectrum import FRAME_RATE_HZ, RATE_HZ, log_mel
 from rl_editor.composer import compose_song
 from rl_editor.config import CorpusConfig
 from rl_editor.files import replacing

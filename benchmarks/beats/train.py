@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.beats.material import Example, make_example, read_example, targets
-from rl_editor.beats.network import FRAME_RATE_HZ, WEIGHTS, BeatNetwork
+from rl_editor.beats.network import WEIGHTS, BeatNetwork
+from rl_editor.beats.spectrum import FRAME_RATE_HZ
 from rl_editor.files import replacing
 
 EXCERPT_FRAMES, BATCH, LEARNING_RATE = 1000, 8, 3e-3

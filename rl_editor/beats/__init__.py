@@ -29,7 +29,7 @@ from rl_editor.beats.grids import (
     regular_grid,
     sounding_span_s,
 )
-from rl_editor.beats.network import Activations, activations, log_mel
+from rl_editor.beats.spectrum import Activations, activations, log_mel
 from rl_editor.beats.trackers import METRES, TRACKERS, Counter, chosen_tracker, tracker_version
 from rl_editor.config import BeatsConfig, Config
 from rl_editor.features import FrameFeatures, extract_frames

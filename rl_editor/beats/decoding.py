@@ -23,7 +23,7 @@ import numba
 import numpy as np
 from jaxtyping import Float64, Int
 
-from rl_editor.beats.network import FRAME_RATE_HZ, Activations
+from rl_editor.beats.spectrum import FRAME_RATE_HZ, Activations
 
 TEMPO_RANGE_BPM = (50.0, 220.0)
 TEMPO_CHANGE_COST = 400.0  # lambda, per second by which neighbouring beats differ in length

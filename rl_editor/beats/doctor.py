@@ -12,7 +12,7 @@ from jaxtyping import Float64
 
 from rl_editor.beats.decoding import beat_scores
 from rl_editor.beats.grids import apply_override
-from rl_editor.beats.network import Activations
+from rl_editor.beats.spectrum import Activations
 from rl_editor.config import BeatOverride
 from rl_editor.grid import PARTIAL, BeatGrid
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
 
 from rl_editor.beats.decoding import decoded
-from rl_editor.beats.network import Activations
+from rl_editor.beats.spectrum import Activations
 from rl_editor.config import BeatTracker
 from rl_editor.errors import BeatTrackerError
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rl_editor.beats.network import FRAME_RATE_HZ
+from rl_editor.beats.spectrum import FRAME_RATE_HZ
 from rl_editor.checkup import Checkup
 from rl_editor.publishing import save_png
 

@@ -69,7 +69,6 @@ def edit(
 
     What is left out for its format is said, and is no failure.
     """
-    from rl_editor.checkpoint import load_policy
     from rl_editor.editing import Request, edit_as_asked, edit_folder
 
     demands = _demands(target_duration, exact=exact, keep=keep, drop=drop, anchors=anchor)
@@ -92,7 +91,11 @@ def edit(
         refuse_overwriting({option: path}, song, *read)
     if edit_list is not None and not song.is_dir():
         check_edit_list(edit_list, "--edit-list")
-    policy = None if trained is None else load_policy(trained)
+    policy = None
+    if trained is not None:
+        from rl_editor.checkpoint import load_policy  # seconds of importing, which the DP does not need
+
+        policy = load_policy(trained)
     config = read_config(params) if params else None
     if policy is not None and not as_json:
         typer.echo(f"{trained}: edits as {style or policy.styles[0]}; it knows {', '.join(policy.styles)}", err=True)

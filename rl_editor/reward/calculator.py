@@ -17,12 +17,10 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, check_length_asked, joins
 from rl_editor.errors import EditListError
 from rl_editor.intervals import repeated, total
+from rl_editor.reward.faults import FAULT_NAMES, N_FAULTS, Offsets
 from rl_editor.reward.terms import (
-    FAULT_NAMES,
-    N_FAULTS,
     Brief,
     Estimate,
-    Offsets,
     Totals,
     brief,
     combined,

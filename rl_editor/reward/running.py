@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace
-from rl_editor.reward.terms import N_FAULTS, Totals, join_faults
-from rl_editor.state.tables import RewardTables
+from rl_editor.reward.faults import N_FAULTS
+from rl_editor.reward.terms import Totals, join_faults
+from rl_editor.state.reward_tables import RewardTables
 
 _NOBODY = -1
 

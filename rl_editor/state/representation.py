@@ -23,8 +23,9 @@ from rl_editor.features import estimate_key, feature_dim
 from rl_editor.grid import UnitGrid
 from rl_editor.state.audio import AudioState
 from rl_editor.state.hearing import level_db, within_track
+from rl_editor.state.reward_tables import RewardTables, padded, reward_tables
 from rl_editor.state.structure import STRUCTURE_DIM, STRUCTURE_NAMES, Structure, structure
-from rl_editor.state.tables import ReferenceStatistics, RewardTables, padded, reward_tables
+from rl_editor.state.tables import ReferenceStatistics
 
 _TIMBRE = ("onset", "centroid", "mfcc_1", "mfcc_2", "mfcc_3")
 _TIMBRE_BASIC = ("onset", "centroid", "zcr")  # where there are no MFCCs
