@@ -10,21 +10,25 @@ import pytest
 import soundfile as sf
 import torch
 
+from rl_editor import beats
 from rl_editor.analysis import analyse_track
 from rl_editor.beats import (
     Activations,
+    Listened,
     alternatives,
     apply_override,
     attacks,
+    grid_of,
     network,
     regular_grid,
     spectrum,
     track_beats,
 )
+from rl_editor.beats.bars import changes
 from rl_editor.beats.decoding import _beat_score, _observed, _path, beat_scores
 from rl_editor.beats.doctor import confidence_of, grid_score
 from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, sounding_span_s
-from rl_editor.beats.trackers import counted
+from rl_editor.beats.trackers import Counted, counted
 from rl_editor.checkup import check_up
 from rl_editor.config import BeatOverride, BeatsConfig, Config
 from rl_editor.errors import ConfigError
@@ -316,10 +320,67 @@ def test_bars_are_counted_by_log_odds_under_which_beats_open_them():
     assert bars(sure, (4,))[1][0] == 0
 
 
+def frames_of(pitch: np.ndarray, loudness: np.ndarray | None = None) -> FrameFeatures:
+    """Fifty frames per second whose chroma is one pitch class each, and whose first MFCC is ``loudness``."""
+    values = np.zeros((len(pitch), len(FRAME_NAMES)), np.float32)
+    values[np.arange(len(pitch)), FRAME_NAMES.index("chroma_C") + pitch.astype(int)] = 1.0
+    if loudness is not None:
+        values[:, FRAME_NAMES.index("mfcc_0")] = loudness
+    return FrameFeatures(values, 22_050, 441, 441 * len(pitch))
+
+
+class TestBars:
+    """Beats of half a second, 25 frames, after a lead-in of as much; chords change at every third of them."""
+
+    GRID = BeatGrid(np.arange(14) * 0.5, np.array([PARTIAL, *[0, 1, 2, 3] * 3]))
+    CHORDS = np.repeat([0, 0, 0, 0, 4, 4, 4, 7, 7, 7, 0, 0, 0], 25)  # of the lead-in and twelve beats
+
+    def test_harmony_counts_two_beats_on_each_side_by_hand(self):
+        """New chord 1 - 0 = 1; a beat earlier, and later, old or new on one side and both on the other."""
+        found = changes(frames_of(self.CHORDS), self.GRID)
+        half = 1.0 - 1.0 / np.sqrt(2.0)
+        turns = np.array([0.0, half, 1.0, half, half, 1.0, half, half, 1.0, half, 0.0])  # of the second beat on
+        assert found[:2].tolist() == [0.0, 0.0]
+        np.testing.assert_allclose(found[2:], (turns - turns.mean()) / turns.std(), atol=1e-6)
+
+    def test_timbre_counts_a_beat_on_each_side_by_hand(self):
+        """From soft to loud the standard scores turn their sign, cosine -1; else they are alike."""
+        loudness = np.repeat([1.0, *[1.0] * 4, *[5.0] * 4, *[1.0] * 4], 25)
+        found = changes(frames_of(np.ones(325), loudness), self.GRID)
+        turns = np.zeros(11)
+        turns[[3, 7]] = 2.0
+        np.testing.assert_allclose(found[2:], (turns - turns.mean()) / turns.std(), atol=1e-6)
+
+    def test_where_nothing_changes_and_where_there_is_one_beat_nothing_opens_a_bar(self):
+        assert changes(frames_of(np.ones(325)), self.GRID).tolist() == [0.0] * 13
+        one = BeatGrid(np.array([0.0, 0.5, 6.5]), np.array([0, PARTIAL]))
+        assert changes(frames_of(self.CHORDS), one).tolist() == [0.0, 0.0]
+
+    def test_bars_begin_where_chords_change_if_downbeats_are_not_told_apart(self, monkeypatch):
+        """Sixty beats of half a second that sound alike; every fourth, from 1.2 s on, another chord."""
+        beat, mel = np.full(1500, 0.02), np.zeros((1500, 64), np.float16)
+        beat[10::25] = 0.9
+        heard, frames = Activations(beat, beat / 4), frames_of(np.clip(np.arange(1500) - 60, 0, None) // 100 % 7)
+        monkeypatch.setattr(beats, "activations", lambda mel: heard)
+        monkeypatch.setattr(beats, "attack_offsets_s", lambda rise, beats_s, *, sample_rate: 0.0 * beats_s)
+
+        def counter(heard, metres):
+            return Counted(np.arange(0.2, 30.0, 0.5), np.arange(60) % 4, 4)
+
+        def downbeats_s(tracker):
+            found = Listened(Span(0.0, 30.0), np.zeros(1), counter)
+            grid = grid_of(found, frames, mel, replace(BeatsConfig(), tracker=tracker))
+            return grid.times_s[:-1][grid.bar_position == 0]
+
+        np.testing.assert_allclose(downbeats_s("network"), np.arange(1.2, 30.0, 2.0))
+        np.testing.assert_allclose(downbeats_s("beat_this"), np.arange(0.2, 29.0, 2.0))  # counts bars itself
+
+
 class TestDoctor:
     """Beats of 0.48 s, 48 half frames of which three sound, after a lead-in of as much."""
 
     GRID = BeatGrid(np.arange(18) * 0.48, np.array([PARTIAL, *[0, 1, 2, 3] * 4]))
+    STILL = np.zeros(17)  # nothing changes at any beat
 
     def test_the_score_of_a_grid_by_hand(self):
         heard = Activations(np.full(440, 0.2), np.full(440, 0.05))
@@ -327,7 +388,9 @@ class TestDoctor:
         expected = [3 * (other if position else downbeat) + 45 * silent for position in [0, 1, 2, 3] * 4]
         whole = self.GRID.times_s[1:]
         np.testing.assert_allclose(beat_scores(heard, whole, self.GRID.bar_position[1:]), expected)
-        assert grid_score(heard, self.GRID) == pytest.approx(sum(expected) / (16 * 0.48))
+        assert grid_score(heard, self.GRID, self.STILL) == pytest.approx(sum(expected) / (16 * 0.48))
+        changed = np.arange(17.0)  # downbeats are beats 1, 5, 9 and 13 of the grid
+        assert grid_score(heard, self.GRID, changed) == pytest.approx((sum(expected) + 3 * 28.0) / (16 * 0.48))
 
     def heard(self, first_downbeat=0, off_s=0.0):
         """Peaks of one frame at all beats."""
@@ -337,10 +400,10 @@ class TestDoctor:
         return Activations(beat, np.minimum(beat, downbeat))
 
     def test_a_beat_sounds_from_just_before_its_peak_on(self):
-        earlier, here, later = (
-            grid_score(self.heard(), replace(self.GRID, times_s=np.append(0.0, self.GRID.times_s[1:] + by_s)))
-            for by_s in (-0.01, 0.0, 0.01)
-        )
+        moved = [
+            replace(self.GRID, times_s=np.append(0.0, self.GRID.times_s[1:] + by_s)) for by_s in (-0.01, 0.0, 0.01)
+        ]
+        earlier, here, later = (grid_score(self.heard(), grid, self.STILL) for grid in moved)
         assert here > max(earlier, later)
 
     def test_the_grid_that_suits_what_is_heard_comes_first(self):
@@ -354,13 +417,14 @@ class TestDoctor:
             "x2",
         ]
         for first_downbeat, likeliest in enumerate(["as tracked", *(f"downbeat {k} later" for k in (1, 2, 3))]):
-            found = alternatives(self.heard(first_downbeat), self.GRID)
+            found = alternatives(self.heard(first_downbeat), self.GRID, frames_of(np.ones(440)))
             assert found[0].name == likeliest
             assert sorted(way.name for way in found) == names
             assert sum(way.probability for way in found) == pytest.approx(1.0)
-            for way in found[1:]:  # 1.13 nats per second
-                assert way.score == grid_score(self.heard(first_downbeat), apply_override(self.GRID, way.override))
-                odds = np.exp((way.score - found[0].score) / 1.13)
+            for way in found[1:]:  # 1.95 nats per second
+                meant = apply_override(self.GRID, way.override)
+                assert way.score == grid_score(self.heard(first_downbeat), meant, np.zeros(meant.n_beats))
+                odds = np.exp((way.score - found[0].score) / 1.95)
                 assert way.probability == pytest.approx(odds * found[0].probability, abs=1e-12)
 
     def test_the_confidence_by_hand(self):

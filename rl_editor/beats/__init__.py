@@ -5,8 +5,8 @@ whole beats between the first and the last sound, a lead-in before and a tail af
 
 Method: a small network hears how likely each frame is a beat and a downbeat (``network``); the best path through beats
 of changing length and bars of one metre makes beats of that (``decoding``), or another tracker does (``trackers``); the
-attacks' exact place comes from energy at a finer scale (``attacks``). What else the grid could be, and how likely, is
-the doctor's to say (``doctor``).
+attacks' exact place comes from energy at a finer scale (``attacks``). Which beat opens the bars is heard from what
+changes there as well (``bars``). What else the grid could be, and how likely, is the doctor's to say (``doctor``).
 
 Sources: beside the modules'; Davies et al. 2009 for the tolerance of 70 ms that tests and the confidence use.
 """
@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Float16, Float32, Float64
 
 from rl_editor.beats.attacks import attack_offsets_s, energy_rise
-from rl_editor.beats.doctor import Alternative, alternatives, confidence_of
+from rl_editor.beats.bars import changes
+from rl_editor.beats.doctor import Alternative, alternatives, confidence_of, grid_score
 from rl_editor.beats.grids import (
     MIN_BEATS,
     Metre,
@@ -30,7 +31,7 @@ from rl_editor.beats.grids import (
     sounding_span_s,
 )
 from rl_editor.beats.spectrum import Activations, activations, log_mel
-from rl_editor.beats.trackers import METRES, TRACKERS, Counter, chosen_tracker, tracker_version
+from rl_editor.beats.trackers import KNOWS_BARS, METRES, TRACKERS, Counter, chosen_tracker, tracker_version
 from rl_editor.config import BeatsConfig, Config
 from rl_editor.features import FrameFeatures, extract_frames
 from rl_editor.grid import BeatGrid
@@ -124,5 +125,9 @@ def _tracked(
         return None
     middle = len(exact) // 2  # beats at the ends may have gone
     downbeat = int(np.abs(times_s - exact[middle]).argmin()) - int(found.position[middle])
-    grid = assemble_grid(times_s, frames.duration_s, Metre(found.beats_per_bar, downbeat), confidence=0.0)
+    shifts = range(1 if chosen_tracker(config.tracker) in KNOWS_BARS else found.beats_per_bar)
+    metres = [Metre(found.beats_per_bar, downbeat + shift) for shift in shifts]
+    grids = [assemble_grid(times_s, frames.duration_s, metre, confidence=0.0) for metre in metres]
+    changed = changes(frames, grids[0])
+    grid = max(grids, key=lambda grid: grid_score(heard, grid, changed))
     return replace(grid, confidence=confidence_of(heard, grid))

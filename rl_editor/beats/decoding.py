@@ -31,6 +31,7 @@ TEMPO_PRIOR, LIKELIEST_BPM = 1.0, 125.0  # mu, nats per second and squared octav
 BEAT_SHARE = 16  # the first 1/16 of a beat is where it sounds
 _OVERSAMPLING = 2  # so that intervals are whole frames of 10 ms
 _RATE_HZ = FRAME_RATE_HZ * _OVERSAMPLING
+SOUNDING_FRAMES_PER_S = _RATE_HZ / BEAT_SHARE  # of a beat's length, in how many frames it sounds
 _FLOOR, _LEAST_SHARE = 1e-4, 0.02  # of a beat's probability; of it that a downbeat has, and leaves
 
 

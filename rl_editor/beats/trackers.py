@@ -106,6 +106,8 @@ TRACKERS: Mapping[BeatTracker, Tracker] = {
     "beat_this": beat_this_tracker,
 }
 
+KNOWS_BARS: frozenset[BeatTracker] = frozenset({"beat_this"})  # whose bars are its own; others take what is heard here
+
 
 def counted(
     beats_s: Float64[np.ndarray, " beats"], opens: Float[np.ndarray, " beats"], metres: tuple[int, ...]

@@ -13,6 +13,7 @@ from jaxtyping import Float16, Float32, Float64
 
 from rl_editor.beats import Activations, Alternative, activations, alternatives, chosen_tracker, log_mel, track_beats
 from rl_editor.config import BeatOverride, BeatTracker, Config
+from rl_editor.features import extract_frames
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.library import track_name
 from rl_editor.utils import Samples, check_length, load_audio, load_mono, read_places, save_audio
@@ -83,14 +84,14 @@ def check_up(path: Path, config: Config) -> Checkup:
     name, rate = track_name(path), config.audio.sample_rate
     mono = load_mono(path, rate)
     check_length(path.name, duration_s=len(mono) / rate, min_duration_s=config.audio.min_duration_s)
-    mel = log_mel(mono, rate)
-    grid, heard = track_beats(mono, config, track_id=name, mel=mel), activations(mel)
+    mel, frames = log_mel(mono, rate), extract_frames(mono, config)
+    grid, heard = track_beats(mono, config, track_id=name, frames=frames, mel=mel), activations(mel)
     return Checkup(
         name,
         chosen_tracker(config.beats.tracker),
         grid,
         config.beats.override_for(name),
-        alternatives(heard, grid),
+        alternatives(heard, grid, frames),
         heard,
         mel,
     )

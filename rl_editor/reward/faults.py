@@ -18,13 +18,13 @@ source at boundary o and comes back at boundary i; playing straight on is o = i,
 
 A jump's delta is the offset of the cut from the nearest beat.
 
-Torch is imported for tensors alone: training asks for the faults of thousands of edits on a GPU, a retargeting DP asks
-with arrays, and would wait longer for the import than for its joins.
+NumPy's need no torch: training asks for the faults of thousands of edits on a GPU, a retargeting DP with
+arrays, and would wait longer for the import than for its joins.
 """
 
 from typing import Any, NamedTuple
 
-import numpy as np
+from array_api_compat import array_namespace
 from jaxtyping import Bool, Float, Shaped
 
 from rl_editor.state.tables import BAR, BAR_PHASE, LEVEL_AFTER, LEVEL_BEFORE, LOG2_INTERVAL, N_POINT_SCALARS, STRENGTH
@@ -76,7 +76,7 @@ def faults_of(
     Zeros where the source simply goes on; where it does so louder or at another speed that is a join as well, with a
     fault of energy or of tempo. A step of pitch alone is none.
     """
-    xp = _namespace(out)
+    xp = array_namespace(out)
     interval = into[..., LOG2_INTERVAL] - out[..., LOG2_INTERVAL]
     step = into[..., LEVEL_AFTER] - out[..., LEVEL_BEFORE]
     excess = into[..., LEVEL_AFTER] - out[..., LEVEL_AFTER]
@@ -101,15 +101,6 @@ def faults_of(
         joined,
         (_place(into, beats_per_bar) < _place(out, beats_per_bar)) & moved,
     )
-
-
-def _namespace(array: Any) -> Any:
-    """The library that an array is of; both name what is used here alike."""
-    if isinstance(array, np.ndarray):
-        return np
-    import torch
-
-    return torch
 
 
 def _place(points: Any, beats_per_bar: Any) -> Any:
