@@ -26,7 +26,7 @@ from rl_editor.beats import (
 )
 from rl_editor.beats.bars import changes
 from rl_editor.beats.decoding import _beat_score, _observed, _path, beat_scores
-from rl_editor.beats.doctor import confidence_of, grid_score
+from rl_editor.beats.doctor import ODD_COST, ODD_METRES, confidence_of, grid_score, recounted
 from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, sounding_span_s
 from rl_editor.beats.trackers import Counted, counted
 from rl_editor.checkup import check_up
@@ -409,6 +409,9 @@ class TestDoctor:
     def test_the_grid_that_suits_what_is_heard_comes_first(self):
         names = [
             "/2",
+            "3 in a bar",
+            "5 in a bar",
+            "7 in a bar",
             "as tracked",
             "downbeat 1 later",
             "downbeat 2 later",
@@ -421,11 +424,35 @@ class TestDoctor:
             assert found[0].name == likeliest
             assert sorted(way.name for way in found) == names
             assert sum(way.probability for way in found) == pytest.approx(1.0)
-            for way in found[1:]:  # 1.95 nats per second
+            for way in found[1:]:  # 1.25 nats per second
                 meant = apply_override(self.GRID, way.override)
                 assert way.score == grid_score(self.heard(first_downbeat), meant, np.zeros(meant.n_beats))
-                odds = np.exp((way.score - found[0].score) / 1.95)
+                odds = np.exp((way.score - found[0].score) / 1.25)
                 assert way.probability == pytest.approx(odds * found[0].probability, abs=1e-12)
+
+    def test_bars_of_five_and_seven_are_heard_and_a_little_better_is_not_enough(self):
+        """Forty beats; of every fifth (seventh), from the second on, the network hears that it opens a bar."""
+        times_s = np.arange(41) * 0.48
+        grid = BeatGrid(times_s, np.arange(40) % 4)
+        frames, at = frames_of(np.ones(960)), np.rint(times_s[:-1] * 50).astype(int)
+
+        def heard(metre, downbeat):
+            beat, opens = np.full((2, 960), 0.02)
+            beat[at], opens[at], opens[at[1::metre]] = 0.9, 0.3, downbeat
+            return Activations(beat, np.minimum(beat, opens))
+
+        for metre in (5, 7):
+            found = recounted(heard(metre, 0.8), grid, frames, metres=ODD_METRES)
+            assert found.beats_per_bar == metre
+            assert found.bar_position[:3].tolist() == [metre - 1, 0, 1]
+            assert recounted(heard(metre, 0.8), grid, frames, metres=()).beats_per_bar == 4
+            named = {way.name: way for way in alternatives(heard(metre, 0.8), grid, frames)}
+            meant = apply_override(grid, named[f"{metre} in a bar"].override)
+            assert meant.bar_position.tolist() == found.bar_position.tolist()
+        slight = heard(5, 0.34)
+        assert recounted(slight, grid, frames, metres=(5,)).beats_per_bar == 4
+        five = {way.name: way.score for way in alternatives(slight, grid, frames)}
+        assert five["as tracked"] < five["5 in a bar"] < five["as tracked"] + ODD_COST
 
     def test_the_confidence_by_hand(self):
         """0.6 at beats, one frame beside them as well, 0.1 between: -1.50 + 5.19 * 0.6 - 1.48 * 0.1 = 1.466."""

@@ -18,8 +18,7 @@ import numpy as np
 from jaxtyping import Float16, Float32, Float64
 
 from rl_editor.beats.attacks import attack_offsets_s, energy_rise
-from rl_editor.beats.bars import changes
-from rl_editor.beats.doctor import Alternative, alternatives, confidence_of, grid_score
+from rl_editor.beats.doctor import ODD_METRES, Alternative, alternatives, confidence_of, recounted
 from rl_editor.beats.grids import (
     MIN_BEATS,
     Metre,
@@ -125,9 +124,7 @@ def _tracked(
         return None
     middle = len(exact) // 2  # beats at the ends may have gone
     downbeat = int(np.abs(times_s - exact[middle]).argmin()) - int(found.position[middle])
-    shifts = range(1 if chosen_tracker(config.tracker) in KNOWS_BARS else found.beats_per_bar)
-    metres = [Metre(found.beats_per_bar, downbeat + shift) for shift in shifts]
-    grids = [assemble_grid(times_s, frames.duration_s, metre, confidence=0.0) for metre in metres]
-    changed = changes(frames, grids[0])
-    grid = max(grids, key=lambda grid: grid_score(heard, grid, changed))
+    grid = assemble_grid(times_s, frames.duration_s, Metre(found.beats_per_bar, downbeat), confidence=0.0)
+    if chosen_tracker(config.tracker) not in KNOWS_BARS:
+        grid = recounted(heard, grid, frames, metres=() if config.beats_per_bar else ODD_METRES)
     return replace(grid, confidence=confidence_of(heard, grid))

@@ -77,7 +77,7 @@ class BeatsConfig:
     tracker: BeatTracker = "network"  # auto takes beat_this where it is installed, else network
     start_bpm: Annotated[float, Field(ge=10.0, le=1000.0)] = 120.0  # of a regular grid where no beat is heard
     latency_s: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0  # added to tracked beats, the tracker's bias removed
-    beats_per_bar: Metre = 0  # 0 decides between 3 and 4 from the audio
+    beats_per_bar: Metre = 0  # 0 decides among 3, 4, 5 and 7 from the audio
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # track id -> BeatOverride fields
 
     @model_validator(mode="after")
