@@ -274,47 +274,52 @@ class Table:
 
     def revised(self, way: Way, demands: Demands, price: dict[str, float]) -> Revised:
         """The way as an edit list."""
-        score, rate = self.score, self.edit.source.sample_rate
-        bounds = self.edit.source.frame_bounds(self.grid.times_s)
-        fade_ms = self.config.action_space.default_crossfade_ms
-        playing = np.flatnonzero(score.played)
-        start = score.start_frame if way.places[0] == playing[0] else int(bounds[score.beat[way.places[0]]])
-        segments: list[Segment] = []
-        new_joins: list[NewJoin] = []
-        n_kept, fade = 0, 0.0
-        joins = {
-            places: cut for number, (places, cut) in enumerate(score.joins.items(), 1) if number not in demands.vetoes
-        }
-        for a, b in pairwise(way.places):
-            old = joins.get((a, b))
-            if old is None and score.beat[b] == score.beat[a] + 1:
-                continue
-            cut = old or Cut(int(bounds[score.beat[a] + 1]), int(bounds[score.beat[b]]), fade_ms)
-            segments.append(Segment(start, cut.leave - start, crossfade_in_ms=fade))
-            start, fade = cut.land, cut.crossfade_ms
-            n_kept += old is not None
-            if old is None:
-                cost = float(self.costs.between(score.beat[[a]] + 1, score.beat[[b]])[0])
-                new_joins.append(NewJoin(len(segments), cut.leave / rate, cut.land / rate, cost))
-        same_end = way.places[-1] == playing[-1]
-        end = score.end_frame if same_end else int(bounds[score.beat[way.places[-1]] + 1])
-        segments.append(Segment(start, end - start, crossfade_in_ms=fade))
+        score = self.score
+        segments, new_joins = self._cut(way.places, demands)
         played = at_pace(segments, self.edit.merged())
+        same_end = way.places[-1] == np.flatnonzero(score.played)[-1]
         if same_end and self._keeps_ending(demands, sum(s.frames for s in (*played, *score.ending))):
             played += score.ending
         edit = replace(self.edit.undecided(), segments=played)
         plays = np.zeros(score.n_places, bool)
         plays[way.places] = True
-        missed_s = 0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s
         return Revised(
             edit=edit,
             new_joins=tuple(new_joins),
-            n_joins_kept=n_kept,
+            n_joins_kept=len(segments) - 1 - len(new_joins),
             dropped_s=self._spans(score.played & ~plays),
             added_s=self._spans(plays & ~score.played),
             price=price,
-            missed_s=missed_s,
+            missed_s=0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s,
         )
+
+    def _cut(self, places: Sequence[int], demands: Demands) -> tuple[list[Segment], list[NewJoin]]:
+        """What plays where these places do, at the recording's pace, and the joins that the edit does not have.
+
+        Joins that it has, and where it begins and ends, stay to the sample; all else is cut at beats.
+        """
+        score, rate = self.score, self.edit.source.sample_rate
+        bounds = self.edit.source.frame_bounds(self.grid.times_s)
+        fade_ms = self.config.action_space.default_crossfade_ms
+        first, last = np.flatnonzero(score.played)[[0, -1]]
+        start = score.start_frame if places[0] == first else int(bounds[score.beat[places[0]]])
+        end = score.end_frame if places[-1] == last else int(bounds[score.beat[places[-1]] + 1])
+        stay = {join: cut for number, (join, cut) in enumerate(score.joins.items(), 1) if number not in demands.vetoes}
+        segments: list[Segment] = []
+        new_joins: list[NewJoin] = []
+        fade_in_ms = 0.0
+        for a, b in pairwise(places):
+            old = stay.get((a, b))
+            if old is None and score.beat[b] == score.beat[a] + 1:
+                continue
+            cut = old or Cut(int(bounds[score.beat[a] + 1]), int(bounds[score.beat[b]]), fade_ms)
+            segments.append(Segment(start, cut.leave - start, crossfade_in_ms=fade_in_ms))
+            start, fade_in_ms = cut.land, cut.crossfade_ms
+            if old is None:
+                cost = float(self.costs.between(score.beat[[a]] + 1, score.beat[[b]])[0])
+                new_joins.append(NewJoin(len(segments), cut.leave / rate, cut.land / rate, cost))
+        segments.append(Segment(start, end - start, crossfade_in_ms=fade_in_ms))
+        return segments, new_joins
 
     def _keeps_ending(self, demands: Demands, frames: int) -> bool:
         """Whether the silence after the end stays; where a length is asked to the sample, only if it comes to that."""
