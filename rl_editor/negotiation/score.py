@@ -7,8 +7,9 @@ comes after. A changed edit plays some places in this order, so nothing is loope
 ``repeats`` off, no beat has two chances that did not play twice before.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -59,9 +60,13 @@ class Score:
 
 
 class _Run(NamedTuple):
+    """What plays without a join: beats, and the exact frames of its ends."""
+
     start: int  # beats
     end: int
-    segment: Segment
+    start_frame: int
+    end_frame: int
+    crossfade_in_ms: float
 
 
 def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Score:
@@ -73,47 +78,43 @@ def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Scor
     """
     segments, ending = _without_ending(edit)
     runs = _runs(edit, segments, grid)
-    around = _AROUND_BARS * grid.beats_per_bar
-    taken = set() if repeats else {beat for run in runs for beat in range(run.start, run.end)}
+    *left_out, after = _left_out(runs, grid, repeats=repeats)
     beats: list[int] = []
     played: list[bool] = []
-
-    def offer(left_out: Iterable[int]) -> None:
-        found = [beat for beat in left_out if beat not in taken]
-        beats.extend(found)
-        played.extend([False] * len(found))
-        if not repeats:
-            taken.update(found)
-
-    offer(range(runs[0].start))
     joins: dict[tuple[int, int], Cut] = {}
-    for index, run in enumerate(runs):
+    for index, (skipped, run) in enumerate(zip(left_out, runs, strict=True)):
+        place_left, place_landed = len(beats) - 1, len(beats) + len(skipped)
         if index:
-            before = runs[index - 1]
-            last = len(beats) - 1
-            offer(_left_out(before.end, run.start, around, grid.n_beats))
-            leave, land = before.segment.source_end_frame, run.segment.source_start_frame
-            assert leave is not None
-            assert land is not None
-            joins[last, len(beats)] = Cut(leave, land, run.segment.crossfade_in_ms)
-        beats += range(run.start, run.end)
-        played += [True] * (run.end - run.start)
-    offer(range(runs[-1].end, grid.n_beats))
-    first, last_end = runs[0].segment.source_start_frame, runs[-1].segment.source_end_frame
-    assert first is not None
-    assert last_end is not None
+            joins[place_left, place_landed] = Cut(runs[index - 1].end_frame, run.start_frame, run.crossfade_in_ms)
+        beats += [*skipped, *range(run.start, run.end)]
+        played += [False] * len(skipped) + [True] * (run.end - run.start)
     return Score(
-        beat=np.array(beats),
-        played=np.array(played),
+        beat=np.array(beats + after),
+        played=np.array(played + [False] * len(after)),
         joins=joins,
-        start_frame=first,
-        end_frame=last_end,
+        start_frame=runs[0].start_frame,
+        end_frame=runs[-1].end_frame,
         ending=ending,
-        speed=runs[0].segment.speed,
+        speed=segments[0].speed,
     )
 
 
-def _left_out(leave: int, land: int, around: int, n_beats: int) -> list[int]:
+def _left_out(runs: Sequence[_Run], grid: BeatGrid, *, repeats: bool) -> list[list[int]]:
+    """Beats that could play before the first run, between every two, and after the last."""
+    around = _AROUND_BARS * grid.beats_per_bar
+    between = [_skipped(one.end, two.start, around, grid.n_beats) for one, two in pairwise(runs)]
+    gaps = [list(range(runs[0].start)), *between, list(range(runs[-1].end, grid.n_beats))]
+    if repeats:
+        return gaps
+    taken = {beat for run in runs for beat in range(run.start, run.end)}
+    found: list[list[int]] = []
+    for gap in gaps:
+        found.append([beat for beat in gap if beat not in taken])
+        taken.update(gap)
+    return found
+
+
+def _skipped(leave: int, land: int, around: int, n_beats: int) -> list[int]:
     """Beats that could play between two boundaries."""
     if land >= leave:
         return list(range(leave, land))
@@ -141,7 +142,8 @@ def _runs(edit: EditList, segments: Sequence[Segment], grid: BeatGrid) -> list[_
             )
         start, end = (int(np.argmin(np.abs(grid.times_s - frame / rate))) for frame in (first, last))
         start = min(start, grid.n_beats - 1)
-        runs.append(_Run(start, max(end, start + 1), segment))  # what is shorter than a beat stands for one
+        end = max(end, start + 1)  # what is shorter than a beat stands for one
+        runs.append(_Run(start, end, first, last, segment.crossfade_in_ms))
     if not runs:
         raise EditListError(f"{edit.source.name}: the edit list plays nothing; there is nothing to revise")
     return runs
