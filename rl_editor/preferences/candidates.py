@@ -7,10 +7,12 @@ Audio files have names of chance.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -95,17 +97,7 @@ def make_set(
         CheckpointError: a policy does not know the style.
         DatasetError: no song gave a pair.
     """
-    if not policies:
-        raise ConfigError("no policy to make edits with; train one with 'make repro', or give --checkpoint")
-    for held in (SET_FILE, ANSWERS):
-        if (folder / held).exists():
-            raise ConfigError(f"{folder / held}: a listening set is there already; name another folder")
-    names = [song.stem for song in songs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two recordings are named {name!r}; their edits could not be told apart, rename one")
-    for policy in policies.values():
-        style_number(policy, plan.style)
+    _check(songs, folder, policies, plan)
     settings = analysis_settings(next(iter(policies.values())), config)
     pairs: list[Pair] = []
     whole: list[Heard] = []
@@ -114,19 +106,18 @@ def make_set(
         missing = plan.n_pairs - _count(pairs, "pair")
         try:
             studio = _Studio(song, folder, policies, plan, settings)
-            found = studio.pairs(-(-missing // (len(songs) - number)))
-            n_anchors = anchors_due(_count([*pairs, *found], "pair")) - _count(pairs, "anchor")
-            anchors = studio.anchors(n_anchors) if found else []
-            pairs += found + anchors
-            whole += studio.whole(plan.n_rated) if found else []
-            counts = f"{counted(len(found), 'pair')}, {counted(len(anchors), 'anchor')}"
-            tell(f"{song.name} ({number + 1} of {len(songs)}): {counts}")
-            if not found and missing:
-                problems.append(Problem(song.name, "its edits do not differ in passages of equal length"))
+            found = _of_song(studio, -(-missing // (len(songs) - number)), plan.n_rated, before=pairs)
         except (RlEditorError, OSError) as error:
             if stops_all(error):
                 raise
             problems.append(Problem(song.name, said(error).removeprefix(f"{song}: ").removeprefix(f"{song.name}: ")))
+            continue
+        pairs += [*found.pairs, *found.anchors]
+        whole += found.whole
+        counts = f"{counted(len(found.pairs), 'pair')}, {counted(len(found.anchors), 'anchor')}"
+        tell(f"{song.name} ({number + 1} of {len(songs)}): {counts}")
+        if not found.pairs and missing:
+            problems.append(Problem(song.name, "its edits do not differ in passages of equal length"))
     if not pairs:
         reasons = "; ".join(str(problem) for problem in problems[:3])
         given = counted(len(songs), "recording")
@@ -148,6 +139,35 @@ def find_songs(paths: Sequence[Path]) -> list[Path]:
         ConfigError: a folder holds none.
     """
     return [song for path in paths for song in (recordings_in(path) if path.is_dir() else [path])]
+
+
+def _check(songs: Sequence[Path], folder: Path, policies: Mapping[str, Policy], plan: Plan) -> None:
+    """Refuse what no set can be made of, before anything is computed."""
+    if not policies:
+        raise ConfigError("no policy to make edits with; train one with 'make repro', or give --checkpoint")
+    for held in (SET_FILE, ANSWERS):
+        if (folder / held).exists():
+            raise ConfigError(f"{folder / held}: a listening set is there already; name another folder")
+    for name, n in Counter(song.stem for song in songs).items():
+        if n > 1:
+            raise ConfigError(f"two recordings are named {name!r}; their edits could not be told apart, rename one")
+    for policy in policies.values():
+        style_number(policy, plan.style)
+
+
+class _OfSong(NamedTuple):
+    pairs: list[Pair]
+    anchors: list[Pair]
+    whole: list[Heard]
+
+
+def _of_song(studio: "_Studio", n_pairs: int, n_rated: int, *, before: Sequence[Pair]) -> _OfSong:
+    """What a song gives: at most so many pairs, the anchors then due beside those ``before``, and edits to rate."""
+    pairs = studio.pairs(n_pairs)
+    if not pairs:
+        return _OfSong([], [], [])
+    n_anchors = anchors_due(_count([*before, *pairs], "pair")) - _count(before, "anchor")
+    return _OfSong(pairs, studio.anchors(n_anchors), studio.whole(n_rated))
 
 
 def _count(pairs: Sequence[Pair], kind: Kind) -> int:
