@@ -88,6 +88,13 @@ def test_lengths_and_shading_do_not_give_anchors_away(song: Path, policy: Policy
     assert sum(pair.a.differs_s != pair.b.differs_s for pair in anchors) >= 6
 
 
+def described_pair(folder: Path) -> Pair:
+    """A pair whose sides have as many numbers as a summary of this version."""
+    pair = make_pair(folder, 0)
+    summary = (0.0,) * len(SUMMARY_NAMES)
+    return replace(pair, a=replace(pair.a, summary=summary), b=replace(pair.b, summary=summary))
+
+
 @pytest.mark.parametrize(
     ("per_song", "n_anchors"),
     [([3] * 20, 8), ([10] * 6, 8), ([8], 1), ([9], 2), ([1], 1), ([1] * 16, 2), ([0, 5, 0, 11, 1], 3)],
@@ -95,9 +102,7 @@ def test_lengths_and_shading_do_not_give_anchors_away(song: Path, policy: Policy
 def test_one_anchor_for_every_eight_pairs_of_the_whole_set(
     per_song: list[int], n_anchors: int, tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two = make_pair(tmp_path, 0)
-    summary = (0.0,) * len(SUMMARY_NAMES)
-    pair = replace(two, a=replace(two.a, summary=summary), b=replace(two.b, summary=summary))
+    pair = described_pair(tmp_path)
 
     class Studio:
         def __init__(self, song: Path, *_: object) -> None:
@@ -119,6 +124,35 @@ def test_one_anchor_for_every_eight_pairs_of_the_whole_set(
     made = make_set(songs, tmp_path / "set", {"young": policy}, Plan(n_pairs=100))
     kinds = [each.kind for each in made.listening_set.pairs]
     assert (kinds.count("pair"), kinds.count("anchor")) == (sum(per_song), n_anchors)
+
+
+def test_songs_that_no_pair_is_wanted_of_are_not_analysed(
+    tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysed: list[str] = []
+    pair = described_pair(tmp_path)
+
+    class Studio:
+        def __init__(self, song: Path, *_: object) -> None:
+            analysed.append(song.name)
+
+        def pairs(self, n: int) -> list[Pair]:
+            return [replace(pair, pair_id=f"{analysed[-1]}_{k}") for k in range(n)]
+
+        def anchors(self, n: int) -> list[Pair]:
+            return []
+
+        def whole(self, n: int) -> list[Heard]:
+            return []
+
+    monkeypatch.setattr(candidates, "_Studio", Studio)
+    said: list[str] = []
+    songs = [tmp_path / f"{number}.wav" for number in range(5)]
+    made = make_set(songs, tmp_path / "set", {"young": policy}, Plan(n_pairs=3), tell=said.append)
+    assert analysed == ["0.wav", "1.wav", "2.wav"]
+    assert len(made.listening_set.pairs) == 3
+    assert made.problems == ()
+    assert said[-1] == "2 further recordings not needed for 3 pairs"
 
 
 def test_whole_edits_to_rate(made: Made, folder: Path) -> None:

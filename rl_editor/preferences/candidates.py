@@ -104,6 +104,9 @@ def make_set(
     problems: list[Problem] = []
     for number, song in enumerate(songs):
         missing = plan.n_pairs - _count(pairs, "pair")
+        if not missing:
+            tell(f"{counted(len(songs) - number, 'further recording')} not needed for {counted(plan.n_pairs, 'pair')}")
+            break
         try:
             studio = _Studio(song, folder, policies, plan, settings)
             found = _of_song(studio, -(-missing // (len(songs) - number)), plan.n_rated, before=pairs)
@@ -116,7 +119,7 @@ def make_set(
         whole += found.whole
         counts = f"{counted(len(found.pairs), 'pair')}, {counted(len(found.anchors), 'anchor')}"
         tell(f"{song.name} ({number + 1} of {len(songs)}): {counts}")
-        if not found.pairs and missing:
+        if not found.pairs:
             problems.append(Problem(song.name, "its edits do not differ in passages of equal length"))
     if not pairs:
         reasons = "; ".join(str(problem) for problem in problems[:3])
