@@ -122,26 +122,31 @@ def _ratings(study: Study) -> Iterator[Route]:
 
 
 def _tables(study: Study) -> Iterator[Route]:
-    """All that was said, as CSV."""
+    """All that was said, as CSV; each is made in a thread of its own: those who listen do not wait for pandas."""
 
-    def answers_csv(found: Preferences) -> str:
-        from rl_editor.preferences.tables import judgements_table, to_csv  # pandas: half of the time of a start
+    def table(name: str, made: Callable[[Preferences], str]) -> Route:
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
 
-        return to_csv(judgements_table(found))
+        async def csv(_: Request) -> Response:
+            text = await run_in_threadpool(made, study.preferences())
+            return Response(text, headers=headers, media_type="text/csv")
 
-    def ratings_csv(found: Preferences) -> str:
-        from rl_editor.preferences.tables import ratings_table, to_csv
+        return _get(f"/{name}", csv)
 
-        return to_csv(ratings_table(found))
+    yield table("answers.csv", _answers_csv)
+    yield table("ratings.csv", _ratings_csv)
 
-    async def answers(_: Request) -> Response:  # in a thread of its own: those who listen do not wait for pandas
-        return _csv(await run_in_threadpool(answers_csv, study.preferences()), "answers.csv")
 
-    async def ratings(_: Request) -> Response:
-        return _csv(await run_in_threadpool(ratings_csv, study.preferences()), "ratings.csv")
+def _answers_csv(found: Preferences) -> str:
+    from rl_editor.preferences.tables import judgements_table, to_csv  # pandas: half of the time of a start
 
-    yield _get("/answers.csv", answers)
-    yield _get("/ratings.csv", ratings)
+    return to_csv(judgements_table(found))
+
+
+def _ratings_csv(found: Preferences) -> str:
+    from rl_editor.preferences.tables import ratings_table, to_csv
+
+    return to_csv(ratings_table(found))
 
 
 def _get(path: str, handler: Handler) -> Route:
@@ -159,11 +164,6 @@ async def _sent(request: Request, kind: type[Sent], study: Study) -> Sent:
         if len(body) > MOST_BODY_BYTES:
             raise Refused(413, f"more than {MOST_BODY_BYTES} bytes; that is no answer")
     return read(kind, bytes(body), known_as=study.known_as)
-
-
-def _csv(text: str, name: str) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(text, headers=headers, media_type="text/csv")
 
 
 async def _refused(_: Request, error: Any) -> Response:
