@@ -7,16 +7,8 @@ import pytest
 from opinion_sets import random_set
 
 from rl_editor.judgements import Choice, Judgement, Pair, Presentation
-from rl_editor.preferences.listeners import (
-    Effect,
-    Halves,
-    KeyAfter,
-    ListenerReport,
-    Share,
-    agree_beyond_themselves,
-    fell,
-    listener_report,
-)
+from rl_editor.preferences.listeners import ListenerReport, agree_beyond_themselves, listener_report
+from rl_editor.preferences.measures import Effect, Halves, KeyAfter, Share, fell
 from rl_editor.preferences.words import about, warnings
 
 FOUND = random_set(1, 20, n_anchors=20)

@@ -17,7 +17,8 @@ from rl_editor.errors import DatasetError
 from rl_editor.judgements import Choice, Judgement, Presentation, Rating, Side
 from rl_editor.judgements.log import Answers
 from rl_editor.judgements.sets import ListeningSet, Preferences
-from rl_editor.preferences.listeners import HABITS, Effect, Halves, Share, _effects
+from rl_editor.preferences.listener_habits import HABITS, _effects
+from rl_editor.preferences.measures import Effect, Halves, Share
 from rl_editor.preferences.pages import write_report
 from rl_editor.preferences.planning import next_presentation
 from rl_editor.preferences.report import Counting, PreferencesReport, Way, report

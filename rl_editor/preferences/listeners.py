@@ -1,132 +1,27 @@
 """What may be concluded from one listener's answers: attention, habits, and whether they lasted.
 
-Shares come with Wilson's interval (95 %). Habits are weights in a logistic regression of the listener's answers on the
-features of the reward model, what came first, which was longer and which was louder, so that a taste that happens to
-go with length is not taken for a habit; a habit is *sure* where leaving it out costs the likelihood what ``SURE``
-standard errors would. Of n answers and k weights, 1 - k / n of that cost counts: chance alone gains more where answers
-are few for each weight (Sur & Candes 2019, "A modern maximum-likelihood theory for high-dimensional logistic
-regression"). What sounded first is up to the listener, and mostly the side that was put first: the habit of
-choosing it is looked for beside the three, and takes part in their fit only where it is sure; else the order explains
-what the two have in common. Whether the earlier half of the answers differs from the later is said by Fisher's exact
-test, as surely.
-
-Whether attention fell is looked for wherever it began to: with the anchors of a listener ranked in time, 1 to m, and
-likewise the repeats,
-
-    z = sum over both of (R - k (m + 1) / 2) / sqrt(sum over both of k (m - k) (m + 1) / 12)
-
-where R are the ranks of the k that were missed, added up (Wilcoxon's rank sum, in strata: van Elteren 1960).
+How sure shares of answers are, and whether they changed, is said in ``measures``; how habits are told from a taste, in
+``listener_habits``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float
-from scipy.stats import fisher_exact, norm
 
 from rl_editor.judgements import Judgement, Pair
+from rl_editor.preferences.listener_habits import habits_of
+from rl_editor.preferences.measures import Effect, Halves, KeyAfter, Share, fell, rounded, unlike
 from rl_editor.preferences.turning import turned
-from rl_editor.reward import SUMMARY_NAMES
-from rl_editor.reward_model import bradley_terry
-from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
-from rl_editor.reward_model.model import Preference, feature_differences
+from rl_editor.reward_model.model import Preference
 from rl_editor.reward_model.opinions import Anchored, louder_db
 
-HABITS = (*bradley_terry.HABITS, "played_first")
-"""Those that the reward is fitted beside, and what sounded first."""
-LEVEL = 0.95
-SURE = 2.58  # standard errors: one in a hundred by chance
-Z = float(norm.ppf((1 + LEVEL) / 2))
-_RIDGE, _HABIT_RIDGE = 1.0, 0.01
 _SAME_LENGTH = 0.002  # difference of log lengths below which neither is longer: a tenth of a second in a minute
 _SAME_LOUDNESS_DB = 0.1
 _T = TypeVar("_T")
 _SHARES = ("repeats", "anchors", "first", "played_first", "longer", "louder")
-
-
-class Share(NamedTuple):
-    """k of n, with Wilson's interval; NaN where n is 0."""
-
-    k: int
-    n: int
-
-    @property
-    def value(self) -> float:
-        """The share."""
-        return self.k / self.n if self.n else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson 1927."""
-        if not self.n:
-            return float("nan"), float("nan")
-        centre = (self.value + Z**2 / (2 * self.n)) / (1 + Z**2 / self.n)
-        half = Z * np.sqrt(self.value * (1 - self.value) / self.n + (Z / (2 * self.n)) ** 2) / (1 + Z**2 / self.n)
-        return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; None for what is not known."""
-        low, high = self.interval
-        return {"k": self.k, "n": self.n, "share": _known(self.value), "low": _known(low), "high": _known(high)}
-
-
-class Effect(NamedTuple):
-    """A weight in log odds, its standard error, and twice what it adds to the log likelihood beyond chance."""
-
-    weight: float
-    error: float
-    deviance: float = 0.0
-
-    @property
-    def sure(self) -> bool:
-        """Not 0 by chance, by the likelihood ratio: a habit without exception has no standard error."""
-        return self.deviance > SURE**2
-
-
-class Halves(NamedTuple):
-    """A share in the first half of a listener's answers, and in the second."""
-
-    early: Share
-    late: Share
-
-    @property
-    def differ(self) -> bool:
-        """More than by chance, by Fisher's exact test."""
-        return _unlike(self.early, self.late)
-
-
-class KeyAfter(NamedTuple):
-    """Answers for A right after one for A, and right after one for B; sides are drawn, so a taste has them alike."""
-
-    first: Share
-    second: Share
-
-    @property
-    def depends(self) -> bool:
-        """More than by chance, by Fisher's exact test: a key sticks, or keys alternate."""
-        return _unlike(self.first, self.second)
-
-
-def _unlike(one: Share, other: Share, *, n_tests: int = 1) -> bool:
-    table = [[share.k, share.n - share.k] for share in (one, other)]
-    return bool(fisher_exact(table).pvalue < 2 * norm.sf(SURE) / n_tests)
-
-
-def fell(*kinds: Sequence[bool]) -> bool:
-    """Whether what was right earlier is wrong later, more than by chance in as many cases as two-sided ``SURE`` allows.
-
-    Args:
-        kinds: of questions, as anchors and repeats; right or wrong, oldest first. They are compared each with its own.
-    """
-    by_how_much, variance = 0.0, 0.0
-    for right in kinds:
-        missed, m = 1 + np.flatnonzero(~np.array(right, bool)), len(right)
-        by_how_much += float(missed.sum() - len(missed) * (m + 1) / 2)
-        variance += len(missed) * (m - len(missed)) * (m + 1) / 12
-    return by_how_much > float(norm.isf(2 * norm.sf(SURE))) * float(np.sqrt(variance))
 
 
 @dataclass(frozen=True)
@@ -147,8 +42,7 @@ class ListenerReport:
         played_first: decided answers for what sounded first, where that is known.
         longer: decided answers for the longer side, where one is.
         louder: and for the louder one.
-        habits: order and what sounded first (log odds), length (per standard deviation of its difference), loudness
-            (per dB).
+        habits: what choosing by each of ``HABITS`` weighs.
         halves: of ``attention`` (anchors told, repeats answered alike), of ``anchors`` alone and of ``first``.
         key_after: whether an answer's key goes with the one pressed before, anchors included.
         tired: whether attention fell, at once or by and by (``fell``).
@@ -218,7 +112,7 @@ def agree_beyond_themselves(between: Share, one: ListenerReport, other: Listener
     own = Share(*(sum(counts) for counts in zip(one.repeats_decided, other.repeats_decided, strict=True)))
     by_music = not (one.by_place or other.by_place)
     more = bool(between.n and own.n) and between.value > own.value
-    return by_music and more and _unlike(between, own, n_tests=n_tests)
+    return by_music and more and unlike(between, own, n_tests=n_tests)
 
 
 def listener_report(
@@ -258,7 +152,7 @@ def listener_report(
         played_first=_share_for(decided, _played_first, 0.0),
         longer=_share_for(decided, _longer_by, _SAME_LENGTH),
         louder=_share_for(decided, _louder_by, _SAME_LOUDNESS_DB),
-        habits=_habits(opinions, [_sounded(j) for _, j in said]),
+        habits=habits_of(opinions, [_sounded(j) for _, j in said]),
         halves={
             "attention": _halves(mine, told + repeats),
             "anchors": _halves(mine, told),
@@ -332,55 +226,6 @@ def _louder_by(pair: Pair, _: Judgement) -> float:
     return louder_db(pair.a, pair.b)
 
 
-def _habits(opinions: Sequence[Preference], sounded: Sequence[float]) -> dict[str, Effect]:
-    """Weights of order, length, loudness and what sounded first beside the features."""
-    if not opinions:
-        return {name: Effect(0.0, float("inf")) for name in HABITS}
-    first, second = (np.array([getattr(p, side) for p in opinions]) for side in ("first", "second"))
-    longer = _standardised(np.log(_lengths(first) / _lengths(second)))
-    louder = np.array([p.louder_db for p in opinions])
-    habits = np.stack([np.ones(len(opinions)), longer, louder, np.array(sounded)], axis=1)
-    features = feature_differences(first, second)
-    outcome = np.array([0.5 if p.first_preferred is None else float(p.first_preferred) for p in opinions])
-    with_all = _effects(features, dict(zip(HABITS, habits.T, strict=True)), outcome)
-    if with_all["played_first"].sure:
-        return with_all
-    without = _effects(features, dict(zip(bradley_terry.HABITS, habits.T, strict=False)), outcome)
-    return without | {"played_first": with_all["played_first"]}
-
-
-def _effects(
-    features: Float[np.ndarray, "n features"],
-    habits: Mapping[str, Float[np.ndarray, " n"]],
-    outcome: Float[np.ndarray, " n"],
-) -> dict[str, Effect]:
-    x = np.hstack([features, np.stack([*habits.values()], axis=1)])
-    few = max(1.0 - x.shape[1] / len(x), 0.0)  # with few answers for each weight, chance gains more likelihood
-    penalty = np.array([_RIDGE] * features.shape[1] + [_HABIT_RIDGE] * len(habits))
-    w = ridged_logistic(x, outcome, penalty=penalty)
-    errors = np.sqrt(np.diag(np.linalg.inv(information(x, sigmoid(x @ w), penalty=penalty))))
-    found = {}
-    for column, name in enumerate(habits, start=features.shape[1]):
-        rest = np.delete(x, column, axis=1)
-        without = ridged_logistic(rest, outcome, penalty=np.delete(penalty, column))
-        deviance = 2.0 * few * (_log_likelihood(x @ w, outcome) - _log_likelihood(rest @ without, outcome))
-        found[name] = Effect(float(w[column]), float(errors[column]), deviance)
-    return found
-
-
-def _log_likelihood(logits: Float[np.ndarray, " n"], outcome: Float[np.ndarray, " n"]) -> float:
-    return float(outcome @ logits - np.logaddexp(0.0, logits).sum())
-
-
-def _lengths(summaries: Float[np.ndarray, "n summary"]) -> Float[np.ndarray, " n"]:
-    return np.asarray(np.maximum(summaries[:, SUMMARY_NAMES.index("output_share")], 1e-3))
-
-
-def _standardised(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    deviation = float(np.sqrt(np.square(values).mean()))
-    return np.asarray(values / deviation if deviation > 1e-9 else values)
-
-
 def listener_to_dict(each: ListenerReport) -> dict[str, Any]:
     """Plain values, for JSON."""
     shares = {name: getattr(each, name).to_dict() for name in _SHARES}
@@ -401,8 +246,4 @@ def listener_to_dict(each: ListenerReport) -> dict[str, Any]:
     }
     key_after = {before: share.to_dict() for before, share in each.key_after._asdict().items()}
     counts |= {"tired": each.tired, "turned": each.turned, "key_after": key_after | {"depends": each.key_after.depends}}
-    return counts | shares | {"habits": habits, "halves": halves, "median_s": _known(each.median_s)}
-
-
-def _known(value: float) -> float | None:
-    return round(value, 4) if np.isfinite(value) else None
+    return counts | shares | {"habits": habits, "halves": halves, "median_s": rounded(each.median_s)}

@@ -5,7 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl_editor.preferences.listeners import HABITS, SURE, ListenerReport
+from rl_editor.preferences.listener_habits import HABITS
+from rl_editor.preferences.listeners import ListenerReport
+from rl_editor.preferences.measures import SURE
 from rl_editor.preferences.report import PreferencesReport
 from rl_editor.preferences.words import FEATURES_SAID, percent
 from rl_editor.reward_model.bradley_terry import sigmoid

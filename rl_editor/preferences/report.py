@@ -24,15 +24,8 @@ from rl_editor.config import RewardModelConfig
 from rl_editor.errors import DatasetError
 from rl_editor.judgements import Judgement, Pair
 from rl_editor.judgements.sets import Preferences
-from rl_editor.preferences.listeners import (
-    Effect,
-    ListenerReport,
-    Share,
-    Z,
-    agree_beyond_themselves,
-    listener_report,
-    listener_to_dict,
-)
+from rl_editor.preferences.listeners import ListenerReport, agree_beyond_themselves, listener_report, listener_to_dict
+from rl_editor.preferences.measures import Effect, Share, Z
 from rl_editor.reward_model.accord import Accord
 from rl_editor.reward_model.bradley_terry import information, ridged_logistic, sigmoid
 from rl_editor.reward_model.learning import Learned, learn

@@ -5,7 +5,9 @@ from math import isfinite
 import numpy as np
 
 from rl_editor.command import counted
-from rl_editor.preferences.listeners import HABITS, SURE, Effect, KeyAfter, ListenerReport, Share
+from rl_editor.preferences.listener_habits import HABITS
+from rl_editor.preferences.listeners import ListenerReport
+from rl_editor.preferences.measures import SURE, Effect, KeyAfter, Share
 from rl_editor.preferences.report import PreferencesReport, Way
 from rl_editor.reward_model import bradley_terry
 from rl_editor.reward_model.accord import Accord, opposed
