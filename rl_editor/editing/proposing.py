@@ -177,26 +177,12 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
     generator = None
     if request.seed is not None:
         generator = torch.Generator(device=policy.agent.device).manual_seed(request.seed)
-    demands = request.demands
-    unit_beats = policy.config.action_space.unit_beats
-    dropped = units_over(demands.drop, state, unit_beats)
-    kept = units_over(demands.keep, state, unit_beats)
-    if (dropped & ~kept).all():  # what is left are parts of units: they play, and negotiation takes out the rest
-        beats = units_over(demands.drop, state, 1)
-        dropped = np.logical_and.reduceat(beats, state.grid.units(unit_beats).beat_bounds[:-1])
-        kept = kept | ~dropped
-    limits = Limits(
-        kept,
-        dropped,
-        loops=request.loops,
-        moves=request.moves,
-    )
     drafts = edit_recording_variously(
         policy,
         state,
         n_edits=1 if request.candidates == 1 else _DRAFTS * request.candidates,
-        limits=limits,
-        target_duration_s=demands.duration_s,
+        limits=_limits(request, state, policy.config.action_space.unit_beats),
+        target_duration_s=request.demands.duration_s,
         style=request.style,
         deterministic=not request.stochastic,
         generator=generator,
@@ -207,6 +193,18 @@ def _by_policy(policy: "Policy", state: AudioState, request: Request) -> list[Ed
             f"{state.recording.name}: the policy keeps nothing of it; ask for a target duration, or train it longer"
         )
     return found
+
+
+def _limits(request: Request, state: AudioState, unit_beats: int) -> Limits:
+    """What is decided before the policy: a unit plays if a part of it has to, else not if a part of it must not."""
+    demands = request.demands
+    dropped = units_over(demands.drop, state, unit_beats)
+    kept = units_over(demands.keep, state, unit_beats)
+    if (dropped & ~kept).all():  # nothing but parts of units is left: they play, and negotiation takes out the rest
+        beats = units_over(demands.drop, state, 1)
+        dropped = np.logical_and.reduceat(beats, state.grid.units(unit_beats).beat_bounds[:-1])
+        kept = kept | ~dropped
+    return Limits(kept, dropped, loops=request.loops, moves=request.moves)
 
 
 def _by_dp(state: AudioState, request: Request, config: Config) -> list[EditList]:
