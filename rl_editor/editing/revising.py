@@ -89,7 +89,9 @@ def _in_recording(
     allow_stretch: bool,
 ) -> tuple[Revised, list[str]]:
     """Revised, its new joins moved to where they are heard least, and to the sample where that is asked."""
-    sound = beat_sound(recording, state)
+    sound, silence_s = beat_sound(recording, state), most_silence_s(state.grid)
+    has_length = edit.frames == demands.frames(edit.source.sample_rate)
+    may_stretch = allow_stretch or (has_length and pace(edit) != 1.0)  # to this very length it was stretched before
 
     def settle(less_s: float) -> tuple[Revised, EditList]:
         found = revise(edit, state, demands, config, sound=sound, less_s=less_s)
@@ -101,15 +103,13 @@ def _in_recording(
             changed,
             recording,
             demands,
-            allow_stretch=allow_stretch or stretched_before,
+            allow_stretch=may_stretch,
             only=_new(found),
             silence_s=silence_s,
             costs=found.length_costs,
         )
 
     if demands.exact:
-        rate, silence_s = edit.source.sample_rate, most_silence_s(state.grid)
-        stretched_before = pace(edit) != 1.0 and edit.frames == demands.frames(rate)  # to this very length
         (found, _), exact = met_from_below(settle, meet, keep=demands.keep, silence_s=silence_s)
         changed, found = exact.edit, replace(found, missed_s=0.0)
         notes = [exact_line(exact), *(() if exact.stretch else pace_lines(changed))]
