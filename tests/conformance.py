@@ -11,14 +11,14 @@ from rl_editor.errors import EditListError
 TOLERANCE = 1e-4
 
 
-def check_editing_env(make: Callable[[], AudioEditingEnv], *, seed: int = 0, episodes: int = 2) -> None:
+def check_editing_env(make: Callable[[], AudioEditingEnv]) -> None:
     """Raise AssertionError where an environment breaks the contract of ``AudioEditingEnv``."""
-    env, rng = make(), np.random.default_rng(seed)
+    env, rng = make(), np.random.default_rng(0)
     assert isinstance(env.action_space, ActionSpace), "the action space is ours"
     for number in (-1, env.action_space.n_discrete_actions):
-        env.reset(seed=seed)
+        env.reset(seed=0)
         _assert_raises(env, number)
-    sums = [_check_episode(env, rng) for _ in range(episodes)]
+    sums = [_check_episode(env, rng) for _ in range(2)]
     assert np.ptp(sums) < TOLERANCE, f"score minus rewards differs between episodes: {sums}"
 
 

@@ -39,14 +39,14 @@ from rl_editor.library import find_library
 RATE = 22050
 
 
-def drums(bpm, *, bars=16, lead_s=0.37, beats_per_bar=4, tail_s=0.5):
-    """Kick on 1 and 3, snare on 2 and 4 (3/4: kick, snare, snare), hats on eighths, a chord that changes each bar.
+def drums(bpm, *, lead_s=0.37, beats_per_bar=4, tail_s=0.5):
+    """16 bars: kick on 1 and 3, snare on 2 and 4 (3/4: kick, snare, snare), hats on eighths, a chord for each bar.
 
     Returns the signal and the times of its beats.
     """
     rng = np.random.default_rng(0)
     period = 60.0 / bpm
-    times = lead_s + period * np.arange(bars * beats_per_bar)
+    times = lead_s + period * np.arange(16 * beats_per_bar)
     signal = np.zeros(int((times[-1] + period + tail_s) * RATE))
 
     def add(at_s, sound, level):

@@ -84,10 +84,10 @@ class TestSound:
         assert sound._level.after[10, 0] == np.float32(level_db)
 
 
-def sides(before: list[float], after: list[float], usual: float = 10.0) -> _Sides:
+def sides(before: list[float], after: list[float]) -> _Sides:
     found = _Sides.__new__(_Sides)
     found.before, found.after = (np.array(values, np.float32)[:, None] for values in (before, after))
-    found.usual = usual
+    found.usual = 10.0
     return found
 
 

@@ -47,14 +47,14 @@ def package(sources=DEMUCS_SOURCES):
     return {"klass": HTDemucs, "args": [sources], "kwargs": KWARGS, "state": model.state_dict()}
 
 
-def write_safetensors(folder, name="tiny", sources=DEMUCS_SOURCES, klass="demucs.htdemucs.HTDemucs"):
+def write_safetensors(folder, *, sources=DEMUCS_SOURCES, klass="demucs.htdemucs.HTDemucs"):
     from safetensors.torch import save_file
 
     parts = package(sources)
     metadata = {"klass": klass, "args": json.dumps(parts["args"]), "kwargs": json.dumps(parts["kwargs"])}
     state = {key: value.contiguous() for key, value in parts["state"].items()}
-    save_file(state, folder / f"{name}.safetensors", metadata=metadata)
-    return StemsConfig(model=name, repo=str(folder))
+    save_file(state, folder / "tiny.safetensors", metadata=metadata)
+    return StemsConfig(model="tiny", repo=str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +287,7 @@ def test_pickles_of_other_programs_are_refused(tmp_path, monkeypatch):
     torch.save(torch.zeros(2), tmp_path / "b.th")
     for name in ("a", "b"):
         with pytest.raises(StemError, match=rf"{name}\.th: not a Demucs model"):
-            separate(Samples(np.zeros((RATE, 2), np.float32), RATE), StemsConfig(model=name, repo=str(tmp_path)))
+            separate(Samples(np.zeros((RATE, 2), np.float32), RATE), StemsConfig(model="tiny", repo=str(tmp_path)))
 
 
 def test_cache_key_follows_weights_and_settings_but_not_where_they_are_computed(pickled, safe):

@@ -27,12 +27,11 @@ def units(n: int = 400, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, 6)).astype(np.float32))
 
 
-def grown(
-    columns: torch.Tensor, kinds: torch.Tensor, *, style: int = 1, weight: torch.Tensor | None = None, seed: int = 3
-) -> Trees:
+def grown(columns: torch.Tensor, kinds: torch.Tensor, *, weight: torch.Tensor | None = None, seed: int = 3) -> Trees:
+    """Of the second of three editors."""
     trees = Trees(3)
     weight = torch.ones(len(columns)) if weight is None else weight
-    trees.fit(columns, kinds, weight, torch.full((len(columns),), style), n_trees=20, balance=0.0, seed=seed)
+    trees.fit(columns, kinds, weight, torch.full((len(columns),), 1), n_trees=20, balance=0.0, seed=seed)
     return trees
 
 
