@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ from rl_editor.judgements import Heard, Pair
 from rl_editor.judgements.sets import AUDIO, SET_FILE, ListeningSet
 from rl_editor.preferences import candidates
 from rl_editor.preferences.candidates import SUMMARY_FAULTS, Made, Plan, _Studio, find_songs, make_set
+from rl_editor.preferences.drafts import Draft, drafts
 from rl_editor.preferences.loudness import loudness_lufs
 from rl_editor.reward import SUMMARY_NAMES
+from rl_editor.state import AudioState
 from rl_editor.utils import Samples, load_audio, save_audio
 
 
@@ -35,11 +38,34 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path, song: Path, policy: Policy, config: Config) -> Made:
+def drafted() -> list[Draft]:
+    """What was drafted of the song for the set."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, song: Path, policy: Policy, config: Config, drafted: list[Draft]) -> Made:
     broken = song.with_name("broken.wav")
     broken.write_bytes(b"RIFF of nothing")
     plan = Plan(n_pairs=8, n_rated=2, target_duration_s=40.0, seed=5)
-    return make_set([broken, song], folder, {"young": policy}, plan, config=config)
+
+    def kept(*args: Any, **kwargs: Any) -> list[Draft]:
+        drafted[:] = drafts(*args, **kwargs)
+        return drafted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "drafts", kept)
+        return make_set([broken, song], folder, {"young": policy}, plan, config=config)
+
+
+@pytest.fixture
+def same_drafts(made: Made, drafted: list[Draft], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The song's drafts are those of the set, also where it sounds otherwise: to draft takes most of a set's time."""
+
+    def again(_: Samples, state: AudioState, *__: object, **___: object) -> list[Draft]:
+        return [draft._replace(edit=replace(draft.edit, source=state.recording)) for draft in drafted]
+
+    monkeypatch.setattr(candidates, "drafts", again)
 
 
 def test_a_bad_song_does_not_take_the_others_down(made: Made) -> None:
@@ -77,6 +103,7 @@ def test_anchors_are_a_good_excerpt_and_the_same_broken(made: Made) -> None:
         assert worse > better or (worse == better and name not in ("phrase_faults", "energy_faults"))
 
 
+@pytest.mark.usefixtures("same_drafts")
 def test_lengths_and_shading_do_not_give_anchors_away(song: Path, policy: Policy, config: Config) -> None:
     settings = analysis_settings(policy, config)
     studio = _Studio(song, Path("unused"), {"young": policy}, Plan(target_duration_s=40.0), settings)
@@ -185,6 +212,7 @@ def test_joins_are_kept_within_excerpts(made: Made) -> None:
     assert any(joins(side.edit) for pair in made.listening_set.pairs for side in (pair.a, pair.b))
 
 
+@pytest.mark.usefixtures("same_drafts")
 def test_an_excerpt_in_two_pairs_is_as_loud_as_each_says(
     song: Path, policy: Policy, config: Config, tmp_path: Path
 ) -> None:
@@ -201,6 +229,7 @@ def test_an_excerpt_in_two_pairs_is_as_loud_as_each_says(
         assert measured == pytest.approx(side.loudness_lufs, abs=0.3)
 
 
+@pytest.mark.usefixtures("same_drafts")
 def test_of_surround_what_two_loudspeakers_play_is_written_and_measured(
     song: Path, policy: Policy, config: Config, tmp_path: Path
 ) -> None:
