@@ -304,15 +304,24 @@ def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
         raise DatasetError(f"{table}: not UTF-8 text ({error}); save it as UTF-8") from error
     except csv.Error as error:
         raise DatasetError(f"{table}: no table of comma-separated values ({error}); save it as CSV") from error
+    editors: dict[str, str] = {}  # style: as it was first spelled
     for number, row in rows:
-        match = _row_match(row, root)
+        match, spelled = _row_match(row, root), _spelled_style(row)
         if isinstance(match, Problem):
             problems.append(Problem(f"{PAIRS} line {number}", str(match)))
         elif any(match[:2] == m[:2] for m in matches):
             problems.append(Problem(f"{PAIRS} line {number}", f"{row['raw']}, {row['edit']}: listed twice"))
+        elif (first := editors.setdefault(match.style, spelled)) != spelled:
+            reason = f"style {spelled!r} and {first!r} are one name, {match.style!r}; rename one or spell it alike"
+            problems.append(Problem(f"{PAIRS} line {number}", reason))
         else:
             matches.append(match)
     return matches
+
+
+def _spelled_style(row: Mapping[Any, Any]) -> str:
+    """A row's style as it is spelled there, but for spaces and how its accents are encoded."""
+    return " ".join(unicodedata.normalize("NFC", row.get("style") or "").split()) or DEFAULT_STYLE
 
 
 def _row_match(row: Mapping[Any, Any], root: Path) -> _Match | Problem:
@@ -334,7 +343,7 @@ def _row_match(row: Mapping[Any, Any], root: Path) -> _Match | Problem:
         paths.append(found[0])
     if paths[0] == paths[1]:
         return Problem(row["raw"] or "", "raw and edit are one file; name the edit that was made of it")
-    return _Match(paths[0], paths[1], safe_name((row.get("style") or "").strip() or DEFAULT_STYLE))
+    return _Match(paths[0], paths[1], safe_name(_spelled_style(row)))
 
 
 def _inside(root: Path, names: Iterable[str]) -> list[Path]:

@@ -259,6 +259,19 @@ class TestTable:
         problem = self.problem_of(root, line)
         assert expected in problem or (expected == "outside" and "listed twice" in problem)
 
+    def test_editors_who_would_be_one_are_told_apart(self, root: Path) -> None:
+        rows = ["a_raw.wav,a_edit.wav,Rock  Roll", "a_raw.wav,b_edit.wav,Rock!Roll"]
+        (root / "pairs.csv").write_text(self.HEADER + "\n".join(rows) + "\n", encoding="utf-8")
+        library = find_library(root)
+        assert [(p.pair_id, p.style) for p in library.pairs] == [("a", "Rock_Roll")]
+        (said,) = [p.reason for p in library.problems if p.name == "pairs.csv line 3"]
+        assert said == "style 'Rock!Roll' and 'Rock Roll' are one name, 'Rock_Roll'; rename one or spell it alike"
+
+    def test_an_editor_may_be_spelled_with_other_spaces_and_accents(self, root: Path) -> None:
+        rows = ["a_raw.wav,a_edit.wav,Bj\u00f6rn (loops)", "a_raw.wav,b_edit.wav,Bjo\u0308rn  (loops)"]
+        (root / "pairs.csv").write_text(self.HEADER + "\n".join(rows) + "\n", encoding="utf-8")
+        assert find_library(root).styles == ("Bj\u00f6rn_loops",)
+
     @pytest.mark.parametrize(
         ("data", "expected"),
         [
