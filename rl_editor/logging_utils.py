@@ -5,7 +5,7 @@ warning and ends tracking for that run. Metrics of one epoch or update go out to
 200 single calls take 50 times as long). Parameters are the flattened config, ``ppo.clip_ratio``. MLflow writes to
 ``MLFLOW_TRACKING_URI``, else to ``mlflow.db`` in ``DVC_ROOT`` (a queued experiment runs in a temporary checkout), else
 in the working directory. Runs of one pipeline share a parent run, found by a tag that is a hash of config and commit,
-never by an id kept in a file.
+never by an id kept in a file. It holds the settings and the headline numbers, by which whole pipelines are compared.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +51,10 @@ class TrainingLogger:
         """Record the numbers of one epoch or update."""
         self._guard(self._write_metrics, {name: float(value) for name, value in metrics.items()}, step)
 
+    def log_summary(self, metrics: Mapping[str, float]) -> None:
+        """Record what a whole pipeline comes to, in the run that its stages share."""
+        self._guard(self._write_summary, {name: float(value) for name, value in metrics.items()})
+
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Record a file."""
         self._guard(self._write_artifact, Path(path), folder)
@@ -63,7 +68,10 @@ class TrainingLogger:
         self._guard(self._write_tags, {name: str(value) for name, value in tags.items()})
 
     def close(self, *, failed: bool = False) -> None:
-        """End the run."""
+        """End the run; one of which something was refused has failed, however training went."""
+        if self._refused:
+            with suppress(Exception):  # which was said when it refused
+                self._write_incomplete()
         self._guard(self._write_end, failed)
 
     def __enter__(self) -> "TrainingLogger":
@@ -93,6 +101,9 @@ class TrainingLogger:
     def _write_metrics(self, metrics: dict[str, float], step: int) -> None:
         """Nothing is kept."""
 
+    def _write_summary(self, metrics: dict[str, float]) -> None:
+        """Nothing is kept."""
+
     def _write_artifact(self, path: Path, folder: str | None) -> None:
         """Nothing is kept."""
 
@@ -103,6 +114,9 @@ class TrainingLogger:
         """Nothing is kept."""
 
     def _write_end(self, failed: bool) -> None:
+        """Nothing is open."""
+
+    def _write_incomplete(self) -> None:
         """Nothing is open."""
 
 
@@ -173,6 +187,8 @@ class MLflowLogger(TrainingLogger):
 
     def __init__(self, *, experiment: str, run_name: str, group: str | None) -> None:
         super().__init__()
+        self.run_id: str | None = None
+        self._parent_id: str | None = None
         self._guard(self._start, experiment, run_name, group)
 
     def _start(self, experiment: str, run_name: str, group: str | None) -> None:
@@ -190,16 +206,27 @@ class MLflowLogger(TrainingLogger):
         from mlflow.entities import Param
 
         entries = [Param(name, value) for name, value in nameable(params).items()]
-        for start in range(0, len(entries), _PARAMS_PER_BATCH):
-            self._client.log_batch(self.run_id, params=entries[start : start + _PARAMS_PER_BATCH])
+        runs = [self.run_id]
+        if self._parent_id and not self._client.get_run(self._parent_id).data.params:
+            runs.append(self._parent_id)
+        for run_id in runs:
+            for start in range(0, len(entries), _PARAMS_PER_BATCH):
+                self._client.log_batch(run_id, params=entries[start : start + _PARAMS_PER_BATCH])
 
     def _write_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self._write_metrics_of(self.run_id, metrics, step)
+
+    def _write_summary(self, metrics: dict[str, float]) -> None:
+        if self._parent_id is not None:
+            self._write_metrics_of(self._parent_id, metrics, 0)
+
+    def _write_metrics_of(self, run_id: str | None, metrics: dict[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now_ms = time.time_ns() // 1_000_000
         entries = [Metric(name, value, now_ms, step) for name, value in nameable(metrics).items()]
         for start in range(0, len(entries), _METRICS_PER_BATCH):
-            self._client.log_batch(self.run_id, metrics=entries[start : start + _METRICS_PER_BATCH])
+            self._client.log_batch(run_id, metrics=entries[start : start + _METRICS_PER_BATCH])
 
     def _write_artifact(self, path: Path, folder: str | None) -> None:
         self._client.log_artifact(self.run_id, str(path), folder)
@@ -219,6 +246,10 @@ class MLflowLogger(TrainingLogger):
         for run_id in (self.run_id, self._parent_id):  # a pipeline ends with its last stage, and as it did
             if run_id is not None:
                 self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+
+    def _write_incomplete(self) -> None:
+        if self.run_id is not None:
+            self._client.set_terminated(self.run_id, "FAILED")
 
 
 class TensorBoardLogger(TrainingLogger):
@@ -315,7 +346,8 @@ def _parent_run_id(client: Any, experiment_id: str, group: str) -> str:
         return str(found[0].info.run_id)
     tags = provenance_tags() | {GROUP_TAG: group, f"{GROUP_TAG}.role": "parent"}
     tags.pop("dvc.stage", None)  # it holds every stage, not the first to ask
-    run = client.create_run(experiment_id, tags=tags, run_name=f"{PARENT_NAME}-{group[:8]}")
+    name = os.environ.get("DVC_EXP_NAME") or group[:8]
+    run = client.create_run(experiment_id, tags=tags, run_name=f"{PARENT_NAME}-{name}")
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
 

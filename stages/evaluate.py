@@ -35,6 +35,7 @@ def main(params: Path = PARAMS) -> None:
             write_report(result, folder, config=config, sources=sources)
         write_comparison(result, COMPARISON)
         logger.log_metrics(result.metrics)
+        logger.log_summary(headline(result))
         tables = [write_metrics("evaluate", headline(result)), COMPARISON, write_table("actions", result.histogram)]
         for path in (*tables, *sorted(REPORT.glob("*.*"))):
             logger.log_artifact(path)

@@ -76,7 +76,7 @@ def publish(config: Config, metrics: dict[str, float], params: Path) -> None:
             name,
             held_out=HeldOut(metrics[SCORE], digest_of(held_out, reference)),
             measure=partial(measured, demonstrations=held_out, config=config, reference=reference),
-            run_id=getattr(logger, "run_id", None),
+            run_id=logger.run_id,
         )
     state = "champion" if registered.is_champion else "not better than the champion"
     typer.echo(f"{name} version {registered.version}: {state}", err=True)

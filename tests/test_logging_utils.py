@@ -154,6 +154,44 @@ def test_a_pipeline_ends_in_mlflow_as_its_last_stage_did(tmp_path: Path, monkeyp
         assert parent.info.status == ("FAILED" if failed else "FINISHED")
 
 
+def test_whole_pipelines_are_compared_by_their_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    for experiment, clip_ratio in (("", 0.2), ("wide", 0.3)):
+        monkeypatch.setenv("DVC_EXP_NAME", experiment)
+        config = Config.from_dict({"ppo": {"clip_ratio": clip_ratio}})
+        for name in ("ppo", "evaluate"):
+            with create_logger(config, run_name=name, group=pipeline_group(config)) as logger:
+                logger.log_summary({"ppo/score": 0.5 + clip_ratio} if name == "evaluate" else {})
+    client = MlflowClient(tracking_uri=tracking_uri())
+    kept = client.get_experiment_by_name("rl-editor")
+    first, wide = client.search_runs(
+        [kept.experiment_id], f"tags.`{GROUP_TAG}.role` = 'parent'", order_by=["params.`ppo.clip_ratio`"]
+    )
+    assert first.info.run_name == f"pipeline-{pipeline_group(Config())[:8]}"
+    assert wide.info.run_name == "pipeline-wide"
+    assert (first.data.params["ppo.clip_ratio"], wide.data.params["ppo.clip_ratio"]) == ("0.2", "0.3")
+    assert (first.data.metrics, wide.data.metrics) == ({"ppo/score": 0.7}, {"ppo/score": 0.8})
+
+
+def test_a_run_that_was_refused_midway_does_not_run_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    with create_logger(config_for("mlflow"), group="g") as logger:
+        with pytest.warns(UserWarning, match="training goes on"):
+            logger.log_artifact(tmp_path / "gone")
+        logger.log_metrics({"loss": 1.0})
+    client = MlflowClient(tracking_uri=tracking_uri())
+    experiment = client.get_experiment_by_name("rl-editor")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert {name: run.info.status for name, run in runs.items()} == {"run": "FAILED", "pipeline-g": "FINISHED"}
+    assert runs["run"].data.metrics == {}
+
+
 def test_the_group_follows_the_settings() -> None:
     changed = Config.from_dict({"ppo": {"clip_ratio": 0.3}})
     assert pipeline_group(Config()) == pipeline_group(Config()) != pipeline_group(changed)
