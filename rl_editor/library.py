@@ -297,9 +297,8 @@ def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
             file.seek(0)
             reader = csv.DictReader(file, delimiter=max(_DELIMITERS, key=heading.count))
             reader.fieldnames = [name.strip().casefold() for name in reader.fieldnames or ()]
-            if not {"raw", "edit"} <= set(reader.fieldnames):
-                raise DatasetError(f"{table}: columns {reader.fieldnames}; expected {','.join(_COLUMNS)}")
-            rows = [(reader.line_num, row) for row in reader]
+            _require_columns(table, reader.fieldnames)
+            rows = [(reader.line_num, row) for row in reader if _says_something(row)]
     except UnicodeDecodeError as error:
         raise DatasetError(f"{table}: not UTF-8 text ({error}); save it as UTF-8") from error
     except csv.Error as error:
@@ -317,6 +316,23 @@ def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
         else:
             matches.append(match)
     return matches
+
+
+def _require_columns(table: Path, names: Sequence[str]) -> None:
+    """Refuse a table that lacks a column, has it twice, or may call the style otherwise: editors would become one.
+
+    Raises:
+        DatasetError: says which columns there are.
+    """
+    needed = _COLUMNS if any(name not in ("raw", "edit", "") for name in names) else _COLUMNS[:2]
+    if any(names.count(column) != 1 for column in needed):
+        raise DatasetError(f"{table}: columns {list(names)}; expected {','.join(_COLUMNS)}, each once")
+
+
+def _says_something(row: Mapping[Any, Any]) -> bool:
+    """Whether any cell is filled; spreadsheets write rows of commas."""
+    cells = [*row.get(None, ()), *(row[name] or "" for name in row if name is not None)]
+    return bool("".join(cells).strip())
 
 
 def _spelled_style(row: Mapping[Any, Any]) -> str:

@@ -259,6 +259,12 @@ class TestTable:
         problem = self.problem_of(root, line)
         assert expected in problem or (expected == "outside" and "listed twice" in problem)
 
+    def test_rows_of_commas_are_no_rows(self, root: Path) -> None:
+        rows = "raw,edit,,\na_raw.wav,a_edit.wav,,\n,,\n,,,,\n , ,\na_raw.wav,b_edit.wav\n"
+        (root / "pairs.csv").write_text(rows, encoding="utf-8")
+        library = find_library(root)
+        assert ([p.pair_id for p in library.pairs], library.problems) == (["a", "b"], ())
+
     def test_editors_who_would_be_one_are_told_apart(self, root: Path) -> None:
         rows = ["a_raw.wav,a_edit.wav,Rock  Roll", "a_raw.wav,b_edit.wav,Rock!Roll"]
         (root / "pairs.csv").write_text(self.HEADER + "\n".join(rows) + "\n", encoding="utf-8")
@@ -277,6 +283,8 @@ class TestTable:
         [
             (b"", "expected raw,edit,style"),
             (b"foo,bar\n1,2\n", "expected raw,edit,style"),
+            (b"raw,edit,editor\na_raw.wav,a_edit.wav,ann\n", "'editor'.*; expected raw,edit,style"),
+            (b"raw,edit,style,edit\na_raw.wav,a_edit.wav,x,b_edit.wav\n", "expected raw,edit,style, each once"),
             ("raw,edit,style\nsö.wav,b,x\n".encode("latin-1"), "save it as UTF-8"),
             (b'raw,edit,style\n"' + b"a" * 200_000 + b'",b,x\n', "save it as CSV"),
         ],
