@@ -385,6 +385,38 @@ class TestRevise:
         assert named == ["anchor 0:20=2:00", "anchor 1:40=2:50"]
         assert revise(edit, state, demands.without(named), Config()).edit.segments
 
+    @pytest.mark.parametrize(
+        ("keep", "moments", "offered"),
+        [
+            ((0, 24), ((120, 20),), 24),  # the kept start lasts 24 beats, and bars are counted on
+            ((0, 24), ((122, 20),), 26),  # this one starts two later in its bar
+            ((24, 48), ((44, 8),), 20),  # so far into what has to play as a whole
+            ((24, 48), ((140, 8),), 24),
+            (None, ((60, 20), (80, 22)), 24),  # a bar after the first
+        ],
+    )
+    def test_a_moment_in_the_way_is_offered_at_the_nearest_time_that_can_be_had(
+        self, state: AudioState, keep: tuple[int, int] | None, moments: tuple[tuple[int, int], ...], offered: int
+    ) -> None:
+        times, edit = state.grid.times_s, of_beats(state, (0, 352))
+        spans = () if keep is None else (TimeSpan(float(times[keep[0]]), float(times[keep[1]])),)
+        anchors = tuple(Anchor(float(times[beat]) + 0.1, float(times[due]) + 0.1) for beat, due in moments)
+        with pytest.raises(EditListError, match=r"; take back .*, or ask for anchor ") as refused:
+            asked(edit, state, keep=spans, anchors=anchors)
+        offer = read_anchor(str(refused.value).rsplit("or ask for anchor ", 1)[1])  # one: the last moment's
+        instead = anchors[-1]._replace(output_s=offer.output_s)
+        assert instead.output_s == pytest.approx(times[offered] + 0.1, abs=0.03)  # beats differ by 0.02 s
+        found = asked(edit, state, keep=spans, anchors=(*anchors[:-1], instead)).edit
+        assert heard_at(found, instead.source_s) == pytest.approx(instead.output_s, abs=0.26)
+
+    def test_a_time_that_another_moment_has_is_not_offered(self, state: AudioState) -> None:
+        """Beat 100 could be heard after the kept start, but there beat 120 is to be heard."""
+        edit, times = of_beats(state, (0, 352)), state.grid.times_s
+        after_s = round(float(times[24]), 3)
+        anchors = (Anchor(float(times[120]), after_s), Anchor(float(times[100]), float(times[20])))
+        with pytest.raises(EditListError, match=r"take back keep [^,;]* or anchor [^,;]*$"):
+            asked(edit, state, keep=(TimeSpan(0.0, after_s),), anchors=anchors)
+
     def test_two_times_for_one_beat_and_two_moments_for_one_time_are_refused(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 352))
         with pytest.raises(EditListError, match=r"anchor 0:50=0:20 and anchor 0:50=0:30 contradict .* 10\.00 s apart"):

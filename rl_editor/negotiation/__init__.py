@@ -11,6 +11,7 @@ the bar. Nothing is looped or moved that the edit did not loop or move.
     costs      what joins cost, by that and by their beats
     table      an edit over its recording, solved for one demand after another
     paths      the cheapest way through it
+    obstacles  which demand stands in the way
     placing    which beat a join lies on
     pace       all of it a little faster or slower
     exact      the last fraction of a beat, to the sample
@@ -28,6 +29,7 @@ from rl_editor.edits import EditList
 from rl_editor.errors import EditListError
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken_up
+from rl_editor.negotiation.obstacles import length_costs, why_not
 from rl_editor.negotiation.results import NewJoin, Revised, spans_changed
 from rl_editor.negotiation.sound import BeatSound
 from rl_editor.negotiation.table import Draft, Table
@@ -71,7 +73,7 @@ def revise(
     )
     way = table.solve(demands)
     if way is None:
-        raise EditListError(f"{edit.source.name}: {table.why_not(demands)}")
+        raise EditListError(f"{edit.source.name}: {why_not(table, demands)}")
     if fault := beyond_length(demands, state.grid, speed=table.score.speed):
         nearest_s = table.revised(table.insisting(demands, way), demands, {}).edit.duration_s
         raise EditListError(f"{edit.source.name}: {fault}; ask for {spoken_up(nearest_s)}")
@@ -85,7 +87,7 @@ def revise(
     if len(price) > 1 and (unasked := table.solve(Demands())) is not None:
         price[TOGETHER] = round(max(way.cost - unasked.cost, 0.0), 4)
     found = table.revised(way, demands, price)
-    return replace(found, length_costs=table.length_costs(found.missed_s, demands))
+    return replace(found, length_costs=length_costs(table, found.missed_s, demands))
 
 
 def described(

@@ -4,7 +4,7 @@ Conventions: as in ``negotiation``; places are those of ``score``, ways those of
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
@@ -16,14 +16,13 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.negotiation import paths
 from rl_editor.negotiation.costs import Costs
-from rl_editor.negotiation.demands import Demands, TimeSpan, spoken
-from rl_editor.negotiation.exact import MOST_TAIL_S
+from rl_editor.negotiation.demands import Anchor, Demands, TimeSpan
 from rl_editor.negotiation.pace import at_pace
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
 from rl_editor.negotiation.placing import comes_back, nearest_bounds
 from rl_editor.negotiation.results import NewJoin, Revised
 from rl_editor.negotiation.score import Cut, bar_places, written_out
-from rl_editor.negotiation.wanted import LONG_BEATS, Wanted, wanted
+from rl_editor.negotiation.wanted import Wanted, anchored, wanted
 from rl_editor.state import AudioState
 
 Draft = Literal["", "rough", "meant"]
@@ -31,6 +30,7 @@ Draft = Literal["", "rough", "meant"]
 wherever they are heard less; or a policy's, where so they may, but what plays, and how long, is an editor's way."""
 
 _LONG_PLACES = 2000
+_NEAREST = 1000.0  # per beat beside the time asked for: above all else that a way may cost
 _MOST_PAIRS = 16_000_000  # of bars to join: of four hours at 120 beats a minute some 50 million, and gigabytes
 
 
@@ -147,13 +147,17 @@ class Table:
         asks.must[list(required)] = True
         if (asks.must & ~asks.may).any():
             return None
-        longest_s = max(goal_s, self.edit.duration_s) + 4 * self.grid.beats_per_bar * self.typical_s
+        longest_s = self._longest_s(goal_s)
         ways = self._ways(demands, asks, longest_s)
         terms = self._terms(demands, asks)
         per_beat = paths.MISSED_EXACT if demands.exact else paths.MISSED_ASKED if held else paths.MISSED
         per_s = per_beat / self.typical_s
         left_s = self.played_s - np.cumsum(np.where(self.score.played, terms.length_s, 0.0))
         return cheapest(ways, terms, goal_s=goal_s, per_s=per_s, longest_s=longest_s, left_s=left_s)
+
+    def _longest_s(self, goal_s: float) -> float:
+        """How long a way may get on its way to a length."""
+        return max(goal_s, self.edit.duration_s) + 4 * self.grid.beats_per_bar * self.typical_s
 
     def has_length(self, demands: Demands) -> bool:
         """Whether the edit has the length asked for already, to the sample."""
@@ -227,10 +231,11 @@ class Table:
         """Whether a length is missed by more than half a bar, as anybody would hear."""
         if demands.duration_s is None or demands.exact:
             return False
-        return abs(self.revised(way, demands, {}).missed_s) > self._half_bar_s
+        return abs(self.revised(way, demands, {}).missed_s) > self.half_bar_s
 
     @property
-    def _half_bar_s(self) -> float:
+    def half_bar_s(self) -> float:
+        """Half a bar of output."""
         return 0.5 * self.grid.beats_per_bar * self.typical_s
 
     def insisting(self, demands: Demands, way: Way) -> Way:
@@ -238,39 +243,28 @@ class Table:
         nearest = self.solve(replace(demands, exact=True))
         return way if nearest is None else nearest
 
-    def why_not(self, demands: Demands) -> str:
-        """Which demand stands in the way."""
-        names = [name for name, _ in demands.each()]
-        asked = ", ".join(names)
-        alone = [name for name, rest in demands.each() if self.solve(rest) is not None]
-        if len(alone) == len(names) > 1:
-            return f"{asked} contradict each other; take back {' or '.join(alone)}"
-        if alone and len(names) > 1:
-            return f"{' and '.join(alone)} cannot be met beside the rest ({asked}); take back {' or '.join(alone)}"
-        taken = _in_the_way(names, demands, lambda rest: self.solve(rest) is not None)
-        first_s = float(self.grid.times_s[1])
-        if first_s > LONG_BEATS * self.typical_s and any(a.source_s < first_s for a in demands.anchors):
-            asked += (
-                f" (what comes before the first beat, at {spoken(round(first_s, 3))}, plays as a whole or not at all)"
-            )
-        return f"no edit meets all of these: {asked}; take back {' and '.join(taken)}"
-
-    def length_costs(self, missed_s: float, demands: Demands) -> str:
-        """Which demands to take back for a length that is missed by more than an end may give; empty where none are."""
-        most_s = min(self._half_bar_s, MOST_TAIL_S)
-        if abs(missed_s) <= most_s:
-            return ""
-
-        def meets(rest: Demands) -> bool:
-            nearest = self.solve(replace(rest, exact=True))
-            return nearest is not None and abs(nearest.length_s - (demands.duration_s or 0.0)) <= most_s
-
-        others = {name: rest for name, rest in demands.each() if rest.duration_s is not None}
-        if alone := [name for name, rest in others.items() if meets(rest)]:
-            return " or ".join(alone)
-        if not meets(demands.without(others)):
-            return ""
-        return " and ".join(_in_the_way(list(others), demands, meets))
+    def nearest_s(self, anchor: Anchor, rest: Demands) -> float | None:
+        """The time nearest to an anchor's at which what plays before its moment can have ended, beside the rest."""
+        grid, name = self.grid, self.edit.source.name
+        place = anchored(self.score, grid, anchor, name)
+        asks = wanted(self.score, grid, rest, name)
+        asks.must[place] = True
+        if not asks.may[place]:
+            return None
+        terms, longest_s = self._terms(rest, asks), self._longest_s(anchor.output_s)
+        end = np.full_like(terms.end, np.inf)
+        end[place] = 0.0
+        within_s = (anchor.source_s - float(grid.times_s[self.score.beat[place]])) / self.score.speed
+        until_s = terms.length_s[place] - within_s  # from the moment to the end of its beat
+        way = cheapest(
+            self._ways(rest, asks, longest_s),
+            terms._replace(end=end),
+            goal_s=anchor.output_s + until_s,
+            per_s=_NEAREST / self.typical_s,
+            longest_s=longest_s,
+            left_s=np.zeros(self.score.n_places),
+        )
+        return None if way is None else way.length_s - until_s
 
     def revised(self, way: Way, demands: Demands, price: dict[str, float]) -> Revised:
         """The way as an edit list."""
@@ -337,16 +331,6 @@ class Table:
         beats = [self.score.beat[run] for run in np.split(at, breaks)]
         times = self.grid.times_s
         return tuple(TimeSpan(float(times[run[0]]), float(times[run[-1] + 1])) for run in beats)
-
-
-def _in_the_way(names: Sequence[str], demands: Demands, fine: Callable[[Demands], bool]) -> list[str]:
-    """Of demands without all of which what is left is fine, those that have to go for it."""
-    taken = list(names)
-    for name in names:
-        fewer = [other for other in taken if other != name]
-        if fine(demands.without(fewer)):  # it is not in the way
-            taken = fewer
-    return taken
 
 
 def _out_of_order(beat: Int[np.ndarray, " places"], places: Sequence[int]) -> list[int]:

@@ -51,7 +51,7 @@ def wanted(score: Score, grid: BeatGrid, demands: Demands, name: str) -> Wanted:
         must |= _once(score, grid, (beats_over(grid, [span]) & ~given_to_drop)[score.beat], f"{name}: keep {span}")
     earliest_s, latest_s = np.zeros(score.n_places), np.full(score.n_places, np.inf)
     beat_s = grid.beat_s / score.speed
-    places = [_anchored(score, grid, anchor, name) for anchor in demands.anchors]
+    places = [anchored(score, grid, anchor, name) for anchor in demands.anchors]
     for k, (anchor, at) in enumerate(zip(demands.anchors, places, strict=True)):
         must[at] = True
         for other, there in zip(demands.anchors[:k], places[:k], strict=True):
@@ -94,6 +94,20 @@ def contradiction(demands: Demands, grid: BeatGrid) -> tuple[TimeSpan, TimeSpan]
             if overlap_s > ROUNDING * grid.beat_s:
                 return kept, dropped
     return None
+
+
+def anchored(score: Score, grid: BeatGrid, anchor: Anchor, name: str) -> int:
+    """The place of an anchor's moment: of those that play, if there are any, the one heard nearest to its time."""
+    if anchor.source_s >= grid.duration_s:
+        raise EditListError(f"{name}: anchor {anchor}: the recording ends at {spoken(grid.duration_s)}")
+    beat = int(np.searchsorted(grid.times_s, anchor.source_s, "right")) - 1
+    at = np.flatnonzero(score.beat == beat)
+    if len(at) == 0:
+        raise EditListError(f"{name}: anchor {anchor}: the edit does not pass there")
+    playing = at[score.played[at]]
+    chosen = playing if len(playing) else at
+    heard_s = np.cumsum(np.where(score.played, np.diff(grid.times_s)[score.beat], 0.0)) / score.speed
+    return int(chosen[np.argmin(np.abs(heard_s[chosen] - anchor.output_s))])
 
 
 def beats_over(grid: BeatGrid, spans: Sequence[TimeSpan]) -> Bool[np.ndarray, " beats"]:
@@ -155,20 +169,6 @@ def _once(score: Score, grid: BeatGrid, inside: _Places, name: str) -> _Places:
     found = np.zeros(len(inside), bool)
     found[chosen] = True
     return found
-
-
-def _anchored(score: Score, grid: BeatGrid, anchor: Anchor, name: str) -> int:
-    """The place of an anchor's moment: of those that play, if there are any, the one heard nearest to its time."""
-    if anchor.source_s >= grid.duration_s:
-        raise EditListError(f"{name}: anchor {anchor}: the recording ends at {spoken(grid.duration_s)}")
-    beat = int(np.searchsorted(grid.times_s, anchor.source_s, "right")) - 1
-    at = np.flatnonzero(score.beat == beat)
-    if len(at) == 0:
-        raise EditListError(f"{name}: anchor {anchor}: the edit does not pass there")
-    playing = at[score.played[at]]
-    chosen = playing if len(playing) else at
-    heard_s = np.cumsum(np.where(score.played, np.diff(grid.times_s)[score.beat], 0.0)) / score.speed
-    return int(chosen[np.argmin(np.abs(heard_s[chosen] - anchor.output_s))])
 
 
 def _check_together(score: Score, grid: BeatGrid, first: Anchor, second: Anchor, name: str, *, one_beat: bool) -> None:
