@@ -18,18 +18,21 @@ from typer.testing import CliRunner
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.cli import app
 from rl_editor.config import Config
-from rl_editor.edits import joins
+from rl_editor.editing import FROM_THE_WHOLE, Proposal, Request
+from rl_editor.edits import joins, keep_all
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
 from rl_editor.infer import analysis_settings
 from rl_editor.judgements import Heard, Pair
 from rl_editor.judgements.sets import AUDIO, SET_FILE, ListeningSet
+from rl_editor.negotiation import Demands
 from rl_editor.preferences import candidates
+from rl_editor.preferences import drafts as drafting
 from rl_editor.preferences.candidates import SUMMARY_FAULTS, Made, Plan, _Studio, find_songs, make_set
 from rl_editor.preferences.drafts import Draft, drafts
 from rl_editor.preferences.loudness import loudness_lufs
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.state import AudioState
-from rl_editor.utils import Samples, load_audio, save_audio
+from rl_editor.utils import Samples, load_audio, save_audio, source_info
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,18 @@ def test_a_bad_song_does_not_take_the_others_down(made: Made) -> None:
     assert [problem.name for problem in made.problems] == ["broken.wav"]
     assert not made.problems[0].reason.split()[0].endswith("broken.wav:")
     assert {pair.song for pair in made.listening_set.pairs} == {"tune"}
+
+
+def test_an_edit_that_is_not_the_policys_is_no_draft_of_its(
+    song: Path, policy: Policy, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is negotiated from the whole recording says nothing of the policy's taste."""
+    settings = analysis_settings(policy, config)
+    state, edit = AudioState.from_file(song, settings), keep_all(source_info(song))
+    notes = iter([(), (FROM_THE_WHOLE,)])
+    monkeypatch.setattr(drafting, "propose", lambda *_: iter([Proposal(edit, next(notes))]))
+    asked = load_audio(song), state, Request(Demands(duration_s=40.0)), policy, settings
+    assert [len(list(drafting._proposed(*asked))) for _ in range(2)] == [1, 0]
 
 
 def test_pairs_are_matched(made: Made, folder: Path) -> None:

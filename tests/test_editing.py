@@ -307,6 +307,46 @@ class TestEdit:
         with pytest.raises(EditListError, match="changes speed"):  # without a length there is nothing to insist on
             edit_as_asked(song, tmp_path / "o.wav", Request(), policy=policy)
 
+    @pytest.mark.parametrize("longer_helps", [True, False])
+    def test_a_length_that_a_moment_heard_early_cuts_short_is_met_by_a_longer_draft_or_from_the_whole_recording(
+        self, policy: Policy, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longer_helps: bool
+    ) -> None:
+        """After its first 30 s the recording has half a minute, of which 50 s are to follow that moment."""
+        info, lengths_s = source_info(song), []
+        whole = Segment(0, info.frames)
+
+        def drafted(_: Policy, __: AudioState, request: Request) -> list[EditList]:
+            length_s = request.demands.duration_s or 0.0
+            lengths_s.append(length_s)
+            repeats = longer_helps and length_s > 60.0
+            return [
+                EditList(info, (whole, whole) if repeats else (Segment(0, min(round(length_s * RATE), info.frames)),))
+            ]
+
+        monkeypatch.setattr(proposing, "_by_policy", drafted)
+        request = Request(Demands(60.0, anchors=(Anchor(30.0, 10.0),)))
+        made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy)
+        assert lengths_s == [60.0, 80.0]
+        assert [each.edit.duration_s for each in made] == [pytest.approx(60.0, abs=0.83)]  # half a bar
+        assert min(abs(at_s - 10.0) for at_s in heard_at_s(made[0].edit, 30.0)) < 0.25
+        assert any("from the whole recording" in note for note in made[0].notes) == (not longer_helps)
+
+    def test_where_nothing_meets_a_length_the_policys_own_edit_is_taken(
+        self, policy: Policy, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two drafts, of which the second comes nearer; then as many candidates as there are."""
+        info = source_info(song)
+        drafts = [EditList(info, (Segment(0, frames * RATE),)) for frames in (12, 30)]
+        monkeypatch.setattr(proposing, "_by_policy", lambda *_: drafts)
+        monkeypatch.setattr(proposing, "_by_dp", lambda *_: drafts[:1])
+        end_s = info.frames / RATE
+        kept = Demands(end_s + 20.0, keep=(TimeSpan(0.0, end_s),))
+        made = edit_as_asked(song, tmp_path / "o.wav", Request(kept, candidates=2), policy=policy)
+        assert len(made) == 1  # all play the recording, and nothing twice
+        assert made[0].edit.duration_s == pytest.approx(end_s)
+        assert any("off the length asked for by -20.00 s" in note for note in made[0].notes)
+        assert not any("from the whole recording" in note for note in made[0].notes)
+
     def test_a_policy_keeps_a_passage_in_the_units_of_one_to_drop(
         self, policy: Policy, song: Path, tmp_path: Path
     ) -> None:

@@ -37,6 +37,7 @@ from rl_editor.utils import Samples, load_mono, to_mono
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
+FROM_THE_WHOLE = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
 _LISTENING_HZ = 22_050
 _MOST_LATE_S = 3600.0  # later moments are not looked for: places grow with it, pairs of them with its square
 _DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
@@ -47,6 +48,7 @@ class Proposal(NamedTuple):
 
     edit: EditList
     notes: tuple[str, ...]
+    missed_s: float = 0.0  # length reached less length asked for
 
 
 class _Task(NamedTuple):
@@ -57,6 +59,10 @@ class _Task(NamedTuple):
     sound: BeatSound
     request: Request
     config: Config
+
+    def is_near(self, proposal: Proposal) -> bool:
+        """Whether a proposal misses the length asked for by no more than half a bar."""
+        return abs(proposal.missed_s) <= 0.5 * self.state.grid.bar_s
 
 
 class _Negotiated(NamedTuple):
@@ -72,8 +78,8 @@ def propose(
 ) -> Iterator[Proposal]:
     """Edits of a recording, in memory or a file, that meet a request; the best first.
 
-    Drafts of the policy that cannot be negotiated to what is asked are passed over; where all are, those of the DP are
-    taken, and that is said.
+    Drafts of the policy that cannot be negotiated to what is asked, its length within half a bar, are passed over;
+    where all are, those of the DP are taken, if they can be, and that is said.
     """
     demands = request.demands
     check_spans(demands, state)
@@ -85,45 +91,93 @@ def propose(
     hopeless = bool(beyond_length(demands, state.grid))  # whatever the draft: the DP's says what to ask for instead
     if policy is None or request.method == "dp" or hopeless:
         yield from _met(_by_dp(state, request, config), task)
+    else:
+        yield from _nearest(_by_policy_or_else(policy, task), task)
+
+
+def _nearest(of_each_way: Iterable[Iterable[Proposal]], task: _Task) -> Iterator[Proposal]:
+    """What meets the length of the first way that does; where there is not enough of it, what comes nearest.
+
+    Raises:
+        EditListError: there is none of any way; it says what stands in that of the last.
+    """
+    near: list[Proposal] = []
+    far: list[Proposal] = []
+    refused: EditListError | None = None
+    for proposals in of_each_way:
+        try:
+            for proposal in proposals:
+                if task.is_near(proposal):
+                    near.append(proposal)
+                    yield proposal
+                else:
+                    far.append(proposal)
+        except EditListError as fault:
+            refused = fault
+        if near:
+            break
+    if refused is not None and not far and not near:
+        raise refused
+    far.sort(key=lambda proposal: abs(proposal.missed_s) // (0.5 * task.state.grid.bar_s))
+    found = [proposal.edit for proposal in near]
+    for proposal in far:
+        if len(found) < task.request.candidates and _is_other(proposal.edit, found):
+            found.append(proposal.edit)
+            yield proposal
+
+
+def _by_policy_or_else(policy: "Policy", task: _Task) -> Iterator[Iterator[Proposal]]:
+    """Proposals on the policy's drafts; on longer ones, where a moment heard early cuts drafts short; on the DP's.
+
+    Without demands on the policy's alone.
+    """
+    request, state = task.request, task.state
+    demands = request.demands
+    yield _met(_by_policy(policy, state, request), task)
+    if demands == Demands():
         return
-    drafts = _by_policy(policy, state, request)
-    try:
-        yield from _met(drafts, task)
-        return
-    except EditListError:
-        if demands == Demands():
-            raise
-    note = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
-    for proposal in islice(_met(_by_dp(state, request, config), task), 1):
-        yield proposal._replace(notes=(*proposal.notes, note))
+    early_s = _early_s(demands, state)
+    if early_s and demands.duration_s is not None:
+        longer = replace(demands, duration_s=demands.duration_s + early_s)
+        yield _met(_by_policy(policy, state, replace(request, demands=longer)), task)
+    by_dp = islice(_met(_by_dp(state, request, task.config), task), 1)
+    yield (proposal._replace(notes=(*proposal.notes, FROM_THE_WHOLE)) for proposal in by_dp)
 
 
 def _met(drafts: Iterable[EditList], task: _Task) -> Iterator[Proposal]:
-    """What can be negotiated of drafts, no two alike, as many as are asked for.
+    """What can be negotiated of drafts, no two alike, until as many as are asked for are near the length.
 
     Raises:
         EditListError: none can be; it says what stands in the way of the last.
     """
     found: list[EditList] = []
+    n_near = 0
     refused: EditListError | None = None
     for draft in drafts:
-        if len(found) == task.request.candidates:
+        if n_near == task.request.candidates:
             return
         try:
             proposal = _proposal(draft, task)
         except EditListError as fault:
             refused = fault
             continue
-        if all(shared(proposal.edit, other) < 1.0 - ALIKE for other in found):
+        if _is_other(proposal.edit, found):
             found.append(proposal.edit)
+            n_near += task.is_near(proposal)
             yield proposal
     if refused is not None and not found:
         raise refused
 
 
+def _is_other(edit: EditList, found: Iterable[EditList]) -> bool:
+    """Whether an edit is none that has been found."""
+    return all(shared(edit, other) < 1.0 - ALIKE for other in found)
+
+
 def _proposal(draft: EditList, task: _Task) -> Proposal:
     """The draft, negotiated, its joins placed and settled, its length met."""
     demands, state = task.request.asked, task.state
+    missed_s = 0.0
     if demands.exact:
         silence_s = most_silence_s(state.grid)
         (_, _, notes), exact = met_from_below(
@@ -142,10 +196,12 @@ def _proposal(draft: EditList, task: _Task) -> Proposal:
         settled, notes = exact.edit, [*notes, exact_line(exact)]
     else:
         settled, costs, notes = _settled(draft, task, less_s=0.0)
-        if demands.duration_s is not None and (missed := missed_line(settled.duration_s - demands.duration_s, costs)):
+        if demands.duration_s is not None:
+            missed_s = settled.duration_s - demands.duration_s
+        if missed := missed_line(missed_s, costs):
             notes.append(missed)
     notes += anchor_lines(settled, demands.anchors)
-    return Proposal(settled, (*past_end(demands, state), *notes))
+    return Proposal(settled, (*past_end(demands, state), *notes), missed_s)
 
 
 def _settled(draft: EditList, task: _Task, *, less_s: float) -> _Negotiated:
@@ -254,9 +310,8 @@ def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> Edi
     that the DP may have put there: then the whole is repeated.
     """
     demands, whole = request.demands, edits.keep_all(state.recording)
-    early_s = max((anchor.source_s - anchor.output_s for anchor in demands.anchors), default=0.0)
-    is_early = early_s > 0.5 * state.grid.beat_s
-    asked_s = None if demands.duration_s is None else demands.duration_s + is_early * early_s
+    early_s = _early_s(demands, state)
+    asked_s = None if demands.duration_s is None else demands.duration_s + early_s
     has_s, may_play_s = state.grid.duration_s, left_s(demands, state)
     if asked_s is None or asked_s <= may_play_s or not request.loops:
         return whole
@@ -264,13 +319,19 @@ def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> Edi
     in_bars_s = max(may_play_s - bar_s * len(demands.drop), min(bar_s, may_play_s))
     goal_s = asked_s * has_s / in_bars_s  # what must not play is taken out again, up to a bar more with each passage
     kept_s = total(union((span.start_s, min(span.end_s, has_s)) for span in demands.keep))
-    if has_s - kept_s >= bar_s and not is_early:
+    if has_s - kept_s >= bar_s and not early_s:
         repeated = retarget_dp(state, config, duration_s=goal_s)
         if repeated.duration_s >= goal_s - 0.5 * bar_s:
             return repeated
     again = replace(whole.segments[0], crossfade_in_ms=config.action_space.default_crossfade_ms)
     n_times = math.ceil(goal_s / has_s)  # nothing in between may be left, or of a few bars no loop is long enough
     return replace(whole, segments=(*whole.segments, *(again,) * (n_times - 1)))
+
+
+def _early_s(demands: Demands, state: AudioState) -> float:
+    """How much earlier than recorded a moment is to be heard, where by more than it may be."""
+    early_s = max((anchor.source_s - anchor.output_s for anchor in demands.anchors), default=0.0)
+    return early_s if early_s > 0.5 * state.grid.beat_s else 0.0
 
 
 def _negotiated(draft: EditList, task: _Task, *, less_s: float) -> _Negotiated:

@@ -13,7 +13,7 @@ import torch
 from rl_editor.baselines import retarget_dp
 from rl_editor.checkpoint import Policy
 from rl_editor.config import Config
-from rl_editor.editing import Proposal, Request, propose
+from rl_editor.editing import FROM_THE_WHOLE, Proposal, Request, propose
 from rl_editor.edits import EditList
 from rl_editor.errors import RlEditorError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
@@ -115,8 +115,10 @@ def _heated(policy: Policy, temperature: float) -> Policy:
 def _proposed(
     recording: Samples, state: AudioState, request: Request, policy: Policy, config: Config
 ) -> Iterator[Proposal]:
-    """The edit that a person would get; none where the song does not allow it."""
+    """The edit that a person would get; none where the song does not allow it, or it would not be the policy's."""
     try:
-        yield from propose(recording, state, request, policy, config)
+        for proposal in propose(recording, state, request, policy, config):
+            if FROM_THE_WHOLE not in proposal.notes:
+                yield proposal
     except RlEditorError:
         return
