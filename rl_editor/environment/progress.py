@@ -109,7 +109,7 @@ class ProgressLedger:
         return numbers
 
     def _twin(self, edits: RunningEdits) -> tuple[Tensor, ...]:
-        """Whether an earlier passage is like the unit that is due, and whether that was cut, looped or moved."""
+        """Whether there is a passage before the unit that is due; if the most alike one was cut, looped or moved."""
         unit = torch.minimum(edits.unit, edits.n_units - 1)
         twin = self._batch.earlier_match[edits.track, unit]
         known = twin >= 0

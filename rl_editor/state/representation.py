@@ -70,8 +70,8 @@ PROGRESS_NAMES = (
     "open_move",  # a moved region can go on
     "bar_phase",  # of the unit's start, as a share of the bar
     "phrase_phase",  # bar within the phrase, as a share
-    "twin_known",  # an earlier passage is like this one
-    "twin_cut",  # and it was cut
+    "twin_known",  # there is an earlier passage; the most alike one, however alike (structure says how much)
+    "twin_cut",  # and that was cut
     "twin_looped",
     "twin_moved",
 )
