@@ -156,7 +156,7 @@ def find_library(root: str | Path) -> Library:
         _listed(table, folder, problems) if table.is_file() else _matched(entries["raw"], entries["edit"], problems)
     )
     ids = _track_ids(folder, entries, matches)
-    pairs = _make_pairs(matches, ids)
+    pairs = _make_pairs(_told_apart(matches, problems), ids)
     references = tuple(Recording(ids[e.path], e.path, "reference") for e in entries["reference"])
     if table.is_file():
         _report_unlisted(entries, matches, problems)
@@ -303,16 +303,12 @@ def _listed(table: Path, root: Path, problems: list[Problem]) -> list[_Match]:
         raise DatasetError(f"{table}: not UTF-8 text ({error}); save it as UTF-8") from error
     except csv.Error as error:
         raise DatasetError(f"{table}: no table of comma-separated values ({error}); save it as CSV") from error
-    editors: dict[str, str] = {}  # style: as it was first spelled
     for number, row in rows:
-        match, spelled = _row_match(row, root), _spelled_style(row)
+        match = _row_match(row, root)
         if isinstance(match, Problem):
             problems.append(Problem(f"{PAIRS} line {number}", str(match)))
         elif any(match[:2] == m[:2] for m in matches):
             problems.append(Problem(f"{PAIRS} line {number}", f"{row['raw']}, {row['edit']}: listed twice"))
-        elif (first := editors.setdefault(match.style, spelled)) != spelled:
-            reason = f"style {spelled!r} and {first!r} are one name, {match.style!r}; rename one or spell it alike"
-            problems.append(Problem(f"{PAIRS} line {number}", reason))
         else:
             matches.append(match)
     return matches
@@ -335,9 +331,18 @@ def _says_something(row: Mapping[Any, Any]) -> bool:
     return bool("".join(cells).strip())
 
 
-def _spelled_style(row: Mapping[Any, Any]) -> str:
-    """A row's style as it is spelled there, but for spaces and how its accents are encoded."""
-    return " ".join(unicodedata.normalize("NFC", row.get("style") or "").split()) or DEFAULT_STYLE
+def _told_apart(matches: Iterable[_Match], problems: list[Problem]) -> list[_Match]:
+    """Styles as names, less the pairs of an editor whose name would be that of another one."""
+    editors: dict[str, str] = {}  # name: as it was first spelled
+    kept = []
+    for match in matches:
+        name = safe_name(match.style)
+        if (first := editors.setdefault(name, match.style)) == match.style:
+            kept.append(match._replace(style=name))
+        else:
+            reason = f"style {match.style!r} and {first!r} are one name, {name!r}; rename one or spell it alike"
+            problems.append(Problem(_shown(match.edit), reason))
+    return kept
 
 
 def _row_match(row: Mapping[Any, Any], root: Path) -> _Match | Problem:
@@ -359,7 +364,8 @@ def _row_match(row: Mapping[Any, Any], root: Path) -> _Match | Problem:
         paths.append(found[0])
     if paths[0] == paths[1]:
         return Problem(row["raw"] or "", "raw and edit are one file; name the edit that was made of it")
-    return _Match(paths[0], paths[1], safe_name(_spelled_style(row)))
+    style = " ".join(unicodedata.normalize("NFC", row.get("style") or "").split())
+    return _Match(paths[0], paths[1], style or DEFAULT_STYLE)
 
 
 def _inside(root: Path, names: Iterable[str]) -> list[Path]:
