@@ -18,6 +18,7 @@ from rl_editor.beats import (
     alternatives,
     apply_override,
     attacks,
+    decoding,
     grid_of,
     network,
     regular_grid,
@@ -25,7 +26,7 @@ from rl_editor.beats import (
     track_beats,
 )
 from rl_editor.beats.bars import changes
-from rl_editor.beats.decoding import _beat_score, _observed, _path, beat_scores
+from rl_editor.beats.decoding import _beat_score, _observed, _path, beat_scores, decoded
 from rl_editor.beats.doctor import ODD_COST, ODD_METRES, confidence_of, grid_score, recounted
 from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, sounding_span_s
 from rl_editor.beats.trackers import Counted, counted
@@ -116,9 +117,49 @@ def test_attacks_are_found_in_pieces_as_in_one(monkeypatch):
     signal, truth = drums(120)
     whole = attacks.attack_offsets_s(attacks.energy_rise(signal), truth + 0.02, sample_rate=RATE)
     assert abs(np.median(whole) + 0.02) < 0.01
+    risen = attacks.energy_rise(signal)
     monkeypatch.setattr(attacks, "_ATTACK_BLOCKS", 50)
-    pieces = attacks.attack_offsets_s(attacks.energy_rise(signal), truth + 0.02, sample_rate=RATE)
-    assert np.array_equal(pieces, whole)
+    np.testing.assert_array_equal(attacks.energy_rise(signal), risen)
+
+
+def test_energy_rises_where_a_sound_begins_and_not_where_it_ends():
+    """Blocks of 128 samples; the third alternates between 1 and -1, and the fourth begins by a step of 1 from there."""
+    signal = np.zeros(4 * 128, np.float32)
+    signal[256:384] = np.tile([1, -1], 64)
+    energy, of_steps = [0, 0, 128, 0], [0, 0, 1 + 127 * 4, 1]
+    begins = np.log(1 + 10 * 128 / np.mean(energy)) + np.log(1 + 10 * 509 / np.mean(of_steps))
+    np.testing.assert_allclose(attacks.energy_rise(signal), [0, 0, begins, 0], atol=1e-9)
+
+
+def test_of_two_attacks_the_nearer_counts_and_none_before_the_file():
+    """A hundred blocks a second, beats every half second from 0 on: attacks 60 ms before, and weaker 10 ms after."""
+    rise = np.zeros(500)
+    rise[44::50], rise[1::50] = 1.0, 0.9
+    found = attacks.attack_offsets_s(rise, np.arange(10) * 0.5, sample_rate=12_800)
+    np.testing.assert_allclose(found, 0.01)
+
+
+def tracked(monkeypatch, *, times_s, heard=0.9, sounds=(0.0, 8.0)):
+    """The grid of 8 s in which a tracker finds these beats, the network as much of them everywhere."""
+    everywhere = np.full(401, heard)
+    monkeypatch.setattr(beats, "activations", lambda mel: Activations(everywhere, everywhere / 4))
+    found = Counted(np.array(times_s), np.arange(len(times_s)) % 4, 4)
+    frames = FrameFeatures(np.zeros((16, len(FRAME_NAMES)), np.float32), 100, 50, 800)
+    listened = Listened(Span(*sounds), np.zeros(8), lambda heard, metres: found)
+    return grid_of(listened, frames, np.zeros((401, 64), np.float16), BeatsConfig(start_bpm=60.0))
+
+
+def test_what_is_hardly_heard_and_less_than_four_beats_are_no_beat(monkeypatch):
+    """Then the grid is regular: a beat a second, of no confidence."""
+    half_seconds = np.arange(16) * 0.5
+    assert np.diff(tracked(monkeypatch, times_s=half_seconds).times_s)[1:-1] == pytest.approx(0.5)
+    for found in (
+        tracked(monkeypatch, times_s=half_seconds, heard=0.04),
+        tracked(monkeypatch, times_s=half_seconds[:3]),
+        tracked(monkeypatch, times_s=half_seconds, sounds=(3.0, 3.6)),
+    ):
+        assert found.times_s.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+        assert found.confidence == 0.0
 
 
 def test_the_grid_tiles_the_file_with_partial_ends():
@@ -152,8 +193,10 @@ def test_the_fallback_is_regular_at_the_start_tempo():
     np.testing.assert_allclose(grid.times_s, [0.0, 0.5, 1.0, 1.5, 2.0, 2.25])  # a tail of half a beat
     np.testing.assert_array_equal(grid.bar_position, [0, 1, 2, 3, PARTIAL])
     assert grid.confidence == 0.0
-    near = regular_grid(2.05, BeatsConfig(start_bpm=120.0))  # 0.05 s is a tenth of a beat: it joins the last one
-    np.testing.assert_allclose(near.times_s, [0.0, 0.5, 1.0, 1.5, 2.05])
+    for end_s in (1.95, 2.05):  # 0.05 s is a tenth of a beat: the last one is shorter, or longer, by so much
+        near = regular_grid(end_s, BeatsConfig(start_bpm=120.0))
+        np.testing.assert_allclose(near.times_s, [0.0, 0.5, 1.0, 1.5, end_s])
+        np.testing.assert_array_equal(near.bar_position, [0, 1, 2, 3])
 
 
 def test_tracking_is_repeatable_and_noise_has_little_confidence():
@@ -305,6 +348,38 @@ def test_the_path_of_beats_equals_the_best_of_all(seed):
     found = _path(sums, lengths, prior, 2)
     assert found.score == pytest.approx(score)
     assert list(zip(found.starts.tolist(), found.position.tolist(), strict=True)) == path
+
+
+def test_a_tempo_costs_by_the_second_how_many_octaves_it_is_from_125(monkeypatch):
+    """In steps of 10 ms: 220 bpm are 27.3 of them, 50 are 120; a beat of 0.96 s is an octave away, for 0.96 s."""
+    tempi = {}
+
+    def path(sums, lengths, prior, metre):
+        tempi.update(zip(lengths.tolist(), prior.tolist(), strict=True))
+        return _path(sums, lengths, prior, metre)
+
+    monkeypatch.setattr(decoding, "_path", path)
+    decoded(Activations(*np.full((2, 400), [[0.2], [0.05]])), metres=(4,))
+    assert (min(tempi), max(tempi)) == (27, 120)
+    assert (tempi[48], tempi[96]) == pytest.approx((0.0, -0.96))
+
+
+def test_a_beat_lies_between_frames_where_two_hear_it_alike():
+    """Frames 12 and 13 of 20 ms are 0.24 and 0.26 s; from there every 24."""
+    beat = np.full(410, 0.02)
+    beat[12::24] = beat[13::24] = 0.9
+    downbeat = np.where(np.isin(np.arange(410) // 24 % 4, 1), 0.9, 0.0) * beat
+    found = decoded(Activations(beat, downbeat), metres=(3, 4))
+    np.testing.assert_allclose(found.beats_s, 0.25 + 0.48 * np.arange(17), atol=1e-3)
+    assert (found.beats_per_bar, found.position.tolist()) == (4, [3, *[0, 1, 2, 3] * 4])
+
+
+def test_a_beat_settles_on_its_peak_from_a_step_before_it_on():
+    beat = np.full(100, 1e-4)
+    beat[[9, 40]] = 0.9
+    beat[[60, 61]] = 0.5  # 61.0 - 0.5: both alike
+    found = decoding._settled(np.array([10, 40, 60]), np.arange(27, 33), beat)
+    np.testing.assert_allclose(found, [9.0, 40.0, 60.5], atol=1e-4)
 
 
 def test_bars_are_counted_by_log_odds_under_which_beats_open_them():
@@ -469,10 +544,18 @@ class TestDoctor:
         four = max(scores["as tracked"], *(scores[f"downbeat {beats} later"] for beats in (1, 2, 3)))
         assert four < scores["5 in a bar"] < four + ODD_COST
 
+    def test_a_bar_of_three_has_two_other_downbeats(self):
+        waltz = BeatGrid(np.arange(14) * 0.48, np.array([PARTIAL, *[0, 1, 2] * 4]), beats_per_bar=3)
+        names = [way.name for way in alternatives(self.heard(), waltz, frames_of(np.ones(440)))]
+        assert sorted(name for name in names if "downbeat" in name) == ["downbeat 1 later", "downbeat 2 later"]
+
     def test_the_confidence_by_hand(self):
-        """0.6 at beats, one frame beside them as well, 0.1 between: -1.50 + 5.19 * 0.6 - 1.48 * 0.1 = 1.466."""
+        """0.6 at beats, one frame beside them as well, 0.1 between: -1.50 + 5.19 * 0.6 - 1.48 * 0.1 = 1.466.
+
+        Where the last beat ends there need be none.
+        """
         beat = np.full(440, 0.1)
-        beat[np.arange(24, 440, 24) + 1] = 0.6
+        beat[np.arange(24, 408, 24) + 1] = 0.6
         assert confidence_of(Activations(beat, beat / 2), self.GRID) == pytest.approx(1 / (1 + np.exp(-1.466)))
 
 
@@ -494,12 +577,19 @@ class TestAssembling:
         np.testing.assert_allclose(grid.times_s, [*np.arange(9) * 0.5, 4.3])
         assert grid.bar_position.tolist() == [2, 3, 0, 1, 2, 3, 0, 1, PARTIAL]
 
+    def test_beats_a_little_outside_the_file_are_its_ends(self):
+        """0.05 s are a tenth of a beat."""
+        grid = assemble_grid(np.arange(9) * 0.5 - 0.05, 3.9, Metre(4, 1), confidence=0.5)
+        np.testing.assert_allclose(grid.times_s, [0.0, *(np.arange(1, 8) * 0.5 - 0.05), 3.9])
+        assert grid.bar_position.tolist() == [3, 0, 1, 2, 3, 0, 1, 2]
+
     def test_sound_is_what_lies_within_sixty_decibels_of_the_loudest(self):
         """Ten frames of 0.1 s; 0.9e-3 is below -60 dB, 1.1e-3 above."""
         values = np.zeros((10, len(FRAME_NAMES)), np.float32)
         values[:, FRAME_NAMES.index("rms")] = [0, 0.9e-3, 1.1e-3, 1.0, 0.5, 0, 1.1e-3, 0.9e-3, 0, 0]
         assert sounding_span_s(FrameFeatures(values, 1000, 100, 1000)) == pytest.approx((0.2, 0.7))
         assert sounding_span_s(FrameFeatures(values[:3] * 0, 1000, 100, 300)) is None
+        assert sounding_span_s(FrameFeatures(values[:4], 1000, 100, 350)) == pytest.approx((0.2, 0.35))  # not beyond it
 
 
 def test_a_downbeat_is_never_likelier_than_a_beat(monkeypatch):
@@ -507,6 +597,22 @@ def test_a_downbeat_is_never_likelier_than_a_beat(monkeypatch):
     heard = spectrum.activations(np.zeros((2, 64), np.float16))
     np.testing.assert_allclose(heard.beat, 1 / (1 + np.exp([1.0, -2.0])))
     np.testing.assert_allclose(heard.downbeat, 1 / (1 + np.exp([1.0, 0.0])))
+
+
+def test_the_network_hears_a_long_signal_in_pieces_as_at_once(monkeypatch):
+    mel = torch.randn(1, 20, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        whole = network.trained_network()(mel)
+        monkeypatch.setattr(network, "_FRONT_FRAMES", 7)
+        torch.testing.assert_close(network.trained_network()(mel), whole)
+
+
+def test_what_the_network_hears_does_not_depend_on_the_level():
+    tone = np.sin(2 * np.pi * 440 / RATE * np.arange(RATE // 4)).astype(np.float32)
+    quiet, loud = (spectrum.log_mel(level * tone, RATE).astype(float) for level in (np.float32(0.01), np.float32(1.0)))
+    np.testing.assert_allclose(quiet, loud, atol=5e-3)  # half precision
+    magnitude = np.expm1(spectrum.log_mel(np.concatenate([tone, 2 * tone]), RATE).astype(float)).max(axis=1)
+    assert magnitude[18] / magnitude[6] == pytest.approx(2.0, rel=0.02)  # no power: that would be 4
 
 
 def test_any_rate_is_heard_at_the_networks():

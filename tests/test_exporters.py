@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import mir_eval
@@ -16,6 +17,7 @@ import rpp
 from rl_editor.edits import EditList, Region, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.exporters import SUFFIXES, export_edit, export_format, timecode, to_edl
+from rl_editor.exporters.ticks import within
 
 RATE = 48000
 SOURCE = SourceInfo("song raw.wav", "ab" * 32, RATE, 2, 100 * RATE)
@@ -164,6 +166,31 @@ def test_edl_dissolves_where_a_crossfade_lasts_a_video_frame():
     assert frames_of(track) == [(240, 90, 0), (1194, 102, 90)]  # it begins 250 ms before 4 s, and before 50 s
 
 
+def test_an_edl_dissolves_from_where_the_passage_before_has_come_to():
+    """From 3.75 s of output on, 13.75 s of the source: frames 90 and 330 of 24 per second."""
+    half_second = EditList(SOURCE, (Segment(10 * RATE, 4 * RATE), Segment(50 * RATE, 4 * RATE, 500.0)))
+    assert re.findall(r"^002 .*", to_edl(half_second, frame_rate=24), re.MULTILINE) == [
+        "002  AX       AA    C        00:00:13:18 00:00:13:18 00:00:03:18 00:00:03:18",
+        "002  AX       AA    D    012 00:00:49:18 00:00:54:00 00:00:03:18 00:00:08:00",
+    ]
+
+
+def test_an_edl_dissolves_into_a_faster_passage_from_as_much_earlier_in_the_source():
+    """At twice the speed 250 ms of output are 500 ms of source before 50 s: frame 49.5 * 24 = 1188."""
+    faster = EditList(SOURCE, (Segment(10 * RATE, 4 * RATE), Segment(50 * RATE, 4 * RATE, 500.0, speed=2.0)))
+    assert " D    012 00:00:49:12 " in to_edl(faster, frame_rate=24)
+
+
+def test_an_edl_cuts_where_a_crossfade_is_no_video_frame_and_leaves_out_what_is_none():
+    """20 ms around 8.02 s are a cut there, at 200.5 frames, up to 201; a passage from there to 200.75 is none."""
+    near = EditList(
+        SOURCE, (Segment(0, 385_440 - 480), Segment(50 * RATE, 480), Segment(60 * RATE, RATE), Segment(0, RATE, 20.0))
+    )
+    assert [at for _, _, at in frames_of(read_edl(near))] == [0, 201, 226]
+    half_a_frame = EditList(SOURCE, (Segment(10 * RATE, 384_960), Segment(50 * RATE, RATE, 20.0)))
+    assert [at for _, _, at in frames_of(read_edl(half_a_frame))] == [0, 201]
+
+
 @pytest.mark.parametrize("frame_rate", [24, 25, 30, 50, 60])
 def test_edl_reads_back_at_usual_frame_rates(frame_rate):
     found = [at for _, _, at in frames_of(read_edl(EDIT, frame_rate))]
@@ -204,6 +231,14 @@ def test_an_edl_of_the_recordings_last_frames_does_not_leave_it():
     assert re.findall(r" C +(\S+) (\S+) (\S+) \S+$", to_edl(cut), re.MULTILINE) == [
         ("00:00:00:00", "00:00:00:01", "00:00:00:00"), ("00:01:35:22", "00:01:39:24", "00:00:00:01")
     ]  # fmt: skip
+
+
+def test_a_clip_begins_early_enough_to_end_with_the_recording():
+    """At 25 frames per second and twice the speed, ten frames take twenty: of 2500 from 2480 on, and of none from 0."""
+    fast, clock = Segment(99 * RATE, RATE // 2, speed=2.0), Fraction(25)
+    assert within(2450 * RATE // 25, 10, fast, SOURCE, clock) == 2450
+    assert within(2490 * RATE // 25, 10, fast, SOURCE, clock) == 2480
+    assert within(0, 10, fast, replace(SOURCE, frames=RATE // 2), clock) == 0
 
 
 def test_an_edl_names_where_the_recording_is_found(tmp_path):
@@ -263,6 +298,23 @@ def test_rpp_fades_the_ends_of_an_edit(tmp_path):
     assert (float(first.find("POSITION")[1]), float(last.find("LENGTH")[1])) == (0.0, 2.0)
 
 
+def test_rpp_fades_through_silence_where_neither_side_of_a_join_has_more_to_play(tmp_path):
+    """3 ms each way, and no item reaches beyond the join; where one side has more, both are mixed there for 25 ms."""
+    start_and_end = (Segment(0, RATE + 48, 50.0), Segment(99 * RATE, RATE))  # 1.001 s
+    edit = EditList(SOURCE, (Segment(99 * RATE, RATE), *start_and_end, Segment(50 * RATE, RATE + 12, 50.0)))
+    export_edit(edit, tmp_path / "x.rpp", "rpp")
+    (track,) = rpp.loads((tmp_path / "x.rpp").read_text()).findall("TRACK")
+
+    def numbers(field, place):
+        return [float(item.find(field)[place]) for item in track.findall("ITEM")]
+
+    assert numbers("POSITION", 1) == [0.0, 1.0, 2.001, 2.976]
+    assert numbers("LENGTH", 1) == [1.0, 1.001, 1.0, 1.02525]  # a quarter of a millisecond is 12 frames
+    assert {*numbers("FADEIN", 1), *numbers("FADEOUT", 1)} == {1}  # the shape nearest to equal power
+    assert (numbers("FADEIN", 2), numbers("FADEOUT", 2)) == ([0.0, 0.003, 0.0, 0.025], [0.003, 0.0, 0.025, 0.0])
+    assert numbers("SOFFS", 1) == [99.0, 0.0, 99.0, 49.975]
+
+
 def test_a_reader_of_reaper_projects_finds_the_items(tmp_path):
     project = rpp.loads(exported(tmp_path, "rpp", media="me\"dia/it's raw.wav").read_text())
     assert project.tag == "REAPER_PROJECT"
@@ -274,6 +326,13 @@ def test_a_reader_of_reaper_projects_finds_the_items(tmp_path):
     # It holds both marks, so the backtick quotes it.
     assert items[0].find("SOURCE").find("FILE")[1] == "me\"dia/it's raw.wav"
     assert project.find("SAMPLERATE")[1] == str(RATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.mp3", "MP3"), ("a.OGG", "VORBIS"), ("a.flac", "FLAC"), ("a.aiff", "WAVE")]
+)
+def test_rpp_says_what_reads_the_recording(tmp_path, name, kind):
+    assert f"<SOURCE {kind}\n" in exported(tmp_path, "rpp", media=name).read_text()
 
 
 def test_a_name_with_all_marks_is_refused_where_none_is_left_to_quote_it(tmp_path):

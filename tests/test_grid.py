@@ -37,6 +37,13 @@ def test_bars_of_three() -> None:
     assert grid([0, 1, 2] * 4, beats_per_bar=3).units(8).beat_bounds.tolist() == [0, 6, 12]
 
 
+def test_units_of_two_beats_are_counted_from_the_first_downbeat_both_ways() -> None:
+    # pickup 1 2 3 | bar 0 1 2 3: back from the downbeat 2 3, then a 1 that is no whole unit
+    units = grid([1, 2, 3, 0, 1, 2, 3]).units(2)
+    assert units.beat_bounds.tolist() == [0, 1, 3, 5, 7]
+    assert units.partial.tolist() == [True, False, False, False]
+
+
 def test_one_beat() -> None:
     units = grid([-1]).units(4)
     assert units.n_units == 1
@@ -44,9 +51,17 @@ def test_one_beat() -> None:
 
 
 def test_tempo_is_of_whole_beats() -> None:
-    times = np.array([0.0, 3.0, 3.5, 4.0, 9.0])
-    found = BeatGrid(times, np.array([-1, 0, 1, -1]), beats_per_bar=3)
+    # of whole beats of 0.5, 0.5 and 0.8 s the median is 0.5, the mean is not
+    times = np.array([0.0, 3.0, 3.5, 4.0, 4.8, 9.0])
+    found = BeatGrid(times, np.array([-1, 0, 1, 2, -1]), beats_per_bar=3)
     assert (found.tempo_bpm, found.beat_s, found.bar_s) == (120.0, 0.5, 1.5)
+
+
+def test_arrays_hold_all_of_a_grid() -> None:
+    kept = BeatGrid(np.array([0.0, 1.0, 2.5]), np.array([2, 0]), beats_per_bar=3, confidence=0.25)
+    read = BeatGrid.from_arrays(kept.to_arrays())
+    assert read.times_s.tolist() == [0.0, 1.0, 2.5]
+    assert (read.bar_position.tolist(), read.beats_per_bar, read.confidence) == ([2, 0], 3, 0.25)
 
 
 @pytest.mark.parametrize(

@@ -417,6 +417,13 @@ def test_labels_of_the_recording_itself(tmp_path: Path) -> None:
     ]
 
 
+def test_labels_side_by_side_lose_no_frame(tmp_path: Path) -> None:
+    """From 0 to 10.4 and to 20.8 frames: ten, and eleven up to 21; a length of 10.4 alone would be ten again."""
+    (tmp_path / "keep.txt").write_text("0\t0.0104\ta\n0.0104\t0.0208\tb\n", encoding="utf-8")
+    found = read_edit(tmp_path / "keep.txt", replace(SOURCE, sample_rate=1000), default_crossfade_ms=0.0)
+    assert [(s.source_start_frame, s.frames) for s in found.segments] == [(0, 10), (10, 11)]
+
+
 @pytest.mark.parametrize(
     "text",
     [

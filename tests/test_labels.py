@@ -1,9 +1,12 @@
 """Edit lists and action sequences: inverse where actions can say it, honest coverage where they cannot."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rl_editor.actions import CUT, KEEP, ActionLedger, ActionSpace, ReorderAction, output_units
+from rl_editor.config import ActionSpaceConfig
 from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
 from rl_editor.errors import EditListError
 from rl_editor.grid import BeatGrid
@@ -85,9 +88,24 @@ def test_a_chorus_that_also_stays_cannot_be_said() -> None:
     assert played(found) == list(range(40))
 
 
+def test_a_block_beyond_the_reach_is_left_out_and_counted_as_uncovered() -> None:
+    near = ActionSpace(ActionSpaceConfig(reorder_reach_units=8))
+    for edit, start, end in (
+        (beats((24, 32), (0, 24), (32, 40)), 24, 32),  # 24 back, or 24 beats 32 ahead
+        (beats((16, 40), (0, 16)), 0, 16),  # 40 ahead, or 24 beats 16 back
+    ):
+        found = encode(edit, GRID, near, unit_beats=1)
+        assert np.flatnonzero(found.actions == CUT).tolist() == list(range(start, end))
+        assert found.coverage == pytest.approx(1 - (end - start) / 40)
+    within = encode(beats((16, 24), (8, 16), (24, 40)), GRID, near, unit_beats=1)
+    assert within.actions[16] == near.encode(ReorderAction(16, 8))
+
+
 def test_foreign_material_lowers_the_coverage() -> None:
-    edit = EditList(SOURCE, (Segment(0, 5000), Segment(None, 5000)))
-    assert labels(edit).coverage == 0.5
+    """By its length as heard: ten seconds at twice the speed are five."""
+    for speed in (1.0, 2.0):
+        edit = EditList(SOURCE, (Segment(0, 5000, speed=speed), Segment(None, 5000)))
+        assert labels(edit).coverage == 0.5
 
 
 def test_joins_off_the_grid_snap_to_it() -> None:
@@ -109,17 +127,36 @@ def test_a_region_names_its_beats() -> None:
     assert edit.actions[:3] == ("KEEP", "LOOP2", "EXTEND")
 
 
+def test_a_region_that_moves_says_where_in_beats() -> None:
+    """Bars 6 and 7, beats 24 to 32, before bar 2, beat 8."""
+    edit = play([*[KEEP] * 6, SPACE.encode(ReorderAction(6, 2)), E, KEEP, KEEP], unit_beats=4)
+    assert [(r.action, r.beat_index, r.n_beats, r.target_position) for r in edit.regions] == [("REORDER", 24, 8, 8)]
+    assert [s.region for s in edit.segments] == [None, 0, None, None]
+    assert [(s.source_start_frame, s.frames) for s in edit.segments] == [
+        (0, 4000), (12_000, 4000), (4000, 8000), (16_000, 4000)
+    ]  # fmt: skip
+
+
+def test_a_unit_beyond_the_last_frame_plays_nothing() -> None:
+    """The last beat begins where a recording of 19.5 s ends."""
+    shorter = replace(SOURCE, frames=19_500)
+    actions = [*[KEEP] * 38, CUT, KEEP]
+    edit = decode(actions, GRID.units(1), SPACE, source=shorter, crossfade_ms=50.0)
+    assert edit.segments == (Segment(0, 19_000),)
+
+
 def test_confidence_follows_the_segments() -> None:
-    edit = EditList(SOURCE, (Segment(0, 5000, confidence=0.9), Segment(15000, 5000, confidence=0.5)))
+    edit = EditList(SOURCE, (Segment(0, 5000, confidence=0.9), Segment(15000, 2500, confidence=0.6)))
     found = labels(edit)
     assert found.confidence[0] == pytest.approx(0.9)
-    assert found.confidence[39] == pytest.approx(0.5)
-    assert found.confidence[20] == pytest.approx(0.7)  # cut: the edit's mean
+    assert found.confidence[34] == pytest.approx(0.6)
+    assert found.confidence[20] == pytest.approx(0.8)  # cut: the edit's mean, (2 * 0.9 + 0.6) / 3
 
 
 def test_a_seam_within_a_unit_costs_no_confidence() -> None:
     seamed = EditList(SOURCE, (Segment(0, 5250), Segment(5250, SOURCE.frames - 5250)))
     assert labels(seamed).confidence.tolist() == [1.0] * N_BEATS
+    assert labels(seamed).coverage == 1.0
 
 
 def random_actions(rng: np.random.Generator, weights: list[float]) -> list[int]:
