@@ -132,7 +132,7 @@ def test_energy_rises_where_a_sound_begins_and_not_where_it_ends():
 
 
 def test_of_two_attacks_the_nearer_counts_and_none_before_the_file():
-    """A hundred blocks a second, beats every half second from 0 on: attacks 60 ms before, and weaker 10 ms after."""
+    """Beats every half second, of 50 blocks, from 0 on; attacks 60 ms before them, and weaker ones 10 ms after."""
     rise = np.zeros(500)
     rise[44::50], rise[1::50] = 1.0, 0.9
     found = attacks.attack_offsets_s(rise, np.arange(10) * 0.5, sample_rate=12_800)

@@ -70,6 +70,7 @@ def test_otio_transitions_are_the_crossfades(track):
 def test_otio_keeps_gain_speed_and_the_whole_edit_list(tmp_path, track):
     clip = track.find_clips()[2]
     assert clip.metadata["rl_editor"]["gain_db"] == -6.0
+    assert "crossfade_in_ms" not in clip.metadata["rl_editor"]  # its dissolve says it, and may be taken out there
     assert clip.effects[0].time_scalar == 1.25
     assert clip.media_reference.target_url == "song raw.wav"
     timeline = otio.adapters.read_from_file(str(tmp_path / "edit.otio"))
@@ -112,6 +113,20 @@ def test_otio_has_no_dissolve_where_neither_side_has_more_to_play(tmp_path):
     export_edit(end_then_start, tmp_path / "x.otio", "otio")
     track = otio.adapters.read_from_file(str(tmp_path / "x.otio")).tracks[0]
     assert [type(item).__name__ for item in track] == ["Clip", "Clip"]
+
+
+def test_an_otio_dissolve_reaches_no_farther_than_it_lasts_and_has_something_to_begin_from(tmp_path):
+    """Of 1.6 video frames before a join and 0.2 after it one is mixed, before it, and none after."""
+    before_end = EditList(SOURCE, (Segment(98 * RATE, 2 * RATE - 384), Segment(50 * RATE, RATE, 128.0)))
+    of_nothing = EditList(SOURCE, (Segment(10 * RATE, 480), Segment(50 * RATE, RATE, 200.0)))  # a quarter of a frame
+    kinds = []
+    for edit in (before_end, of_nothing):
+        export_edit(edit, tmp_path / "x.otio", "otio", frame_rate=25)
+        track = otio.adapters.read_from_file(str(tmp_path / "x.otio")).tracks[0]
+        kinds.append([type(item).__name__ for item in track])
+        offsets = [(t.in_offset.value, t.out_offset.value) for t in track if isinstance(t, otio.schema.Transition)]
+        assert set(offsets) <= {(1, 0)}
+    assert kinds == [["Clip", "Transition", "Clip"], ["Clip"]]
 
 
 def test_otio_silence_has_what_a_dissolve_into_it_begins_with(track):
