@@ -41,8 +41,8 @@ def test_a_fade_of_an_end_that_is_none_is_refused(value: object) -> None:
 
 def test_seconds_alone_are_enough_to_read() -> None:
     value = keep_all(SOURCE).to_dict()
-    value["segments"] = [{"output_start": 0.0, "source_start": 1.25, "duration": 2.0}]
-    assert EditList.from_dict(value).segments == (Segment(1250, 2000),)
+    value["segments"] = [{"output_start": 0.0, "source_start": 1.2506, "duration": 2.0007}]
+    assert EditList.from_dict(value).segments == (Segment(1251, 2001),)  # the nearest frames
 
 
 def test_boundaries_in_frames_end_where_the_recording_does() -> None:
@@ -58,10 +58,21 @@ def test_speed_stretches_the_source_span() -> None:
 
 
 def test_merging_joins_only_what_continues() -> None:
-    parts = (Segment(0, 10), Segment(10, 5), Segment(15, 5, gain_db=1.0), Segment(0, 3))
+    higher = {"gain_db": 1.0, "pitch_semitones": 1.0}
+    parts = (Segment(0, 10), Segment(10, 5), Segment(15, 5, gain_db=1.0), Segment(20, 5, **higher))
+    parts += (Segment(25, 5, **higher), Segment(None, 4), Segment(None, 3), Segment(0, 3))
     merged = EditList(SOURCE, parts).merged().segments
-    assert [(s.source_start_frame, s.frames) for s in merged] == [(0, 15), (15, 5), (0, 3)]
-    assert len(joins(EditList(SOURCE, parts))) == 2
+    found = [(s.source_start_frame, s.frames) for s in merged]
+    assert found == [(0, 15), (15, 5), (20, 10), (None, 7), (0, 3)]
+    assert len(joins(EditList(SOURCE, parts))) == 4
+
+
+def test_what_plays_without_decisions_names_none() -> None:
+    region = Region("LOOP", beat_index=0, n_beats=1, n_times=2)
+    parts = (Segment(0, 5000, region=0), Segment(0, 5000, 50.0, region=0))
+    edit = EditList(SOURCE, parts, (0.0, 5.0, 10.0), 1, (region,), ("LOOP2", "CUT"), fade_out_ms=60.0)
+    plain = (Segment(0, 5000), Segment(0, 5000, 50.0))
+    assert edit.undecided() == EditList(SOURCE, plain, (0.0, 5.0, 10.0), 1, fade_out_ms=60.0)
 
 
 def test_keep_all_has_no_join() -> None:
@@ -115,6 +126,7 @@ def test_beats_and_regions_that_are_none_are_refused(change: dict) -> None:
 def test_lengths_that_are_none_are_refused(seconds: float) -> None:
     with pytest.raises(EditListError, match="length asked for"):
         check_length_asked(seconds)
+    check_length_asked(0.01)  # the shortest
 
 
 def test_segments_are_not_merged_where_rounding_would_play_another_frame() -> None:
@@ -133,7 +145,9 @@ def test_unreadable_files_are_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_json_is_plain() -> None:
-    assert json.loads(keep_all(SOURCE).to_json())["segments"][0]["source_start_frame"] == 0
+    plain = json.loads(keep_all(SOURCE).to_json())
+    assert plain["segments"][0]["source_start_frame"] == 0
+    assert not {"fade_in_ms", "fade_out_ms"} & set(plain)  # said where there are any
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
