@@ -240,6 +240,40 @@ class TestExact:
         with pytest.raises(EditListError, match="its last passage is too short to be shortened"):
             to_length(edit, recording, edit.frames - 500, allow_stretch=False, only=())
 
+    @pytest.mark.parametrize(("left", "goes"), [(RATE_HZ - 1, True), (RATE_HZ, False), (-300, True)])
+    def test_a_last_passage_of_which_less_than_a_second_would_be_left_goes_with_its_join(
+        self, state: AudioState, left: int, goes: bool
+    ) -> None:
+        """What plays before it goes on for as long, or ends earlier."""
+        first, last = of_beats(state, (0, 96), (160, 352)).segments
+        edit, recording = EditList(state.recording, (first, replace(last, frames=30_000))), self.recording(176.0)
+        frames = first.frames + left
+        found = to_length(edit, recording, frames, allow_stretch=False, only=(1,))
+        assert found.edit.frames == frames
+        assert len(found.edit.segments) == (1 if goes else 2)
+        assert exact_line(found).endswith(", and the last join with it") == goes
+        assert found.tail_s == pytest.approx((left - 30_000) / RATE_HZ)
+
+    def test_a_brief_last_passage_stays_where_somebody_asked_for_it(self, state: AudioState) -> None:
+        """Or where what plays before it cannot go on, or the join is one of an edit that was there before."""
+        first, last = of_beats(state, (0, 96), (160, 352)).segments
+        edit, recording = EditList(state.recording, (first, replace(last, frames=20_000))), self.recording(176.0)
+        start_s, end_s = ((last.source_start_frame or 0) / RATE_HZ, (first.source_end_frame or 0) / RATE_HZ)
+        reasons: list[dict[str, object]] = [
+            {"keep": [TimeSpan(start_s - 5.0, start_s + 0.2)]},
+            {"moments_s": [start_s + 0.1]},
+            {"drop": [TimeSpan(end_s + 0.2, end_s + 1.0)]},
+            {"only": ()},
+        ]
+        for reason in reasons:
+            asked = {"allow_stretch": False, "only": (1,), **reason}
+            found = to_length(edit, recording, first.frames + 9000, **asked)  # type: ignore[arg-type]
+            assert found.edit.segments == (first, replace(last, frames=9000))
+        elsewhere = [TimeSpan(0.0, 9.0)]
+        assert to_length(
+            edit, recording, first.frames + 9000, allow_stretch=False, keep=elsewhere, moments_s=[3.0]
+        ).join_gone
+
     def test_silence_is_what_comes_after_the_last_loud_frame_of_the_passage(self) -> None:
         data = np.zeros((1000, 1), np.float32)
         data[600] = 0.5

@@ -98,6 +98,8 @@ def described(
     costs, segments = Costs(state, config, sound), edit.merged().segments
     new_joins = []
     for join in found.new_joins:
+        if join.number >= len(segments):  # the last one, which an exact length has given up
+            continue
         leave, land = segments[join.number - 1].source_end_frame, segments[join.number].source_start_frame
         assert leave is not None
         assert land is not None

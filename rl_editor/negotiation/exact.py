@@ -11,7 +11,9 @@ it is reported:
               they can gives all of it as well
     tail      the end fades out earlier, or goes on into what follows in the source, or into silence; never out of
               what has to play, nor into what must not; up to ``MOST_TAIL_S``, or up to ``most_silence_s`` of silence
-              after the recording's own end where that has to play: edits are whole bars apart, so a bar reaches one
+              after the recording's own end where that has to play: edits are whole bars apart, so a bar reaches one;
+              a last passage of which less than ``BRIEF_S`` would be left goes as a whole, and what plays before it goes
+              on instead, or ends earlier
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -36,6 +38,7 @@ _T = TypeVar("_T")
 MOST_NUDGE_MS = 4.0  # below what is heard as uneven (some 6 ms)
 MOST_TAIL_S = 1.5
 MOST_SILENCE_S = 2.0  # after an end that has to play, which cannot be cut; a bar where that is longer
+BRIEF_S = 1.0  # what is left of a last passage is not worth a join
 _AT_END_S = 0.01  # of the recording
 _SILENT_DB = -60.0  # re the loudest sample of the last ten seconds, or the floor where those are quieter
 _ROUNDS_DOWN = 0.4  # of a frame
@@ -51,6 +54,7 @@ class ExactLength:
     silence_s: float = 0.0
     joins_s: float = 0.0
     tail_s: float = 0.0
+    join_gone: bool = False  # the last one, with what the end had to give
 
 
 def to_length(
@@ -62,6 +66,7 @@ def to_length(
     only: Collection[int] | None = None,
     keep: Sequence[TimeSpan] = (),
     drop: Sequence[TimeSpan] = (),
+    moments_s: Sequence[float] = (),
     no_loop: bool = False,
     no_reorder: bool = False,
     silence_s: float = MOST_SILENCE_S,
@@ -77,6 +82,7 @@ def to_length(
         only: numbers of the joins that may move, from 1 in output order; all by default.
         keep: what of the recording has to play to its end.
         drop: what of it must not play.
+        moments_s: what of it has to be heard at its time.
         no_loop: the end does not go on into what plays already.
         no_reorder: nor into what would play for the first time after what follows it.
         silence_s: how much may follow the recording's own end, where that has to play.
@@ -107,8 +113,15 @@ def to_length(
     heard = union(edit.source_spans())
     barred += heard if no_loop else []
     barred += gaps(heard, heard[-1][1]) if heard and no_reorder else []
-    edit = with_faded_ends(_with_tail(edit, tail, keep, barred, stretches=in_reach and not allow_stretch))
-    return ExactLength(edit, silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate)
+    held = [(a * rate, b * rate) for a, b in (*keep, *zip(moments_s, moments_s, strict=True))]
+    n_joins = len(edit.segments) - 1
+    if only is None or n_joins in only:
+        edit = _without_brief_end(edit, tail, held, barred)
+    gone = len(edit.segments) - 1 < n_joins
+    edit = _with_tail(edit, frames - edit.frames, keep, barred, stretches=in_reach and not allow_stretch)
+    return ExactLength(
+        with_faded_ends(edit), silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate, join_gone=gone
+    )
 
 
 def as_demanded(
@@ -132,6 +145,7 @@ def as_demanded(
         only=only,
         keep=demands.keep,
         drop=demands.drop,
+        moments_s=[anchor.source_s for anchor in demands.anchors],
         no_loop=demands.no_loop,
         no_reorder=demands.no_reorder,
         silence_s=silence_s,
@@ -250,6 +264,31 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
     return (replace(edit, segments=tuple(segments)), done) if done == missing else (edit, 0)
 
 
+def _without_brief_end(
+    edit: EditList, missing: int, held: Sequence[tuple[float, float]], barred: Sequence[tuple[int, int]]
+) -> EditList:
+    """The edit without its last passage, where less than ``BRIEF_S`` would be left of that, and nobody asked for it.
+
+    What plays before it has to be able to go on for as long.
+    """
+    if missing >= 0 or len(edit.segments) < 2:
+        return edit
+    last, rest = edit.segments[-1], replace(edit, segments=edit.segments[:-1])
+    start, end, left = last.source_start_frame, last.source_end_frame, last.frames + missing
+    silent_before = rest.segments[-1].source_end_frame is None
+    if start is None or end is None or silent_before or left >= BRIEF_S * edit.source.sample_rate:
+        return edit
+    if left * last.speed > _room(rest, barred) or any(a < end and b > start for a, b in held):
+        return edit
+    return rest
+
+
+def _room(edit: EditList, barred: Sequence[tuple[int, int]]) -> int:
+    """How many frames of the source follow the end before its own end, or before what is barred."""
+    end = edit.segments[-1].source_end_frame
+    return 0 if end is None else min([edit.source.frames, *(max(a, end) for a, b in barred if b > end)]) - end
+
+
 def _with_tail(
     edit: EditList,
     missing: int,
@@ -263,7 +302,6 @@ def _with_tail(
         return edit
     last, rate = edit.segments[-1], edit.source.sample_rate
     end = last.source_end_frame
-    room = 0 if end is None else min([edit.source.frames, *(max(a, end) for a, b in barred if b > end)]) - end
     for span in keep if end is not None and missing < 0 else ():
         assert end is not None
         cut = span.start_s * rate < end and end + missing * last.speed < span.end_s * rate
@@ -274,7 +312,7 @@ def _with_tail(
                 f"{-missing / rate:.2f} s too early; ask for {spoken_up(edit.frames / rate)}"
                 + (", or give --allow-stretch" if stretches else "")
             )
-    if 0 < missing * last.speed <= room:
+    if 0 < missing * last.speed <= _room(edit, barred):
         longer = within(replace(last, frames=last.frames + missing), edit.source.frames, as_long=True)
         if longer.frames == last.frames + missing:
             return replace(edit, segments=(*edit.segments[:-1], longer))

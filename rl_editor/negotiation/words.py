@@ -97,7 +97,8 @@ def exact_line(exact: ExactLength) -> str:
         return f"to the sample: everything plays {_slower(exact.stretch)}"
     parts = (("silence at the end", exact.silence_s), ("joins", exact.joins_s), ("the end", exact.tail_s))
     said = ", ".join(f"{name} {value * 1000:+.1f} ms" for name, value in parts if value)
-    return f"to the sample: {said or 'nothing to change'}"
+    gone = ", and the last join with it" if exact.join_gone else ""
+    return f"to the sample: {said or 'nothing to change'}{gone}"
 
 
 def pace_lines(edit: EditList) -> list[str]:
