@@ -63,7 +63,7 @@ def test_the_editors_own_edits_say_what_is_enough() -> None:
 
 def test_what_is_kept_agrees_with_the_editor_about_as_well_as_the_clone() -> None:
     config = fast(ppo={"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4, "agreement_loss": 0.01})
-    result = trained(config, 12)
+    result = trained(config, 6)
     clone = result.history[0]["validation/balanced_accuracy"]
     checked = [entry for entry in result.history if "validation/score" in entry]
     allowed = [e for e in checked if e["validation/balanced_accuracy"] >= clone - 0.01]
