@@ -16,6 +16,7 @@ from rl_editor import utils
 from rl_editor.config import AudioConfig
 from rl_editor.errors import AudioFileError, OutputError
 from rl_editor.utils import Samples, audio_info, load_audio, load_mono, save_audio, source_info, to_mono
+from rl_editor.utils.samples import BLOCK_FRAMES
 from rl_editor.utils.spectra import hann
 
 RATE = 44100
@@ -488,3 +489,23 @@ def test_ogg_streams_one_after_the_other_are_all_read(tmp_path):
     (tmp_path / "radio.ogg").write_bytes(b"".join((tmp_path / f"{name}.ogg").read_bytes() for name in "ab"))
     assert abs(load_audio(tmp_path / "radio.ogg").frames - 5 * RATE) < 2048  # of each stream half a block
     assert audio_info(tmp_path / "radio.ogg").frames == load_audio(tmp_path / "radio.ogg").frames
+
+
+@needs_ffmpeg
+def test_an_opus_stream_that_libsndfile_calls_malformed_midway_is_read_to_its_end(tmp_path, monkeypatch):
+    """As it does with some that ffmpeg makes; what comes after the good blocks is ffmpeg's, at its place."""
+    path, frames = tmp_path / "song.opus", 200_000
+    save_audio(path, Samples(noise(frames).data, 48_000))
+    whole, blocks = load_audio(path).data, iter(range(2))
+    read = sf.SoundFile.read
+
+    def malformed(file, *args, **how):
+        if next(blocks, None) is None:
+            raise sf.LibsndfileError(4)
+        return read(file, *args, **how)
+
+    monkeypatch.setattr(sf.SoundFile, "read", malformed)
+    found = load_audio(path).data
+    assert len(found) == len(whole) == frames
+    np.testing.assert_allclose(found, whole, atol=0.02)  # two decoders
+    assert np.abs(found[2 * BLOCK_FRAMES :] - whole[2 * BLOCK_FRAMES :]).max() > 0.0

@@ -226,6 +226,7 @@ def _truncated(path: Path, frames: int, announced: int) -> AudioFileError:
 
 
 def _libsndfile_blocks(path: Path, info: AudioInfo) -> Iterator[Samples]:
+    """Blocks as libsndfile decodes them; from where on it calls Opus malformed, as some of ffmpeg's, as ffmpeg does."""
     frames = 0
     try:
         with sf.SoundFile(str(path)) as file:
@@ -233,7 +234,21 @@ def _libsndfile_blocks(path: Path, info: AudioInfo) -> Iterator[Samples]:
                 frames += len(data)
                 yield Samples(from_file_order(data, info.subtype), info.sample_rate)
     except sf.LibsndfileError as error:
-        if info.format in _LOSSY:
+        if info.subtype == "OPUS":
+            for rest in _from(frames, decode_elsewhere(path)):
+                frames += rest.frames
+                yield rest
+        elif info.format in _LOSSY:
             raise AudioFileError(f"{path}: decoding stops after {frames} frames: {error}; export it again") from None
     if frames < info.frames * (_LOSSY_LENGTH_TOLERANCE if info.format in _LOSSY else 1.0):
         raise _truncated(path, frames, info.frames)
+
+
+def _from(frame: int, blocks: Iterator[Samples]) -> Iterator[Samples]:
+    """Blocks without the frames before one."""
+    at = 0
+    for block in blocks:
+        rest = block.data[max(frame - at, 0) :]
+        at += block.frames
+        if len(rest):
+            yield Samples(rest, block.sample_rate)
