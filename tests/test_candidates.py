@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.cli import app
 from rl_editor.config import Config
-from rl_editor.editing import FROM_THE_WHOLE, Proposal, Request
+from rl_editor.editing import Proposal, Request
 from rl_editor.edits import joins, keep_all
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
 from rl_editor.infer import analysis_settings
@@ -83,8 +83,8 @@ def test_an_edit_that_is_not_the_policys_is_no_draft_of_its(
     """What is negotiated from the whole recording says nothing of the policy's taste."""
     settings = analysis_settings(policy, config)
     state, edit = AudioState.from_file(song, settings), keep_all(source_info(song))
-    notes = iter([(), (FROM_THE_WHOLE,)])
-    monkeypatch.setattr(drafting, "propose", lambda *_: iter([Proposal(edit, next(notes))]))
+    falls_back = iter([False, True])
+    monkeypatch.setattr(drafting, "propose", lambda *_: iter([Proposal(edit, (), is_fallback=next(falls_back))]))
     asked = load_audio(song), state, Request(Demands(duration_s=40.0)), policy, settings
     assert [len(list(drafting._proposed(*asked))) for _ in range(2)] == [1, 0]
 

@@ -10,12 +10,11 @@ files      recordings and folders of them
 """
 
 from rl_editor.editing.files import Failed, LeftOut, Written, edit_as_asked, edit_folder, numbered, recordings_in
-from rl_editor.editing.proposing import FROM_THE_WHOLE, Proposal, propose
+from rl_editor.editing.proposing import Proposal, propose
 from rl_editor.editing.request import Request
 from rl_editor.editing.revising import revise_list
 
 __all__ = [
-    "FROM_THE_WHOLE",
     "Failed",
     "LeftOut",
     "Proposal",

@@ -37,7 +37,7 @@ from rl_editor.utils import Samples, load_mono, to_mono
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
-FROM_THE_WHOLE = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
+_FROM_THE_WHOLE = "the policy's edit cannot meet what is asked; this one is negotiated from the whole recording"
 _LISTENING_HZ = 22_050
 _MOST_LATE_S = 3600.0  # later moments are not looked for: places grow with it, pairs of them with its square
 _DRAFTS = 4  # per candidate: moving joins to better places makes some drafts the same
@@ -49,6 +49,7 @@ class Proposal(NamedTuple):
     edit: EditList
     notes: tuple[str, ...]
     missed_s: float = 0.0  # length reached less length asked for
+    is_fallback: bool = False  # a policy was asked, but none of its drafts meets what is asked; it is of the DP
 
 
 class _Task(NamedTuple):
@@ -141,7 +142,7 @@ def _by_policy_or_else(policy: "Policy", task: _Task) -> Iterator[Iterator[Propo
         longer = replace(demands, duration_s=demands.duration_s + early_s)
         yield _met(_by_policy(policy, state, replace(request, demands=longer)), task)
     by_dp = islice(_met(_by_dp(state, request, task.config), task), 1)
-    yield (proposal._replace(notes=(*proposal.notes, FROM_THE_WHOLE)) for proposal in by_dp)
+    yield (proposal._replace(notes=(*proposal.notes, _FROM_THE_WHOLE), is_fallback=True) for proposal in by_dp)
 
 
 def _met(drafts: Iterable[EditList], task: _Task) -> Iterator[Proposal]:

@@ -13,7 +13,7 @@ import torch
 from rl_editor.baselines import retarget_dp
 from rl_editor.checkpoint import Policy
 from rl_editor.config import Config
-from rl_editor.editing import FROM_THE_WHOLE, Proposal, Request, propose
+from rl_editor.editing import Proposal, Request, propose
 from rl_editor.edits import EditList
 from rl_editor.errors import RlEditorError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
@@ -117,8 +117,6 @@ def _proposed(
 ) -> Iterator[Proposal]:
     """The edit that a person would get; none where the song does not allow it, or it would not be the policy's."""
     try:
-        for proposal in propose(recording, state, request, policy, config):
-            if FROM_THE_WHOLE not in proposal.notes:
-                yield proposal
+        yield from (made for made in propose(recording, state, request, policy, config) if not made.is_fallback)
     except RlEditorError:
         return
