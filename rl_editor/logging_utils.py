@@ -200,6 +200,7 @@ class MLflowLogger(TrainingLogger):
         self._parent_id = _parent_run_id(self._client, experiment_id, group) if group else None
         if group and self._parent_id:
             tags |= {"mlflow.parentRunId": self._parent_id, GROUP_TAG: group}
+            _end_killed(self._client, experiment_id, self._parent_id, run_name)
         self.run_id = self._client.create_run(experiment_id, tags=tags, run_name=run_name).info.run_id
 
     def _write_params(self, params: dict[str, str]) -> None:
@@ -350,6 +351,14 @@ def _parent_run_id(client: Any, experiment_id: str, group: str) -> str:
     run = client.create_run(experiment_id, tags=tags, run_name=f"{PARENT_NAME}-{name}")
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
+
+
+def _end_killed(client: Any, experiment_id: str, parent_id: str, run_name: str) -> None:
+    """End what a stage left that was killed, now that it starts anew; one that lives after all ends as it does."""
+    query = f"tags.`mlflow.parentRunId` = '{parent_id}' and attributes.status = 'RUNNING'"
+    for run in client.search_runs([experiment_id], filter_string=query):
+        if run.info.run_name == run_name:
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _store_root() -> Path:

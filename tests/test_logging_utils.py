@@ -192,6 +192,29 @@ def test_a_run_that_was_refused_midway_does_not_run_for_ever(tmp_path: Path, mon
     assert runs["run"].data.metrics == {}
 
 
+def test_a_stage_that_was_killed_is_said_to_be_when_it_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    for name in ("bc", "ppo"):
+        create_logger(config_for("mlflow"), run_name=name, group="g")  # and never ends
+    create_logger(config_for("mlflow"), run_name="ppo", group="other")
+    create_logger(config_for("mlflow"), run_name="ppo", group="g").close()
+    client = MlflowClient(tracking_uri=tracking_uri())
+    experiment = client.get_experiment_by_name("rl-editor")
+    runs = [r for r in client.search_runs([experiment.experiment_id]) if "mlflow.parentRunId" in r.data.tags]
+    said = sorted((r.data.tags[GROUP_TAG], r.info.run_name, r.info.status) for r in runs)
+    assert said == [
+        ("g", "bc", "RUNNING"),
+        ("g", "ppo", "FINISHED"),
+        ("g", "ppo", "KILLED"),
+        ("other", "ppo", "RUNNING"),
+    ]
+
+
 def test_the_group_follows_the_settings() -> None:
     changed = Config.from_dict({"ppo": {"clip_ratio": 0.3}})
     assert pipeline_group(Config()) == pipeline_group(Config()) != pipeline_group(changed)
