@@ -27,8 +27,10 @@ from rl_editor.lessons import (
     songs_of,
     style_order,
     task_of,
+    usual_scores,
 )
 from rl_editor.logging_utils import TrainingLogger
+from rl_editor.reward.terms import BEST_SCORE
 from rl_editor.state import PROGRESS_NAMES
 from rl_editor.tryouts import TriedEdits, Tryout, agreement
 
@@ -318,6 +320,30 @@ def test_what_stands_in_for_a_region_that_was_not_opened() -> None:
     actions = [0, 2, space.extend, 1, move, space.extend]
     again = space.encode(ReorderAction(5, 0))  # the same place, from one unit further on
     assert late_actions(actions, space) == [0, 2, 0, 1, move, again]
+    near = ActionSpace(toy_config().action_space)  # whose moves reach three units
+    ahead, back = near.encode(ReorderAction(0, 3)), near.encode(ReorderAction(4, 1))
+    moves = [ahead, near.extend, 0, 0, back, near.extend]  # the last one would have to come back by four
+    assert late_actions(moves, near) == [ahead, near.encode(ReorderAction(1, 3)), 0, 0, back, 0]
+
+
+def test_an_environment_of_songs_follows_their_editors_and_lengths() -> None:
+    config, styles = toy_config(), ("loud_goes", "quiet_goes")
+    songs = songs_of([toy_demonstration(seed, config, style=styles[1 - seed]) for seed in (0, 1)], styles, config, CPU)
+    env = songs.environment(config, n_envs=2, generator=torch.Generator(), target_dropout=0.25)
+    assert env.reset(torch.tensor([0, 1])).style.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert env.target_ratios.tolist() == songs.target_ratio.tolist()
+    assert env.target_dropout == 0.25
+
+
+def test_what_is_usual_of_an_editor_is_the_mean_of_their_own_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 0.2 and 0.4, and of 0.9 alone, as nothing is known of the other song; of a third editor there is no edit."""
+    config, styles = toy_config(state={"n_styles": 3}), ("loud_goes", "nobody", "quiet_goes")
+    demos = [toy_demonstration(seed, config, style=styles[2 * (seed // 2)]) for seed in range(4)]
+    songs = songs_of(demos, styles, config, CPU)
+    known = torch.tensor([[1.0], [1.0], [0.0], [1.0]])
+    monkeypatch.setattr("rl_editor.lessons._demonstrated_scores", lambda *_: torch.tensor([0.2, 0.4, 0.1, 0.9]))
+    usual = usual_scores(replace(songs, weight=songs.weight * known), config)
+    assert usual == pytest.approx((0.3, BEST_SCORE, 0.9))
 
 
 def test_lessons_of_a_student_ask_for_the_editors_decision_where_the_student_is() -> None:
