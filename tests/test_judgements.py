@@ -142,6 +142,11 @@ class TestCollected:
             load_folder(tmp_path / "all")
         assert load_folder(tmp_path / "none") == []
 
+    def test_files_are_read_in_order_of_their_names(self, found: ListeningSet, tmp_path: Path) -> None:
+        for name in ("b", "c", "a"):
+            Preferences(replace(found, name=name)).save(tmp_path / "all" / f"{name}.json")
+        assert [each.listening_set.name for each in load_folder(tmp_path / "all")] == ["a", "b", "c"]
+
     @pytest.mark.parametrize(
         ("field", "wrong"), [("choice", "a"), ("played_first", "c"), ("presentation", {}), ("unknown", 1)]
     )
@@ -272,7 +277,7 @@ class TestHostile:
         assert str(caught.value).startswith(f"{tmp_path / 'evening.json'}: ")
         assert words in str(caught.value)
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(data=st.data())
     def test_no_other_error_comes_out_of_any_file(
         self, collected: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
