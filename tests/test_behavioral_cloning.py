@@ -313,6 +313,16 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         main(data_dir=tmp_path, config=tmp_path / "params.yaml")
 
 
+def test_a_label_that_no_environment_allows_is_not_learned() -> None:
+    """A move of the last of 24 units to before a 25th, where the recording has ended."""
+    config = toy_config()
+    demo, space = toy_demonstration(0, config), ActionSpace(config.action_space)
+    beyond = demo.labels.actions.copy()
+    beyond[23] = space.encode(ReorderAction(23, 25))
+    songs = songs_of([replace(demo, labels=replace(demo.labels, actions=beyond))], ("quiet_goes",), config, CPU)
+    assert lessons_of(songs, config).weight[:, 0].tolist() == [[*[1.0] * 23, 0.0]] * 2
+
+
 def test_what_stands_in_for_a_region_that_was_not_opened() -> None:
     space = ActionSpace()
     move = space.encode(ReorderAction(4, 0))
@@ -328,7 +338,9 @@ def test_what_stands_in_for_a_region_that_was_not_opened() -> None:
 
 def test_an_environment_of_songs_follows_their_editors_and_lengths() -> None:
     config, styles = toy_config(), ("loud_goes", "quiet_goes")
-    songs = songs_of([toy_demonstration(seed, config, style=styles[1 - seed]) for seed in (0, 1)], styles, config, CPU)
+    demos = [toy_demonstration(seed, config, style=styles[1 - seed]) for seed in (0, 1)]
+    assert style_order(demos, config) == styles
+    songs = songs_of(demos, styles, config, CPU)
     env = songs.environment(config, n_envs=2, generator=torch.Generator(), target_dropout=0.25)
     assert env.reset(torch.tensor([0, 1])).style.tolist() == [[0.0, 1.0], [1.0, 0.0]]
     assert env.target_ratios.tolist() == songs.target_ratio.tolist()
