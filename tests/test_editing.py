@@ -262,6 +262,16 @@ class TestEdit:
         with pytest.raises(EditListError, match=r"take back anchor 0:10=0:22|leave out --no-loop"):
             edited(song, config, tmp_path, demands=demands, loops=False)
 
+    def test_what_must_not_play_is_no_part_of_a_length_with_a_late_moment_either(
+        self, song: Path, config: Config, tmp_path: Path
+    ) -> None:
+        """12 s repeat before the moment, but 15 s must not play: of the whole, once again, the rest of the length."""
+        length_s = sf.info(song).duration
+        demands = Demands(length_s + 11.0, drop=(TimeSpan(40.0, 55.0),), anchors=(Anchor(10.0, 22.0),))
+        edit = edited(song, config, tmp_path, demands=demands)
+        assert edit.duration_s == pytest.approx(length_s + 11.0, abs=0.83)  # half a bar
+        assert min(abs(at_s - 22.0) for at_s in heard_at_s(edit, 10.0)) < 0.25
+
     def test_a_moment_that_no_draft_has_in_time_is_refused_before_drafting(
         self, policy: Policy, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -299,9 +299,17 @@ def _with_repeats_before(state: AudioState, demands: Demands, config: Config) ->
     if not n_repeats:
         return None
     segments.append(Segment(at, state.recording.frames - at, crossfade_in_ms=fade_ms))
-    short_s = (demands.duration_s or 0.0) - sum(segment.frames for segment in segments) / rate
+    dropped = union((span.start_s * rate, span.end_s * rate) for span in demands.drop)
+    plays_s = sum(segment.frames - _overlap(segment, dropped) for segment in segments) / rate
+    short_s = (demands.duration_s or 0.0) - plays_s
     whole = Segment(0, state.recording.frames, crossfade_in_ms=fade_ms)
-    return EditList(state.recording, (*segments, *(whole,) * max(math.ceil(short_s / state.grid.duration_s), 0)))
+    return EditList(state.recording, (*segments, *(whole,) * max(math.ceil(short_s / left_s(demands, state)), 0)))
+
+
+def _overlap(segment: Segment, spans: Iterable[tuple[float, float]]) -> float:
+    """Frames of a segment that lie in spans of the source, of which no two overlap."""
+    start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
+    return sum((max(min(end, b) - max(start, a), 0.0) for a, b in spans), 0.0)
 
 
 def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> EditList:
