@@ -341,6 +341,24 @@ class TestEdit:
         assert min(abs(at_s - 10.0) for at_s in heard_at_s(made[0].edit, 30.0)) < 0.25
         assert any("from the whole recording" in note for note in made[0].notes) == (not longer_helps)
 
+    @pytest.mark.parametrize("method", ["dp", "policy"])
+    def test_of_the_drafts_of_the_dp_the_first_that_meets_the_length_is_taken(
+        self, policy: Policy, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: EditMethod
+    ) -> None:
+        info = source_info(song)
+        whole = Segment(0, info.frames)
+        monkeypatch.setattr(proposing, "_by_policy", lambda *_: [EditList(info, (whole,))])
+        monkeypatch.setattr(
+            proposing,
+            "_by_dp",
+            lambda *_: [EditList(info, (replace(whole, frames=30 * RATE),)), EditList(info, (whole,) * 2)],
+        )
+        length_s = 1.5 * info.frames / RATE
+        request = Request(Demands(length_s), method)
+        made = edit_as_asked(song, tmp_path / "o.wav", request, policy=policy)
+        assert [each.edit.duration_s for each in made] == [pytest.approx(length_s, abs=0.83)]  # half a bar
+        assert any("from the whole recording" in note for note in made[0].notes) == (method == "policy")
+
     def test_where_nothing_meets_a_length_the_policys_own_edit_is_taken(
         self, policy: Policy, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -8,7 +8,6 @@ beat by beat.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -91,7 +90,7 @@ def propose(
     task = _Task(recording, state, beat_sound(recording, state), request, config)
     hopeless = bool(beyond_length(demands, state.grid))  # whatever the draft: the DP's says what to ask for instead
     if policy is None or request.method == "dp" or hopeless:
-        yield from _met(_by_dp(state, request, config), task)
+        yield from _nearest([_met(_by_dp(state, request, config), task)], task)
     else:
         yield from _nearest(_by_policy_or_else(policy, task), task)
 
@@ -141,7 +140,7 @@ def _by_policy_or_else(policy: "Policy", task: _Task) -> Iterator[Iterator[Propo
     if early_s and demands.duration_s is not None:
         longer = replace(demands, duration_s=demands.duration_s + early_s)
         yield _met(_by_policy(policy, state, replace(request, demands=longer)), task)
-    by_dp = islice(_met(_by_dp(state, request, task.config), task), 1)
+    by_dp = _met(_by_dp(state, request, task.config), task)
     yield (proposal._replace(notes=(*proposal.notes, _FROM_THE_WHOLE), is_fallback=True) for proposal in by_dp)
 
 
