@@ -187,3 +187,17 @@ def test_the_beat_that_is_due_is_known_within_whole_beats() -> None:
     assert bar_phase_kept(grid, 0.5, 2.5) is None  # a lead-in was
     assert bar_phase_kept(grid, 2.5, 5.0) is None  # nothing comes
     assert bar_phase_kept(grid, 2.5, 4.6) is None  # the tail does
+
+
+@pytest.mark.parametrize("n_joins", [0, 1, 2])
+@pytest.mark.parametrize("name", ["A_Very_Long_Name_" * 7, "a very long name " * 7])
+def test_a_long_name_stays_within_the_picture(name: str, n_joins: int) -> None:
+    found = JoinDiagnostics(0.5, 1.0, 2.0, 0.5, 50.0, 50.0, 0.0, True, 1.0)
+    joins = [JudgedJoin(number, found, ()) for number in range(1, n_joins + 1)]
+    sound = Samples(np.full((8000, 1), 0.05, np.float32), 8000)
+    edit = EditList(SourceInfo(name, "", 8000, 1, 8000), (Segment(0, 8000),))
+    figure = _sheet(Audition(edit, sound, joins, 120.0, 1.0), joins)
+    figure.draw_without_rendering()
+    title = next(text for text in figure.texts if name[:20] in text.get_text())
+    assert figure.bbox.x0 <= title.get_window_extent().x0
+    assert title.get_window_extent().x1 <= figure.bbox.x1

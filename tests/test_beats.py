@@ -31,6 +31,7 @@ from rl_editor.beats.doctor import ODD_COST, ODD_METRES, confidence_of, grid_sco
 from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, sounding_span_s
 from rl_editor.beats.trackers import Counted, counted
 from rl_editor.checkup import check_up
+from rl_editor.checkup.picture import picture
 from rl_editor.config import BeatOverride, BeatsConfig, Config
 from rl_editor.errors import ConfigError
 from rl_editor.features import FRAME_NAMES, FrameFeatures
@@ -303,6 +304,17 @@ def test_a_library_and_the_commands_know_a_file_by_one_name(tmp_path):
     assert found.track_id == name
     assert check_up(song, halved).override == BeatOverride(tempo_multiplier="half")
     assert analyse_track(song, halved).grid.tempo_bpm == pytest.approx(found.grid.tempo_bpm / 2, rel=0.01)
+
+
+def test_a_long_name_stays_within_the_picture_of_a_grid(tmp_path):
+    signal, _ = drums(120)
+    song = tmp_path / f"{'A_Very_Long_Name_' * 8}.wav"
+    sf.write(song, signal, 22050)
+    figure = picture(check_up(song, Config()))
+    figure.draw_without_rendering()
+    title = next(text for text in figure.texts if "bpm" in text.get_text())
+    assert figure.bbox.x0 <= title.get_window_extent().x0
+    assert title.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_a_beat_sounds_for_its_first_sixteenth_and_is_silent_after():

@@ -4,6 +4,7 @@ Conventions: seconds before and after the join, which is 0; spectrograms in dB, 
 loudest point, over a logarithmic axis of frequency.
 """
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ _SMALL: dict[str, Any] = {"fontsize": 7.5, "color": "#666666"}
 _DPI = 90
 _SIDE_S = 1.0
 _MOST = 12  # joins on one picture
+_TITLE_CHARS = 46  # to a line, of each column
 _RANGE_DB, _LOWEST_HZ = 80.0, 40.0
 _QUIETEST = 1e-5  # of full scale: -100 dBFS
 
@@ -48,7 +50,8 @@ def _sheet(found: Audition, joins: list[JudgedJoin]) -> Figure:
     figure = Figure(figsize=(5.2 * columns, 3.2 * rows + 0.5), layout="constrained")
     left_out = len(found.joins) - len(joins)
     more = f"; {counted(left_out, 'further join')} not drawn" if left_out else ""
-    figure.suptitle(verdict(found) + more, fontsize=12, color=_INK, parse_math=False)
+    title = textwrap.fill(verdict(found) + more, _TITLE_CHARS * columns)  # a name may be of any length
+    figure.suptitle(title, fontsize=12, color=_INK, parse_math=False)
     axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[1.0, 1.6] * rows)
     for row in axes.flat:
         row.set_visible(False)

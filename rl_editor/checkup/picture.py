@@ -1,5 +1,6 @@
 """A grid as a picture: the tempo along the track, and two close looks at what is heard and where beats were put."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from rl_editor.publishing import save_png
 _INK, _BEAT, _DOWNBEAT = "#33383f", "#2a78b5", "#c8452e"
 _CLOSE_S = 8.0  # of each close look
 _DPI = 110
+_TITLE_CHARS = 110  # to a line
 
 
 def save_picture(found: Checkup, path: Path) -> None:
@@ -25,11 +27,11 @@ def picture(found: Checkup) -> Figure:
     spectrum = found.mel.astype(np.float32)
     figure = Figure(figsize=(13.0, 9.5), layout="constrained")
     rows = figure.subplots(5, 1, height_ratios=(1.5, 2.2, 0.9, 2.2, 0.9))
-    figure.suptitle(
+    said = (
         f"{found.track_id}: {found.grid.tempo_bpm:.1f} bpm, {found.grid.beats_per_bar} in a bar, "
-        f"expected F-measure {found.grid.confidence:.2f}",
-        fontsize=13, color=_INK, parse_math=False,
-    )  # fmt: skip
+        f"expected F-measure {found.grid.confidence:.2f}"
+    )
+    figure.suptitle(textwrap.fill(said, _TITLE_CHARS), fontsize=13, color=_INK, parse_math=False)
     _draw_tempo(rows[0], found)
     duration_s = found.grid.duration_s
     for at, share in ((1, 0.25), (3, 0.65)):
