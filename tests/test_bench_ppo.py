@@ -51,10 +51,10 @@ def test_the_plain_agent_is_a_plain_network_on_the_flat_observation() -> None:
 
 
 def test_our_trainer_trains_the_plain_agent() -> None:
-    ppo = {"n_envs": 12, "epochs": 4, "minibatches": 2, "learning_rate": 0.003, "target_kl": 0.1, "kl_coeff": 0.0}
+    ppo = {"n_envs": 12, "epochs": 4, "minibatches": 2, "learning_rate": 0.006, "target_kl": 0.1, "kl_coeff": 0.0}
     config = toy_config(ppo=ppo | {"entropy_coeff": 0.01, "remixes": 0})
     trainer = PPOTrainer(config, PlainAgent(config), toy_demonstrations(config), styles=STYLES)
-    history = trainer.train(24 * trainer.decisions_per_update).history
+    history = trainer.train(16 * trainer.decisions_per_update).history
     assert history[-1]["rollout/score"] > history[1]["rollout/score"] + 0.1
 
 
