@@ -1,8 +1,10 @@
 """Beats of composed drums are found where they are; grids tile the file; overrides do what they say."""
 
+import importlib.metadata
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import mir_eval
 import numpy as np
@@ -24,6 +26,7 @@ from rl_editor.beats import (
     regular_grid,
     spectrum,
     track_beats,
+    trackers,
 )
 from rl_editor.beats.bars import changes
 from rl_editor.beats.decoding import _beat_score, _observed, _path, beat_scores, decoded
@@ -388,7 +391,7 @@ def test_a_beat_lies_between_frames_where_two_hear_it_alike():
 
 def test_a_beat_settles_on_its_peak_from_a_step_before_it_on():
     beat = np.full(100, 1e-4)
-    beat[[9, 40]] = 0.9
+    beat[[9, 13, 40]] = 0.9  # 13 is beyond the first sixteenth
     beat[[60, 61]] = 0.5  # 61.0 - 0.5: both alike
     found = decoding._settled(np.array([10, 40, 60]), np.arange(27, 33), beat)
     np.testing.assert_allclose(found, [9.0, 40.0, 60.5], atol=1e-4)
@@ -405,6 +408,33 @@ def test_bars_are_counted_by_log_odds_under_which_beats_open_them():
     assert bars([0.6, 0.65, 0.5, 0.5, 0.6], (4,))[1] == [0, 1, 2, 3, 0]  # 2 log 1.5 = 0.81, log 1.86 = 0.62
     sure = [0.9, 1.0, 0.5, 0.5, 0.9, 0.5, 0.5, 0.5, 0.9]  # no single beat decides: log 49 = 3.9, 3 log 9 = 6.6
     assert bars(sure, (4,))[1][0] == 0
+
+
+class TestOtherTrackers:
+    """Six beats half a second apart, of which the second and the sixth open bars."""
+
+    TIMES_S = 1.0 + 0.5 * np.arange(6)
+
+    def test_librosa_hears_beats_late_and_bars_where_the_network_does(self, monkeypatch):
+        """By 44 ms, more than two frames of the network: its downbeats lie that much earlier, at 1.5 and 3.5 s."""
+        found = SimpleNamespace(beat_track=lambda **_: (120.0, self.TIMES_S + 0.044))
+        monkeypatch.setitem(sys.modules, "librosa.beat", found)
+        downbeat = np.full(250, 0.1)
+        downbeat[[75, 175]] = 0.9
+        heard = Activations(np.full(250, 0.9), downbeat)
+        bars = trackers.librosa_tracker(np.zeros(0, np.float32), RATE)(heard, (4,))
+        np.testing.assert_array_equal(bars.beats_s, self.TIMES_S + 0.044)
+        assert bars.position.tolist() == [3, 0, 1, 2, 3, 0]
+
+    def test_bars_open_at_the_beats_nearest_to_the_downbeats_of_beat_this(self, monkeypatch):
+        monkeypatch.setattr(trackers, "_beat_this_model", lambda: lambda *_: (self.TIMES_S.tolist(), [1.52, 3.48]))
+        nothing = Activations(np.zeros(1), np.zeros(1))
+        found = trackers.beat_this_tracker(np.zeros(0, np.float32), RATE)(nothing, (4,))
+        assert found.position.tolist() == [3, 0, 1, 2, 3, 0]
+
+    def test_the_version_of_somebody_elses_tracker_is_known(self):
+        assert trackers.tracker_version("network") == ""
+        assert trackers.tracker_version("librosa") == importlib.metadata.version("librosa")
 
 
 def frames_of(pitch: np.ndarray, loudness: np.ndarray | None = None) -> FrameFeatures:
