@@ -70,9 +70,8 @@ class Recording:
     role: Role
 
 
-def problem_of(recording: Recording, error: str) -> Problem:
+def problem_of(path: Path, error: str) -> Problem:
     """Why a recording was left out: an error, which as a rule begins with its path or name."""
-    path = recording.path
     return Problem(path.name, error.removeprefix(f"{path}: ").removeprefix(f"{path.name}: "))
 
 

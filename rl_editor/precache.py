@@ -64,7 +64,7 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
         analysed = partial(_analyse, config=config, stems=stems)
         outcomes = list(_kept(analysed, recordings, workers=analysing, bar=bar))
         pairs = list(_kept(partial(_align, config=config), library.pairs, workers=workers, bar=bar))
-    problems += [problem_of(o.item, o.error) for o in outcomes if o.error]
+    problems += [problem_of(o.item.path, o.error) for o in outcomes if o.error]
     problems += [Problem(o.item.pair_id, o.error) for o in pairs if o.error]
     done = Precached(
         sum(o.error is None for o in outcomes), sum(o.error is None for o in pairs), tuple(sorted(problems))

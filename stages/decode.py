@@ -38,7 +38,7 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
         problems = list(library.problems)
         for outcome in run_tracks(work, library.recordings, workers=config.executor.workers, label="decode"):
             if outcome.value is None:
-                problems.append(problem_of(outcome.item, outcome.error or "left out"))
+                problems.append(problem_of(outcome.item.path, outcome.error or "left out"))
             else:
                 tracks[outcome.item.track_id] = outcome.value
         manifest = make_manifest(library, tracks, config, problems)

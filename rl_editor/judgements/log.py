@@ -18,7 +18,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,12 @@ class _Undone:
 class Answers:
     """What was asked and answered so far; events change it, in the order of the log."""
 
-    def __init__(self, events: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(self) -> None:
         self.judgements: dict[str, Judgement] = {}  # by presentation
         self.ratings: dict[tuple[str, str], Rating] = {}  # by listener and edit
         self.open: dict[str, Presentation] = {}  # by listener
         self.given: dict[str, Rating] = {}  # by rating_id: all that were ever given
         self.taken_back: dict[str, Presentation] = {}  # by presentation_id
-        for event in events:
-            self.take(event)
 
     def of(self, listener: str) -> list[Judgement]:
         """One listener's judgements, oldest first."""

@@ -26,7 +26,7 @@ from rl_editor.errors import ConfigError, DatasetError, RlEditorError, said, sto
 from rl_editor.infer import analysis_settings, check_audible, shared, style_number
 from rl_editor.judgements import Heard, Kind, Pair
 from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE, ListeningSet
-from rl_editor.library import Problem
+from rl_editor.library import Problem, problem_of
 from rl_editor.preferences.anchors import anchor
 from rl_editor.preferences.drafts import Draft, drafts
 from rl_editor.preferences.excerpts import Excerpt, clip, excerpts
@@ -113,7 +113,7 @@ def make_set(
         except (RlEditorError, OSError) as error:
             if stops_all(error):
                 raise
-            problems.append(Problem(song.name, said(error).removeprefix(f"{song}: ").removeprefix(f"{song.name}: ")))
+            problems.append(problem_of(song, said(error)))
             continue
         pairs += [*found.pairs, *found.anchors]
         whole += found.whole
