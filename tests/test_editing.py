@@ -272,6 +272,19 @@ class TestEdit:
         assert edit.duration_s == pytest.approx(length_s + 11.0, abs=0.83)  # half a bar
         assert min(abs(at_s - 22.0) for at_s in heard_at_s(edit, 10.0)) < 0.25
 
+    @pytest.mark.parametrize("output_s", [16.0, 20.0, 22.0])
+    @pytest.mark.parametrize("duration_s", [None, 60.0])
+    def test_what_must_not_play_before_a_moment_is_made_up_for_by_repeats(
+        self, song: Path, config: Config, tmp_path: Path, output_s: float, duration_s: float | None
+    ) -> None:
+        """Of the 20 s before it 14 must not play: heard as recorded, or earlier, it is late all the same."""
+        demands = Demands(duration_s, drop=(TimeSpan(1.0, 15.0),), anchors=(Anchor(20.0, output_s),))
+        edit = edited(song, config, tmp_path, demands=demands)
+        assert min(abs(at_s - output_s) for at_s in heard_at_s(edit, 20.0)) < 0.25
+        assert not played(edit)[round(1.3 * RATE) : round(14.7 * RATE)].any()
+        if duration_s is not None:
+            assert edit.duration_s == pytest.approx(duration_s, abs=0.83)  # half a bar
+
     def test_a_moment_that_no_draft_has_in_time_is_refused_before_drafting(
         self, policy: Policy, song: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

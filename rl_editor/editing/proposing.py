@@ -279,36 +279,37 @@ def _by_dp(state: AudioState, request: Request, config: Config) -> list[EditList
 def _with_repeats_before(state: AudioState, demands: Demands, config: Config) -> EditList | None:
     """The whole recording, with repeats before each moment for as long as it is late, and of everything for a length.
 
-    None where no moment is later than in the recording, or more than ``_MOST_LATE_S``, or none has a bar before it.
+    Late is what is heard later than if all played that is not dropped. None where no moment is, or by more than
+    ``_MOST_LATE_S``, or none has a bar before it.
     """
     rate, fade_ms = state.recording.sample_rate, config.action_space.default_crossfade_ms
     bars = state.recording.frame_bounds(state.grid.times_s)[:-1][state.grid.bar_position == 0]
+    dropped = union(demands.drop)
     segments: list[Segment] = []
     at, late_s, n_repeats = 0, 0.0, 0
     for anchor in sorted(demands.anchors):
-        missing_s = anchor.output_s - anchor.source_s - late_s
+        missing_s = anchor.output_s - _playing_s(0.0, anchor.source_s, dropped) - late_s
         late_s += missing_s
         passage = bars[(bars > at) & (bars <= anchor.source_s * rate)]
-        if not len(passage) or late_s > _MOST_LATE_S:
+        end = int(passage[-1]) if len(passage) else at
+        plays_s = _playing_s(at / rate, end / rate, dropped)
+        if plays_s < state.grid.beat_s or late_s > _MOST_LATE_S:
             continue
-        end = int(passage[-1])
-        n_times = math.ceil(missing_s * rate / (end - at)) if missing_s > 0.5 * state.grid.beat_s else 0
+        n_times = math.ceil(missing_s / plays_s) if missing_s > 0.5 * state.grid.beat_s else 0
         segments += [Segment(at, end - at, crossfade_in_ms=fade_ms)] * (n_times + 1)
         at, n_repeats = end, n_repeats + n_times
     if not n_repeats:
         return None
     segments.append(Segment(at, state.recording.frames - at, crossfade_in_ms=fade_ms))
-    dropped = union((span.start_s * rate, span.end_s * rate) for span in demands.drop)
-    plays_s = sum(segment.frames - _overlap(segment, dropped) for segment in segments) / rate
-    short_s = (demands.duration_s or 0.0) - plays_s
+    spans_s = [((s.source_start_frame or 0) / rate, (s.source_end_frame or 0) / rate) for s in segments]
+    short_s = (demands.duration_s or 0.0) - sum(_playing_s(*span, dropped) for span in spans_s)
     whole = Segment(0, state.recording.frames, crossfade_in_ms=fade_ms)
     return EditList(state.recording, (*segments, *(whole,) * max(math.ceil(short_s / left_s(demands, state)), 0)))
 
 
-def _overlap(segment: Segment, spans: Iterable[tuple[float, float]]) -> float:
-    """Frames of a segment that lie in spans of the source, of which no two overlap."""
-    start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
-    return sum((max(min(end, b) - max(start, a), 0.0) for a, b in spans), 0.0)
+def _playing_s(start_s: float, end_s: float, dropped: Iterable[tuple[float, float]]) -> float:
+    """How much of a span is not dropped; no two of those spans overlap."""
+    return end_s - start_s - sum(max(min(end_s, b) - max(start_s, a), 0.0) for a, b in dropped)
 
 
 def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> EditList:
