@@ -43,7 +43,8 @@ def candidates(
 ) -> None:
     """Make a listening set: pairs of edits to judge, equally long and loud. Exits with 1 if a song gave none.
 
-    What a folder holds in formats that no edit is written as is left out and said, and is no failure.
+    What a folder holds in formats that no edit is written as is left out and said, and is no failure. The set is there
+    when all songs are done: what is stopped before begins anew.
     """
     from rl_editor.preferences.candidates import Plan, find_songs, make_set
 
