@@ -315,16 +315,16 @@ def test_rpp_fades_the_ends_of_an_edit(tmp_path):
 
 def test_rpp_fades_through_silence_where_neither_side_of_a_join_has_more_to_play(tmp_path):
     """3 ms each way, and no item reaches beyond the join; where one side has more, both are mixed there for 25 ms."""
-    start_and_end = (Segment(0, RATE + 48, 50.0), Segment(99 * RATE, RATE))  # 1.001 s
-    edit = EditList(SOURCE, (Segment(99 * RATE, RATE), *start_and_end, Segment(50 * RATE, RATE + 12, 50.0)))
+    start_and_end = (Segment(0, RATE + 12, 50.0), Segment(99 * RATE, RATE))  # 1.00025 s
+    edit = EditList(SOURCE, (Segment(99 * RATE, RATE), *start_and_end, Segment(50 * RATE, RATE + 48, 50.0)))
     export_edit(edit, tmp_path / "x.rpp", "rpp")
     (track,) = rpp.loads((tmp_path / "x.rpp").read_text()).findall("TRACK")
 
     def numbers(field, place):
         return [float(item.find(field)[place]) for item in track.findall("ITEM")]
 
-    assert numbers("POSITION", 1) == [0.0, 1.0, 2.001, 2.976]
-    assert numbers("LENGTH", 1) == [1.0, 1.001, 1.0, 1.02525]  # a quarter of a millisecond is 12 frames
+    assert numbers("POSITION", 1) == [0.0, 1.0, 2.00025, 2.97525]
+    assert numbers("LENGTH", 1) == [1.0, 1.00025, 1.0, 1.026]
     assert {*numbers("FADEIN", 1), *numbers("FADEOUT", 1)} == {1}  # the shape nearest to equal power
     assert (numbers("FADEIN", 2), numbers("FADEOUT", 2)) == ([0.0, 0.003, 0.0, 0.025], [0.003, 0.0, 0.025, 0.0])
     assert numbers("SOFFS", 1) == [99.0, 0.0, 99.0, 49.975]
@@ -376,12 +376,16 @@ def test_labels_read_back_and_tile_the_output(tmp_path):
 def test_csv_lists_every_segment(tmp_path):
     table = pd.read_csv(exported(tmp_path, "csv"), keep_default_na=True)
     assert table["output_start_s"].tolist() == [0.0, 4.0, 8.0, 9.0, 11.0, 12.0]
+    assert table["output_end_s"].tolist() == [4.0, 8.0, 9.0, 11.0, 12.0, 13.0]
     assert table["source_start_frame"].dropna().tolist() == [480000, 480000, 2400000, 3840000, 3888000]
     assert table["source_end_s"].dropna().tolist() == [14.0, 14.0, 52.5, 81.0, 82.0]
     assert table.index[table["source_start_s"].isna()].tolist() == [2]
     assert table["action"].fillna("").tolist() == ["LOOP", "LOOP", "", "", "", ""]
     assert table["frames"].sum() == EDIT.frames
     assert (table["speed"] == [1, 1, 1, 1.25, 1, 1]).all()
+    export_edit(replace(EDIT, fade_in_ms=3.0, fade_out_ms=60.0), tmp_path / "faded.csv", "csv")
+    fades = pd.read_csv(tmp_path / "faded.csv")[["fade_in_ms", "fade_out_ms"]].fillna(-1.0)
+    assert fades.to_numpy().tolist() == [[3.0, -1.0], *[[-1.0, -1.0]] * 4, [-1.0, 60.0]]
 
 
 @pytest.mark.parametrize("to", list(SUFFIXES))
