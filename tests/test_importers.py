@@ -1,5 +1,6 @@
 """What other programs give back plays the same: exports are read again, and edited ones as their user meant them."""
 
+import codecs
 import csv
 import errno
 import json
@@ -158,6 +159,17 @@ def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
     )
     otio.adapters.write_to_file(timeline, str(path))
     assert (read(path).segments[0].source_start_frame, read(path).segments[0].frames) == (RATE, 2 * RATE)
+
+
+def test_time_warps_of_one_clip_multiply(tmp_path: Path) -> None:
+    import opentimelineio as otio
+
+    path = tmp_path / "edit.otio"
+    export_edit(EditList(SOURCE, (Segment(RATE, RATE, speed=1.5),)), path, "otio")
+    timeline = otio.adapters.read_from_file(str(path))
+    timeline.tracks[0][0].effects.append(otio.schema.LinearTimeWarp(time_scalar=0.5))
+    otio.adapters.write_to_file(timeline, str(path))
+    assert read(path).segments == (Segment(RATE, RATE, speed=0.75),)
 
 
 def test_what_a_video_frame_was_rounded_to_ends_with_the_recording(tmp_path: Path) -> None:
@@ -355,6 +367,7 @@ def test_seconds_count_where_there_are_no_frames(tmp_path: Path) -> None:
         ("source_start_s,frames\n1,\n", "line 2: frames is empty, a whole number is needed; or, in seconds"),
         ("source_start_s,source_end_s\n,4\n", "line 2: frames is empty"),
         ("source_start_s,source_end_s\n4,1\n", "line 2: it ends before it starts"),
+        ("source_start_s,source_end_s\n4,4\n", "line 2: it ends before it starts, or as it does"),
         ("source_start_s,source_end_s\nnan,1\n", "line 2: source_start_s 'nan', seconds of a recording are needed"),
         ("source_start_s,source_end_s\n1,1e300\n", "line 2: source_end_s '1e300', seconds of a recording"),
         ("source_start_s,source_end_s\n1,5,4,0\n", "line 2: 4 cells under 2 columns; .* numbers with a decimal point"),
@@ -385,13 +398,16 @@ def test_another_recording_by_name_is_said(
     assert [f"{path}: {said}" in record.getMessage() for record in caplog.records] == ([True] if said else [])
 
 
-@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (";", "utf-8")])
+@pytest.mark.parametrize(
+    ("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (" ; ", "utf-8"), ("\t", "utf-16-be")]
+)
 def test_tables_of_spreadsheets_elsewhere(tmp_path: Path, delimiter: str, encoding: str) -> None:
-    """Semicolons or tabs, decimal commas, line ends and encodings of Windows."""
+    """Semicolons or tabs, decimal commas, spaces beside cells, line ends and encodings of Windows."""
     path = tmp_path / "edit.csv"
     export_edit(EDIT, path, "csv")
     text = path.read_text(encoding="utf-8").replace(",", delimiter).replace(".", ",").replace("song,wav", "song.wav")
-    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    path.write_bytes(mark + text.replace("\n", "\r\n").encode(encoding))
     assert read(path).segments == EDIT.segments
 
 
