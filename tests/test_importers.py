@@ -17,6 +17,7 @@ from rl_editor.edits import EditList, Segment, SourceInfo, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.exporters import SUFFIXES, ExportFormat, export_edit
 from rl_editor.importers import load_edit, read_edit
+from rl_editor.importers.timelines import _from_frame
 
 RATE = 44_100
 SOURCE = SourceInfo("song.wav", "0" * 64, RATE, 2, 60 * RATE)
@@ -159,6 +160,22 @@ def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
     )
     otio.adapters.write_to_file(timeline, str(path))
     assert (read(path).segments[0].source_start_frame, read(path).segments[0].frames) == (RATE, 2 * RATE)
+
+
+def test_what_is_cut_off_a_faster_clip_is_as_much_more_of_the_recording() -> None:
+    """Ten frames at twice the speed are twenty; without them it starts so much later, with ten more as much earlier."""
+    fast = Segment(1000, 100, speed=2.0)
+    assert _from_frame(fast, 10) == Segment(1020, 90, speed=2.0)
+    assert _from_frame(fast, -10) == Segment(980, 110, speed=2.0)
+
+
+def test_seconds_may_be_rounded_to_milliseconds_beside_frames(tmp_path: Path) -> None:
+    path, line = tmp_path / "edit.csv", "source_start_frame,frames,source_start_s\n44100,100,{}\n"
+    path.write_text(line.format(1.0009), encoding="utf-8")
+    assert read(path).segments == (Segment(RATE, 100),)
+    path.write_text(line.format(1.0011), encoding="utf-8")
+    with pytest.raises(EditListError, match="source_start_s and source_start_frame contradict each other"):
+        read(path)
 
 
 def test_time_warps_of_one_clip_multiply(tmp_path: Path) -> None:
