@@ -414,15 +414,18 @@ class TestEditFile:
             main(tmp_path / "in.wav", tmp_path / "out.wav", tmp_path / "none.pt", edit_list_out=tmp_path / name)
         assert (tmp_path / name).read_bytes() == b"the only copy"
 
-    @pytest.mark.parametrize(("bias", "said"), [(1e3, "10.0 s in 1 segment\n"), (0.0, "s in [2-9] segments\n")])
+    @pytest.mark.parametrize(
+        ("kind", "said"), [(KEEP, r"10\.0 s in 1 segment\n"), (FIRST_LOOP, r"s in [1-9]\d? segments\n")]
+    )
     def test_the_command_counts_segments(
-        self, policy: Policy, tmp_path: Path, capsys: pytest.CaptureFixture[str], bias: float, said: str
+        self, policy: Policy, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: int, said: str
     ) -> None:
+        """Of a policy that keeps all there is one; that loops all, several."""
         from rl_editor.infer import main
 
         agent = copy.deepcopy(policy.agent)
         with torch.no_grad():
-            agent.policy.kinds.bias[KEEP] += bias
+            agent.policy.kinds.bias[kind] += 1e3
         sf.write(tmp_path / "in.wav", song(1, 10.0), RATE)
         save_policy(tmp_path / "p.pt", replace(policy, agent=agent))
         main(tmp_path / "in.wav", tmp_path / "out.flac", tmp_path / "p.pt")

@@ -287,7 +287,7 @@ def test_pickles_of_other_programs_are_refused(tmp_path, monkeypatch):
     torch.save(torch.zeros(2), tmp_path / "b.th")
     for name in ("a", "b"):
         with pytest.raises(StemError, match=rf"{name}\.th: not a Demucs model"):
-            separate(Samples(np.zeros((RATE, 2), np.float32), RATE), StemsConfig(model="tiny", repo=str(tmp_path)))
+            separate(Samples(np.zeros((RATE, 2), np.float32), RATE), StemsConfig(model=name, repo=str(tmp_path)))
 
 
 def test_cache_key_follows_weights_and_settings_but_not_where_they_are_computed(pickled, safe):
