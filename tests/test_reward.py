@@ -20,8 +20,8 @@ from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import decode
 from rl_editor.reward import SUMMARY_NAMES, ReferenceStatistics, RewardCalculator
-from rl_editor.reward.faults import GAIN, Offsets
-from rl_editor.reward.terms import FAULT_BARS, brief, combined, join_faults
+from rl_editor.reward.faults import GAIN, Offsets, faults_of
+from rl_editor.reward.terms import FAULT_BARS, brief, combined, stacked
 from rl_editor.state import AudioState, StateRepresentation, TrackBatch
 from rl_editor.state.tables import BAR, BAR_PHASE, LEVEL_AFTER, LEVEL_BEFORE, LOG2_INTERVAL, N_POINT_SCALARS, STRENGTH
 
@@ -118,9 +118,8 @@ def point(**columns: float) -> torch.Tensor:
 def faults(out: torch.Tensor, into: torch.Tensor, offsets: Offsets | None = None) -> list[float]:
     moved = torch.tensor([[True]])
     scale, beats = torch.tensor([[2.0]]), torch.tensor([[4.0]])
-    return join_faults(
-        out, into, moved=moved, level_scale_db=scale, beats_per_bar=beats, phrase_bars=4, offsets=offsets
-    )[0, 0].tolist()
+    found = faults_of(out, into, moved=moved, level_scale_db=scale, beats_per_bar=beats, phrase_bars=4, offsets=offsets)
+    return stacked(found)[0, 0].tolist()
 
 
 def test_faults_by_hand():

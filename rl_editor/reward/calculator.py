@@ -17,7 +17,7 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, check_length_asked, joins
 from rl_editor.errors import EditListError
 from rl_editor.intervals import repeated, total
-from rl_editor.reward.faults import FAULT_NAMES, N_FAULTS, Offsets
+from rl_editor.reward.faults import FAULT_NAMES, N_FAULTS, Offsets, faults_of
 from rl_editor.reward.terms import (
     Brief,
     Estimate,
@@ -25,7 +25,7 @@ from rl_editor.reward.terms import (
     brief,
     combined,
     estimate,
-    join_faults,
+    stacked,
 )
 from rl_editor.state import AudioState, ReferenceStatistics
 from rl_editor.state.tables import BAR, BAR_PHASE, STRENGTH, BeatTable, beat_table
@@ -152,7 +152,7 @@ def _known_faults(
         _row([right.gain_db - left.gain_db for left, right in pairs]),
         _row([float(np.log2(right.speed / left.speed)) for left, right in pairs]),
     )
-    return join_faults(
+    faults = faults_of(
         _points(out),
         _points(into),
         moved=torch.tensor([[o != i for o, i in zip(leaves, enters, strict=True)]]),
@@ -160,7 +160,8 @@ def _known_faults(
         beats_per_bar=torch.tensor([[float(state.grid.beats_per_bar)]]),
         phrase_bars=phrase_bars,
         offsets=offsets,
-    )[0]
+    )
+    return stacked(faults)[0]
 
 
 def _row(values: list[float]) -> Float[Tensor, "1 joins"]:

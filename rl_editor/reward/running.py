@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace
-from rl_editor.reward.faults import N_FAULTS
-from rl_editor.reward.terms import Totals, join_faults
+from rl_editor.reward.faults import N_FAULTS, faults_of
+from rl_editor.reward.terms import Totals, stacked
 from rl_editor.state.reward_tables import RewardTables
 
 _NOBODY = -1
@@ -172,7 +172,7 @@ class RunningEdits:
     ) -> Float[Tensor, "edits joins faults"]:
         rows = self.tables.points[self.track[:, None], torch.cat([out, into], dim=1)]
         n = out.shape[1]
-        return join_faults(
+        faults = faults_of(
             rows[:, :n],
             rows[:, n:],
             moved=out != into,
@@ -180,6 +180,7 @@ class RunningEdits:
             beats_per_bar=self.tables.beats_per_bar[self.track][:, None],
             phrase_bars=self.phrase_bars,
         )
+        return stacked(faults)
 
     def _place(self, slot: Int[Tensor, " edits"], unit: Int[Tensor, " edits"], plays: Bool[Tensor, " edits"]) -> None:
         at, value = slot.clamp(0, len(self._slots) - 1)[:, None], unit.to(torch.int32)[:, None]

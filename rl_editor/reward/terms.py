@@ -15,11 +15,11 @@ length allowed) as far as the rest of the source can give it. With nothing left 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from rl_editor.config import RewardConfig
-from rl_editor.reward.faults import FAULT_NAMES, Offsets, faults_of
+from rl_editor.reward.faults import FAULT_NAMES, Faults
 from rl_editor.state.tables import ReferenceStatistics
 
 BEST_SCORE = 1.0  # of any term, and of their mean
@@ -101,27 +101,10 @@ def brief(
     )
 
 
-def join_faults(
-    out: Float[Tensor, "edits joins columns"],
-    into: Float[Tensor, "edits joins columns"],
-    *,
-    moved: Bool[Tensor, "edits joins"],
-    level_scale_db: Float[Tensor, "edits 1"],
-    beats_per_bar: Float[Tensor, "edits 1"],
-    phrase_bars: int,
-    offsets: Offsets | None = None,
-) -> Float[Tensor, "edits joins faults"]:
-    """The four faults of each join, and 1 for the count and if it leads back (``faults.faults_of``)."""
-    faults = faults_of(
-        out,
-        into,
-        moved=moved,
-        level_scale_db=level_scale_db,
-        beats_per_bar=beats_per_bar,
-        phrase_bars=phrase_bars,
-        offsets=offsets,
-    )
-    return torch.stack([fault.to(out.dtype) for fault in faults], dim=-1)
+def stacked(faults: Faults) -> Float[Tensor, "*edits joins faults"]:
+    """The four faults of each join, and 1 for the count and if it leads back."""
+    columns: Tensor = torch.stack([fault.to(faults.tempo.dtype) for fault in faults], dim=-1)
+    return columns
 
 
 def estimate(totals: Totals, asked: Brief, *, tolerance: float) -> Estimate:
