@@ -90,9 +90,10 @@ def propose(
     task = _Task(recording, state, beat_sound(recording, state), request, config)
     hopeless = bool(beyond_length(demands, state.grid))  # whatever the draft: the DP's says what to ask for instead
     if policy is None or request.method == "dp" or hopeless:
-        yield from _nearest([_met(_by_dp(state, request, config), task)], task)
+        ways = iter([_met(_by_dp(state, request, config), task)])
     else:
-        yield from _nearest(_by_policy_or_else(policy, task), task)
+        ways = _by_policy_or_else(policy, task)
+    yield from _nearest(ways, task)
 
 
 def _nearest(of_each_way: Iterable[Iterable[Proposal]], task: _Task) -> Iterator[Proposal]:
@@ -101,25 +102,24 @@ def _nearest(of_each_way: Iterable[Iterable[Proposal]], task: _Task) -> Iterator
     Raises:
         EditListError: there is none of any way; it says what stands in that of the last.
     """
-    near: list[Proposal] = []
+    found: list[EditList] = []
     far: list[Proposal] = []
     refused: EditListError | None = None
     for proposals in of_each_way:
         try:
             for proposal in proposals:
                 if task.is_near(proposal):
-                    near.append(proposal)
+                    found.append(proposal.edit)
                     yield proposal
                 else:
                     far.append(proposal)
         except EditListError as fault:
             refused = fault
-        if near:
+        if found:
             break
-    if refused is not None and not far and not near:
+    if refused is not None and not found and not far:
         raise refused
     far.sort(key=lambda proposal: abs(proposal.missed_s) // (0.5 * task.state.grid.bar_s))
-    found = [proposal.edit for proposal in near]
     for proposal in far:
         if len(found) < task.request.candidates and _is_other(proposal.edit, found):
             found.append(proposal.edit)
