@@ -82,6 +82,21 @@ def test_three_beats_backwards_turn_about_the_middle_one() -> None:
     assert found.coverage == 1.0
 
 
+@pytest.mark.parametrize(
+    ("path", "plays"),
+    [
+        ([2, 0, 0], [2, 0, 0]),  # what moves cannot loop: 0 stays, and 2 moves before it
+        ([2, 2, 2, 0, 1, 1], [2, 2, 2, 0, 1]),  # 0 and 1 move, though more than 2: it loops more often
+        ([1, 2, 2, 2, 1, 2, 2], [1, 2, 2, 2]),  # beat 2 loops once: the first of its loops
+        ([3, 4, 2, 2, 1, 1, 0], [3, 4, 2, 2, 1, 0]),  # 1 goes before 3, and 0 before 5: before 4 is within what moves
+    ],
+)
+def test_what_loops_stays_and_what_else_plays_moves_around_it(path: list[int], plays: list[int]) -> None:
+    found = labels(beats(*((beat, beat + 1) for beat in path)))
+    assert played(found) == plays
+    assert found.coverage == pytest.approx(len(plays) / len(path))
+
+
 def test_a_chorus_that_also_stays_cannot_be_said() -> None:
     found = labels(beats((24, 32), (0, 40)))
     assert found.coverage == pytest.approx(40 / 48)
