@@ -204,6 +204,8 @@ def test_what_a_video_frame_was_rounded_to_ends_with_the_recording(tmp_path: Pat
     at_60_s = replace(SOURCE, frames=60 * RATE - 573)  # 13 ms less than 1440 frames of 1/24 s
     assert read_back(at_60_s, 24, 1416, 24) == [Segment(RATE, 59 * RATE - 573)]
     assert read_back(SOURCE, -0.4, 48, 24) == [Segment(0, 2 * RATE)]
+    short_of_2_s = replace(SOURCE, frames=2 * RATE - 100)  # left only by what begins 735 samples later than it says
+    assert read_back(short_of_2_s, -0.4, 48, 24) == [Segment(0, 2 * RATE - 100)]
     both = replace(SOURCE, frames=60 * RATE - 1_800)  # 40.8 ms
     assert read_back(both, 24, 1416, 24) == [Segment(RATE, 59 * RATE - 1_800)]
     with pytest.raises(EditListError, match="leave"):
@@ -324,6 +326,7 @@ def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path
     ("row", "column", "value", "said"),
     [
         (1, "source_start_s", "31.5", "row of index 1: source_start_s and source_start_frame contradict"),
+        (1, "source_start_s", "30.01", "row of index 1: source_start_s and source_start_frame contradict"),
         (1, "source_end_s", "36.5", "row of index 1: source_end_s and source_start_frame"),
         (0, "frames", "44100", "row of index 0: source_end_s and source_start_frame"),
         (3, "output_end_s", "19.5", r"row of index 3: output_end_s - output_start_s and frames"),
