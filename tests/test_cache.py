@@ -81,6 +81,16 @@ def test_a_recording_that_was_renamed_is_found_again(cache, kind, caplog):
     assert cache.path(kind, "amber_river", key).exists()
 
 
+def test_what_a_system_writes_beside_a_renamed_entry_is_none(cache):
+    """macOS keeps what other file systems cannot hold of ``song`` in ``._song``."""
+    cache.get_or_compute("features", "take 1", KEY, Counted())
+    only_entry(cache).rename(only_entry(cache).with_name(f"._{only_entry(cache).name}"))
+    _by_ending.cache_clear()
+    compute = Counted()
+    cache.get_or_compute("features", "amber_river", KEY, compute)
+    assert compute.calls == 1
+
+
 def test_a_folder_of_a_recording_that_was_renamed_is_found_again(cache):
     with cache.folder("stems", "take 1", KEY, lambda folder: (folder / "drums.flac").write_bytes(b"d")):
         pass
@@ -331,6 +341,14 @@ def test_folder_vanishes_when_the_cache_is_off(tmp_path):
         assert (folder / "bass.txt").read_text() == "dum"
     assert not folder.exists()
     assert not cache.cache_dir.exists()
+
+
+def test_a_cache_that_is_off_gives_no_folder_that_lies_there(cache):
+    off = FeatureCache(cache.cache_dir, enabled=False)
+    with cache.folder("stems", "song", KEY, make_files):
+        pass
+    with off.folder("stems", "song", KEY, lambda folder: (folder / "bass.txt").write_text("anew")) as folder:
+        assert (folder / "bass.txt").read_text() == "anew"
 
 
 def test_file_hash_is_remembered_until_the_file_changes(cache, tmp_path, monkeypatch):
