@@ -15,6 +15,7 @@ from rl_editor import delivery
 from rl_editor.config import Config
 from rl_editor.delivery import check_delivery, deliver, exactness_notes, mp4, programs
 from rl_editor.delivery.belongings import Belongings, read_belongings, still_true
+from rl_editor.delivery.ogg import _packets, _pages
 from rl_editor.delivery.programs import muxer_takes
 from rl_editor.delivery.tagging import add_belongings, picture_block
 from rl_editor.edits import EditList, Segment
@@ -171,6 +172,36 @@ def test_tags_and_a_large_cover_leave_every_page_of_ogg_as_it_counts(
     assert cover.stat().st_size > 65_025
 
 
+def test_packets_come_back_from_pages_of_ogg() -> None:
+    """RFC 3533: pieces of 255 bytes and one that is shorter, if of none; 255 of them to a page at the most."""
+    for n in (1, 254, 255, 256, 510, 65_024, 65_025, 65_026):
+        packets = [bytes(7), bytes([1]) * n, bytes([2]) * 255]
+        pages = _pages(packets)
+        assert _packets(b"".join(page.lacings for page in pages), b"".join(page.body for page in pages)) == packets
+    first, second, third = _pages([bytes(2 * 65_025 + 1)])
+    assert [len(page.body) for page in (first, second, third)] == [65_025, 65_025, 1]
+    assert [page.flags for page in (first, second, third)] == [0, 1, 1]  # 1: goes on with what the page before began
+    assert [page.granule for page in (first, second, third)] == [-1, -1, 0]  # -1: no packet ends here
+
+
+@needs_ffmpeg
+def test_names_of_tags_as_ogg_has_them(tmp_path: Path) -> None:
+    """Printable ASCII without =, which ends a name; and for some what other programs look for."""
+    sf.write(tmp_path / "a.ogg", np.zeros((RATE, 1)), RATE)
+    given = {"a=b": "c", "größe": "1", "album_artist": "All", "disc": "2/3", "track": "4", "comment": "so"}
+    add_belongings(tmp_path / "a.ogg", Belongings(tmp_path / "a.ogg", given))
+    data = (tmp_path / "a.ogg").read_bytes()
+    for said in (b"A_B=c", b"GR_SSE=1", b"ALBUMARTIST=All", b"DISCNUMBER=2/3", b"TRACKNUMBER=4", b"DESCRIPTION=so"):
+        assert struct.pack("<I", len(said)) + said in data
+
+
+@needs_ffmpeg
+def test_a_cover_without_a_tag_goes_along_and_capitals_in_a_suffix_change_nothing(tmp_path: Path) -> None:
+    path = recording(tmp_path, ".flac", tags={})
+    deliver(edit_of(path, RATE), path, tmp_path / "OUT.FLAC", Config())
+    assert cover_of(tmp_path / "OUT.FLAC") == (tmp_path / "cover.png").read_bytes()
+
+
 def raw(path: Path, data: np.ndarray) -> Path:
     path.write_bytes(data.tobytes())
     return path
@@ -277,7 +308,11 @@ def test_what_an_edit_makes_false_is_not_said_of_it() -> None:
         "LOOP_END", "loopend",
     )  # fmt: skip
     assert still_true(dict.fromkeys(false, "x")) == {}
-    assert still_true({"LYRICS": "[00:12.50]one"}) == {}
+    for timed in ("[00:12.50]one", "[ti:One]\n[00:12.50]one"):
+        assert still_true({"LYRICS": timed}) == {}
+    assert still_true({"language": "und", "title": "", "ALBUMARTIST": "a", "album_artist": "b"}) == {
+        "album_artist": "a"
+    }
     kept = {"TBPM": "120", "lyrics-eng": "[chorus]", "MUSICBRAINZ_ALBUMID": "x", "TSRC": "y", "Length of hair": "z"}
     assert still_true(kept) == {
         "bpm": "120", "lyrics": "[chorus]", "musicbrainz_albumid": "x", "isrc": "y", "length of hair": "z"
@@ -353,6 +388,7 @@ def test_a_lossless_m4a_stays_lossless(tmp_path: Path, depth: str, bits: int) ->
          tmp_path / "out.m4a"], check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert stream.stdout.strip() == f"alac,{bits}"
+    assert exactness_notes(tmp_path / "tune.m4a", tmp_path / "out.m4a") == ()  # it counts samples itself
 
 
 @needs_ffmpeg
