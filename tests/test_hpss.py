@@ -45,6 +45,21 @@ def test_pieces_add_up_at_any_length(monkeypatch: pytest.MonkeyPatch, frames: in
     np.testing.assert_allclose(sum(stem.data for stem in stems.values()), data, atol=1e-5)
 
 
+def test_pieces_are_faded_over_from_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of 10 frames that share 4 with the next: 0 in the first, 1 in the second, at the frame's middle."""
+    monkeypatch.setattr(hpss, "_PIECE_S", 10.0)
+    monkeypatch.setattr(hpss, "_OVERLAP_S", 4.0)
+    pieces = iter((0.0, 1.0))
+
+    def separated(data: np.ndarray, _: int) -> dict[str, np.ndarray]:
+        return {"bass": np.full_like(data, next(pieces))}
+
+    monkeypatch.setattr(hpss, "_separated", separated)
+    found = hpss.separated_by_hpss([Samples(np.zeros((15, 1), np.float32), 1)])
+    bass = np.concatenate([piece["bass"].data[:, 0] for piece in found])
+    assert bass.tolist() == [0.0] * 6 + [0.125, 0.375, 0.625, 0.875] + [1.0] * 5
+
+
 def test_the_key_and_the_columns_need_no_weights() -> None:
     config = Config(stems=StemsConfig(model="hpss"))
     assert stems_key(config.stems)["weights"] == "hpss"

@@ -29,6 +29,7 @@ from rl_editor.stems import (
     stems_key,
 )
 from rl_editor.stems.segments import Segmenting, separate_in_segments
+from rl_editor.stems.weights import _hub
 from rl_editor.utils import Samples, audio_info, save_audio
 
 RATE = 22050  # Hz, the small model's
@@ -82,7 +83,7 @@ def test_separates_as_demucs_own_functions_do(pickled):
     from demucs.apply import apply_model
     from demucs.pretrained import get_model
 
-    samples = noise()
+    samples = Samples(noise().data + np.float32(0.05), RATE)  # a mean that is not 0
     stems = separate(samples, pickled)
     assert list(stems) == list(STEM_NAMES)
     model = get_model("tinybag", repo=Path(pickled.repo))
@@ -152,6 +153,9 @@ def test_a_third_channel_is_separated_like_a_mono_recording(safe):
     together = separate(samples, safe)
     for name in STEM_NAMES:
         assert (together[name].data[:, 2:] == alone[name].data).all()
+    twice = separate(Samples(samples.data[:, [2, 2]], RATE), safe)  # a single channel is what both sides are
+    for name in STEM_NAMES:
+        np.testing.assert_allclose(alone[name].data[:, 0], twice[name].data.mean(axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize("model", ["demucs", "hpss"])
@@ -248,10 +252,34 @@ def test_other_stems_are_refused(tmp_path):
         separate(noise(), config)
 
 
-def test_a_file_cannot_name_a_foreign_class(tmp_path):
-    config = write_safetensors(tmp_path, klass="subprocess.Popen")
-    with pytest.raises(StemError, match=r"class 'subprocess\.Popen', which is not Demucs'"):
+@pytest.mark.parametrize("klass", ["subprocess.Popen", "diffq.diffq.DiffQuantizer"])
+def test_a_file_cannot_name_a_foreign_class(tmp_path, klass):
+    config = write_safetensors(tmp_path, klass=klass)
+    with pytest.raises(StemError, match=rf"class '{klass}', which is not Demucs'"):
         separate(noise(), config)
+
+
+def test_no_pickle_is_read_where_there_is_another_and_none_of_a_network(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    config, asked = write_safetensors(tmp_path), []
+    (tmp_path / "tiny.th").write_bytes(b"would run")
+    assert [path.name for path in find_weights(config).models] == ["tiny.safetensors"]
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda _, file: asked.append(file) or tmp_path / file)
+    assert _hub("htdemucs")("955717e8.th") is None
+    assert asked == []
+
+
+def test_a_bag_needs_all_of_its_models_and_what_it_says_of_them_is_part_of_the_key(tmp_path):
+    config = replace(write_safetensors(tmp_path), model="bag")
+    found = []
+    for weights in ([[1.0] * 4] * 2, [[1.0, 2.0, 1.0, 1.0], [1.0] * 4]):
+        (tmp_path / "bag.yaml").write_text(yaml.safe_dump({"models": ["tiny", "tiny"], "weights": weights}))
+        found.append(find_weights(config).sha256)
+    assert found[0] != found[1]
+    (tmp_path / "bag.yaml").write_text(yaml.safe_dump({"models": ["tiny", "gone"]}))
+    with pytest.raises(MissingWeightsError, match=r"gone\.safetensors or gone\.th is not in"):
+        find_weights(config)
 
 
 def test_damaged_weights_are_named(tmp_path, pickled):
@@ -336,15 +364,22 @@ def test_storing_is_deterministic_and_loading_foreign_folders_fails(tmp_path):
     assert (tmp_path / "a/bass.flac").read_bytes() == (tmp_path / "b/bass.flac").read_bytes()
     with pytest.raises(StemError, match="no stems of this project"):
         load_stems(tmp_path)
-    (tmp_path / "stems.json").write_text('{"format": "else", "version": 1, "scales": {}}')
-    with pytest.raises(StemError, match="format 'else'"):
-        load_stems(tmp_path)
+    for said, manifest in (
+        ("format 'else'", '{"format": "else", "version": 1, "scales": {}}'),
+        ("version 2", '{"format": "rl-editor/stems", "version": 2, "scales": {}}'),
+    ):
+        (tmp_path / "stems.json").write_text(manifest)
+        with pytest.raises(StemError, match=said):
+            load_stems(tmp_path)
 
 
-def test_a_peak_just_at_full_scale_is_kept(tmp_path):
-    stem = Samples(np.array([[1.0], [-1.0], [0.25]], np.float32), RATE)
-    save_stems(tmp_path, {"bass": stem})
-    np.testing.assert_array_equal(load_stems(tmp_path)["bass"].data, stem.data)
+@pytest.mark.parametrize("peaks", [(1.0, -1.0), (0.5, -1.5)])
+def test_peaks_at_full_scale_and_below_are_kept(tmp_path, peaks):
+    stem = Samples(np.array([[*peaks, 0.25]], np.float32).T, RATE)
+    save_stems(tmp_path, {"guitar": stem, "bass": stem, "drums": stem})
+    stored = load_stems(tmp_path)
+    assert list(stored) == ["drums", "bass", "guitar"]  # ours in our order, then what others add
+    np.testing.assert_array_equal(stored["bass"].data, stem.data)
 
 
 def test_stems_go_through_the_cache(tmp_path, safe):
@@ -395,6 +430,7 @@ def test_a_gpu_is_left_to_one_process(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 << 30, 8 << 30))
     cuda = torch.device("cuda")
     assert separation.segments_at_a_time(config, cuda) == 5
-    assert separation.segments_at_a_time(replace(config, batch_segments=3), cuda) == 3
+    for device in (cuda, torch.device("cpu")):
+        assert separation.segments_at_a_time(replace(config, batch_segments=3), device) == 3
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100 << 20, 8 << 30))
     assert separation.segments_at_a_time(config, cuda) == 1
