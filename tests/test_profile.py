@@ -14,6 +14,7 @@ from rl_editor.actions import CUT, KEEP, ActionSpace, ReorderAction
 from rl_editor.cli import app
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
+from rl_editor.edits import EditList, Segment
 from rl_editor.errors import DatasetError
 from rl_editor.labels import EditLabels, decode
 from rl_editor.profile import StyleProfile, profiles, rows
@@ -82,6 +83,34 @@ def test_joins_on_the_bar_are_said_to_be_so() -> None:
     assert found.joins_per_minute[0] == pytest.approx(3 / (32 * 2.0 / 60), rel=0.02)
 
 
+def test_joins_off_the_bar_by_hand() -> None:
+    """Two of them leave on a downbeat; one lands 100 ms after another, one on the third beat of a bar."""
+    song = edited([KEEP] * 32)
+    times, rate = song.grid.times_s, song.source.sample_rate
+    downbeat = [round(time * rate) for time in times[:-1:4]]
+    late, third = downbeat[8] + rate // 10, round(times[4 * 12 + 2] * rate)
+    segments = Segment(0, downbeat[4]), Segment(late, downbeat[10] - late), Segment(third, downbeat[16] - third)
+    (found,) = profiles([replace(song, edit=EditList(song.source, segments))], Config())
+    to_next_s, from_last_s = times[4 * 13] - times[4 * 12 + 2], times[4 * 12 + 2] - times[4 * 12]
+    assert found.join_off_ms == pytest.approx((100.0, 1000.0 * min(to_next_s, from_last_s)), abs=0.1)
+    assert found.phase_kept == 0.5  # of the first the nearest beat is the downbeat that was due
+    assert found.joins_per_minute == pytest.approx((60.0 * 2 * rate / sum(s.frames for s in segments),))
+    assert "joins within 30 ms of a downbeat     0 %" in table([found])
+
+
+def test_the_cost_of_a_join_is_the_same_however_often_it_comes() -> None:
+    e = SPACE.extend
+    twice, often = (profiles([edited([KEEP] * 16 + [n, e, e] + [KEEP] * 13)], Config())[0] for n in (2, 4))
+    assert often.join_cost == pytest.approx(twice.join_cost)
+
+
+def test_songs_count_alike_and_those_that_tell_nothing_not() -> None:
+    with_a_cut = edited([KEEP] * 8 + [CUT] * 4 + [KEEP] * 20)
+    (one,), (both,) = (profiles(songs, Config()) for songs in ([with_a_cut], [with_a_cut, edited([KEEP] * 32)]))
+    assert both.join_cost == one.join_cost  # nobody joins in the other
+    assert both.actions["CUT"] == 4 / 32 / 2
+
+
 def test_what_never_happens_is_not_a_number_and_keeps_quiet(tmp_path: Path) -> None:
     found = profiles([edited([KEEP] * 32)], Config())[0]
     assert math.isnan(found.join_cost)
@@ -131,6 +160,7 @@ def test_without_downbeats_and_with_one_bar_there_is_a_profile_all_the_same() ->
     labels = EditLabels(np.array([KEEP]), np.ones(1), 1.0)
     bar = profiles([Demonstration("x", "x", "s", state.grid, state.features, labels, edit, "train")], Config())[0]
     assert (bar.length_ratio[0], bar.joins_per_minute) == (pytest.approx(1.0), (0.0,))
+    assert sum(math.isnan(share) for share in bar.plays_by_place) == 4  # it lies in one fifth
 
 
 def test_styles_stand_side_by_side_in_order() -> None:
@@ -140,6 +170,15 @@ def test_styles_stand_side_by_side_in_order() -> None:
     assert head.split() == ["a", "z"]
     assert edits.split() == ["edits", "1", "1"]
     assert any(row["measure"] == "plays_by_place_1" and row["value"] == 0.0 for row in rows(both[0]))
+    by_turns = [replace(edited([KEEP] * 32, style=style), pair_id=f"{n}") for n, style in enumerate("zaz")]
+    assert [(p.style, p.n_songs) for p in profiles(by_turns, Config())] == [("a", 1), ("z", 2)]
+
+
+def test_rows_by_hand() -> None:
+    made = replace(mine(), n_songs=2, kept_bars=(1, 2, 9), plays_by_place=(0.1, 0.2, 0.3, 0.4, 0.5))
+    found = {row["measure"]: (row["value"], row["n"]) for row in rows(made)}
+    assert found["kept_bars_median"] == (2.0, 3)
+    assert (found["plays_by_place_1"], found["plays_by_place_5"]) == ((0.1, 2), (0.5, 2))
 
 
 def test_nothing_has_no_profile() -> None:
