@@ -257,6 +257,27 @@ class TestTimeline:
         peaks = source_peaks(mono, sample_rate=800)
         np.testing.assert_allclose(peaks, [0.0] * int(BINS_PER_S) + [1.0] * int(BINS_PER_S))
 
+    def test_where_and_how_high_a_passage_is_drawn(self) -> None:
+        """2 s at twice the speed show seconds 6 to 10, of which 8 to 10 are loud; 10 s fill 850 units beside labels."""
+        edit = EditList(self.source, (Segment(0, 100), Segment(600, 200, speed=2.0)))
+        svg = timeline_svg({"x<y": edit}, np.repeat([0.25, 1.0], [64, 16]), duration_s=10.0)
+        points = re.findall(r"([\d.]+),([\d.]+)", " ".join(re.findall(r'points="([^"]+)"', svg)))
+        recording, edited = ([float(x) for x, y in points if float(y) == top] for top in (0.0, 71.0))  # full height
+        assert (round(min(recording), -1), max(recording)) == (840.0, 1000.0)  # from 150 + 8 * 85, and half a bin, on
+        assert (round(min(edited), -1), max(edited)) == (330.0, 405.0)  # the third second: 150 + 2 * 85 to 150 + 3 * 85
+        assert re.findall(r'<rect x="([\d.]+)" y="50.0" width="([\d.]+)"', svg) == [
+            ("150.0", "85.0"),
+            ("660.0", "340.0"),
+        ]
+        assert re.findall(r'<line x1="([\d.]+)" x2="([\d.]+)"', svg) == [("235.0", "235.0")]
+        assert "x&lt;y: plays" in svg
+
+    def test_an_edit_longer_than_the_recording_fits_the_picture(self) -> None:
+        twice = EditList(self.source, (Segment(0, 1000), Segment(0, 1000)))
+        svg = timeline_svg({"dp": twice}, np.ones(80), duration_s=10.0)
+        points = [float(x) for row in re.findall(r'points="([^"]+)"', svg) for x in re.findall(r"([\d.]+),", row)]
+        assert (min(points), max(points)) == (150.0, 1000.0)
+
     def test_joins_are_marked(self) -> None:
         edit = EditList(self.source, (Segment(0, 200), Segment(400, 200), Segment(800, 200)))
         assert timeline_svg({"bc": edit}, np.ones(80), duration_s=10.0).count("<line") == 2
