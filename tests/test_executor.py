@@ -1,6 +1,7 @@
 """The executor: the same outcomes in the same order, serial or in processes."""
 
 import errno
+import io
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
+from tqdm import tqdm
 
 from rl_editor import executor
 from rl_editor.errors import AudioFileError, OutputError
@@ -31,7 +33,7 @@ def picky(item: str) -> str:
     if item == "gone":
         raise FileNotFoundError("gone.wav")
     if item == "bug":
-        raise ZeroDivisionError("a fault of the program")
+        raise ValueError("a fault of the program")
     if item == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if item == "crashed":
@@ -56,6 +58,10 @@ def warn(item: int) -> None:
 
 def warn_in_two_processes() -> None:
     list(run_tracks(warn, range(2), workers=2))
+
+
+def process(_: int) -> int:
+    return os.getpid()
 
 
 def threads(_: int) -> list[int]:
@@ -104,7 +110,7 @@ def test_a_bad_item_does_not_stop_the_others(workers):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_fault_of_the_program_raises(workers):
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ValueError, match="a fault of the program"):
         list(run_tracks(picky, ["a", "bug", "b"], workers=workers))
 
 
@@ -194,9 +200,20 @@ def test_no_bar_without_a_terminal(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_zero_workers_is_one_per_core():
-    assert n_workers(0) >= 1
-    assert n_workers(3) == 3
+def test_zero_workers_is_one_per_core_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 3, 7, 11}, raising=False)
+    assert (n_workers(0), n_workers(3)) == (5, 3)
+
+
+def test_a_single_item_needs_no_process():
+    (outcome,) = run_tracks(process, [0], workers=8)
+    assert outcome.value == os.getpid()
+
+
+def test_a_bar_counts_items():
+    with tqdm(total=3, file=io.StringIO()) as bar:
+        list(run_tracks(double, range(3), workers=1, bar=bar))
+    assert bar.n == 3
 
 
 def test_workers_log_as_the_command_does():
