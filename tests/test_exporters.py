@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from urllib.parse import unquote, urlsplit
 
 import mir_eval
 import opentimelineio as otio
@@ -65,6 +66,24 @@ def test_otio_transitions_are_the_crossfades(track):
     offsets = [(t.in_offset.value, t.out_offset.value) for t in track if isinstance(t, otio.schema.Transition)]
     # 50 ms at 48 kHz: 1200 frames on each side; 20 ms: 480; a join without a crossfade has none
     assert offsets == [(1200, 1200), (480, 480), (480, 480)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["take #3.wav", "why? 1.wav", "100%20off.wav", "Suite: I.wav", " led.wav", "a\tb.wav", "/music/#1/50%.wav"],
+)
+def test_otio_names_a_recording_whose_name_means_something_else_in_a_url(tmp_path, name):
+    """Readers take ``target_url`` for what it is called: so do the adapters for Kdenlive and Final Cut Pro."""
+    path = exported(tmp_path, "otio", media=name)
+    named = [clip.media_reference.target_url for clip in otio.adapters.read_from_file(str(path)).find_clips()]
+    assert {unquote(urlsplit(url).path) for url in named} == {name}
+
+
+@pytest.mark.parametrize("media", ["Mein Stück 1.wav", "file:///a%20b.wav", r"C:\Musik\a b.wav", "5% & more.wav"])
+def test_otio_names_other_recordings_as_they_are(tmp_path, media):
+    path = exported(tmp_path, "otio", media=media)
+    clips = otio.adapters.read_from_file(str(path)).find_clips()
+    assert {clip.media_reference.target_url for clip in clips} == {media}
 
 
 def test_otio_keeps_gain_speed_and_the_whole_edit_list(tmp_path, track):

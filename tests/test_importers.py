@@ -418,6 +418,16 @@ def test_another_recording_by_name_is_said(
     assert [f"{path}: {said}" in record.getMessage() for record in caplog.records] == ([True] if said else [])
 
 
+@pytest.mark.parametrize("name", ["take #3.wav", "why? 1.wav", "100%20off.wav", "Suite: I.wav"])
+def test_a_name_that_means_something_else_in_a_url_is_no_other_recording(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    source, path = replace(SOURCE, name=name), tmp_path / "edit.otio"
+    export_edit(replace(EDIT, source=source), path, "otio")
+    assert read_edit(path, source, default_crossfade_ms=50.0).source.name == name
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     ("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (" ; ", "utf-8"), ("\t", "utf-16-be")]
 )

@@ -5,7 +5,8 @@ the same bytes every time. Neighbours that continue each other are one clip, but
 
     otio       a clip per segment, a gap where the material is not in the source, a dissolve per crossfade; positions
                in frames of the sample rate, or whole video frames if a frame rate is given: a video editor takes the
-               rate for the project's; the whole edit list as metadata under "rl_editor"
+               rate for the project's; the whole edit list as metadata under "rl_editor". A name that would mean another
+               file in a URL (``take #3.wav``, ``100%20.wav``) is escaped as in one
     edl        CMX 3600, non-drop, cuts and dissolves in whole video frames. Of 23.976 frames per second, 24000/1001,
                timecode counts 24 as a second (of 29.97 thirty ..)
     rpp        REAPER: overlapping items with fades; speed changes the pitch, as in the edit list

@@ -1,14 +1,18 @@
 """OpenTimelineIO: a clip per segment, a gap where the material is not in the source, a dissolve per crossfade."""
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from math import floor
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from rl_editor.edits import Crossfade, EditList, Segment, crossfades
 from rl_editor.exporters.ticks import exact_rate, nearest, within
+
+_NOT_AS_WRITTEN = re.compile(r"[#?\t\r\n]|%[\da-fA-F]{2}|^\s|^[\w+.-]{2,}:")  # in a URL; a scheme is no drive
 
 
 def to_otio(edit: EditList, media: str | None = None, *, frame_rate: int | float | None = None) -> Any:
@@ -20,7 +24,7 @@ def to_otio(edit: EditList, media: str | None = None, *, frame_rate: int | float
     for tile in _tiles(edit.merged(), clock):
         if tile.fade.frames:
             track.append(_transition(tile, clock))
-        track.append(_item(tile, edit, media or edit.source.name, clock))
+        track.append(_item(tile, edit, _url(media or edit.source.name), clock))
     timeline = otio.schema.Timeline(name=Path(edit.source.name).stem, metadata={"rl_editor": edit.to_dict()})
     timeline.tracks.append(track)
     return timeline
@@ -46,6 +50,11 @@ def _tiles(merged: EditList, clock: Fraction) -> Iterator[_Tile]:
         mixed = 0 if fade.dip or not start else floor(fade.frames * unit)
         before = min(nearest(fade.before * unit), mixed)
         yield _Tile(segment, first, end - start, Crossfade(before, mixed - before))
+
+
+def _url(media: str) -> str:
+    """A path as a URL of it, where it would be read as that of another file; most paths are their own."""
+    return quote(media) if "://" not in media and _NOT_AS_WRITTEN.search(media) else media
 
 
 def _item(tile: _Tile, edit: EditList, media: str, clock: Fraction) -> Any:
