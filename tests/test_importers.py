@@ -498,6 +498,64 @@ def test_a_label_that_was_made_shorter_plays_less(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("starts_s", "n_moved"),
+    [
+        ((0.0, 4.0, 9.0), 0),
+        ((0.0, 5.5, 9.0), 2),  # the second is 1.5 s late, and ends beyond the start of the third
+        ((0.0, 12.0, 9.0), 1),  # after the third, which leaves a gap before that one
+        ((0.0, 4.0, 9.0004), 0),  # rounded
+        ((1.0, 5.0, 10.0), 1),
+    ],
+)
+def test_labels_moved_over_the_output_play_one_after_the_other_which_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, starts_s: tuple[float, ...], n_moved: int
+) -> None:
+    """How long each is: 4, 5 and 3 s."""
+    labels = zip(starts_s, (4.0, 5.0, 3.0), (10.0, 20.0, 30.0), strict=True)
+    path = tmp_path / "edit.txt"
+    path.write_text(
+        "".join(f"{at:.6f}\t{at + long:.6f}\tsource {a:.6f}-{a + long:.6f} s\n" for at, long, a in labels),
+        encoding="utf-8",
+    )
+    found = read(path)
+    assert found.frames == 12 * RATE
+    assert sorted((s.source_start_frame, s.frames) for s in found.segments) == [
+        (10 * RATE, 4 * RATE),
+        (20 * RATE, 5 * RATE),
+        (30 * RATE, 3 * RATE),
+    ]
+    assert [f"ends: {n_moved} of 3; all play" in record.getMessage() for record in caplog.records] == [True] * bool(
+        n_moved
+    )
+
+
+def test_labels_of_the_recording_may_lie_anywhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "keep.txt").write_text("3.0\t9.0\tb\n1.0\t5.0\ta\n", encoding="utf-8")
+    assert read(tmp_path / "keep.txt").frames == 10 * RATE
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("order", [(1, 0), (0, 1)])
+def test_the_edit_fades_as_before_where_its_labels_change_places(tmp_path: Path, order: tuple[int, int]) -> None:
+    texts = (
+        "source 10.000000-14.000000 s, fade in 3 ms",
+        "source 20.000000-24.000000 s, crossfade 50 ms, fade out 60 ms",
+    )
+    labels = (f"{4 * at}.0\t{4 * at + 4}.0\t{text}\n" for at, text in zip(order, texts, strict=True))
+    (tmp_path / "edit.txt").write_text("".join(labels), encoding="utf-8")
+    found = read(tmp_path / "edit.txt")
+    assert (found.fade_in_ms, found.fade_out_ms) == (3.0, 60.0)
+    assert [s.crossfade_in_ms for s in found.segments] == [0.0, 50.0]
+
+
+def test_the_edit_fades_as_before_where_its_rows_change_places(tmp_path: Path) -> None:
+    heading = "source_start_frame,frames,fade_in_ms,fade_out_ms"
+    (tmp_path / "edit.csv").write_text(f"{heading}\n20000,9000,,60\n10000,9000,3,\n", encoding="utf-8")
+    found = read(tmp_path / "edit.csv")
+    assert (found.fade_in_ms, found.fade_out_ms) == (3.0, 60.0)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("a.txt", "hello\n", "line 1 is no label"),

@@ -15,14 +15,16 @@ nothing fades.
     .txt    Audacity labels. One whose text is as ``exporters`` writes it, ``source A-B s`` with six decimals each, lies
             over the *output* and plays the recording from A on for as long as the label is; ``not in source`` is
             silence; after a comma each may say ``speed 1.1``, ``pitch -2.0`` (semitones), ``gain -3.0 dB`` and
-            ``crossfade 25 ms``, in this order, then the first ``fade in 3 ms``, the last ``fade out 60 ms``. Any other
-            text, a person's own, marks a passage of the *recording* itself. One file holds one kind. In order of their
-            start
+            ``crossfade 25 ms``, in this order, then one ``fade in 3 ms``, one ``fade out 60 ms``, which the edit begins
+            and ends with. Any other text, a person's own, marks a passage of the *recording* itself. One file holds one
+            kind. They play in order of their start, one after the other; gaps between labels over the output, and
+            overlaps, are said
     .csv    rows of ``exporters``, in order: ``source_start_frame`` and ``frames`` say what plays; where it plays in the
             output follows from the rows before. Seconds and ``index`` may be empty; where they contradict frames or
             order (after an edit by hand, say) the file is refused. Where there are no frames seconds count, so that
-            columns ``source_start_s`` and ``source_end_s`` are enough; what else has no column is as usual. Cells are
-            separated by commas, or by semicolons or tabs, and then numbers may have decimal commas
+            columns ``source_start_s`` and ``source_end_s`` are enough; what else has no column is as usual. How the edit
+            begins and ends may stand in any row. Cells are separated by commas, or by semicolons or tabs, and then
+            numbers may have decimal commas
     .json   this package's own. Seconds may stand without the frames beside them; where they contradict these the file
             is refused, for whoever changes one means it. Where a segment plays in the output follows from those before
 

@@ -1,5 +1,6 @@
 """Audacity labels; conventions as in ``importers``."""
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,9 @@ from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.importers.reading import SAME_S, read_text
 
+_log = logging.getLogger(__name__)
 _NUMBER = r"-?\d+(?:[.,]\d+)?(?:e-?\d+)?"
+_FADES = ("fade_in", "fade_out")  # of the edit, whichever label says so: it may have been moved
 _OVER_OUTPUT = re.compile(
     r"(?:source (?P<start>\d+[.,]\d{6})-\d+[.,]\d{6} s|not in source)"
     rf"(?:, speed (?P<speed>{_NUMBER}))?(?:, pitch (?P<pitch>{_NUMBER}))?"
@@ -25,11 +28,12 @@ def from_labels(path: Path, source: SourceInfo, fade_ms: float) -> EditList:
     Raises:
         EditListError: a line is no label, they are of two kinds, or one leaves the recording that it marks.
     """
-    labels, rate = _labels(read_text(path)), source.sample_rate
+    labels, rate = sorted(_labels(read_text(path))), source.sample_rate
     _require_one_kind(labels)
+    _say_moved(path, labels)
     segments: list[Segment] = []
     said: list[dict[str, float]] = []
-    for label in sorted(labels):
+    for label in labels:
         end_s = label.end_s if label.over_output else _end_within(label, source)
         frames = round(end_s * rate) - round(label.start_s * rate)
         if frames > 0:
@@ -39,7 +43,7 @@ def from_labels(path: Path, source: SourceInfo, fade_ms: float) -> EditList:
         raise EditListError(
             f"{labels[0]}: marks a point, as all labels do here, and points play nothing; drag them to what is to play"
         )
-    fade_in_ms, fade_out_ms = (said[0].get("fade_in", 0.0), said[-1].get("fade_out", 0.0)) if said else (0.0, 0.0)
+    fade_in_ms, fade_out_ms = (next((each[name] for each in said if name in each), 0.0) for name in _FADES)
     return EditList(source, tuple(segments), fade_in_ms=fade_in_ms, fade_out_ms=fade_out_ms)
 
 
@@ -106,6 +110,21 @@ def _require_one_kind(labels: Sequence[_Label]) -> None:
         raise EditListError(
             f"some labels say what of the source plays, {own[0]!r} does not; label passages of the recording "
             "alone, or write it as 'source 12.000000-15.500000 s', six decimals each"
+        )
+
+
+def _say_moved(path: Path, labels: Sequence[_Label]) -> None:
+    """That labels over the output with gaps between them, or overlaps, play one after the other all the same."""
+    over = [label for label in labels if label.over_output]
+    ends_s = [0.0, *(label.end_s for label in over)]
+    moved = sum(abs(label.start_s - end_s) > SAME_S for label, end_s in zip(over, ends_s, strict=False))
+    if moved:
+        _log.warning(
+            "%s: labels over the output that do not begin where the one before ends: %d of %d; all play one after the "
+            "other, in order of their start",
+            path,
+            moved,
+            len(over),
         )
 
 

@@ -49,10 +49,8 @@ def from_csv(path: Path, source: SourceInfo, fade_ms: float) -> EditList:
         except EditListError as fault:
             raise EditListError(f"{row}: {fault}") from None
         last_index = last_index if index is None else index
-    fade_in_ms, fade_out_ms = (
-        (_cell(rows[0], "fade_in_ms", float), _cell(rows[-1], "fade_out_ms", float)) if rows else (None, None)
-    )
-    return EditList(source, tuple(segments), fade_in_ms=fade_in_ms or 0.0, fade_out_ms=fade_out_ms or 0.0)
+    fade_in_ms, fade_out_ms = (_of_any_row(rows, column) for column in ("fade_in_ms", "fade_out_ms"))
+    return EditList(source, tuple(segments), fade_in_ms=fade_in_ms, fade_out_ms=fade_out_ms)
 
 
 def _rows(text: str) -> list[_Row]:
@@ -147,6 +145,12 @@ def _cell(row: _Row, column: str, kind: type[_Number]) -> _Number | None:
         needed = "a whole number" if kind is int else "a number with a decimal point"
         raise EditListError(f"{column} {text[:60]!r}, {needed} is needed")
     return number
+
+
+def _of_any_row(rows: Sequence[_Row], column: str) -> float:
+    """What the first row that fills the column says of the whole edit, wherever it has been moved to; else 0."""
+    said = (_cell(row, column, float) for row in rows)
+    return next((number for number in said if number is not None), 0.0)
 
 
 def _filled(row: _Row, column: str, usual: float) -> float:
