@@ -185,15 +185,18 @@ def test_levels_are_exact_where_half_an_edit_is_softer_and_sounds_otherwise(raw:
     assert np.abs(levels - [0, -12, -12, 0]).max() < 0.3, levels
 
 
-def test_a_crossfade_is_measured_and_the_join_is_its_middle(raw: np.ndarray) -> None:
-    half, length = round(20 * MS), round(40 * MS)
-    fade = (np.arange(length) + 0.5) / length
+@pytest.mark.parametrize("milliseconds", [40, 300, 800])
+def test_a_crossfade_is_measured_and_the_join_is_its_middle(raw: np.ndarray, milliseconds: int) -> None:
+    """Long ones reach far into what gives both sides their level, and beyond the usual search."""
+    half, length = round(milliseconds * MS / 2), round(milliseconds * MS)
+    fade = (np.arange(2 * half) + 0.5) / length
     a, b = round(10.0 * RATE), round(24.0 * RATE)
     mix = raw[a - half : a + half] * (1 - fade) + raw[b - half : b + half] * fade
     heard = np.concatenate([raw[: a - half], mix, raw[b + half : 36 * RATE]]).astype(np.float32)
     edit = align(raw, heard, Config(), source=info(raw))
     assert_spans(edit, [(0, 10), (24, 12)], within_s=0.003)
-    assert edit.segments[1].crossfade_in_ms == pytest.approx(40, abs=5)
+    assert edit.segments[1].crossfade_in_ms == pytest.approx(milliseconds, abs=5)
+    assert [segment.gain_db for segment in edit.segments] == [0.0, 0.0]
 
 
 def test_native_rate_positions_are_right_to_a_native_sample() -> None:

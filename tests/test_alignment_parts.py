@@ -324,7 +324,7 @@ class TestJoins:
         cost = np.array([3.0, 1.0, 1.0, 5.0, 1.0])
         assert [_cheapest(cost, estimate) for estimate in (0, 2, 4)] == [1, 2, 4]
 
-    @pytest.mark.parametrize("milliseconds", [0, 20, 40])
+    @pytest.mark.parametrize("milliseconds", [0, 20, 40, 50, 80, 150])
     @pytest.mark.parametrize(
         "law",
         [lambda rise: (1 - rise, rise), lambda rise: (np.cos(rise * np.pi / 2), np.sin(rise * np.pi / 2))],

@@ -5,14 +5,15 @@ With e the edit, L and R what the runs left and right of the join predict (maste
     cost(p, c) = sum_t (e_t - a(t - p) L_t - b(t - p) R_t)^2
 
 where (a, b) go from (1, 0) to (0, 1) over c samples centred on p, linearly or at equal power. For every c the cost
-of all p at once is a running sum outside the ramp and one correlation inside it. A side that is unmatched explains
-nothing: it costs a fixed share of the edit's own power. Where a side follows by its spectrum alone, both are compared
-by descriptors 5.8 ms apart, and the join is a hard cut.
+of all p at once is a running sum outside the ramp and one correlation inside it. Where the longest of the usual
+lengths wins, longer ones are tried too, and what is found then is sought again with gains measured beside it.
+A side that is unmatched explains nothing: it costs a fixed share of the edit's own power. Where a side follows by its
+spectrum alone, both are compared by descriptors 5.8 ms apart, and the join is a hard cut.
 
 Conventions: samples at the analysis rate; the join is the middle of the crossfade.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
@@ -34,7 +35,10 @@ EDGE_SHARE = 0.9
 GAIN_SAMPLES = 8820  # 0.4 s of a side give its gain, or more where they are soft:
 SOFT_SHARE = 0.03  # -15 dB
 CROSSFADES_MS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0)
+LONG_CROSSFADES_MS = (60.0, 80.0, 100.0, 125.0, 150.0, 200.0, 250.0, 300.0, 400.0, 500.0, 600.0, 800.0, 1000.0)
+LENGTHENINGS, ROOM = 2, 3  # searches more for a long one, and lengths of it that they must hold to either side
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
+LONGER_GAIN = 0.05  # and that a longer one must explain beyond the longest of the usual
 FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
 TIE = 1e-9  # of the range of costs: what is left of rounding where both sides are the same sound
 SPECTRUM_HOP, SPECTRUM_FFT, SPECTRUM_BANDS = 128, 1024, 80
@@ -97,15 +101,24 @@ def find_join(left: Placed, right: Placed, mastering: Mastering, *, sample_rate:
         join = _find_within(reach << widened, left, right, mastering, sample_rate=sample_rate)
         if abs(join.position - left.end) < EDGE_SHARE * (reach << widened):
             break
+    for _ in range(LENGTHENINGS):
+        if join.crossfade_ms <= CROSSFADES_MS[-1]:
+            break
+        length = round(join.crossfade_ms * sample_rate / 1000)
+        around = replace(left, end=join.position), replace(right, start=join.position)
+        join = _find_within(max(reach, ROOM * length), *around, mastering, sample_rate=sample_rate, mixed=length // 2)
     return join
 
 
-def _find_within(reach: int, left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int) -> Join:
+def _find_within(
+    reach: int, left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int, mixed: int = 0
+) -> Join:
+    """The best join within ``reach`` of where the runs meet; ``mixed`` samples to either side tell no gain."""
     start, end = max(left.start, left.end - reach), min(right.end, left.end + reach)
     edit = padded_span(mastering.pair.edit, start, end - start).astype(np.float64)
     if any(side.lag is not None and mastering.pair.sound(side) is None for side in (left, right)):
         return Join(_by_spectrum(left, right, start, end, mastering, sample_rate=sample_rate), 0.0)
-    sides = [_heard(side, left.end, start, end, mastering) for side in (left, right)]
+    sides = [_heard(side, left.end, start, end, mastering, mixed=mixed) for side in (left, right)]
     if sides[0] is None or sides[1] is None:
         nothing = FOREIGN_COST * (edit**2 + SILENT_SHARE * mastering.loudness)  # silence goes to a side that is silent
         costs = [nothing if side is None else (edit - side) ** 2 for side in sides]
@@ -113,13 +126,17 @@ def _find_within(reach: int, left: Placed, right: Placed, mastering: Mastering, 
     return _best_join(edit, sides[0], sides[1], estimate=left.end - start, start=start, sample_rate=sample_rate)
 
 
-def _heard(run: Placed, join: int, start: int, end: int, mastering: Mastering) -> Float[np.ndarray, " samples"] | None:
+def _heard(
+    run: Placed, join: int, start: int, end: int, mastering: Mastering, *, mixed: int
+) -> Float[np.ndarray, " samples"] | None:
     """What a run predicts in [start, end), at the level that it has on its own side of the join."""
     if run.lag is None:
         return None
+    mixed = min(mixed, (run.end - run.start) // 2)
+    first, last = (run.start, run.end - mixed) if run.end == join else (run.start + mixed, run.end)
     for widened in range(WIDENINGS + 1):
-        reach = GAIN_SAMPLES << widened
-        low, high = max(run.start, join - reach), min(run.end, join + reach)
+        reach = mixed + (GAIN_SAMPLES << widened)
+        low, high = max(first, join - reach), min(last, join + reach)
         sound = mastering.predict(run, start=low, length=high - low)
         if sound @ sound > SOFT_SHARE * mastering.loudness * (high - low):
             break
@@ -177,29 +194,71 @@ def _best_join(
     sample_rate: int,
 ) -> Join:
     hard = _hard_cut((edit - left) ** 2, (edit - right) ** 2)
-    position, crossfade_ms, lowest = _cheapest(hard, estimate), 0.0, float(hard.min())
-    bound = lowest - CROSSFADE_GAIN * max(0.0, lowest - _floor(edit, left, right, position, sample_rate))
-    n = scipy.fft.next_fast_len(len(edit), real=True)
-    parts = (edit * left, edit * right, left**2, left * right, right**2)
-    spectra = [scipy.fft.rfft(part, n) for part in parts]
-    power = np.concatenate([[0.0], np.cumsum(edit**2)])
-    before = np.concatenate([[0.0], np.cumsum((edit - left) ** 2)])
-    after = np.concatenate([np.cumsum(((edit - right) ** 2)[::-1])[::-1], [0.0]])
-    for milliseconds in CROSSFADES_MS:
+    cut = _Found(float(hard.min()), _cheapest(hard, estimate), 0.0)
+    floor = _floor(edit, left, right, cut.position, sample_rate)
+    ramps = _Ramps.of(edit, left, right)
+    excess = max(0.0, cut.cost - floor)
+    best = min((cut, *_crossfades(CROSSFADES_MS, ramps, sample_rate)))
+    if best.cost >= cut.cost - CROSSFADE_GAIN * excess:
+        best = cut
+    if best.crossfade_ms == CROSSFADES_MS[-1]:
+        longer = min((best, *_crossfades(LONG_CROSSFADES_MS, ramps, sample_rate)))
+        best = longer if longer.cost < best.cost - LONGER_GAIN * excess else best
+    return Join(start + best.position, best.crossfade_ms)
+
+
+class _Found(NamedTuple):
+    """A join and what it leaves unexplained; of equals the first is the best."""
+
+    cost: float
+    position: int
+    crossfade_ms: float
+
+
+class _Ramps(NamedTuple):
+    """What the cost of every crossfade at every place is made of."""
+
+    n: int
+    spectra: list[Complex[np.ndarray, " bins"]]  # of e L, e R, L^2, L R and R^2
+    power: Float[np.ndarray, " positions"]  # of e, summed
+    before: Float[np.ndarray, " positions"]  # of e - L, summed to there
+    after: Float[np.ndarray, " positions"]  # of e - R, summed from there
+
+    @classmethod
+    def of(
+        cls,
+        edit: Float[np.ndarray, " samples"],
+        left: Float[np.ndarray, " samples"],
+        right: Float[np.ndarray, " samples"],
+    ) -> "_Ramps":
+        """Of both sides of a join."""
+        n = scipy.fft.next_fast_len(len(edit), real=True)
+        parts = (edit * left, edit * right, left**2, left * right, right**2)
+        before = np.concatenate([[0.0], np.cumsum((edit - left) ** 2)])
+        after = np.concatenate([np.cumsum(((edit - right) ** 2)[::-1])[::-1], [0.0]])
+        power = np.concatenate([[0.0], np.cumsum(edit**2)])
+        return cls(n, [scipy.fft.rfft(part, n) for part in parts], power, before, after)
+
+    def best(self, length: int, *, equal_power: bool) -> tuple[float, int]:
+        """Lowest cost of a crossfade of ``length`` samples, and where it begins."""
+        kernels = _ramp_spectra(length, self.n, equal_power)
+        ramp = scipy.fft.irfft(sum(s * k for s, k in zip(self.spectra, kernels, strict=True)), self.n)
+        places = np.arange(len(self.power) - length)
+        inside = self.power[places + length] - self.power[places] + ramp[places]
+        cost = inside + (self.before[: len(self.before) - length] + self.after[length:])
+        best = int(cost.argmin())
+        return float(cost[best]), best
+
+
+def _crossfades(lengths_ms: Sequence[float], ramps: _Ramps, sample_rate: int) -> Iterator[_Found]:
+    """The best join by every length and law; those that the window does not hold are left out."""
+    for milliseconds in lengths_ms:
         length = round(milliseconds * sample_rate / 1000)
-        if length >= len(edit):
-            break
+        if length >= len(ramps.power) - 1:
+            return
         for equal_power in (False, True):
-            kernels = _ramp_spectra(length, n, equal_power)
-            ramp = scipy.fft.irfft(sum(s * k for s, k in zip(spectra, kernels, strict=True)), n)
-            places = np.arange(len(edit) - length + 1)
-            inside = power[places + length] - power[places] + ramp[places]
-            outside = before[: len(before) - length] + after[length:]
-            cost = inside + outside
-            best = int(cost.argmin())
-            if cost[best] < min(lowest, bound):
-                position, crossfade_ms, lowest = best + length // 2, milliseconds, float(cost[best])
-    return Join(start + position, crossfade_ms)
+            cost, place = ramps.best(length, equal_power=equal_power)
+            yield _Found(cost, place + length // 2, milliseconds)
 
 
 def _floor(
