@@ -145,6 +145,16 @@ def test_a_pair_is_one_from_the_share_and_the_confidence_on_that_are_asked() -> 
         alignment._require_confidence([matched, rest], [Belief(even._replace(similarity=0.735), 1.0), nothing], config)
 
 
+def test_a_refusal_names_the_longest_parts_that_are_not_in_the_raw() -> None:
+    """At 22,050 samples a second: 3 s of 9 are found; the shortest of four stretches is counted alone."""
+    seconds = [(0.0, 1.0, None), (1.0, 2.5, 0.0), (2.5, 3.0, None), (3.0, 4.5, 9.0), (4.5, 6.5, None), (6.5, 9.0, None)]
+    runs = [Placed(round(a * RATE), round(b * RATE), lag, 9.0) for a, b, lag in seconds]
+    with pytest.raises(PairRejectedError, match=r"^33% of the edit .* raw, all but 0:00\.0-0:01\.0, 0:04\.5-0:06\.5, "):
+        alignment._require_share(runs, Config(), 9 * RATE)
+    assert alignment._not_found(runs, Config()).endswith(", 0:06.5-0:09.0 and 1 more")
+    assert alignment._not_found(runs[1:2], Config()) == ""
+
+
 class TestShapes:
     def test_neither_level_nor_static_eq_shows(self) -> None:
         rng = np.random.default_rng(0)

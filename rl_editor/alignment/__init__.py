@@ -45,6 +45,7 @@ from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.views import SAME_PITCH, Search, tape_semitones, tape_view
 from rl_editor.alignment.viterbi import Stacked, best_runs, stacked
 from rl_editor.channels import load_turned, looks_turned
+from rl_editor.clock import clock
 from rl_editor.config import Config
 from rl_editor.edits import EditList, SourceInfo
 from rl_editor.errors import AlignmentError, PairRejectedError
@@ -58,6 +59,7 @@ __all__ = [
 SILENT_PEAK = 1e-4  # -80 dBFS
 DC_SHARE = 1e-7  # of the power: -70 dB
 DC_POLE = 0.998  # of a high-pass at 7 Hz
+MOST_NAMED = 3  # stretches of a refused edit
 AGREED, CLOSELY_AGREED = 0.7, 0.97  # mastered music has more than the one, a copy more than the other
 
 
@@ -284,11 +286,21 @@ def _require_share(runs: list[Placed], config: Config, n_samples: int) -> None:
     scores = [run.score for run in runs if run.lag is not None]
     if share < config.alignment.min_matched_share:
         raise PairRejectedError(
-            f"{share:.0%} of the edit is found in the raw (median correlation peak "
+            f"{share:.0%} of the edit is found in the raw{_not_found(runs, config)} (median correlation peak "
             f"{float(np.median(scores)) if scores else 0.0:.1f} deviations), at least "
             f"{config.alignment.min_matched_share:.0%} is needed (alignment.min_matched_share); "
             "is it the edit of another take, or stretched or transposed?"
         )
+
+
+def _not_found(runs: Sequence[Placed], config: Config) -> str:
+    """Which parts of the edit are not in the raw, the longest of them by name."""
+    rate = config.audio.sample_rate
+    lost = [(run.start / rate, run.end / rate) for run in runs if run.lag is None]
+    longest = sorted(sorted(lost, key=lambda span: span[0] - span[1])[:MOST_NAMED])
+    named = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in longest)
+    more = f" and {len(lost) - len(longest)} more" if len(lost) > len(longest) else ""
+    return f", all but {named}{more}" if lost else ""
 
 
 def _require_confidence(runs: list[Placed], beliefs: Sequence[Belief], config: Config) -> None:
