@@ -63,35 +63,38 @@ def alternatives(heard: Activations, grid: BeatGrid, frames: FrameFeatures) -> l
         "/2": BeatOverride(tempo_multiplier="half"),
         "half a beat later": BeatOverride(shift_beats=0.5),
     }
-    for beats in range(1, grid.beats_per_bar):
-        ways[f"downbeat {beats} later"] = BeatOverride(downbeat_shift_beats=beats)
     grids = [apply_override(grid, way) for way in ways.values()]
     scores = [grid_score(heard, each, changes(frames, each)) for each in grids]
     changed = changes(frames, grid)
     own = _counted(heard, grid, changed, grid.beats_per_bar)
+    for beats in range(1, grid.beats_per_bar):
+        ways[f"downbeat {beats} later"] = BeatOverride(downbeat_shift_beats=beats)
+        scores.append(own.scores[beats])
     for metre in (metre for metre in _METRES if metre != grid.beats_per_bar):
         other = _counted(heard, grid, changed, metre)
         ways[f"{metre} in a bar"] = other.override
-        scores.append(own.score + other.gain - own.gain)
+        scores.append(max(own.scores) + other.gain - own.gain)
     likely = np.exp((np.array(scores) - max(scores)) / _TEMPERATURE)
     likely /= likely.sum()
     found = [Alternative(n, w, float(s), float(p)) for (n, w), s, p in zip(ways.items(), scores, likely, strict=True)]
     return sorted(found, key=lambda way: -way.probability)
 
 
-class _Way(NamedTuple):
+class _Counted(NamedTuple):
+    """Beats in bars of a length, where these begin likeliest."""
+
     override: BeatOverride
-    score: float
+    scores: list[float]  # of bars that begin so many beats later than the grid's
     gain: float
 
 
-def _counted(heard: Activations, grid: BeatGrid, changed: Float64[np.ndarray, " beats"], metre: int) -> _Way:
+def _counted(heard: Activations, grid: BeatGrid, changed: Float64[np.ndarray, " beats"], metre: int) -> _Counted:
     """The beats in bars of ``metre`` where these begin likeliest; as they are where all are alike."""
     bars = cast("BeatsPerBar", metre)
     ways = [BeatOverride(beats_per_bar=bars, downbeat_shift_beats=beats) for beats in range(metre)]
     scores = [grid_score(heard, apply_override(grid, way), changed) for way in ways]
     best = int(np.argmax(scores))
-    return _Way(ways[best], scores[best], scores[best] - float(np.mean(scores)))
+    return _Counted(ways[best], scores, scores[best] - float(np.mean(scores)))
 
 
 def grid_score(heard: Activations, grid: BeatGrid, changed: Float64[np.ndarray, " beats"]) -> float:
