@@ -10,7 +10,7 @@ it is and its alternatives.
 from typing import NamedTuple, cast
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 
 from rl_editor.beats.bars import changes
 from rl_editor.beats.decoding import SOUNDING_FRAMES_PER_S, beat_scores
@@ -45,8 +45,8 @@ class Alternative(NamedTuple):
 
 def recounted(heard: Activations, grid: BeatGrid, frames: FrameFeatures, *, metres: tuple[int, ...]) -> BeatGrid:
     """The same beats in the likeliest bars: of as many beats, or of ``metres``, which cost ``ODD_COST``."""
-    changed = changes(frames, grid)
-    ways = [_counted(heard, grid, changed, metre) for metre in (grid.beats_per_bar, *metres)]
+    suits = _suiting(heard, grid, changes(frames, grid))
+    ways = [_counted(suits, grid, metre) for metre in (grid.beats_per_bar, *metres)]
     gains = [way.gain - ODD_COST * (place > 0) for place, way in enumerate(ways)]
     return apply_override(grid, ways[int(np.argmax(gains))].override)
 
@@ -63,15 +63,15 @@ def alternatives(heard: Activations, grid: BeatGrid, frames: FrameFeatures) -> l
         "/2": BeatOverride(tempo_multiplier="half"),
         "half a beat later": BeatOverride(shift_beats=0.5),
     }
-    grids = [apply_override(grid, way) for way in ways.values()]
-    scores = [grid_score(heard, each, changes(frames, each)) for each in grids]
-    changed = changes(frames, grid)
-    own = _counted(heard, grid, changed, grid.beats_per_bar)
+    suits = _suiting(heard, grid, changes(frames, grid))
+    others = [apply_override(grid, way) for way in ways.values()][1:]
+    scores = [suits.score(grid.bar_position), *(grid_score(heard, each, changes(frames, each)) for each in others)]
+    own = _counted(suits, grid, grid.beats_per_bar)
     for beats in range(1, grid.beats_per_bar):
         ways[f"downbeat {beats} later"] = BeatOverride(downbeat_shift_beats=beats)
         scores.append(own.scores[beats])
     for metre in (metre for metre in _METRES if metre != grid.beats_per_bar):
-        other = _counted(heard, grid, changed, metre)
+        other = _counted(suits, grid, metre)
         ways[f"{metre} in a bar"] = other.override
         scores.append(max(own.scores) + other.gain - own.gain)
     likely = np.exp((np.array(scores) - max(scores)) / _TEMPERATURE)
@@ -81,20 +81,21 @@ def alternatives(heard: Activations, grid: BeatGrid, frames: FrameFeatures) -> l
 
 
 class _Counted(NamedTuple):
-    """Beats in bars of a length, where these begin likeliest."""
+    """Beats in bars of a length, where these begin likeliest; as they are where all are alike."""
 
     override: BeatOverride
     scores: list[float]  # of bars that begin so many beats later than the grid's
     gain: float
 
 
-def _counted(heard: Activations, grid: BeatGrid, changed: Float64[np.ndarray, " beats"], metre: int) -> _Counted:
-    """The beats in bars of ``metre`` where these begin likeliest; as they are where all are alike."""
-    bars = cast("BeatsPerBar", metre)
-    ways = [BeatOverride(beats_per_bar=bars, downbeat_shift_beats=beats) for beats in range(metre)]
-    scores = [grid_score(heard, apply_override(grid, way), changed) for way in ways]
+def _counted(suits: "_Suiting", grid: BeatGrid, metre: int) -> _Counted:
+    opens = np.flatnonzero(grid.bar_position == 0)
+    from_first = np.arange(grid.n_beats) - (opens[0] if len(opens) else 0)
+    counts = [np.where(grid.bar_position == PARTIAL, PARTIAL, (from_first - beats) % metre) for beats in range(metre)]
+    scores = [suits.score(position) for position in counts]
     best = int(np.argmax(scores))
-    return _Counted(ways[best], scores, scores[best] - float(np.mean(scores)))
+    override = BeatOverride(beats_per_bar=cast("BeatsPerBar", metre), downbeat_shift_beats=best)
+    return _Counted(override, scores, scores[best] - float(np.mean(scores)))
 
 
 def grid_score(heard: Activations, grid: BeatGrid, changed: Float64[np.ndarray, " beats"]) -> float:
@@ -102,13 +103,31 @@ def grid_score(heard: Activations, grid: BeatGrid, changed: Float64[np.ndarray, 
 
     What changes counts in every frame in which a downbeat sounds, as what is heard does.
     """
+    return _suiting(heard, grid, changed).score(grid.bar_position)
+
+
+class _Suiting(NamedTuple):
+    """How well each beat of a grid suits, in nats: as a downbeat and as another, and by what changes if a downbeat."""
+
+    downbeat: Float64[np.ndarray, " beats"]
+    other: Float64[np.ndarray, " beats"]
+    changed: Float64[np.ndarray, " beats"]
+    whole_s: float
+
+    def score(self, position: Int[np.ndarray, " beats"]) -> float:
+        """Nats per second of whole beats that have these places in the bar."""
+        opens, whole = position == 0, position != PARTIAL
+        if not whole.any():
+            return float("-inf")
+        beats: float = np.where(opens, self.downbeat, self.other)[whole].sum()
+        return float((beats + self.changed[opens].sum()) / self.whole_s)
+
+
+def _suiting(heard: Activations, grid: BeatGrid, changed: Float64[np.ndarray, " beats"]) -> _Suiting:
+    downbeat, other = (beat_scores(heard, grid.times_s, np.full(grid.n_beats, place)) for place in (0, 1))
     whole = np.flatnonzero(grid.bar_position != PARTIAL)
-    if len(whole) == 0:
-        return float("-inf")
-    bounds: Float64[np.ndarray, " bounds"] = grid.times_s[whole[0] : whole[-1] + 2]
-    opens = grid.bar_position == 0
-    at_downbeats = (changed * np.diff(grid.times_s) * SOUNDING_FRAMES_PER_S)[opens].sum()
-    return float((beat_scores(heard, bounds, grid.bar_position[whole]).sum() + at_downbeats) / (bounds[-1] - bounds[0]))
+    whole_s = float(grid.times_s[whole[-1] + 1] - grid.times_s[whole[0]]) if len(whole) else 0.0
+    return _Suiting(downbeat, other, changed * np.diff(grid.times_s) * SOUNDING_FRAMES_PER_S, whole_s)
 
 
 def confidence_of(heard: Activations, grid: BeatGrid) -> float:
