@@ -22,9 +22,9 @@ nothing fades.
     .csv    rows of ``exporters``, in order: ``source_start_frame`` and ``frames`` say what plays; where it plays in the
             output follows from the rows before. Seconds and ``index`` may be empty; where they contradict frames or
             order (after an edit by hand, say) the file is refused. Where there are no frames seconds count, so that
-            columns ``source_start_s`` and ``source_end_s`` are enough; what else has no column is as usual. How the edit
-            begins and ends may stand in any row. Cells are separated by commas, or by semicolons or tabs, and then
-            numbers may have decimal commas
+            columns ``source_start_s`` and ``source_end_s`` are enough; what else has no column is as usual. How the
+            edit begins and ends may stand in any row. Cells are separated by commas, or by semicolons or tabs, and
+            then numbers may have decimal commas
     .json   this package's own. Seconds may stand without the frames beside them; where they contradict these the file
             is refused, for whoever changes one means it. Where a segment plays in the output follows from those before
 
