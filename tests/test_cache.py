@@ -201,7 +201,7 @@ def test_a_failed_computation_leaves_nothing(cache):
 def test_switched_off_by_argument_environment_and_config(tmp_path, monkeypatch):
     compute = Counted()
     FeatureCache(tmp_path, enabled=False).get_or_compute("features", "song", KEY, compute)
-    monkeypatch.setenv("RL_EDITOR_CACHE", "off")
+    monkeypatch.setenv("RL_EDITOR_CACHE", "Off")
     FeatureCache(tmp_path).get_or_compute("features", "song", KEY, compute)
     monkeypatch.delenv("RL_EDITOR_CACHE")
     config = Config()
@@ -367,6 +367,17 @@ def test_file_hash_is_remembered_until_the_file_changes(cache, tmp_path, monkeyp
     assert cache.hash_file(path) != abc
 
 
+def test_files_of_one_name_in_two_folders_are_both_remembered(cache, tmp_path, monkeypatch):
+    paths = [tmp_path / folder / "song.wav" for folder in ("ann", "bob")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(path.parent.name)
+    monkeypatch.setattr("rl_editor.cache._SETTLED_NS", -1)
+    before = [cache.hash_file(path) for path in paths]
+    monkeypatch.setattr("rl_editor.cache.file_sha256", lambda _: pytest.fail("hashed again"))
+    assert [cache.hash_file(path) for path in paths] == before
+
+
 def test_renamed_files_of_one_size_and_time_are_hashed_again(cache, tmp_path, monkeypatch):
     a, b = tmp_path / "a.wav", tmp_path / "b.wav"
     for path, data in ((a, b"aaa"), (b, b"bbb")):
@@ -453,6 +464,14 @@ def test_an_entry_of_another_version_is_computed_again(cache, monkeypatch, caplo
     assert "not an entry of this cache" in caplog.text
 
 
+def test_arrays_that_another_program_put_in_are_not_the_entry(cache, caplog):
+    cache.get_or_compute("features", "song", KEY, Counted())
+    with np.load(only_entry(cache)) as stored:
+        np.savez(only_entry(cache), **{name: stored[name] + (name == "values") for name in stored.files})
+    assert cache.get_or_compute("features", "song", KEY, Counted(7.0))["values"][0, 0] == 7.0
+    assert "the checksum does not fit the arrays" in caplog.text
+
+
 def test_a_checksum_tells_names_types_shapes_and_every_number_apart():
     plain = np.zeros(4, np.float32)
     last = plain.copy()
@@ -462,6 +481,7 @@ def test_a_checksum_tells_names_types_shapes_and_every_number_apart():
 
 
 def test_what_is_for_people_in_a_name_is_never_hidden_or_empty():
+    assert short_name("\u0436" * 90) == "\u0436" * 80  # of two bytes each
     assert [short_name(name) for name in (".song", "...", "", "a song")] == ["song", "track", "track", "a_song"]
 
 
@@ -514,7 +534,7 @@ def test_what_a_link_leads_to_is_neither_counted_nor_removed(cache, tmp_path):
     music = tmp_path / "music"
     music.mkdir()
     (music / "song.wav").write_bytes(b"x" * 1000)
-    links = [cache.cache_dir / "stems" / name for name in ("folder", "file.npz")]
+    links = [cache.path("stems", name, KEY | {"of": name}, suffix=end) for name, end in (("a", ""), ("b", ".npz"))]
     for link, target in zip(links, (music, music / "song.wav"), strict=True):
         link.symlink_to(target)
     assert (cache.info().size_bytes, cache.verify()) == (size, [])

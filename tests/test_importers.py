@@ -17,7 +17,7 @@ from rl_editor.edits import EditList, Segment, SourceInfo, crossfades
 from rl_editor.errors import EditListError
 from rl_editor.exporters import SUFFIXES, ExportFormat, export_edit
 from rl_editor.importers import load_edit, read_edit
-from rl_editor.importers.timelines import _from_frame
+from rl_editor.importers.timelines import _from_frame, _rounded_back
 
 RATE = 44_100
 SOURCE = SourceInfo("song.wav", "0" * 64, RATE, 2, 60 * RATE)
@@ -162,6 +162,26 @@ def test_a_clip_trimmed_in_another_program(tmp_path: Path) -> None:
     assert (read(path).segments[0].source_start_frame, read(path).segments[0].frames) == (RATE, 2 * RATE)
 
 
+def test_media_whose_time_does_not_begin_at_nothing(tmp_path: Path) -> None:
+    """A camera counts from an hour on: what begins there at 1:00:30 is 30 s in."""
+    import opentimelineio as otio
+
+    path = tmp_path / "edit.otio"
+    export_edit(EDIT, path, "otio")
+    timeline, hour = otio.adapters.read_from_file(str(path)), otio.opentime.RationalTime(3600, 1)
+    for clip in timeline.find_clips():
+        for holder, name in ((clip, "source_range"), (clip.media_reference, "available_range")):
+            span = getattr(holder, name)
+            setattr(holder, name, otio.opentime.TimeRange(span.start_time + hour, span.duration))
+    otio.adapters.write_to_file(timeline, str(path))
+    assert read(path).segments == EDIT.segments
+
+
+def test_what_a_faster_clip_leaves_the_recording_by_is_less_of_the_edit() -> None:
+    """100 frames at twice the speed end 10 frames behind the recording: without the last five they do not."""
+    assert _rounded_back(Segment(0, 100, speed=2.0), 190, clip_frame=20.0) == Segment(0, 95, speed=2.0)
+
+
 def test_what_is_cut_off_a_faster_clip_is_as_much_more_of_the_recording() -> None:
     """Ten frames at twice the speed are twenty; without them it starts so much later, with ten more as much earlier."""
     fast = Segment(1000, 100, speed=2.0)
@@ -236,6 +256,9 @@ def test_a_track_plays_as_far_as_its_source_range(tmp_path: Path) -> None:
     otio.adapters.write_to_file(timeline, str(path))
     assert [s.source_start_frame for s in read(path).segments] == [100 + 3 * RATE, 30 * RATE + 1]
     assert read(path).frames == 9 * RATE
+    timeline.tracks[0].source_range, timeline.tracks.source_range = seconds(11, 1), None
+    otio.adapters.write_to_file(timeline, str(path))
+    assert read(path).segments == (Segment(31 * RATE + 1 - 7, RATE),)  # from within the second, without its crossfade
 
 
 def test_a_dissolve_of_uneven_sides_joins_in_its_middle(tmp_path: Path) -> None:
@@ -300,6 +323,19 @@ def test_what_no_edit_list_can_say_is_refused(tmp_path: Path) -> None:
             changed(change)
 
 
+def test_a_timeline_of_video_alone_whose_first_clip_was_taken_out(tmp_path: Path) -> None:
+    """Its dissolve is now into nothing: what begins an edit has no crossfade."""
+    import opentimelineio as otio
+
+    path = tmp_path / "edit.otio"
+    export_edit(EDIT, path, "otio")
+    timeline = otio.adapters.read_from_file(str(path))
+    timeline.tracks[0].kind = otio.schema.TrackKind.Video
+    del timeline.tracks[0][0]
+    otio.adapters.write_to_file(timeline, str(path))
+    assert read(path).segments == (replace(EDIT.segments[1], crossfade_in_ms=0.0), *EDIT.segments[2:])
+
+
 def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path) -> None:
     import opentimelineio as otio
 
@@ -333,6 +369,7 @@ def test_a_second_track_is_refused_unless_it_is_empty_or_the_same(tmp_path: Path
         (3, "output_start_frame", "5", "row of index 3: output_start_s and output_start_frame"),
         (2, "source_end_s", "2.0", "2.000000 s and nothing"),
         (3, "index", "0", "index 0 stands after that of index 2"),
+        (3, "index", "2", "index 2 stands after that of index 2"),
         (1, "frames", "22050.0", "row of index 1: frames '22050.0', a whole number is needed"),
         (1, "frames", "0", "row of index 1: source_end_s and source_start_frame"),
         (1, "gain_db", "", "row of index 1: gain_db is empty, a number with a decimal point is needed; 0 is usual"),
@@ -350,6 +387,14 @@ def test_rows_changed_by_hand_that_contradict_themselves(
     write_rows(path, rows)
     with pytest.raises(EditListError, match=said):
         read(path)
+
+
+def test_a_row_without_an_index_lets_none_go_back(tmp_path: Path) -> None:
+    rows = csv_rows(tmp_path / "edit.csv")
+    rows[2]["index"], rows[3]["index"] = "", "0"
+    write_rows(tmp_path / "edit.csv", rows)
+    with pytest.raises(EditListError, match="index 0 stands after that of index 1"):
+        read(tmp_path / "edit.csv")
 
 
 def test_rows_taken_out_moved_and_given_in_frames_alone(tmp_path: Path) -> None:
@@ -375,6 +420,8 @@ def test_seconds_count_where_there_are_no_frames(tmp_path: Path) -> None:
     )
     path.write_text("source_start_s,source_end_s,speed\n1,4,1.5\n", encoding="utf-8")  # 3 s in 2
     assert read(path).segments == (Segment(RATE, 2 * RATE, speed=1.5),)
+    path.write_text("source_start_s,source_end_s,speed\n0.00004,0.00007,4\n", encoding="utf-8")
+    assert read(path).segments == (Segment(2, 1, speed=4.0),)  # from 1.8 to 3.1 frames, a quarter of one
     rows = csv_rows(path)
     rows[1] |= {"frames": "", "source_start_frame": "", "source_end_s": ""}
     write_rows(path, rows)

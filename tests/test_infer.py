@@ -247,8 +247,9 @@ class TestEditRecording:
             Attempt((1,), 110.0, -300.0, 890.0, 0.0),
             Attempt((2,), 108.5, -200.0, 891.5, 0.0),  # within a unit of the nearest, and likelier
         ]
-        found = ranked(attempts, goal=Goal(1000.0, 100.0, asked=True), unit_s=2.0, nats=0.0)
-        assert [attempt.actions for attempt in found] == [(2,), (1,), (0,)]
+        silent = Attempt((3,), 0.0, 0.0, 10.0, 0.0)  # of a recording that plays, nothing is not the nearest
+        found = ranked([*attempts, silent], goal=Goal(1000.0, 100.0, asked=True), unit_s=2.0, nats=0.0)
+        assert [attempt.actions for attempt in found] == [(2,), (1,), (0,), (3,)]
 
     def test_what_listeners_doubt_comes_after_what_they_do_not(self) -> None:
         attempts = [
@@ -256,8 +257,10 @@ class TestEditRecording:
             Attempt((1,), 9.0, -5.0, 0.0, 0.0),
             Attempt((2,), 9.0, -1.0, 1.1, 0.9),  # more than half a unit off
         ]
-        found = ranked(attempts, goal=Goal(100.0, 1.0, asked=True), unit_s=2.0, nats=1.0)
-        assert [attempt.actions for attempt in found] == [(1,), (0,), (2,)]
+        goal = Goal(100.0, 1.0, asked=True)
+        assert [each.actions for each in ranked(attempts, goal=goal, unit_s=2.0, nats=1.0)] == [(1,), (0,), (2,)]
+        near, far = Attempt((0,), 9.0, -1.0, 50.0, 0.0, doubtful=True), Attempt((1,), 9.0, -1.0, 53.0, 0.0)
+        assert [each.actions for each in ranked([far, near], goal=goal, unit_s=2.0, nats=1.0)] == [(0,), (1,)]
 
     def test_for_listeners_more_is_drawn(self, policy: Policy, state: AudioState) -> None:
         """At will once the likeliest and 2 x 64 draws; to a length 2 x 2 x 33 leanings and 2 x 8 x 16 draws."""
