@@ -194,7 +194,7 @@ def spans(edit: EditList) -> list[tuple[int | None, int, float]]:
 )
 def test_encode_is_the_inverse_of_decode(weights: list[float]) -> None:
     rng = np.random.default_rng(0)
-    for _ in range(60):
+    for _ in range(20):
         actions = random_actions(rng, weights)
         found = labels(play(actions))
         assert played(found) == output_units(actions, SPACE)
@@ -213,7 +213,7 @@ def common(path: list[int], other: list[int]) -> int:
 
 def test_coverage_counts_all_that_plays_in_the_edits_order() -> None:
     rng = np.random.default_rng(0)
-    for _ in range(600):
+    for _ in range(100):
         starts, lengths = rng.integers(0, N_BEATS - 5, 10), rng.integers(1, 5, 10)
         edit = beats(*((int(a), int(a + n)) for a, n in zip(starts, lengths, strict=True)))
         path = [unit for a, n in zip(starts, lengths, strict=True) for unit in range(a, a + n)]
