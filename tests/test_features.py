@@ -70,6 +70,18 @@ def test_frame_features_equal_librosa(monkeypatch, kept_bytes):
     assert max(worst.values()) < 1e-4, worst
 
 
+def test_beyond_its_ends_a_signal_stays_what_it_was():
+    """It crosses zero nowhere; in silence around it, it would at both ends."""
+    below = extract_frames(np.full(RATE, -0.5, np.float32), Config()).values
+    assert not below[:, FRAME_NAMES.index("zcr")].any()
+
+
+def test_what_is_soft_is_so_beside_the_loudest_of_all_blocks(monkeypatch):
+    """Of two frames, a block each, the second is 100 dB softer, and 80 dB below the loudest are as much as counts."""
+    monkeypatch.setattr(frames_module, "_BLOCK_ROWS", 1)
+    assert frames_module._in_db(np.array([[1.0], [1e-10]])).tolist() == [[0.0], [-80.0]]
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 1 << 30])
 def test_tensors_give_the_same_frame_features(monkeypatch, kept_bytes):
     """The formulas of another device, on the CPU: rolloffs fall one bin beside now and then, as float32 sums differ."""
