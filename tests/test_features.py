@@ -12,8 +12,17 @@ import torch
 from benchmarks.features import librosa_frames
 from rl_editor import features
 from rl_editor.config import AudioConfig, Config
-from rl_editor.errors import ConfigError, StemError
-from rl_editor.features import FEATURE_NAMES, FRAME_NAMES, FrameFeatures, extract_frames, feature_dim, pool_beats
+from rl_editor.errors import ConfigError, DatasetError, StemError
+from rl_editor.features import (
+    FEATURE_NAMES,
+    FRAME_NAMES,
+    BeatFeatures,
+    FrameFeatures,
+    extract_frames,
+    feature_dim,
+    pool_beats,
+    pooling,
+)
 from rl_editor.features import frames as frames_module
 from rl_editor.grid import BeatGrid
 
@@ -136,6 +145,27 @@ def test_a_beat_shorter_than_a_frame_takes_the_nearest(frames):
     pooled = pool_beats(frames, grid_of(0.0, 1.0, 1.001, 7.9999, 8.0), mode="basic")
     nearest = round(1.0 * RATE / HOP)
     np.testing.assert_allclose(pooled.values[1], frames.values[nearest, :4], rtol=1e-6)
+
+
+def test_a_beat_begins_with_the_frame_nearest_to_it():
+    """At one frame a second, beats from 1.6 s and 4.4 s on."""
+    found = pooling._frame_spans(grid_of(0.0, 1.6, 4.4, 9.0), n_frames=9, frame_rate_hz=1.0)
+    assert (found.start.tolist(), found.end.tolist()) == ([0, 2, 4], [2, 4, 9])
+
+
+def test_rhythm_in_bars_of_three_and_of_beats_that_cannot_be():
+    """Six beats of 1 s, then one of 0.1 s and one of 20 s: ten times the tempo, 0.1 and 200 times the one before."""
+    ends = np.cumsum([0.0, *[1.0] * 6, 0.1, 20.0])
+    rhythm = pooling._rhythm(grid_of(*ends, position=np.arange(8) % 3, beats_per_bar=3))
+    np.testing.assert_allclose(rhythm[:4, 2], [0.0, 1 / 3, 2 / 3, 0.0])
+    np.testing.assert_allclose(rhythm[6:, 3], [4.0 - 1.0, 1 / 20 - 1.0])
+    np.testing.assert_allclose(rhythm[6:, 4], [1 / 4, 4.0])
+
+
+def test_what_is_not_finite_is_named():
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(DatasetError, match=rf"rms of beat 1 is {wrong}, finite numbers are needed"):
+            BeatFeatures(np.array([[0.0, 0.0], [0.0, wrong]], np.float32), ("onset", "rms"))
 
 
 def test_rhythmic_columns_by_hand(frames):

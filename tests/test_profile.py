@@ -74,6 +74,18 @@ def test_a_loop_is_as_strong_as_its_bars_together() -> None:
     assert profiles([song], Config())[0].loop_strength == (pytest.approx(ranks.sum() / 4),)
 
 
+def test_sections_are_as_strong_as_they_are_whatever_their_bars() -> None:
+    """An editor who plays the stronger half of bars, of every section some."""
+    song = edited([KEEP] * 32)
+    columns = dict(zip(STRUCTURE_NAMES, structure(song.features, song.grid, song.grid.units(4)).columns.T, strict=True))
+    plays = columns["strength_rank"] >= 0.5
+    quarter = np.minimum(4 * columns["section_strength_rank"], 3).astype(int)
+    found = profiles([edited(np.where(plays, KEEP, CUT).tolist())], Config())[0]
+    by_hand = [plays[quarter == k].mean() if (quarter == k).any() else math.nan for k in range(4)]
+    assert found.plays_by_strength == pytest.approx(by_hand, nan_ok=True)
+    assert any(0.0 < share < 1.0 for share in by_hand)
+
+
 def test_joins_on_the_bar_are_said_to_be_so() -> None:
     found = mine()
     assert max(found.join_off_ms) < 0.1  # a frame
@@ -95,6 +107,7 @@ def test_joins_off_the_bar_by_hand() -> None:
     assert found.join_off_ms == pytest.approx((100.0, 1000.0 * min(to_next_s, from_last_s)), abs=0.1)
     assert found.phase_kept == 0.5  # of the first the nearest beat is the downbeat that was due
     assert found.joins_per_minute == pytest.approx((60.0 * 2 * rate / sum(s.frames for s in segments),))
+    assert found.length_ratio == pytest.approx((sum(s.frames for s in segments) / song.source.frames,))
     assert "joins within 30 ms of a downbeat     0 %" in table([found])
 
 
