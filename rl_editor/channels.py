@@ -1,4 +1,4 @@
-"""Stereo edits with the polarity of one channel inverted: their mono sum is the raw's side signal."""
+"""Edits whose mono sum is not the raw's: the polarity of one channel inverted, or one channel of a stereo recording."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from rl_editor.utils import BLOCK_FRAMES, Samples, audio_info, read_blocks
 from rl_editor.utils.samples import mixed_down
 
 HEARD_S = 60.0
+ONE_SIGNAL_SHARE = 1e-4  # of the louder channel's power: what a lossy codec or dither leaves of nothing
 
 
 def load_turned(path: str | Path, sample_rate: int) -> Float32[np.ndarray, " samples"] | None:
@@ -38,3 +39,27 @@ def channel_product(path: str | Path) -> float:
             break
         product += float(block.data[:, 0] @ block.data[:, 1])
     return product
+
+
+def load_channel(path: str | Path, sample_rate: int, *, channel: int) -> Float32[np.ndarray, " samples"]:
+    """One channel of a recording, streamed.
+
+    Raises:
+        AudioFileError: the file cannot be read.
+    """
+    blocks = (Samples(block.data[:, channel : channel + 1], block.sample_rate) for block in read_blocks(path))
+    return mixed_down(blocks, sample_rate)
+
+
+def is_one_signal(path: str | Path) -> bool:
+    """Whether a recording has one channel, or two of which, over the first minute, one is silent or both are alike."""
+    channels = audio_info(path).channels
+    if channels != 2:
+        return channels == 1
+    powers = np.zeros(3)  # of left, right and what they differ by
+    for k, block in enumerate(read_blocks(path)):
+        if k * BLOCK_FRAMES > HEARD_S * block.sample_rate:
+            break
+        left, right = block.data.T
+        powers += [float(x @ x) for x in (left, right, left - right)]
+    return bool(powers.min() <= ONE_SIGNAL_SHARE * powers[:2].max())

@@ -6,7 +6,7 @@ explained are left out.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import typer
 
 from rl_editor.actions import ActionSpace
-from rl_editor.alignment import MonoPair, recover_either, summarise
+from rl_editor.alignment import CLOSELY_AGREED, MonoPair, recover_either, summarise
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.demonstrations import Placed, load_analysis, save_labels, split_gaps
@@ -94,11 +94,10 @@ def _explained(raw: Track, edit: Track, config: Config) -> EditList:
     """The edit list of two decoded recordings, of which one may have a channel turned over."""
     plain = MonoPair(read_view(raw), read_view(edit))
 
-    def turned(_: bool) -> MonoPair | None:
+    def turned(agreement: float) -> Iterator[MonoPair]:
         views = read_turned(raw), read_turned(edit)
-        if (views[0] is None) == (views[1] is None):
-            return None
-        return MonoPair(*(own if view is None else view for own, view in zip(plain, views, strict=True)))
+        if agreement <= CLOSELY_AGREED and (views[0] is None) != (views[1] is None):
+            yield MonoPair(*(own if view is None else view for own, view in zip(plain, views, strict=True)))
 
     frames = round(edit.source.frames / edit.source.sample_rate * raw.source.sample_rate)
     return recover_either(plain, turned, config, source=raw.source, output_frames=frames).edit

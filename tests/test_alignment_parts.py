@@ -1,6 +1,6 @@
 """The parts that alignment is made of, each by hand: frames, bands, lags, speeds, joins and what twins leave."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -44,8 +44,8 @@ class TestEither:
     """Agreement as it is, and with a channel turned over."""
 
     @staticmethod
-    def found(monkeypatch: pytest.MonkeyPatch, plain: float | None, other: float | None) -> tuple[float, list[bool]]:
-        """The agreement of what is taken, and what was asked for; None is rejected."""
+    def found(monkeypatch: pytest.MonkeyPatch, plain: float | None, other: float | None) -> tuple[float, list[float]]:
+        """The agreement of what is taken, and those that others were asked for with; None is rejected."""
         level = {1.0: plain, 0.5: other}
 
         def recover(raw: np.ndarray, edit: np.ndarray, config: Config, **_: object) -> Alignment:
@@ -55,29 +55,34 @@ class TestEither:
             source = info(raw)
             return Alignment(EditList(source, ()), 0.0, False, agreement, (Evidence(1.0, 1.0, 1.0, 1.0),))
 
-        asked: list[bool] = []
+        asked: list[float] = []
 
-        def turned(by_hints: bool) -> MonoPair:
-            asked.append(by_hints)
-            return MonoPair(np.ones(9, np.float32), np.full(9, 0.5, np.float32))
+        def others(agreement: float) -> Iterator[MonoPair]:
+            asked.append(agreement)
+            yield MonoPair(np.ones(9, np.float32), np.zeros(9, np.float32))  # silent: no pair
+            yield MonoPair(np.ones(9, np.float32), np.full(9, 0.5, np.float32))
 
         monkeypatch.setattr(alignment, "recover", recover)
         pair = MonoPair(np.ones(9, np.float32), np.ones(9, np.float32))
-        return recover_either(pair, turned, Config(), source=info(pair.raw)).agreement, asked
+        return recover_either(pair, others, Config(), source=info(pair.raw)).agreement, asked
 
     @pytest.mark.parametrize(
         ("plain", "other", "taken", "asked"),
         [
-            (0.98, 0.99, 0.98, []),  # a copy
-            (0.9, 0.95, 0.95, [True]),  # mastered, as most music is: only where left and right say so
-            (0.9, 0.85, 0.9, [True]),
-            (0.6, 0.8, 0.8, [False]),  # doubtful: always
-            (0.6, None, 0.6, [False]),
-            (None, 0.4, 0.4, [False]),
+            (0.999, 1.0, 0.999, []),  # a copy
+            (0.9, 0.95, 0.95, [0.9]),
+            (0.9, 0.85, 0.9, [0.9]),
+            (0.6, None, 0.6, [0.6]),
+            (None, 0.4, 0.4, [0.0]),
         ],
     )
     def test_what_follows_the_samples_is_taken(
-        self, monkeypatch: pytest.MonkeyPatch, plain: float | None, other: float | None, taken: float, asked: list[bool]
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        plain: float | None,
+        other: float | None,
+        taken: float,
+        asked: list[float],
     ) -> None:
         assert self.found(monkeypatch, plain, other) == (taken, asked)
 

@@ -12,7 +12,7 @@ segment's level against the pair's median, so that mastering the whole edit loud
 Sources are said by the modules; docs/alignment.md has what was measured.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_me
 from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.views import SAME_PITCH, Search, tape_semitones, tape_view
 from rl_editor.alignment.viterbi import Stacked, best_runs, stacked
-from rl_editor.channels import load_turned, looks_turned
+from rl_editor.channels import is_one_signal, load_channel, load_turned, looks_turned
 from rl_editor.clock import clock
 from rl_editor.config import Config
 from rl_editor.edits import EditList, SourceInfo
@@ -52,8 +52,8 @@ from rl_editor.errors import AlignmentError, PairRejectedError
 from rl_editor.utils import audio_info, load_mono, source_info
 
 __all__ = [
-    "Alignment", "AlignmentSummary", "MonoPair", "align", "align_files", "recover", "recover_either", "recover_files",
-    "summarise",
+    "CLOSELY_AGREED", "Alignment", "AlignmentSummary", "MonoPair", "align", "align_files", "recover", "recover_either",
+    "recover_files", "summarise",
 ]  # fmt: skip
 
 SILENT_PEAK = 1e-4  # -80 dBFS
@@ -61,6 +61,7 @@ DC_SHARE = 1e-7  # of the power: -70 dB
 DC_POLE = 0.998  # of a high-pass at 7 Hz
 MOST_NAMED = 3  # stretches of a refused edit
 AGREED, CLOSELY_AGREED = 0.7, 0.97  # mastered music has more than the one, a copy more than the other
+ONE_AND_THE_SAME = 0.998  # left and right of nearly a mono mix agree less
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,18 @@ def recover_files(
         source = source or source_info(raw_path)
         plain = MonoPair(*(future.result() for future in loading))
 
-    def turned(by_hints: bool) -> MonoPair | None:
-        other = None if by_hints and not looks_turned(edit_path, raw_path) else load_turned(edit_path, rate)
-        return None if other is None else MonoPair(plain.raw, other)
+    def others(agreement: float) -> Iterator[MonoPair]:
+        if agreement <= AGREED or (agreement <= CLOSELY_AGREED and looks_turned(edit_path, raw_path)):
+            other = load_turned(edit_path, rate)
+            if other is not None:
+                yield MonoPair(plain.raw, other)
+        if is_one_signal(edit_path) and not is_one_signal(raw_path):
+            for channel in (0, 1):
+                yield MonoPair(load_channel(raw_path, rate, channel=channel), plain.edit)
 
     try:
         return recover_either(
-            plain, turned, config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
+            plain, others, config, source=source, output_frames=round(heard.duration_s * source.sample_rate)
         )
     except AlignmentError as error:
         raise type(error)(f"{Path(edit_path).name} from {Path(raw_path).name}: {error}") from None
@@ -137,18 +143,18 @@ def recover_files(
 
 def recover_either(
     plain: MonoPair,
-    turned: Callable[[bool], MonoPair | None],
+    others: Callable[[float], Iterable[MonoPair]],
     config: Config,
     *,
     source: SourceInfo,
     output_frames: int | None = None,
 ) -> Alignment:
-    """What comes of a pair, or of it with one channel turned over where that is what the raw's samples follow.
+    """What comes of a pair, or of other views of it where those are what the raw's samples follow more closely.
 
     Args:
         plain: the pair.
-        turned: gives it with one channel of one side turned over; None where there is none, or where it is asked for
-            hints (True) and left and right give none.
+        others: gives it with one channel of one side turned over, or with one channel of the raw, as far as the
+            agreement of the pair as it is (0 where it was rejected) leaves that open.
         config: as of ``align``.
         source: the raw recording.
         output_frames: the edit's exact length, if known.
@@ -162,14 +168,15 @@ def recover_either(
         found = work(*plain)
     except PairRejectedError as error:
         refusal = error
-    if found is not None and found.agreement > CLOSELY_AGREED:
+    if found is not None and found.agreement > ONE_AND_THE_SAME:
         return found
-    other = turned(found is not None and found.agreement > AGREED)
-    if other is not None and all(np.abs(mono).max() > SILENT_PEAK for mono in other):
-        with suppress(PairRejectedError):
-            again = work(*other)
-            if found is None or again.agreement > found.agreement:
-                return again
+    for other in others(0.0 if found is None else found.agreement):
+        if all(np.abs(mono).max() > SILENT_PEAK for mono in other):
+            with suppress(PairRejectedError):
+                again = work(*other)
+                found = again if found is None or again.agreement > found.agreement else found
+        if found is not None and found.agreement > ONE_AND_THE_SAME:
+            break
     if found is None:
         assert refusal is not None
         raise refusal
