@@ -25,7 +25,7 @@ from rl_editor.alignment.refine import (
 )
 from rl_editor.alignment.refine.lags import _in_samples, _peak_score, cheapest_path
 from rl_editor.alignment.refine.mastering import fractional_slice
-from rl_editor.alignment.speeds import _groups, _nearest_group, _view_at
+from rl_editor.alignment.speeds import _group_of, _groups, _view_at
 from rl_editor.alignment.twins import _Fit, _mean_within, _Usual, _windows
 from rl_editor.alignment.views import View, _best_place, _interpolated, _stairs, _unmatched, tape_semitones
 from rl_editor.alignment.viterbi import Run, bands_around, coarse_factor, stacked
@@ -287,8 +287,19 @@ class TestSpeeds:
         short = Placed(270_000, 280_000, 0.0, drift=-2e-3)
         groups = _groups([short, other, alike, long])
         assert groups == {1e-3: long, 1.1e-3: other}
-        assert [_nearest_group(run, groups) for run in (short, other, alike)] == [1e-3, 1.1e-3, 1e-3]
+        assert [_group_of(run, groups) for run in (short, other, alike)] == [1e-3, 1.1e-3, 1e-3]
+        between = Placed(0, 40_000, 0.0, drift=1.08e-3)  # 3.2 samples from the one, 0.8 from the other
+        assert _group_of(between, groups) == 1e-3
         assert _groups([short]) == {-2e-3: short}
+
+    def test_a_run_that_shows_no_drift_may_have_one_of_six_samples(self) -> None:
+        """At 5e-5 they are 120,000 samples long; one that is longer would have shown it."""
+        long = Placed(0, 200_000, 0.0, drift=5e-5)
+        for length, alone in ((119_999, []), (120_001, [0.0])):
+            steady = Placed(200_000, 200_000 + length, 0.0)
+            groups = _groups([steady, long])
+            assert list(groups) == [5e-5, *alone]
+            assert _group_of(steady, groups) == [5e-5, *alone][-1]
 
     def test_a_tape_is_known_within_four_samples_of_a_run(self) -> None:
         views = [view(), view(1.02), view(1.0201), view(1.03, sound=False)]

@@ -24,6 +24,7 @@ from rl_editor.config import AlignmentConfig, AudioConfig
 from rl_editor.utils import padded_span
 
 AGREED_SAMPLES = 4.0  # over a run's length, that its own speed may differ from a shared one
+UNSEEN_SAMPLES = 6.0  # the same of a run that shows no drift: probes within it, to whole samples, do not see less
 UNDECIDED_SAMPLES = 22050  # shorter runs show no drift and take the speed of the others
 CLEARER = 1.1  # a peak's score must grow so much at another speed; two places taken for one drift as well
 TAPE_REACH_S = 2.0  # to either side of a warp's anchor its samples are tried
@@ -94,7 +95,7 @@ def _respeeded(runs: Sequence[Placed], pair: Pair, scale: Scale, *, polarity: fl
             clearer = refined(there, Pair(tuple(known), pair.edit), polarity=polarity).score > CLEARER * longest.score
             homes[drift], views = (home, known) if clearer else (index, views)
         for k in mine:
-            home = homes[_nearest_group(runs[k], groups)]
+            home = homes[_group_of(runs[k], groups)]
             moved[k] = replace(runs[k], drift=0.0) if home == index else at_speed(runs[k], view, views[home], home)
     changed = Pair(tuple(views), pair.edit)
     return [
@@ -110,10 +111,8 @@ def _groups(runs: Sequence[Placed]) -> dict[float, Placed]:
         length = run.end - run.start
         if length < UNDECIDED_SAMPLES and groups:
             continue
-        near = min(groups, key=lambda drift: abs(drift - run.drift), default=None)
-        if near is None or abs(near - run.drift) * length > AGREED_SAMPLES:
-            near = run.drift
-        groups.setdefault(near, run)
+        if not any(_agrees(run, drift) for drift in groups):
+            groups[run.drift] = run
     return groups
 
 
@@ -124,10 +123,18 @@ def _view_at(speed: float, run: Placed, views: Sequence[View]) -> int:
     return min(near, key=lambda k: abs(views[k].speed - speed), default=len(views))
 
 
-def _nearest_group(run: Placed, groups: dict[float, Placed]) -> float:
+def _agrees(run: Placed, drift: float) -> bool:
+    """Whether a run may have that drift, as far as its length tells."""
+    most = AGREED_SAMPLES if run.drift else UNSEEN_SAMPLES
+    return abs(drift - run.drift) * (run.end - run.start) <= most
+
+
+def _group_of(run: Placed, groups: dict[float, Placed]) -> float:
+    """The drift of the longest run that agrees: one speed for all rather than one that a short run does not tell."""
     if run.end - run.start < UNDECIDED_SAMPLES:
         return next(iter(groups))
-    return min(groups, key=lambda drift: abs(drift - run.drift))
+    near = min(groups, key=lambda drift: abs(drift - run.drift))
+    return next((drift for drift in groups if _agrees(run, drift)), near)
 
 
 def _followed(runs: Sequence[Placed], pair: Pair, scale: Scale) -> tuple[list[Placed], Pair]:
