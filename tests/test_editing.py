@@ -300,6 +300,15 @@ class TestEdit:
         with pytest.raises(EditListError, match=r"--anchor 0:10=0:22: 0:12 later .* leave out --no-loop"):
             edited(song, config, tmp_path, demands=late.demands, loops=False)
 
+    def test_a_join_that_an_exact_length_gives_up_is_not_counted_as_moved(self, song: Path) -> None:
+        """Of three passages the last goes, and silence ends the edit, which is no join."""
+        segments = (Segment(0, RATE), Segment(5 * RATE, RATE), Segment(9 * RATE, RATE))
+        edit = EditList(source_info(song), segments)
+        assert proposing._moved_line(edit, (1, 2)) == "2 of 2 joins moved from where the policy had them"
+        gone = replace(edit, segments=(*segments[:2], Segment(None, 100)))
+        assert proposing._moved_line(gone, (1, 2)) == "1 of 1 join moved from where the policy had them"
+        assert proposing._moved_line(gone, (2,)) == ""
+
     def test_the_whole_recording_is_no_draft_of_what_is_late(self, song: Path, config: Config) -> None:
         """Solved in vain, and once more per demand to say so, it took as long as the draft that repeats."""
         state, late = AudioState.from_file(song, config), Demands(anchors=(Anchor(10.0, 22.0),))

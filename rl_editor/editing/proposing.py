@@ -6,7 +6,7 @@ beat by beat.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -69,8 +69,8 @@ class _Negotiated(NamedTuple):
     """What came of a draft; ``length_costs`` as of ``Revised``."""
 
     edit: EditList
+    moved: tuple[int, ...]  # joins that the policy had elsewhere, by their numbers
     length_costs: str
-    notes: list[str]
 
 
 def propose(
@@ -180,7 +180,7 @@ def _proposal(draft: EditList, task: _Task) -> Proposal:
     missed_s = 0.0
     if demands.exact:
         silence_s = most_silence_s(state.grid)
-        (_, _, notes), exact = met_from_below(
+        negotiated, exact = met_from_below(
             lambda less_s: _settled(draft, task, less_s=less_s),
             lambda negotiated: as_demanded(
                 negotiated.edit,
@@ -193,25 +193,37 @@ def _proposal(draft: EditList, task: _Task) -> Proposal:
             keep=demands.keep,
             silence_s=silence_s,
         )
-        settled, notes = exact.edit, [*notes, exact_line(exact)]
+        settled, length = exact.edit, exact_line(exact)
     else:
-        settled, costs, notes = _settled(draft, task, less_s=0.0)
+        negotiated = _settled(draft, task, less_s=0.0)
+        settled = negotiated.edit
         if demands.duration_s is not None:
             missed_s = settled.duration_s - demands.duration_s
-        if missed := missed_line(missed_s, costs):
-            notes.append(missed)
-    notes += anchor_lines(settled, demands.anchors)
-    return Proposal(settled, (*past_end(demands, state), *notes), missed_s)
+        length = missed_line(missed_s, negotiated.length_costs)
+    said = (_moved_line(settled, negotiated.moved), _doubt_line(state), length)
+    notes = (*past_end(demands, state), *filter(None, said), *anchor_lines(settled, demands.anchors))
+    return Proposal(settled, notes, missed_s)
+
+
+def _moved_line(edit: EditList, moved: Collection[int]) -> str:
+    """How many joins the policy had elsewhere, of those that are left: an exact length may give up the last."""
+    sides = edits.joins(edit)
+    left = {n for n, (a, b) in enumerate(sides, start=1) if None not in (a.source_start_frame, b.source_start_frame)}
+    n_moved = len(left.intersection(moved))
+    return f"{n_moved} of {counted(len(left), 'join')} moved from where the policy had them" if n_moved else ""
+
+
+def _doubt_line(state: AudioState) -> str:
+    sure = state.grid.confidence
+    return "" if sure >= SURE else f"its beats are doubtful (expected F-measure {sure:.2f}); see rl-editor grid"
 
 
 def _settled(draft: EditList, task: _Task, *, less_s: float) -> _Negotiated:
     """The draft, negotiated (to ``less_s`` less than is asked), its joins placed and settled."""
     demands, state = task.request.asked, task.state
-    edit, costs, notes = _negotiated(draft, task, less_s=less_s)
-    if state.grid.confidence < SURE:
-        notes.append(f"its beats are doubtful (expected F-measure {state.grid.confidence:.2f}); see rl-editor grid")
-    placed = place_joins(edit, task.sound, frozen=frozen_spans(demands, state), in_order=demands.no_reorder)
-    return _Negotiated(settle_joins(placed, task.recording, task.config), costs, notes)
+    found = _negotiated(draft, task, less_s=less_s)
+    placed = place_joins(found.edit, task.sound, frozen=frozen_spans(demands, state), in_order=demands.no_reorder)
+    return found._replace(edit=settle_joins(placed, task.recording, task.config))
 
 
 def beat_sound(recording: Samples | Path, state: AudioState) -> BeatSound:
@@ -361,9 +373,6 @@ def _negotiated(draft: EditList, task: _Task, *, less_s: float) -> _Negotiated:
         priced=False,
         less_s=less_s,
     )
-    notes = []
-    if draft.actions and changed.new_joins:
-        n_joins = len(changed.edit.segments) - 1
-        notes.append(f"{len(changed.new_joins)} of {counted(n_joins, 'join')} moved from where the policy had them")
     same = not (changed.new_joins or changed.dropped_s or changed.added_s)
-    return _Negotiated(draft if same and draft.actions else changed.edit, changed.length_costs, notes)
+    moved = tuple(join.number for join in changed.new_joins) if draft.actions else ()
+    return _Negotiated(draft if same and draft.actions else changed.edit, moved, changed.length_costs)
