@@ -33,7 +33,7 @@ from rl_editor.editing import (
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
-from rl_editor.negotiation.demands import MOST_STRETCH, spoken
+from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, spoken
 from rl_editor.negotiation.exact import MOST_SILENCE_S
 from rl_editor.state import AudioState
 from rl_editor.utils import (
@@ -299,6 +299,41 @@ class TestEdit:
         monkeypatch.setattr(proposing, "_by_dp", lambda *_: pytest.fail("it was drafted"))
         with pytest.raises(EditListError, match=r"--anchor 0:10=0:22: 0:12 later .* leave out --no-loop"):
             edited(song, config, tmp_path, demands=late.demands, loops=False)
+
+    @pytest.mark.parametrize("method", ["policy", "dp"])
+    @pytest.mark.parametrize(
+        ("demands", "offered"),
+        [
+            (Demands(anchors=(Anchor(10.0, 22.0),)), True),
+            (Demands(50.0, drop=(TimeSpan(2.0, 6.0),), anchors=(Anchor(30.0, 32.0),)), True),
+            (Demands(anchors=(Anchor(10.0, 22.0), Anchor(30.0, 50.0))), False),  # nothing helps against both
+            (Demands(20.0, anchors=(Anchor(40.0, 50.0),)), False),  # as recorded it is beyond the length
+        ],
+    )
+    def test_a_moment_that_is_too_late_is_offered_at_a_time_that_can_be_had(
+        self,
+        policy: Policy,
+        song: Path,
+        tmp_path: Path,
+        config: Config,
+        method: EditMethod,
+        demands: Demands,
+        offered: bool,
+    ) -> None:
+        def ask(anchors: tuple[Anchor, ...]) -> EditList:
+            request = Request(replace(demands, anchors=anchors), method=method, loops=False, moves=False)
+            trained = {"policy": policy} if method == "policy" else {"config": config}
+            return edit_as_asked(song, tmp_path / "o.wav", request, **trained)[0].edit  # type: ignore[arg-type]
+
+        with pytest.raises(EditListError, match="nothing may be repeated") as refused:
+            ask(demands.anchors)
+        instead = str(refused.value).partition(", or ask for anchor ")[2]
+        assert bool(instead) == offered
+        if instead:
+            near = read_anchor(instead)
+            assert near.source_s == demands.anchors[0].source_s
+            edit = ask((near, *demands.anchors[1:]))
+            assert min(abs(at_s - near.output_s) for at_s in heard_at_s(edit, near.source_s)) < 0.35  # half a beat
 
     def test_a_join_that_an_exact_length_gives_up_is_not_counted_as_moved(self, song: Path) -> None:
         """Of three passages the last goes, and silence ends the edit, which is no join."""

@@ -84,7 +84,7 @@ def propose(
     demands = request.demands
     check_spans(demands, state)
     check_length(request, state)
-    check_anchors(request, state)
+    check_anchors(request, state, config)
     if request.method == "policy" and policy is None:
         raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
     task = _Task(recording, state, beat_sound(recording, state), request, config)

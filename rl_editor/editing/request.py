@@ -5,12 +5,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool
 
-from rl_editor.config import EditMethod
+from rl_editor import edits
+from rl_editor.config import Config, EditMethod
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation import Demands, TimeSpan
+from rl_editor.negotiation import Anchor, Demands, TimeSpan
+from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, spoken
 from rl_editor.negotiation.exact import MOST_TAIL_S
-from rl_editor.negotiation.wanted import ROUNDING, contradiction, covered_s
+from rl_editor.negotiation.obstacles import moments_to_be_had
+from rl_editor.negotiation.table import Table
+from rl_editor.negotiation.wanted import ROUNDING, beyond_length, contradiction, covered_s
 from rl_editor.state import AudioState
 
 _PAST_S = 0.05  # a passage may end this far beyond the recording without a word
@@ -111,10 +115,10 @@ def check_length(request: Request, state: AudioState) -> None:
         )
 
 
-def check_anchors(request: Request, state: AudioState) -> None:
+def check_anchors(request: Request, state: AudioState, config: Config) -> None:
     """Refuse moments later than they are recorded where nothing can come before them a second time, or be moved there.
 
-    The DP moves nothing, so there it is enough that nothing may be repeated.
+    The DP moves nothing, so there it is enough that nothing may be repeated. A time that can be had is offered.
     """
     if request.loops or (request.moves and request.method != "dp"):
         return
@@ -124,7 +128,25 @@ def check_anchors(request: Request, state: AudioState) -> None:
             raise EditListError(
                 f"{state.recording.name}: --anchor {anchor}: {spoken(round(late_s, 3))} later than it is recorded, and "
                 f"nothing may be repeated; leave out --no-loop, or take back anchor {anchor}"
+                + "".join(f", or ask for anchor {near}" for near in _in_time(anchor, request.asked, state, config))
             )
+
+
+def _in_time(late: Anchor, demands: Demands, state: AudioState, config: Config) -> list[Anchor]:
+    """The late moment at the nearest time at which the whole recording has it beside the rest, if there is one."""
+    table = Table(
+        edits.keep_all(state.recording), state, config, Costs(state, config, None), draft="rough", repeats=False
+    )
+    others = tuple(anchor for anchor in demands.anchors if anchor != late)
+    try:
+        found = list(moments_to_be_had(table, replace(demands, anchors=(late, *others))))
+    except EditListError:  # the rest contradicts itself
+        return []
+    return [
+        near
+        for near in found
+        if near.source_s == late.source_s and not beyond_length(replace(demands, anchors=(near, *others)), state.grid)
+    ]
 
 
 def left_s(demands: Demands, state: AudioState) -> float:

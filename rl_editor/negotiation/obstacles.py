@@ -25,7 +25,7 @@ def why_not(table: Table, demands: Demands) -> str:
     else:
         together = _in_the_way(names, demands, lambda rest: table.solve(rest) is not None)
         why, taken = f"no edit meets all of these: {asked}{_of_the_lead_in(table, demands)}", " and ".join(together)
-    instead = " or ".join(f"anchor {anchor}" for anchor in _moments_to_be_had(table, demands))
+    instead = " or ".join(f"anchor {anchor}" for anchor in moments_to_be_had(table, demands))
     return f"{why}; take back {taken}{f', or ask for {instead}' if instead else ''}"
 
 
@@ -47,6 +47,22 @@ def length_costs(table: Table, missed_s: float, demands: Demands) -> str:
     return " and ".join(_in_the_way(list(others), demands, meets))
 
 
+def moments_to_be_had(table: Table, demands: Demands) -> Iterator[Anchor]:
+    """Moments, each at the nearest time at which it can be heard beside the rest, where there is one."""
+    for k, anchor in enumerate(demands.anchors):
+        before, after = demands.anchors[:k], demands.anchors[k + 1 :]
+        at_s = table.nearest_s(anchor, replace(demands, anchors=(*before, *after)))
+        if at_s is None:
+            continue
+        near = Anchor(anchor.source_s, round(at_s, 3))
+        try:
+            met = table.solve(replace(demands, anchors=(*before, near, *after)))
+        except EditListError:  # another moment has that time
+            continue
+        if met is not None:
+            yield near
+
+
 def _in_the_way(names: Sequence[str], demands: Demands, fine: Callable[[Demands], bool]) -> list[str]:
     """Of demands without all of which what is left is fine, those that have to go for it."""
     taken = list(names)
@@ -63,19 +79,3 @@ def _of_the_lead_in(table: Table, demands: Demands) -> str:
     if first_s <= LONG_BEATS * table.typical_s or all(anchor.source_s >= first_s for anchor in demands.anchors):
         return ""
     return f" (what comes before the first beat, at {spoken(round(first_s, 3))}, plays as a whole or not at all)"
-
-
-def _moments_to_be_had(table: Table, demands: Demands) -> Iterator[Anchor]:
-    """Moments, each at the nearest time at which it can be heard beside the rest, where there is one."""
-    for k, anchor in enumerate(demands.anchors):
-        before, after = demands.anchors[:k], demands.anchors[k + 1 :]
-        at_s = table.nearest_s(anchor, replace(demands, anchors=(*before, *after)))
-        if at_s is None:
-            continue
-        near = Anchor(anchor.source_s, round(at_s, 3))
-        try:
-            met = table.solve(replace(demands, anchors=(*before, near, *after)))
-        except EditListError:  # another moment has that time
-            continue
-        if met is not None:
-            yield near
