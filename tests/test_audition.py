@@ -201,3 +201,17 @@ def test_a_long_name_stays_within_the_picture(name: str, n_joins: int) -> None:
     title = next(text for text in figure.texts if name[:20] in text.get_text())
     assert figure.bbox.x0 <= title.get_window_extent().x0
     assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("name", ["a.wav", "A_Very_Long_Name_" * 7])
+def test_a_picture_of_no_joins_says_so(name: str) -> None:
+    """It was an empty sheet under a title; below the longest title there is room for it."""
+    edit = EditList(SourceInfo(name, "", 8000, 1, 8000), (Segment(0, 8000),))
+    figure = _sheet(Audition(edit, Samples(np.zeros((8000, 1), np.float32), 8000), [], 120.0, 1.0), [])
+    figure.draw_without_rendering()
+    title, said = figure.texts
+    assert "no join to draw" in said.get_text()
+    assert not figure.axes
+    extent = said.get_window_extent()
+    assert extent.y1 < title.get_window_extent().y0
+    assert 0.0 <= extent.x0 < extent.x1 <= figure.bbox.x1

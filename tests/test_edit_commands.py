@@ -68,9 +68,13 @@ class TestAudition:
         assert {path: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
         assert not (tmp_path / "new").exists()
 
-    def test_an_edit_without_joins(self, song: Path, config: Config) -> None:
+    def test_an_edit_without_joins(self, song: Path, config: Config, tmp_path: Path) -> None:
         whole = EditList(source_info(song), (Segment(0, source_info(song).frames),))
-        assert "no joins" in joins_screen(audition(whole, song, config))
+        found = audition(whole, song, config)
+        assert "no joins" in joins_screen(found)
+        (page,) = pages.write_preview(found, tmp_path, seconds=4.0)
+        assert "there is no join to hear or see" in page.read_text(encoding="utf-8")
+        assert "to each side of a join" not in page.read_text(encoding="utf-8")
 
 
 class TestCommands:

@@ -26,6 +26,8 @@ _SMALL: dict[str, Any] = {"fontsize": 7.5, "color": "#666666"}
 _DPI = 90
 _SIDE_S = 1.0
 _MOST = 12  # joins on one picture
+_EMPTY = 0.45  # of the height of a row, where there are none
+_NOTHING_TO_DRAW = "The edit never leaves the recording\nfor another place in it: there is no join to draw."
 _TITLE_CHARS = 46  # to a line, of each column
 _RANGE_DB, _LOWEST_HZ = 80.0, 40.0
 _QUIETEST = 1e-5  # of full scale: -100 dBFS
@@ -46,12 +48,15 @@ def save_join(found: Audition, join: JudgedJoin, path: Path) -> None:
 
 def _sheet(found: Audition, joins: list[JudgedJoin]) -> Figure:
     columns = min(3, max(len(joins), 1))
-    rows = max(-(-len(joins) // columns), 1)
-    figure = Figure(figsize=(5.2 * columns, 3.2 * rows + 0.5), layout="constrained")
+    rows = -(-len(joins) // columns)
+    figure = Figure(figsize=(5.2 * columns, 3.2 * max(rows, _EMPTY) + 0.5), layout="constrained")
     left_out = len(found.joins) - len(joins)
     more = f"; {counted(left_out, 'further join')} not drawn" if left_out else ""
     title = textwrap.fill(verdict(found) + more, _TITLE_CHARS * columns)  # a name may be of any length
     figure.suptitle(title, fontsize=12, color=_INK, parse_math=False)
+    if not joins:
+        figure.text(0.5, 0.06, _NOTHING_TO_DRAW, fontsize=9, color=_INK, ha="center", va="bottom")
+        return figure
     axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[1.0, 1.6] * rows)
     for row in axes.flat:
         row.set_visible(False)
