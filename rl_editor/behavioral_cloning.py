@@ -54,6 +54,7 @@ from rl_editor.resuming import Learner, Standing, StandingFile
 from rl_editor.state import Observation
 from rl_editor.trees import kinds_decided
 from rl_editor.tryouts import Tryout, agreement
+from rl_editor.usual_regions import opened
 
 BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
 MAX_GRADIENT_NORM = 1.0
@@ -117,9 +118,10 @@ class _Cloning:
         self.agent = Agent(config).to(self.device)
         songs = self.train_set.songs
         self.agent.fit_normalisation(songs.batch)
-        self.agent.usual_lengths.fit(
-            *(of_songs[self.own] for of_songs in (songs.target_ratio, songs.batch.reward.duration_s, songs.style))
-        )
+        ratio, actions, style = (of_songs[self.own] for of_songs in (songs.target_ratio, songs.actions, songs.style))
+        duration_s = songs.batch.reward.duration_s[self.own]
+        self.agent.usual_lengths.fit(ratio, duration_s, style)
+        self.agent.usual_regions.fit(opened(actions, ActionSpace(config.action_space)), duration_s, style)
         self._grow_trees()
         self.average = AveragedAgent(self.agent, mean_until(config.bc.weight_average))
         self.optimizer = torch.optim.AdamW(

@@ -8,13 +8,14 @@ hardly vary and miss the duration. Of these attempts the best is taken:
     log P(decisions) - (miss / (spread * duration))^2 / 2 + nats * reward
 
 with what the policy itself finds likely, leaning nowhere, times what trees beside it do (``rl_editor.trees``; a product
-of experts, Hinton 2002: the network knows how edits go on, trees which passages are meant). Of an attempt without
-regard to earlier decisions that is likely which is so to who decided it; judged by one who knows them, nearly the same
-edits are taken. A clone knows no reward. A policy that PPO trained brings along its reward and the clone that it
-started from (``Objective``): both of them attempt, P is the geometric mean of what both find likely, and the reward
-counts with ``ppo.reward_nats``; a choice among many draws comes nearer to what training is after (best-of-n: Stiennon
-et al. 2020, "Learning to summarize from human feedback"). Its terms count up to what the editor's own edits score
-(``Objective.enough``): who moves passages accepts joins, and an edit that scores far beyond an editor's is not theirs.
+of experts, Hinton 2002: the network knows how edits go on, trees which passages are meant), and times how usual it is
+to loop and to move so many passages (``rl_editor.usual_regions``). Of an attempt without regard to earlier decisions
+that is likely which is so to who decided it; judged by one who knows them, nearly the same edits are taken. A clone
+knows no reward. A policy that PPO trained brings along its reward and the clone that it started from (``Objective``):
+both of them attempt, P is the geometric mean of what both find likely, and the reward counts with ``ppo.reward_nats``;
+a choice among many draws comes nearer to what training is after (best-of-n: Stiennon et al. 2020, "Learning to
+summarize from human feedback"). Its terms count up to what the editor's own edits score (``Objective.enough``): who
+moves passages accepts joins, and an edit that scores far beyond an editor's is not theirs.
 
 Where a learned reward takes part, the clone first makes the edit that it would make alone. Of all others those come
 first that listeners surely prefer to it: the lower bound of how much better they are liked is above 0. So an edit
@@ -39,7 +40,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rl_editor.actions import CUT, FIRST_LOOP, KEEP, ActionSpace, Limits
@@ -54,6 +55,7 @@ from rl_editor.reward.terms import BEST_SCORE, combined
 from rl_editor.reward_model import RewardModel
 from rl_editor.state import AudioState, EditHistory, Observation, StateRepresentation
 from rl_editor.trees import of_actions
+from rl_editor.usual_regions import opened
 
 MOST_LEANING = 12.0  # logits; beyond it a policy is too sure to be moved
 SIDE_BY_SIDE = 33  # leanings tried at once, between those that the round before found to be nearest
@@ -84,7 +86,7 @@ class Attempt(NamedTuple):
 
     actions: tuple[int, ...]
     duration_s: float  # of what plays
-    log_prob: float  # of the decisions by what was shown, leaning nowhere, and what the trees say of them
+    log_prob: float  # of the decisions by what was shown, leaning nowhere, by trees and by how many regions are usual
     miss_s: float  # how far the duration is off
     reward: float  # what the policy was trained on, as far as it counts; means nothing of a clone
     doubtful: bool = False  # listeners may well like the clone's own edit as much
@@ -255,6 +257,7 @@ class Desk:
                     action = torch.where(temperature > 0, sample((leant / heat).log_softmax(1), self.generator), action)
                 log_prob += self._shares @ says.log_softmax(2)[:, here, action]
                 observation = env.decide(action)
+            log_prob += self._usual(env.actions[:, :n_units])
             scores, lasts_s = env.scores(), env.edits.totals().output_s
         miss_s = torch.zeros_like(lasts_s) if self.goal is None else (lasts_s - goal_s).abs()
         doubtful = torch.zeros_like(agent, dtype=torch.bool) if self._liking is None else scores.learned <= _AS_LIKED
@@ -270,6 +273,12 @@ class Desk:
         if self.barred is not None:
             says = says.masked_fill(self.barred[unit], -torch.inf)
         return says + self._trees[unit]
+
+    def _usual(self, actions: Int[Tensor, "edits units"]) -> Float[Tensor, " edits"]:
+        """How usual it is of the editor to loop and to move so many passages."""
+        counts = opened(actions, ActionSpace(self.policy.config.action_space))
+        usual = self.policy.agent.usual_regions
+        return usual.log_prob(counts, self.state.grid.duration_s, self.state.style)
 
     def _said_by_trees(self) -> Float[Tensor, "units actions"]:
         agent = self.policy.agent

@@ -194,6 +194,18 @@ class TestEditRecording:
         assert length([share] * 1000) == pytest.approx(share, abs=0.05)
         assert length([share / 8, share * 8]) == pytest.approx(own, abs=0.05)  # anything is usual
 
+    def test_more_passages_loop_or_move_where_that_is_usual(self, policy: Policy, state: AudioState) -> None:
+        def regions(looped: int, moved: int) -> list[int]:
+            agent, n = copy.deepcopy(policy.agent), 1000
+            pairs = torch.tensor([[looped, moved]] * n)
+            agent.usual_regions.fit(pairs, torch.full((n,), state.grid.duration_s), torch.zeros(n, dtype=torch.long))
+            found = edit_recording(replace(policy, agent=agent), state, target_duration_s=24.0).regions
+            return [sum(region.action == kind for region in found) for kind in ("LOOP", "REORDER")]
+
+        loops, moves = regions(8, 0), regions(0, 8)
+        assert loops[0] > moves[0]
+        assert loops[1] < moves[1]
+
     @pytest.mark.parametrize("asked_s", [None, 24.0])
     def test_a_policy_with_an_objective_chooses_by_it(
         self, policy: Policy, state: AudioState, asked_s: float | None
