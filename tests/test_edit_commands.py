@@ -27,6 +27,7 @@ from rl_editor.errors import BeatTrackerError
 from rl_editor.negotiation import Demands
 from rl_editor.negotiation.demands import spoken
 from rl_editor.negotiation.record import recorded, recorded_json
+from rl_editor.render import sources
 from rl_editor.utils import (
     source_info,
 )
@@ -75,6 +76,21 @@ class TestAudition:
         (page,) = pages.write_preview(found, tmp_path, seconds=4.0)
         assert "there is no join to hear or see" in page.read_text(encoding="utf-8")
         assert "to each side of a join" not in page.read_text(encoding="utf-8")
+
+    def test_a_recording_that_is_too_long_to_be_held_is_judged_all_the_same(
+        self, song: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rendered to a file and streamed, and the same but for crossfades, which are rounded to steps of 16 bits."""
+        info = source_info(song)
+        rate = info.sample_rate
+        edit = EditList(info, (Segment(0, 20 * rate), Segment(38 * rate, 20 * rate, crossfade_in_ms=50.0)))
+        held = audition(edit, song, config)
+        monkeypatch.setattr(sources, "_IN_MEMORY_BYTES", 1 << 20)
+        monkeypatch.setattr("rl_editor.audition.render_samples", lambda *_: pytest.fail("the recording was held"))
+        streamed = audition(edit, song, config)
+        assert np.abs(streamed.rendered.data - held.rendered.data).max() <= 1 / (1 << 15)
+        assert [join.faults for join in streamed.joins] == [join.faults for join in held.joins]
+        assert streamed.medians() == pytest.approx(held.medians(), abs=0.1)
 
 
 class TestCommands:

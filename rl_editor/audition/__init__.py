@@ -21,7 +21,8 @@ import numpy as np
 from rl_editor.audition.joins import CLICK, JoinDiagnostics, join_diagnostics
 from rl_editor.config import Config
 from rl_editor.edits import EditList
-from rl_editor.render import check_recording, render_samples
+from rl_editor.files import scratch_folder
+from rl_editor.render import check_recording, held_in_memory, render_file, render_samples
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples, load_audio, read_places
 
@@ -105,13 +106,23 @@ def audition(edit: EditList, source: Path, config: Config, *, any_source: bool =
     """
     if not any_source:
         check_recording(edit, source)
-    recording = load_audio(source)
-    rendered = render_samples(edit, recording, config)
+    recording = held_in_memory(source)
+    rendered = _rendered(edit, source, recording, config)
     state = AudioState.from_file(source, config, recording=recording)
     sure = state.grid.confidence >= SURE
     found = join_diagnostics(edit, rendered, state)
     judged = [JudgedJoin(number, join, _faults(join, sure=sure)) for number, join in enumerate(found, start=1)]
     return Audition(edit, rendered, judged, state.grid.tempo_bpm, state.grid.confidence, read_places(source))
+
+
+def _rendered(edit: EditList, source: Path, recording: Samples | None, config: Config) -> Samples:
+    """The edit in memory, also of a recording that is too long to be held beside it."""
+    if recording is not None:
+        return render_samples(edit, recording, config)
+    with scratch_folder() as folder:
+        plain = folder / "rendered.rf64"
+        render_file(edit, source, plain, config)
+        return load_audio(plain)
 
 
 def _faults(join: JoinDiagnostics, *, sure: bool) -> tuple[str, ...]:
