@@ -118,6 +118,25 @@ class TestCommands:
             assert "joins are judged in at most 4 GiB" in out
             assert not (tmp_path / "o.png").exists()
 
+    @pytest.mark.parametrize(
+        ("source", "said"),
+        [
+            ("", "is a folder, a recording is needed; name one of the files in it"),
+            ("none.wav", "no such file; is the path"),
+        ],
+    )
+    @pytest.mark.parametrize("command", ["render", "evaluate", "preview", "revise"])
+    def test_what_is_no_recording_is_named_as_everywhere(  # type: ignore[no-untyped-def]
+        self, run, song: Path, tmp_path: Path, command: str, source: str, said: str
+    ) -> None:
+        edits = tmp_path / "e.json"
+        edits.write_text(keep_all(source_info(song)).to_json(), encoding="utf-8")
+        output = {"render": ("-o", "o.wav"), "preview": ("-o", "o"), "revise": ("--drop", "1-2", "-o", "o.json")}
+        options = [tmp_path / o if o.startswith("o") else o for o in output.get(command, ())]
+        code, out = run(command, edits, "--source", tmp_path / source, *options)
+        assert code == 1
+        assert said in out
+
     def test_edit_evaluate_preview_revise(self, run, song: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         edits = tmp_path / "e.json"
         asked = ("--method", "dp", "--target-duration", "0:40", "--drop", "0:12-0:14", "--edit-list", edits)
