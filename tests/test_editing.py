@@ -755,6 +755,18 @@ class TestRevise:
         assert none == []
         assert settled.edit.duration_s == pytest.approx(edit.duration_s, abs=5.0)
 
+    @pytest.mark.parametrize("with_source", [True, False])
+    def test_a_length_that_only_repeats_reach_is_left_to_edit_and_said_so(
+        self, song: Path, config: Config, tmp_path: Path, with_source: bool
+    ) -> None:
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        source, whole_s = song if with_source else None, sf.info(song).duration
+        longest = f"is longer than the {spoken(whole_s - 10.0)} that may play"
+        for asked_s, said in ((300.0, True), (whole_s - 12.0, False)):
+            demands = Demands(duration_s=asked_s, drop=(TimeSpan(20.0, 30.0),))
+            notes = revise_list(edit, demands, source, config)[1]
+            assert any(longest in note and note.endswith("for 5:00 ask rl-editor edit") for note in notes) == said
+
     def test_a_join_that_a_loop_has_once_more_is_said_to_stay(self, song: Path, config: Config, tmp_path: Path) -> None:
         """Three rounds join alike twice; what is vetoed by its number is one of them."""
         source = source_info(song)

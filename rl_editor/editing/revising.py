@@ -10,7 +10,7 @@ from rl_editor import edits
 from rl_editor.analysis import analyse
 from rl_editor.config import Config
 from rl_editor.editing.proposing import beat_sound, frozen_spans
-from rl_editor.editing.request import check_spans, check_stretch, past_end
+from rl_editor.editing.request import check_spans, check_stretch, left_s, past_end
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.library import track_name
@@ -52,7 +52,20 @@ def revise_list(
         found, notes = _on_beats(edit, demands, state, config)
     else:
         found, notes = _in_recording(edit, demands, state, held or source, config, allow_stretch=allow_stretch)
+    notes += _beyond_repeats(found, demands, state)
     return found, [*past_end(demands, state, kept_by="pin"), *notes, *_twins(edit, demands, found.edit, state)]
+
+
+def _beyond_repeats(found: Revised, demands: Demands, state: AudioState) -> list[str]:
+    """Who makes an edit longer than what may play of the recording: only what repeats already does so in a revision."""
+    left = left_s(demands, state) / pace(found.edit)
+    if demands.duration_s is None or demands.duration_s <= left or found.missed_s > -0.5 * state.grid.bar_s:
+        return []
+    asked = spoken(demands.duration_s)
+    return [
+        f"{asked} is longer than the {spoken(left)} that may play, and a revision repeats nothing that the edit does "
+        f"not; for {asked} ask rl-editor edit"
+    ]
 
 
 def _check(edit: EditList, demands: Demands, source: Path | None, *, allow_stretch: bool) -> None:
