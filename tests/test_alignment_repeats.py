@@ -10,6 +10,7 @@ from rl_editor.alignment import align
 from rl_editor.alignment.joins import spliced
 from rl_editor.alignment.refine import Mastering, Pair, Placed, at_peaks, learn_mastering, refined, settled
 from rl_editor.alignment.speeds import Scale, sharpened
+from rl_editor.alignment.stutters import period_of
 from rl_editor.alignment.twins import rivals
 from rl_editor.alignment.views import tape_view
 from rl_editor.config import Config
@@ -149,3 +150,42 @@ def test_a_sliver_between_two_joins_goes(raw: np.ndarray) -> None:
     assert [run.lag for run in found] == [0.0, 10.0 * RATE]
     assert found[0].end == pytest.approx(10 * RATE, abs=MS)
     assert len(crossfades) == 2
+
+
+def stuttered(raw: np.ndarray, period: int, n_times: int, *, other: np.ndarray | None = None) -> np.ndarray:
+    """12 s, of which the last ``period`` samples play so many times (or something else does), and 12 s more."""
+    end = 12 * RATE
+    again = raw[end - period : end] if other is None else other[:period]
+    return np.concatenate([raw[:end], *[again] * (n_times - 1), raw[end : 2 * end]]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("milliseconds", "n_times"), [(60, 12), (125, 8), (250, 5)])
+def test_a_stutter_is_found_time_by_time(raw: np.ndarray, milliseconds: int, n_times: int) -> None:
+    """The first time goes on from what was before, and what follows goes on from the last."""
+    period = round(milliseconds * MS)
+    edit = align(raw, stuttered(raw, period, n_times), Config(), source=info(raw))
+    start = 12 * RATE - period
+    assert [segment.source_start_frame for segment in edit.segments] == pytest.approx(
+        [0, *[start] * (n_times - 1)], abs=3
+    )
+    assert [segment.frames for segment in edit.segments[1:-1]] == pytest.approx([period] * (n_times - 2), abs=3)
+    assert edit.segments[0].frames == pytest.approx(12 * RATE, abs=3)
+
+
+def test_what_comes_again_and_is_from_elsewhere_is_no_stutter(raw: np.ndarray) -> None:
+    period = round(125 * MS)
+    heard = stuttered(raw, period, 9, other=song(1, seed=9))
+    edit = align(raw, heard, Config(), source=info(raw))
+    assert [segment.source_start_frame is None for segment in edit.segments] == [False, True, False]
+    assert edit.segments[1].frames == pytest.approx(8 * period, abs=30 * MS)
+
+
+def test_a_period_is_the_shortest_after_which_a_stretch_comes_again() -> None:
+    noise = np.random.default_rng(0).normal(size=12_000)
+    assert period_of(np.tile(noise[:1000], 7)[:6500]) == pytest.approx(1000, abs=0.1)
+    assert period_of(np.tile(noise[:2000], 3)[:5000]) == pytest.approx(2000, abs=0.1)
+    assert period_of(np.tile(noise[:2000], 2)[:3010]) == pytest.approx(2000, abs=0.1)
+    assert period_of(np.tile(noise[:2000], 2)[:2990]) is None  # less than one and a half times
+    assert period_of(noise) is None
+    assert period_of(np.tile(noise[:300], 9)) == pytest.approx(900, abs=0.1)  # of 30 ms and more
+    assert period_of(noise[:1000]) is None

@@ -2,7 +2,7 @@
 
     descriptors -> exact Viterbi, over the raw at as many speeds and pitches as the edit needs
     -> lags to a fraction of a sample, speeds to match -> the mastering filter
-    -> near-identical repeats told apart -> foreign stretches -> joins and crossfades, fades at the ends
+    -> near-identical repeats told apart -> foreign stretches, stutters -> joins and crossfades, fades at the ends
     -> confidence and level per segment -> EditList, or PairRejectedError
 
 Conventions: both recordings enter as mono float32 at ``config.audio.sample_rate``; the edit list counts frames at
@@ -40,6 +40,7 @@ from rl_editor.alignment.refine import (
 )
 from rl_editor.alignment.segments import median_level_db, segments_of
 from rl_editor.alignment.speeds import Scale, sharpened
+from rl_editor.alignment.stutters import with_stutters
 from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
 from rl_editor.alignment.views import SAME_PITCH, Search, tape_semitones, tape_view
@@ -206,6 +207,7 @@ def recover(
     mastering = learn_mastering(runs, pair)
     runs = joined(truest_twins(runs, mastering, near, hop=hop), pair)
     runs = joined(without_foreign(runs, mastering, near, hop=hop), pair)
+    runs = joined(with_stutters(runs, mastering), pair)
     _require_share(runs, config, len(edit))
     found = with_fades(spliced(runs, mastering, hop=hop, sample_rate=rate), mastering, hop=hop)
     beliefs = [believe(run, mastering, near, hop=hop, sample_rate=rate) for run in found.runs]

@@ -69,7 +69,7 @@ def spliced(runs: Sequence[Placed], mastering: Mastering, *, hop: int, sample_ra
     """
     joins = _joins(runs, mastering, sample_rate)
     runs = _between(runs, joins)
-    while slivers := [k for k in range(1, len(runs) - 1) if _length(runs[k]) < SHORTEST_RUN_FRAMES * hop]:
+    while slivers := [k for k in range(1, len(runs) - 1) if _is_sliver(runs[k], hop)]:
         k = min(slivers, key=lambda k: _length(runs[k]))
         middle = (runs[k].start + runs[k].end) // 2
         around = joined([replace(runs[k - 1], end=middle), replace(runs[k + 1], start=middle)], mastering.pair)
@@ -88,6 +88,10 @@ def _between(runs: Sequence[Placed], joins: Sequence[Join]) -> list[Placed]:
     """Runs from join to join; none ends before it starts."""
     bounds = np.maximum.accumulate([runs[0].start, *(join.position for join in joins), runs[-1].end]).tolist()
     return [replace(run, start=a, end=b) for run, (a, b) in zip(runs, pairwise(bounds), strict=True)]
+
+
+def _is_sliver(run: Placed, hop: int) -> bool:
+    return not run.brief and _length(run) < SHORTEST_RUN_FRAMES * hop
 
 
 def _length(run: Placed) -> int:

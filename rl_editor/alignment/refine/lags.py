@@ -42,7 +42,8 @@ class Placed:
     """Edit samples [start, end) that play their view ``lag`` samples further on; None is unmatched.
 
     ``score`` is the height of the correlation peak over the standard deviation of its surroundings; ``drift`` the
-    samples per sample by which the lag grows along the run, where its probes show one.
+    samples per sample by which the lag grows along the run, where its probes show one. A ``brief`` run is meant,
+    however short it is.
     """
 
     start: int
@@ -51,6 +52,7 @@ class Placed:
     score: float = 0.0
     view: int = 0
     drift: float = 0.0
+    brief: bool = False
 
 
 @dataclass(frozen=True, eq=False)
