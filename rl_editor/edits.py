@@ -15,7 +15,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -37,7 +37,6 @@ _OF_ENDS: Mapping[str, tuple[float, float]] = {"fade_in_ms": (0.0, _MOST_FADE_MS
 _REGION_ACTIONS = ("LOOP", "REORDER")
 _Record = TypeVar("_Record", "SourceInfo", "Region", "Segment")
 SHORTEST_EDIT_S = 0.01  # that an edit can be asked to be
-DIP_MS = 3.0  # each way, where neither side of a join has more to play: short, yet no click
 
 
 @dataclass(frozen=True)
@@ -276,46 +275,6 @@ def keep_all(source: SourceInfo) -> EditList:
     return EditList(source, (Segment(0, source.frames),))
 
 
-class Crossfade(NamedTuple):
-    """The output frames around a join, or at an end, that are mixed; ``dip`` fades through silence instead."""
-
-    before: int = 0
-    after: int = 0
-    dip: bool = False
-
-    @property
-    def lead(self) -> int:
-        """Frames that the beginning side plays before its start."""
-        return 0 if self.dip else self.before
-
-    @property
-    def tail(self) -> int:
-        """Frames that the ending side plays beyond its end."""
-        return 0 if self.dip else self.after
-
-    @property
-    def frames(self) -> int:
-        """Frames that are mixed."""
-        return self.before + self.after
-
-
-def crossfades(edit: EditList) -> list[Crossfade]:
-    """The fade into every segment and, last, out of the last one: one more than segments.
-
-    Crossfades are clipped to what the source has beyond the join and to half of a segment; where neither side has
-    anything beyond the join, both dip for ``DIP_MS``. At both ends of the edit there are ``fade_in_ms`` and
-    ``fade_out_ms``, up to half of a segment: dips with one side.
-    """
-    if not edit.segments:
-        return [Crossfade()]
-    fade_in, fade_out = (
-        min(round(ms * edit.source.sample_rate / 1000), segment.frames // 2)
-        for ms, segment in ((edit.fade_in_ms, edit.segments[0]), (edit.fade_out_ms, edit.segments[-1]))
-    )
-    inner = (_crossfade(left, right, edit.source) for left, right in pairwise(edit.segments))
-    return [Crossfade(after=fade_in, dip=True), *inner, Crossfade(before=fade_out, dip=True)]
-
-
 def joins(edit: EditList) -> list[tuple[Segment, Segment]]:
     """Neighbouring segments that do not simply continue each other."""
     merged = edit.merged().segments
@@ -329,28 +288,6 @@ def _continues(left: Segment, right: Segment) -> bool:
     if not same or left.source_end_frame != right.source_start_frame:
         return False
     return replace(left, frames=left.frames + right.frames).source_end_frame == right.source_end_frame  # or rounding
-
-
-def _crossfade(left: Segment, right: Segment, source: SourceInfo) -> Crossfade:
-    half = round(right.crossfade_in_ms * source.sample_rate / 2000)
-    most_before, most_after = min(half, left.frames // 2), min(half, right.frames // 2)
-    before = min(most_before, _frames_before(right))
-    after = min(most_after, _frames_after(left, source.frames))
-    dip = min(half, round(DIP_MS * source.sample_rate / 1000))
-    if before + after >= dip:
-        return Crossfade(before, after)
-    return Crossfade(min(dip, most_before), min(dip, most_after), dip=True)
-
-
-def _frames_before(segment: Segment) -> int:
-    """Output frames that the source has before a segment; silence has as many as it takes."""
-    start = segment.source_start_frame
-    return segment.frames if start is None else int(start / segment.speed)
-
-
-def _frames_after(segment: Segment, source_frames: int) -> int:
-    end = segment.source_end_frame
-    return segment.frames if end is None else int((source_frames - end) / segment.speed)
 
 
 def check_length_asked(seconds: object) -> None:

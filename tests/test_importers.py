@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from rl_editor.edits import EditList, Segment, SourceInfo, crossfades
+from rl_editor.crossfades import crossfades
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.exporters import SUFFIXES, ExportFormat, export_edit
 from rl_editor.importers import load_edit, read_edit

@@ -9,7 +9,8 @@ import pytest
 import soundfile as sf
 
 from rl_editor.config import Config
-from rl_editor.edits import Crossfade, EditList, Segment, SourceInfo, crossfades, keep_all
+from rl_editor.crossfades import Crossfade, crossfades
+from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
 from rl_editor.errors import AudioFileError, EditListError, OutputError
 from rl_editor.files import scratch_folder
 from rl_editor.render import crossfade_gains, held_in_memory, render_file, render_samples, settle_joins, sources

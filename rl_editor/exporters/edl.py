@@ -8,7 +8,8 @@ from math import floor
 from pathlib import Path
 from typing import NamedTuple
 
-from rl_editor.edits import EditList, Segment, crossfades
+from rl_editor.crossfades import crossfades
+from rl_editor.edits import EditList, Segment
 from rl_editor.exporters.ticks import exact_rate, nearest, within
 
 DEFAULT_FRAME_RATE = 25  # video frames per second; 24, 25, 30, 50 and 60 are common, and those of NTSC

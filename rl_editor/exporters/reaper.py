@@ -3,7 +3,8 @@
 from itertools import pairwise
 from pathlib import Path
 
-from rl_editor.edits import Crossfade, EditList, Segment, crossfades
+from rl_editor.crossfades import Crossfade, crossfades
+from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
 
 _SOURCES = {".flac": "FLAC", ".mp3": "MP3", ".ogg": "VORBIS", ".opus": "VORBIS"}

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from rl_editor.edits import Crossfade, EditList, Segment, crossfades
+from rl_editor.crossfades import Crossfade, crossfades
+from rl_editor.edits import EditList, Segment
 from rl_editor.exporters.ticks import exact_rate, nearest, within
 
 _NOT_AS_WRITTEN = re.compile(r"[#?\t\r\n]|%[\da-fA-F]{2}|^\s|^[\w+.-]{2,}:")  # in a URL; a scheme is no drive

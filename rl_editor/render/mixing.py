@@ -22,7 +22,8 @@ import soxr
 from jaxtyping import Float, Shaped
 
 from rl_editor.config import Config
-from rl_editor.edits import Crossfade, EditList, Segment, crossfades
+from rl_editor.crossfades import Crossfade, crossfades
+from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
 from rl_editor.files import scratch_folder, target_of
 from rl_editor.render.outputs import output_subtype

@@ -1,0 +1,70 @@
+"""Where an edit list mixes what it plays: the crossfades of its joins, and the fades at its ends, in output frames."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from rl_editor.edits import EditList, Segment, SourceInfo
+
+DIP_MS = 3.0  # each way, where neither side of a join has more to play: short, yet no click
+
+
+class Crossfade(NamedTuple):
+    """The output frames around a join, or at an end, that are mixed; ``dip`` fades through silence instead."""
+
+    before: int = 0
+    after: int = 0
+    dip: bool = False
+
+    @property
+    def lead(self) -> int:
+        """Frames that the beginning side plays before its start."""
+        return 0 if self.dip else self.before
+
+    @property
+    def tail(self) -> int:
+        """Frames that the ending side plays beyond its end."""
+        return 0 if self.dip else self.after
+
+    @property
+    def frames(self) -> int:
+        """Frames that are mixed."""
+        return self.before + self.after
+
+
+def crossfades(edit: EditList) -> list[Crossfade]:
+    """The fade into every segment and, last, out of the last one: one more than segments.
+
+    Crossfades are clipped to what the source has beyond the join and to half of a segment; where neither side has
+    anything beyond the join, both dip for ``DIP_MS``. At both ends of the edit there are ``fade_in_ms`` and
+    ``fade_out_ms``, up to half of a segment: dips with one side.
+    """
+    if not edit.segments:
+        return [Crossfade()]
+    fade_in, fade_out = (
+        min(round(ms * edit.source.sample_rate / 1000), segment.frames // 2)
+        for ms, segment in ((edit.fade_in_ms, edit.segments[0]), (edit.fade_out_ms, edit.segments[-1]))
+    )
+    inner = (_crossfade(left, right, edit.source) for left, right in pairwise(edit.segments))
+    return [Crossfade(after=fade_in, dip=True), *inner, Crossfade(before=fade_out, dip=True)]
+
+
+def _crossfade(left: Segment, right: Segment, source: SourceInfo) -> Crossfade:
+    half = round(right.crossfade_in_ms * source.sample_rate / 2000)
+    most_before, most_after = min(half, left.frames // 2), min(half, right.frames // 2)
+    before = min(most_before, _frames_before(right))
+    after = min(most_after, _frames_after(left, source.frames))
+    dip = min(half, round(DIP_MS * source.sample_rate / 1000))
+    if before + after >= dip:
+        return Crossfade(before, after)
+    return Crossfade(min(dip, most_before), min(dip, most_after), dip=True)
+
+
+def _frames_before(segment: Segment) -> int:
+    """Output frames that the source has before a segment; silence has as many as it takes."""
+    start = segment.source_start_frame
+    return segment.frames if start is None else int(start / segment.speed)
+
+
+def _frames_after(segment: Segment, source_frames: int) -> int:
+    end = segment.source_end_frame
+    return segment.frames if end is None else int((source_frames - end) / segment.speed)
