@@ -379,6 +379,44 @@ def test_a_tempo_costs_by_the_second_how_many_octaves_it_is_from_125(monkeypatch
     assert (tempi[48], tempi[96]) == pytest.approx((0.0, -0.96))
 
 
+def heard_in_threes(twos):
+    """Beats every 0.36 s; from the 140th on such as are three halves apart, and the old ones as likely as ``twos``."""
+    beat, change_s = np.full(4500, 0.003), 0.2 + 140 * 0.36
+    beat[np.rint(np.arange(change_s, 89.9, 0.36) * 50).astype(int)] = twos
+    times = np.append(0.2 + np.arange(140) * 0.36, np.arange(change_s, 89.9, 0.54))
+    beat[np.rint(times * 50).astype(int)] = 0.9
+    return Activations(beat, beat / 4)
+
+
+def lasting_s(heard):
+    return np.diff(decoded(heard, metres=(4,)).beats_s)
+
+
+def test_a_song_keeps_its_pulse_where_three_halves_of_it_are_hardly_better(monkeypatch):
+    """The two paths that are compared are the best of all, and the best that keeps to the pulse; by their scores."""
+    heard, ways, free = heard_in_threes(0.1), [], decoding._best
+
+    def best(*given):
+        ways.append(free(*given))
+        return ways[-1]
+
+    monkeypatch.setattr(decoding, "_best", best)
+    assert lasting_s(heard) == pytest.approx(0.36, abs=0.03)
+    leaves, keeps = ways
+    lasting = np.diff(leaves.starts) / 100.0
+    assert lasting[-10:] == pytest.approx(0.54)
+    nats_per_s = (leaves.score - keeps.score) / lasting[lasting > 0.5].sum()
+    for cost, last_s in ((nats_per_s - 1e-6, 0.54), (nats_per_s + 1e-6, 0.36)):
+        monkeypatch.setattr(decoding, "THIRDS_COST", cost)
+        assert lasting_s(heard)[-10:] == pytest.approx(last_s, abs=0.03)
+
+
+def test_a_change_of_tempo_stays_though_it_is_by_three_halves():
+    lasting = lasting_s(heard_in_threes(0.003))
+    assert lasting[:130] == pytest.approx(0.36, abs=0.011)
+    assert lasting[-30:] == pytest.approx(0.54, abs=0.011)
+
+
 def test_a_beat_lies_between_frames_where_two_hear_it_alike():
     """Frames 12 and 13 of 20 ms are 0.24 and 0.26 s; from there every 24."""
     beat = np.full(410, 0.02)

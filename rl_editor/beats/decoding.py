@@ -10,7 +10,8 @@ of their time than long ones, and fast songs be taken at half their tempo. Each 
 lambda |tau - tau'|, and each second at a tempo mu log2(tempo / 125 bpm)^2. The best path is exact: a beat's score needs
 only its start and length, and the best predecessor for every length comes from two passes over the lengths, up and down
 (Felzenszwalb and Huttenlocher 2012, "Distance transforms of sampled functions", for a cost that grows linearly). Times
-come out between frames.
+come out between frames. A path that counts a stretch in 3/2 or 2/3 of its usual beats gives way to the best that keeps
+to these, where that costs little: half or twice the beats are a way to count the same music, three halves are not.
 
 Source: Krebs, Böck and Widmer 2015, "An efficient state-space model for joint tempo and meter tracking" (its states
 walk through the beat frame by frame; here a beat is one step, with the same score), and Böck, Krebs and Widmer 2016 for
@@ -28,6 +29,10 @@ from rl_editor.beats.spectrum import FRAME_RATE_HZ, Activations
 TEMPO_RANGE_BPM = (50.0, 220.0)
 TEMPO_CHANGE_COST = 400.0  # lambda, per second by which neighbouring beats differ in length
 TEMPO_PRIOR, LIKELIEST_BPM = 1.0, 125.0  # mu, nats per second and squared octave
+PULSE_OCTAVES = 0.25  # beats that differ less in length from a song's usual ones are of one pulse with them
+THIRDS_OCTAVES = 0.1  # of 3/2 or 2/3 of their length: beats of another pulse, which cannot be the same song's
+THIRDS_SHARE = 0.05  # of the time, from which such beats are looked into
+THIRDS_COST = 10.0  # nats per second of such beats, below which a song keeps its pulse; a change of tempo costs more
 BEAT_SHARE = 16  # the first 1/16 of a beat is where it sounds
 _OVERSAMPLING = 2  # so that intervals are whole frames of 10 ms
 _RATE_HZ = FRAME_RATE_HZ * _OVERSAMPLING
@@ -44,14 +49,12 @@ class Decoded(NamedTuple):
 
 
 def decoded(heard: Activations, *, metres: tuple[int, ...]) -> Decoded:
-    """The best beats and bars, in bars of one of ``metres``."""
+    """The best beats and bars, in bars of one of ``metres``, of one pulse where that suits nearly as well."""
     sums, beat = _observed(heard)
     n_frames = len(beat)
     shortest, longest = (round(60.0 * _RATE_HZ / bpm) for bpm in reversed(TEMPO_RANGE_BPM))
     lengths = np.arange(shortest, min(longest, max(n_frames // 2, shortest)) + 1)
-    prior = -TEMPO_PRIOR * np.log2(60.0 * _RATE_HZ / lengths / LIKELIEST_BPM) ** 2 * lengths / _RATE_HZ  # per beat
-    paths = [_path(sums, lengths, prior, metre) for metre in metres]
-    starts, position, metre, _ = max(paths, key=lambda path: path.score)
+    starts, position, metre, _ = _of_one_pulse(sums, lengths, metres)
     return Decoded(_settled(starts, lengths, beat) / _RATE_HZ, position, metre)
 
 
@@ -99,6 +102,35 @@ class _Path(NamedTuple):
     position: Int[np.ndarray, " beats"]
     beats_per_bar: int
     score: float
+
+
+def _of_one_pulse(
+    sums: Float64[np.ndarray, "3 bounds"], lengths: Int[np.ndarray, " lengths"], metres: tuple[int, ...]
+) -> _Path:
+    """The best path; where it changes to 3/2 or 2/3 of its usual beats and keeping to these costs little, that path."""
+    free = _best(sums, lengths, metres)
+    lasting = np.diff(free.starts)
+    if not len(lasting):
+        return free
+    usual = np.median(np.repeat(lasting, lasting))  # the beat at half the frames
+    thirds = lasting[np.abs(_octaves(lasting, usual) - np.log2(1.5)) < THIRDS_OCTAVES].sum()
+    if thirds < THIRDS_SHARE * lasting.sum():
+        return free
+    kept = _best(sums, lengths[_octaves(lengths, usual) < PULSE_OCTAVES], metres)
+    return kept if free.score - kept.score < THIRDS_COST * thirds / _RATE_HZ else free
+
+
+def _octaves(lengths: Int[np.ndarray, " lengths"], usual: float) -> Float64[np.ndarray, " lengths"]:
+    octaves: np.ndarray = np.abs(np.log2(lengths / usual))
+    return octaves
+
+
+def _best(
+    sums: Float64[np.ndarray, "3 bounds"], lengths: Int[np.ndarray, " lengths"], metres: tuple[int, ...]
+) -> _Path:
+    """The best path in bars of one of ``metres``."""
+    prior = -TEMPO_PRIOR * np.log2(60.0 * _RATE_HZ / lengths / LIKELIEST_BPM) ** 2 * lengths / _RATE_HZ  # per beat
+    return max((_path(sums, lengths, prior, metre) for metre in metres), key=lambda path: path.score)
 
 
 def _path(
