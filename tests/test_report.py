@@ -250,12 +250,14 @@ class TestTimeline:
         fills = re.findall(r'polygon fill="(#\w+)"', svg)
         assert len(fills) == 32 + 4
         assert fills[-4:] == fills[28:32]
+        assert len(set(fills)) == 32
+        assert re.findall(r">(\d+:\d\d)<", svg) == ["0:00", "0:05", "0:10"]
 
     def test_peaks_by_hand(self) -> None:
-        """A loud second after a silent one: RMS 0 then 1, square-rooted."""
-        mono = np.concatenate([np.zeros(800), np.ones(800)])
+        """A loud second after a soft one, and a sample more, of a bin of 100: RMS 1/4, 1 and 1/10, square-rooted."""
+        mono = np.concatenate([np.full(800, 0.25), np.ones(801)])
         peaks = source_peaks(mono, sample_rate=800)
-        np.testing.assert_allclose(peaks, [0.0] * int(BINS_PER_S) + [1.0] * int(BINS_PER_S))
+        np.testing.assert_allclose(peaks, [0.5] * int(BINS_PER_S) + [1.0] * int(BINS_PER_S) + [0.1**0.5])
 
     def test_where_and_how_high_a_passage_is_drawn(self) -> None:
         """2 s at twice the speed show seconds 6 to 10, of which 8 to 10 are loud; 10 s fill 850 units beside labels."""
@@ -279,5 +281,5 @@ class TestTimeline:
         assert (min(points), max(points)) == (150.0, 1000.0)
 
     def test_joins_are_marked(self) -> None:
-        edit = EditList(self.source, (Segment(0, 200), Segment(400, 200), Segment(800, 200)))
+        edit = EditList(self.source, (Segment(0, 100), Segment(100, 100), Segment(400, 200), Segment(800, 200)))
         assert timeline_svg({"bc": edit}, np.ones(80), duration_s=10.0).count("<line") == 2

@@ -1,6 +1,7 @@
 """The learned reward against simulated listeners whose taste is known."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,14 @@ from opinion_sets import heard, random_set
 from benchmarks.preferences.listeners import Listener, certainty, differences, scale_of, session
 from rl_editor.config import RewardModelConfig
 from rl_editor.errors import CheckpointError, DatasetError
-from rl_editor.judgements import Judgement, Pair, Presentation, Rating
+from rl_editor.judgements import Choice, Judgement, Pair, Presentation, Rating, Side
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.reward import SUMMARY_NAMES
-from rl_editor.reward_model import FEATURES, Preference, RewardModel
+from rl_editor.reward_model import FEATURES, Preference, RewardModel, choosing, learning
 from rl_editor.reward_model.bradley_terry import Comparisons, fit, ridged_logistic
 from rl_editor.reward_model.chance import chance_without_taste
-from rl_editor.reward_model.choosing import ActiveChooser, most_telling
-from rl_editor.reward_model.learning import Learned, learn, load_learned
+from rl_editor.reward_model.choosing import ActiveChooser, _gains, _standardised, most_telling
+from rl_editor.reward_model.learning import LEAST_SLOPE, MOST_SLOPE, Learned, learn, load_learned
 from rl_editor.reward_model.model import folds_of
 from rl_editor.reward_model.opinions import columns_of, contrary, opinions, rated
 from rl_editor.reward_model.opinions import judged as judged_pairs
@@ -449,6 +450,28 @@ class TestLearn:
         assert model is not None
         assert model.weights == learned.model.weights
 
+    def test_what_is_learned_is_as_sure_as_held_out_answers_say(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Weights times the slope of the trial, as far as that is believed."""
+        answers = session(random_set(), [Listener("Ann", {"joins": -2.0})], 100, np.random.default_rng(0))
+        trial = held_out_trial(opinions([answers]), np.random.default_rng(0))
+        assert trial is not None
+        joins = []
+        for slope in (1.0, 0.75, 1e6, -1.0):
+            monkeypatch.setattr(learning, "held_out_trial", lambda *_, slope=slope: replace(trial, slope=slope))
+            model = learn([answers], RewardModelConfig(n_members=2), np.random.default_rng(0)).model
+            assert model is not None
+            joins.append(model.weights["joins"][0])
+        assert [each / joins[0] for each in joins] == pytest.approx([1.0, 0.75, MOST_SLOPE, LEAST_SLOPE])
+
+    def test_comparisons_of_ratings_count_by_their_weight(self) -> None:
+        """Twenty ratings of a song, ten of them twice, are 190 - 10 comparisons of a nineteenth of a judgement each."""
+        edits = [heard("x", f"x{i}", np.full(N, 0.5)) for i in range(20)]
+        ratings = tuple(Rating(str(i), "Ann", f"x{i}", 1 + i // 2) for i in range(20))
+        given = Preferences(ListeningSet("rated", 0, SUMMARY_NAMES, (), tuple(edits)), (), ratings)
+        learned = learn([given], RewardModelConfig(), np.random.default_rng(0))
+        assert (learned.status, learned.n_judgements) == ("too few", pytest.approx(180 / 19))
+        assert "at least 60 are needed" in learned.reason
+
     def test_songs_are_never_on_both_sides_of_a_split(self) -> None:
         groups = ["a"] * 5 + ["b"] * 4 + ["c"] * 3 + ["d"] * 2 + ["e"] + ["f"]
         folds = folds_of(groups, 3)
@@ -488,8 +511,11 @@ class TestOpinions:
         pairs = [found.pairs[0], *(pair for pair in found.pairs if pair.kind == "anchor")]
 
         def answers(listener: str, good: int, n: int) -> list[Judgement]:
-            asked = [Presentation(f"{listener}{i}", listener, p.pair_id, "a", False) for i, p in enumerate(pairs)]
-            choices = ["first", *["first"] * good, *["second"] * (n - good), *["same"] * (5 - n)]
+            sides: list[Side] = ["a", *["a", "b"] * good, *["b", "a"] * 5]  # sides of anchors come first by turns
+            asked = [Presentation(f"{listener}{i}", listener, p.pair_id, sides[i], False) for i, p in enumerate(pairs)]
+            liked = ["a", *["a"] * good, *["b"] * (n - good)]
+            chosen = ["first" if side == a.first else "second" for side, a in zip(liked, asked, strict=False)]
+            choices = [*chosen, *["same"] * (5 - n)]
             return [Judgement(a, c) for a, c in zip(asked, choices, strict=True)]  # type: ignore[arg-type]
 
         given = Preferences(found, tuple(answers("Ann", 1, 5) + answers("Bo", 0, 5) + answers("Cy", 0, 4)))
@@ -543,6 +569,8 @@ class TestOpinions:
         found = ListeningSet("old", 0, ("joins",), ())
         with pytest.raises(DatasetError, match="its summaries lack tempo_faults"):
             columns_of(found)
+        more = ListeningSet("new", 0, ("more", *SUMMARY_NAMES[::-1]), ())  # in another order, behind what is not known
+        assert columns_of(more) == list(range(N, 0, -1))
 
 
 class TestChoosing:
@@ -555,6 +583,53 @@ class TestChoosing:
         first[2, SUMMARY_NAMES.index("joins")] = 2.0  # and one of another
         assert sorted(most_telling(first, second, 2)) == [1, 2]
         assert sorted(most_telling(first, second, 5)) == [0, 1, 2]
+
+    def test_what_was_chosen_tells_less_of_its_kind(self) -> None:
+        """Two pairs of one kind, four of another: x is sqrt(6 / 2) and sqrt(6 / 4).
+
+        Gains are S^2 x^2 / 4 over 1 + S x^2 / 4, 0.43 and 0.27; the first kind's 0.17 with one asked, as S = 1 / 1.75.
+        """
+        first, second = np.zeros((6, N)), np.zeros((6, N))
+        first[:2, TRANSITION], first[2:, SUMMARY_NAMES.index("joins")] = 5.0, 2.0
+        assert most_telling(first, second, 2) == [0, 2]
+
+    def test_gains_by_hand(self) -> None:
+        """The pool's mean of x^2 is (1 + 4) / 2; h x^2 2.5 / (1 + h x^2), where the covariance is 1."""
+        gains = _gains(np.array([[1.0], [2.0]]), np.eye(1), np.array([0.25, 0.1]))
+        assert gains.tolist() == pytest.approx([0.25 * 2.5 / 1.25, 0.4 * 2.5 / 1.4])
+        assert _standardised(np.array([[3.0], [3.0]])).tolist() == [[1.0], [1.0]]  # about 0, which is no difference
+
+    def test_it_goes_by_what_was_said_of_either_side(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody knows more after "can't tell"; ties leave every pair open; a taste leaves few open."""
+        found, seen = random_set(1, 40, n_anchors=3), []
+
+        def gains(x: np.ndarray, covariance: np.ndarray, h: np.ndarray) -> np.ndarray:
+            seen.append((covariance, h))
+            return np.zeros(len(x))
+
+        monkeypatch.setattr(choosing, "_gains", gains)
+        joins, fresh = SUMMARY_NAMES.index("joins"), found.pairs[:1]
+
+        def asked(choice_of: Callable[[Pair, Side], Choice]) -> tuple[np.ndarray, np.ndarray]:
+            shown: list[tuple[Pair, Side]] = [(pair, "ab"[n % 2]) for n, pair in enumerate(found.pairs)]  # type: ignore[misc]
+            said = [
+                Judgement(Presentation(pair.pair_id, "Ann", pair.pair_id, side, False), choice_of(pair, side))
+                for pair, side in shown
+            ]
+            assert ActiveChooser(found)(fresh, said) is fresh[0]
+            return seen.pop()
+
+        def fewer(pair: Pair, side: Side) -> Choice:
+            first_has_fewer = (pair.a.summary[joins] < pair.b.summary[joins]) == (side == "a")
+            return "first" if first_has_fewer else "second"
+
+        covariance, h = asked(lambda *_: "unsure")
+        assert np.array_equal(covariance, np.eye(len(covariance)))
+        assert h.tolist() == [0.25] * 40  # anchors are none of the pool
+        covariance, h = asked(lambda *_: "same")
+        assert np.diag(covariance).max() < 0.5
+        assert h.tolist() == pytest.approx([0.25] * 40)
+        assert asked(fewer)[1].min() < 0.02
 
     def test_it_does_not_ask_again_what_it_knows(self) -> None:
         found = random_set(2, 40)
