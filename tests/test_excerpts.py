@@ -62,6 +62,41 @@ def test_the_passage_that_shows_most_in_the_shortest_time_is_taken() -> None:
     assert (two.differs_s, two.edit.duration_s) == (((4.0, 12.0),), 16.0)
 
 
+def test_of_two_passages_the_one_of_equal_length_is_taken() -> None:
+    """Four bars against four show 8 - 0.4 * 8 = 4.8, four against five 9 - 0.4 * 9 = 5.4, less 2 for 2 s."""
+    other = bars((0, 4), (23, 27), (8, 18), (27, 32), (22, 23))
+    _, two = excerpts(bars((0, 23)), other, GRID)  # type: ignore[misc]
+    assert [s.source_start_frame for s in two.edit.segments] == [2 * 2000, 23 * 2000, 8 * 2000]
+
+
+def test_what_is_put_around_a_passage_ends_where_the_next_begins() -> None:
+    """Six bars are all that counts, 12 s; a bar behind them one more differs, within two bars of their end."""
+    _, two = excerpts(bars((0, 23)), bars((0, 4), (23, 29), (10, 11), (29, 30), (12, 23)), GRID)  # type: ignore[misc]
+    assert [s.frames for s in two.edit.segments] == [2 * 2000, 6 * 2000, 1 * 2000]
+
+
+def test_a_passage_that_only_one_plays_is_a_difference() -> None:
+    """The two bars before it make the 4 s that either side has to last; two more are put before those."""
+    one, two = excerpts(bars((0, 12)), bars((0, 4), (20, 21), (4, 12)), GRID)  # type: ignore[misc]
+    assert (one.differs_s, two.differs_s) == ((), ((8.0, 10.0),))
+
+
+def test_excerpts_begin_with_a_bar_though_what_differs_does_not() -> None:
+    """From 17 s on, in the middle of a bar; bars within two before it begin at 14 s and 16 s."""
+    one, two = (
+        EditList(SONG, (Segment(0, 17_000), Segment(start, 8000), Segment(48_000, 8000))) for start in (17_000, 33_000)
+    )
+    for side in excerpts(one, two, GRID):  # type: ignore[union-attr]
+        assert side.edit.segments[0].source_start_frame == 14_000
+
+
+def test_what_an_edit_begins_with_belongs_to_its_beginning() -> None:
+    silent = Segment(None, 1000)
+    one, two = (EditList(SONG, (silent, Segment(0, 4000), Segment(start, 8000))) for start in (4000, 40_000))
+    for side in excerpts(one, two, GRID):  # type: ignore[union-attr]
+        assert side.edit.segments[0] == silent
+
+
 def test_no_passage_is_longer_than_forty_seconds_or_differs_by_more_than_a_bar_in_length() -> None:
     """With nineteen bars in another place 38 seconds are one passage; twenty-one are cut off after twenty seconds."""
     bar = BAR_S * RATE
@@ -104,6 +139,7 @@ def test_moments_are_of_the_music_where_sides_play_more_by_turns() -> None:
 def test_equal_edits_have_nothing_to_tell() -> None:
     assert excerpts(bars((0, 8), (12, 20)), bars((0, 8), (12, 20)), GRID) is None
     assert excerpts(bars((0, 8)), EditList(SONG, ()), GRID) is None
+    assert excerpts(bars((0, 1)), bars((20, 21)), GRID) is None  # 2 s tell nothing
 
 
 def test_sides_are_equally_long_within_a_bar() -> None:
@@ -127,8 +163,11 @@ def test_a_part_of_an_edit_plays_as_it_does_there() -> None:
     assert [(s.source_start_frame, s.frames) for s in part.segments] == [(7000, 1000), (20000, 1000)]
     assert [s.crossfade_in_ms for s in part.segments] == [0.0, 50.0]
     assert clip(edit, 0, edit.frames).segments == edit.segments
+    assert clip(edit, 8000, 9000).segments == (Segment(20000, 1000),)  # nothing is before it to fade from
     fast = EditList(SONG, (Segment(0, 1000, speed=2.0),))
     assert clip(fast, 500, 1000).segments == (Segment(1000, 500, speed=2.0),)
+    to_the_end = EditList(SONG, (Segment(63_000, 667, speed=1.5),))  # 1000.5 frames; less 1.5 and 999 were one too many
+    assert clip(to_the_end, 1, 667).segments == (Segment(63_002, 665, speed=1.5),)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -1,5 +1,6 @@
 """What comes next: everything once, anchors among the rest, repeats with exchanged sides, and an end."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listening_sets import make_set
 
-from rl_editor.judgements import Judgement, Presentation
+from rl_editor.judgements import Judgement, Pair, Presentation
 from rl_editor.judgements.log import Answers
 from rl_editor.judgements.sets import ListeningSet
 from rl_editor.preferences.planning import CYCLE, GAP, Chooser, next_presentation, progress
@@ -83,7 +84,10 @@ def test_sides_are_balanced(found: ListeningSet) -> None:
 
 def test_listeners_have_orders_and_sides_of_their_own_that_last(found: ListeningSet) -> None:
     ann, bob = session(found, "Ann"), session(found, "Bob")
-    assert [each.pair_id for each in ann] != [each.pair_id for each in bob]
+    orders = [[a.pair_id for a in asked if not a.repeat and "anchor" not in a.pair_id] for asked in (ann, bob)]
+    assert orders[0] != orders[1]
+    sides = [{each.pair_id: each.first for each in asked if not each.repeat} for asked in (ann, bob)]
+    assert sides[0] != sides[1]
     assert ann == session(found, "Ann")
     assert not {each.presentation_id for each in ann} & {each.presentation_id for each in bob}
 
@@ -101,6 +105,20 @@ def test_the_chooser_chooses_among_fresh_pairs(found: ListeningSet) -> None:
     asked = session(found, choose=lambda pairs, _: min(pairs, key=lambda pair: pair.pair_id))
     plain = [each.pair_id for each in asked if not each.repeat and "anchor" not in each.pair_id]
     assert plain == sorted(plain)
+
+
+def test_the_chooser_hears_of_everybodys_answers(found: ListeningSet) -> None:
+    answers, heard = Answers(), []
+    asked = next_presentation(found, answers, "Bob")
+    assert asked is not None
+    answers.judgements[asked.presentation_id] = Judgement(asked, "first")
+
+    def choose(pairs: Sequence[Pair], judgements: Sequence[Judgement]) -> Pair:
+        heard.extend(judgements)
+        return pairs[0]
+
+    next_presentation(found, answers, "Ann", choose=choose)
+    assert [judgement.presentation.listener for judgement in heard] == ["Bob"]
 
 
 def test_what_is_open_comes_first(found: ListeningSet) -> None:
