@@ -12,10 +12,12 @@ from world_tracks import RATE_HZ
 
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
-from rl_editor.negotiation import TimeSpan
+from rl_editor.grid import BeatGrid
+from rl_editor.negotiation import Demands, TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH
-from rl_editor.negotiation.exact import ExactLength, _silent_tail, met_from_below, to_length
+from rl_editor.negotiation.exact import ExactLength, _silent_tail, met_from_below, most_silence_s, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, within
+from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.negotiation.words import exact_line
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
@@ -344,3 +346,19 @@ class TestExact:
                 to_length(edit, recording, edit.frames + missing, allow_stretch=False)
         with pytest.raises(EditListError, match=r"ask for .*, or take back anchor 0:20=0:10$"):
             to_length(edit, recording, edit.frames + 4 * RATE_HZ, allow_stretch=False, costs="anchor 0:20=0:10")
+
+
+def regular(beat_s: float) -> BeatGrid:
+    return BeatGrid(np.arange(401) * beat_s, np.arange(400) % 4)
+
+
+def test_what_has_to_play_may_be_as_long_as_a_length_can_be_met() -> None:
+    """Of 60 s half a beat more, 0.25 s; to the sample 2 %, 1.2 s; twice as much at twice the speed."""
+    grid, asked = regular(0.5), Demands(duration_s=60.0, keep=(TimeSpan(0.0, 61.0),))
+    assert "lasts 1:01, longer than the 1:00 asked for" in beyond_length(asked, grid)
+    assert beyond_length(replace(asked, exact=True), grid) == ""
+    assert beyond_length(replace(asked, keep=(TimeSpan(0.0, 100.0),)), grid, speed=2.0) == ""
+
+
+def test_an_end_that_has_to_play_is_silent_for_two_seconds_or_a_bar() -> None:
+    assert [most_silence_s(regular(beat_s)) for beat_s in (0.4, 1.0)] == [2.0, 4.0]

@@ -49,6 +49,7 @@ def test_mono_and_stereo_are_heard_as_they_are() -> None:
 
 def test_what_has_no_loudness() -> None:
     assert loudness_lufs(sine(0.0, seconds=0.3)) is None
+    assert loudness_lufs(sine(0.0, seconds=0.4)) is None  # a block, of which pyloudnorm takes longer ones alone
     assert loudness_lufs(Samples(np.zeros((RATE, 1), np.float32), RATE)) is None
 
 
@@ -72,3 +73,5 @@ def test_excerpts_begin_and_end_in_silence() -> None:
     one = faded(sine(0.0, hz=50.0))
     assert one.data[0] == one.data[-1] == 0.0
     assert np.array_equal(one.data[2000:-2000], sine(0.0, hz=50.0).data[2000:-2000])
+    short = faded(Samples(np.ones((5, 1), np.float32), RATE))  # of 20 ms there are none: half of it each
+    assert short.data[:, 0].tolist() == [0.0, 1.0, 1.0, 1.0, 0.0]

@@ -67,6 +67,20 @@ class TestHalves:
         assert of(mixed).halves["attention"] == Halves(Share(10, 10), Share(0, 10))
 
 
+def test_loudness_time_and_what_sounded_first_by_hand() -> None:
+    """Three pairs whose side a is 3 dB louder: chosen once; it sounded first twice; one time is not known."""
+    louder = tuple(replace(pair, a=replace(pair.a, loudness_lufs=-17.0)) for pair in PAIRS[:3])
+    asked = answers(louder, "first", "second", "second")
+    heard = zip(asked, ("a", "a", None), (4.0, 0.0, 6.0), strict=True)
+    found = of([(pair, replace(j, played_first=side, seconds=s)) for (pair, j), side, s in heard])
+    assert (found.louder, found.played_first, found.median_s) == (Share(1, 3), Share(1, 2), 5.0)
+
+
+def test_a_pair_that_was_not_told_is_not_told_otherwise() -> None:
+    again = [(PAIRS[0], Judgement(Presentation("again", "Ann", PAIRS[0].pair_id, "b", True), "first"))]
+    assert of(answers(PAIRS, "unsure") + again).repeats == Share(0, 0)
+
+
 def test_a_taste_that_turned_is_said() -> None:
     stays = of(answers(PAIRS, *["first", "second"] * 10))
     said = "! the second half of the answers follows another taste than the first"
@@ -208,7 +222,7 @@ class TestOfNoUse:
             for pair, choice in zip(PAIRS, ("same", "second", "same"), strict=False)
         ]
         some = of(answers(PAIRS, "same", "first", "first") + again)
-        assert (some.repeats, some.n_repeats_same) == (Share(2, 3), 1)
+        assert (some.repeats, some.n_repeats_same, some.repeats_told) == (Share(2, 3), 1, Share(1, 2))
         assert "2 of 3 (21 % to 94 %), 1 of them 'no difference' both times" in about(some)[1]
 
     def test_who_tells_anchors_as_a_coin_does(self) -> None:
@@ -272,6 +286,8 @@ class TestAsOne:
 
     def test_who_goes_by_place_answers_repeats_otherwise_for_that_reason(self) -> None:
         placed = self.listener(["first"] * 10)
-        placed = replace(placed, habits={**placed.habits, "order": Effect(5.0, 1.0, 50.0)})
         assert placed.repeats_decided == Share(0, 10)
-        assert not agree_beyond_themselves(Share(20, 20), placed, placed, n_tests=1)
+        assert agree_beyond_themselves(Share(20, 20), placed, placed, n_tests=1)
+        for place in ("order", "played_first"):
+            by_place = replace(placed, habits={**placed.habits, place: Effect(5.0, 1.0, 50.0)})
+            assert not agree_beyond_themselves(Share(20, 20), by_place, by_place, n_tests=1)

@@ -18,10 +18,10 @@ from rl_editor.judgements import Choice, Judgement, Presentation, Rating, Side
 from rl_editor.judgements.log import Answers
 from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.preferences.listener_habits import HABITS, _effects
-from rl_editor.preferences.measures import Effect, Halves, Share
+from rl_editor.preferences.measures import Effect, Halves, Share, Z
 from rl_editor.preferences.pages import write_report
 from rl_editor.preferences.planning import next_presentation
-from rl_editor.preferences.report import Counting, PreferencesReport, Way, report
+from rl_editor.preferences.report import Counting, PreferencesReport, Way, _more, _ways, report
 from rl_editor.preferences.words import screen, warnings, way_lines
 from rl_editor.reward_model import RewardModel, opinions
 from rl_editor.reward_model.accord import Accord
@@ -262,6 +262,42 @@ def test_a_set_and_what_was_collected_from_a_copy_ask_about_the_same_pairs() -> 
     apart = reported(Preferences(found, tuple(said[False])), Preferences(heard, tuple(said[True])))
     for way, same in zip(together.ways, apart.ways, strict=True):
         assert way.strength.error == pytest.approx(same.strength.error)
+
+
+def test_ways_by_hand() -> None:
+    """Of ten pairs, a by one way and b by the other, a is preferred in eight, whichever side comes first.
+
+    Strengths d and -d maximise 8 log p + 2 log(1 - p) - (d^2 + d^2) / 20, p = 1 / (1 + exp(-2 d)): 16 - 20 p = d / 5.
+    """
+
+    def strengths(sides: Sequence[Side], choices: Sequence[Choice]) -> tuple[Way, ...]:
+        pairs = random_set(1, 10, n_anchors=0).pairs
+        told = [
+            (
+                replace(pair, a=replace(pair.a, way="one"), b=replace(pair.b, way="two")),
+                Judgement(Presentation(f"{n}", "Ann", pair.pair_id, side, False), choice),
+            )
+            for n, (pair, side, choice) in enumerate(zip(pairs, sides, choices, strict=True))
+        ]
+        return _ways(told)
+
+    best, other = strengths(["a", "b"] * 5, [*["first", "second"] * 4, "second", "first"])
+    d = best.strength.weight
+    p = 1 / (1 + np.exp(-2 * d))
+    assert (best.name, best.n, other.name, other.n) == ("one", 10, "two", 10)
+    assert 16 - 20 * p == pytest.approx(d / 5, abs=1e-6)
+    assert other.strength.weight == pytest.approx(-d)
+    assert best.strength.error == pytest.approx((40 * p * (1 - p) + 0.2) ** -0.5)
+    reach = Z * best.strength.error
+    assert best.wins == pytest.approx([1 / (1 + np.exp(-w)) for w in (d, d - reach, d + reach)])
+    assert [way.strength.weight for way in strengths(["a"] * 10, ["same"] * 10)] == pytest.approx([0.0, 0.0])
+    by_place = strengths([*"aaaaaaaabb"], ["first"] * 10)  # type: ignore[list-item]
+    assert by_place[0].strength.weight < d / 2  # a was preferred in eight as well: because it came first
+
+
+def test_how_many_more_by_hand() -> None:
+    """Errors shrink with the root of the number: half of what is needed takes four times as many."""
+    assert [_more(100.0, z) for z in (Z / 2, Z, 2 * Z, Z / 5)] == [300, 0, 0, -1]  # 2400 are more than twenty times 100
 
 
 def test_a_way_against_itself_is_not_judged() -> None:
