@@ -201,7 +201,6 @@ def _stretched(edit: EditList, frames: int) -> EditList:
     """Every segment at one speed; boundaries are rounded by themselves, so rounding does not add up."""
     speed, whole = edit.frames / frames, edit.source.frames
     bounds = np.rint(np.array([*edit.output_start_frames(), edit.frames]) / speed).astype(int)
-    bounds[-1] = frames
     lengths = [int(length) for length in np.diff(bounds)]
     # What plays from the recording's first frame to its last cannot start earlier, so all play a hair slower.
     opening = [(s, n) for s, n in zip(edit.segments, lengths, strict=True) if s.source_start_frame == 0 and n]
