@@ -11,7 +11,7 @@ from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.negotiation import BeatSound, Jump, TimeSpan
 from rl_editor.negotiation.costs import Costs
-from rl_editor.negotiation.placing import comes_back, place_joins
+from rl_editor.negotiation.placing import _moved_frames, _repeats_more, comes_back, place_joins
 from rl_editor.negotiation.sound import _Sides
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
@@ -29,6 +29,15 @@ class TestSound:
 
     def unlike(self, sound: BeatSound, leave: int, land: int) -> float:
         return float(sound.unlikeness(np.array([leave]), np.array([land]))[0])
+
+    def test_channels_are_heard_together(self) -> None:
+        one, two = np.random.default_rng(0).normal(size=(2, 8 * 4000, 1)).astype(np.float32)
+        bounds, pairs = np.arange(9) * self.BEAT_S, np.arange(1, 8)
+        stereo, mono = (
+            BeatSound(Samples(data, self.RATE), bounds).unlikeness(pairs, pairs[::-1])
+            for data in (np.hstack([one, two]), (one + two) / 2)
+        )
+        np.testing.assert_allclose(stereo, mono, atol=1e-6)
 
     def test_what_steps_as_the_song_does_is_less_unlike_than_what_is_smooth(self) -> None:
         sound = self.beats([0.3, 0.03] * (self.N // 2))  # every beat steps by 20 dB
@@ -137,6 +146,25 @@ class TestCosts:
         once = costs.between(leave, land)
         assert costs.between(np.tile(leave, 30), np.tile(land, 30)) == pytest.approx(np.tile(once, 30))
         assert heard == [36, 36]
+
+
+def test_what_plays_after_what_follows_it_by_hand() -> None:
+    """Nothing in order, nothing that played before; the first ten frames behind the twenty-first, and six more."""
+    for spans, moved_frames in (
+        ([(0, 10), (20, 30)], 0),
+        ([(0, 10), (0, 10)], 0),
+        ([(20, 30), (0, 10)], 10),
+        ([(20, 30), (0, 10), (12, 18)], 16),
+    ):
+        assert _moved_frames(np.array(spans)) == moved_frames
+
+
+def test_what_a_join_repeats_by_hand() -> None:
+    """Two frames later 10 and 11 play more, which do elsewhere; 20 and 21 less, and so the same where those do, too."""
+    spans = [(0, 10), (20, 30), (10, 14)]
+    assert _repeats_more(np.array(spans), 1, 2)
+    assert not _repeats_more(np.array(spans), 1, -2)  # 18 and 19 play nowhere else
+    assert not _repeats_more(np.array([*spans, (20, 24)]), 1, 2)
 
 
 def test_a_join_comes_back_within_four_beats_of_a_vetoed_one_on_both_sides() -> None:
