@@ -22,8 +22,9 @@ pytest.importorskip("starlette", reason="the extra `listen` is not installed")
 from starlette.testclient import TestClient
 
 from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.judgements import other
 from rl_editor.judgements.log import read_answers
-from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE
+from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE, ListeningSet
 from rl_editor.preferences.tables import JUDGEMENT_COLUMNS, RATING_COLUMNS
 from rl_editor.server import opening
 from rl_editor.server.app import STATIC, create_app
@@ -86,6 +87,23 @@ class TestSession:
         assert judgement.played_first == judgement.presentation.second
         assert (judgement.n_switches, judgement.seconds, judgement.comment) == (3, 12.5, "louder\nmiddle")
         assert judgement.at.endswith("+00:00")
+
+    def test_what_is_heard_is_the_side_that_the_answer_means(self, client: TestClient, folder: Path) -> None:
+        """Of all five, whichever side is put first."""
+        found, state = ListeningSet.load(folder), ask(client)
+        for heard in found.heard():
+            (folder / AUDIO / heard.audio).write_text(heard.audio)
+        firsts = set()
+        while (shown := state["presentation"]) is not None:
+            asked = json.loads((folder / ANSWERS).read_text(encoding="utf-8").splitlines()[-1])
+            pair = found.pair(asked["pair_id"])
+            sides = {"first": pair.side(asked["first"]), "second": pair.side(other(asked["first"]))}
+            for place, heard in sides.items():
+                assert client.get(shown[place]["audio"]).text == heard.audio
+                assert shown[place]["duration_s"] == pytest.approx(heard.duration_s)
+            firsts.add(asked["first"])
+            state = client.post("/api/answer", json=answer_to(state)).json()
+        assert firsts == {"a", "b"}
 
     def test_a_pair_is_logged_as_presented_once(self, client: TestClient, folder: Path) -> None:
         assert ask(client) == ask(client)
@@ -300,6 +318,7 @@ class TestBlindness:
     def test_nothing_that_a_listener_gets_tells_how_an_edit_was_made(self, tmp_path: Path) -> None:
         make_set(tmp_path, n_pairs=14, n_anchors=2, n_whole=3)
         got: list[str] = []
+        audio: list[str] = []
         repeats = 0
         with client_of(tmp_path) as client:
             responses = [client.get("/api/set"), client.get("/"), *(client.get(f"/static/{name}") for name in STATIC)]
@@ -307,7 +326,8 @@ class TestBlindness:
             state = ask(client)
             while state["presentation"] is not None:
                 for side in ("first", "second"):
-                    response = client.get(state["presentation"][side]["audio"])
+                    audio.append(state["presentation"][side]["audio"])
+                    response = client.get(audio[-1])
                     assert response.content.startswith(b"fLaC")
                     assert not {"etag", "last-modified", "content-disposition"} & set(response.headers)
                     got += [f"{response.headers} {response.url}"]
@@ -318,6 +338,7 @@ class TestBlindness:
             got += [f"{rated.headers} {rated.text}", client.get(rated.json()["edits"][0]["audio"]).url.path]
             repeats = sum(j.presentation.repeat for j in read_answers(tmp_path).judgements)
         assert repeats == 2  # of 16, one in seven
+        assert len(set(audio)) == len(audio)  # nor is a repeat known by its address
         for secret in SECRETS:
             assert not any(secret in text for text in got), secret
 
@@ -327,9 +348,12 @@ class TestBlindness:
         with client_of(folder) as client:
             assert client.get(before["first"]["audio"]).status_code == 200  # before anything is asked
             assert ask(client)["presentation"] == before
-            other = ask(client, "Bob")["presentation"]
-        keys = [state[side]["audio"] for state in (before, other) for side in ("first", "second")]
+            bobs, known = ask(client, "Bob")["presentation"], client.get("/api/set").json()["set"]
+        keys = [state[side]["audio"] for state in (before, bobs) for side in ("first", "second")]
         assert len(set(keys)) == 4
+        (folder / SET_FILE).write_bytes((folder / SET_FILE).read_bytes() + b" ")  # nobody without the file makes them
+        with client_of(folder) as client:
+            assert client.get("/api/set").json()["set"] != known
 
 
 class TestSurviving:
