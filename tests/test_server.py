@@ -26,7 +26,7 @@ from rl_editor.judgements import other
 from rl_editor.judgements.log import read_answers
 from rl_editor.judgements.sets import ANSWERS, AUDIO, SET_FILE, ListeningSet
 from rl_editor.preferences.tables import JUDGEMENT_COLUMNS, RATING_COLUMNS
-from rl_editor.server import opening
+from rl_editor.server import opening, study
 from rl_editor.server.app import STATIC, create_app
 from rl_editor.server.opening import opened
 from rl_editor.server.running import loopback_sockets
@@ -86,7 +86,7 @@ class TestSession:
         assert judgement.preferred == judgement.presentation.first
         assert judgement.played_first == judgement.presentation.second
         assert (judgement.n_switches, judgement.seconds, judgement.comment) == (3, 12.5, "louder\nmiddle")
-        assert judgement.at.endswith("+00:00")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", judgement.at)
 
     def test_what_is_heard_is_the_side_that_the_answer_means(self, client: TestClient, folder: Path) -> None:
         """Of all five, whichever side is put first."""
@@ -277,6 +277,17 @@ class TestRatings:
         (rating,) = read_answers(folder).ratings
         assert (rating.rating, rating.comment) == (10, "at last")
 
+    def test_a_rating_sent_again_is_the_same_whenever_it_comes(
+        self, client: TestClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        edit = client.post("/api/ratings", json={"listener": "Ann"}).json()["edits"][0]["edit"]
+        sent = {"listener": "Ann", "edit": edit, "rating": 7, "rating_id": "a" * 16}
+        for minute in (1, 2):
+            monkeypatch.setattr(study, "_now", lambda minute=minute: f"2026-01-02T03:0{minute}:00+00:00")
+            assert client.post("/api/rate", json=sent).status_code == 200
+        assert client.post("/api/rate", json=sent | {"comment": "another"}).status_code == 409
+        assert events(folder) == ["rated"]
+
     @pytest.mark.parametrize("newer", [10, 7])
     def test_a_rating_that_arrives_again_late_does_not_replace_a_newer_one(self, folder: Path, newer: int) -> None:
         with client_of(folder) as client:
@@ -392,7 +403,7 @@ class TestSurviving:
         assert client.post("/api/answer", json=answer_to(state)).json()["progress"]["n_done"] == 1
 
     @pytest.mark.parametrize("event", ["answer", "undo", "rate", "next"])
-    @pytest.mark.parametrize("fate", ["deleted", "moved", "replaced"])
+    @pytest.mark.parametrize("fate", ["deleted", "moved", "replaced", "linked"])
     def test_what_the_folder_would_not_keep_is_not_acknowledged(self, folder: Path, fate: str, event: str) -> None:
         """The system lets a server go on writing to a file that nobody can open any more."""
         log, aside = folder / ANSWERS, folder.parent / "aside"
@@ -411,6 +422,9 @@ class TestSurviving:
                 os.replace(aside, log)
             elif fate == "moved":
                 folder.rename(aside)
+            elif fate == "linked":
+                log.rename(aside)
+                log.symlink_to(aside)
             else:
                 log.unlink()
             refused = client.post(f"/api/{event}", json=sent)
@@ -493,6 +507,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("name", "ours", "theirs", "status"),
         [
+            ("Host", "127.0.0.1:8765", "evil.example", 421),
             ("Origin", BASE, "http://evil.example", 403),
             ("Sec-Fetch-Site", "same-origin", "cross-site", 403),
             ("Content-Type", "application/json", "text/plain", 415),
