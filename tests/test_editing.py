@@ -21,6 +21,7 @@ from rl_editor.composer import compose_song
 from rl_editor.config import Config, CorpusConfig, EditMethod
 from rl_editor.editing import (
     Failed,
+    LeftOut,
     Request,
     edit_as_asked,
     edit_folder,
@@ -485,6 +486,28 @@ class TestEdit:
         said = [note for note in made.notes if "off the length" in note]
         assert len(said) == (abs(missed_s) > 0.05)
         assert all(f"by {missed_s:+.2f} s" in note and "nearest" not in note for note in said)
+
+    def test_folders_in_a_folder_are_named_but_for_those_that_are_written_to(
+        self, song: Path, config: Config, tmp_path: Path
+    ) -> None:
+        """An album of albums is no folder of recordings; silently passed over, they would be missed too late."""
+        folder = tmp_path / "in"
+        for below in ("disc 1/bonus", "edits", "scans", ".trash"):
+            (folder / below).mkdir(parents=True)
+        (folder / "disc 1" / "bonus" / "b.flac").touch()
+        (folder / "scans" / "cover.png").touch()
+        (folder / ".trash" / "old.wav").touch()
+        request = Request(Demands(duration_s=40.0), method="dp")
+        with pytest.raises(
+            ConfigError, match=r"holds no recordings; name one of the folders in it that do: .*/disc 1$"
+        ):
+            list(edit_folder(folder, folder / "edits", request, config=config))
+        shutil.copy(song, folder / "a.wav")
+        for _ in range(2):  # the second time there are recordings in the folder of edits
+            left_out, made = edit_folder(folder, folder / "edits", request, config=config)
+            assert isinstance(left_out, LeftOut)
+            assert left_out.source == folder / "disc 1"
+            assert isinstance(made, list)
 
     def test_a_folder_goes_on_after_a_bad_file(self, song: Path, config: Config, tmp_path: Path) -> None:
         folder = tmp_path / "in"

@@ -12,7 +12,7 @@ from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
-from rl_editor.files import check_folder, check_writable
+from rl_editor.files import check_folder, check_writable, visible
 from rl_editor.infer import analysis_settings, check_audible
 from rl_editor.library import audio_files, only_read
 from rl_editor.negotiation.record import recorded_json
@@ -23,6 +23,7 @@ from rl_editor.utils import AUDIO_SUFFIXES, WHOLE_BLOCKS
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
+_KNOWN = ", ".join(sorted(AUDIO_SUFFIXES))
 _NOT_TO_THE_SAMPLE = WHOLE_BLOCKS | {".mka"}  # Vorbis in Matroska, whose last block is played to its end
 
 
@@ -42,7 +43,7 @@ class Failed(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """A file of a folder that nobody tried to edit: no edit is written in its format."""
+    """What nobody tried to edit of a folder: a file in whose format no edit is written, a folder in it."""
 
     source: Path
     reason: str
@@ -120,7 +121,7 @@ def edit_folder(
 ) -> Iterator[list[Written] | Failed | LeftOut]:
     """Edit every recording of a folder into another, each under its name; one that fails does not stop the others.
 
-    Recordings in formats that no edit is written as come first, as left out.
+    Recordings in formats that no edit is written as come first, as left out, and folders that hold any.
 
     Raises:
         ConfigError: the folder holds no recordings, what is to be written to is none, or something would be written
@@ -141,6 +142,7 @@ def edit_folder(
             check_folder(made, option)
             made.mkdir(parents=True, exist_ok=True)
     yield from _only_read(folder)
+    yield from _below(folder, output, edit_list)
     for source, place in places.items():
         try:
             yield edit_as_asked(source, place.output, request, policy=policy, config=config, edit_list=place.edit_list)
@@ -158,7 +160,9 @@ def recordings_in(folder: Path) -> list[Path]:
     """
     found = audio_files(folder)
     if not found:
-        raise ConfigError(f"{folder}: holds no recordings; known extensions: {', '.join(sorted(AUDIO_SUFFIXES))}")
+        below = ", ".join(str(path) for path in _holding(folder))
+        remedy = f"name one of the folders in it that do: {below}" if below else f"known extensions: {_KNOWN}"
+        raise ConfigError(f"{folder}: holds no recordings; {remedy}")
     return found
 
 
@@ -167,6 +171,23 @@ def _only_read(folder: Path) -> Iterator[LeftOut]:
         yield LeftOut(
             path, f"{path}: {path.suffix} is not written, and an edit has its recording's name; make it .flac"
         )
+
+
+def _below(folder: Path, *written: Path | None) -> Iterator[LeftOut]:
+    """Folders in a folder that hold recordings, but for those that are written to."""
+    own = {path.resolve() for path in written if path is not None}
+    for path in _holding(folder):
+        if path.resolve() not in own:
+            yield LeftOut(path, f"{path}: a folder, and only files of {folder} are edited; name it itself")
+
+
+def _holding(folder: Path) -> list[Path]:
+    """Folders in a folder that hold anything named like a recording, at whatever depth."""
+    return [
+        path
+        for path in visible(folder)
+        if path.is_dir() and any(below.suffix.lower() in AUDIO_SUFFIXES for below in path.rglob("*"))
+    ]
 
 
 def numbered(path: Path, number: int) -> Path:
