@@ -417,6 +417,14 @@ class TestRevise:
         with pytest.raises(EditListError, match=r"take back keep [^,;]* or anchor [^,;]*$"):
             asked(edit, state, keep=(TimeSpan(0.0, after_s),), anchors=anchors)
 
+    def test_a_time_beyond_the_length_is_not_offered(self, state: AudioState) -> None:
+        """The nearest to 0:30 at which 0:20 can be heard is 0:20, but of 10 s."""
+        edit, late = of_beats(state, (0, 352)), Anchor(20.0, 30.0)
+        with pytest.raises(EditListError, match=r"take back anchor 0:20=0:30$"):
+            asked(edit, state, duration_s=10.0, anchors=(late,))
+        with pytest.raises(EditListError, match=r"or ask for anchor 0:20=0:(19|20)"):
+            asked(edit, state, anchors=(late,))
+
     def test_two_times_for_one_beat_and_two_moments_for_one_time_are_refused(self, state: AudioState) -> None:
         edit = of_beats(state, (0, 352))
         with pytest.raises(EditListError, match=r"anchor 0:50=0:20 and anchor 0:50=0:30 contradict .* 10\.00 s apart"):

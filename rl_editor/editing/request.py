@@ -8,13 +8,13 @@ from jaxtyping import Bool
 from rl_editor import edits
 from rl_editor.config import Config, EditMethod
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.negotiation import Anchor, Demands, TimeSpan
+from rl_editor.negotiation import Demands, TimeSpan
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, spoken
 from rl_editor.negotiation.exact import MOST_TAIL_S
-from rl_editor.negotiation.obstacles import moments_to_be_had
+from rl_editor.negotiation.obstacles import moment_to_be_had
 from rl_editor.negotiation.table import Table
-from rl_editor.negotiation.wanted import ROUNDING, beyond_length, contradiction, covered_s
+from rl_editor.negotiation.wanted import ROUNDING, contradiction, covered_s
 from rl_editor.state import AudioState
 
 _PAST_S = 0.05  # a passage may end this far beyond the recording without a word
@@ -125,28 +125,14 @@ def check_anchors(request: Request, state: AudioState, config: Config) -> None:
     for anchor in request.demands.anchors:
         late_s = anchor.output_s - anchor.source_s
         if late_s > state.grid.beat_s:  # half of it is met
+            whole, costs = edits.keep_all(state.recording), Costs(state, config, None)
+            table = Table(whole, state, config, costs, draft="rough", repeats=False)
+            near = moment_to_be_had(table, anchor, request.asked.without([f"anchor {anchor}"]))
             raise EditListError(
                 f"{state.recording.name}: --anchor {anchor}: {spoken(round(late_s, 3))} later than it is recorded, and "
                 f"nothing may be repeated; leave out --no-loop, or take back anchor {anchor}"
-                + "".join(f", or ask for anchor {near}" for near in _in_time(anchor, request.asked, state, config))
+                + (f", or ask for anchor {near}" if near else "")
             )
-
-
-def _in_time(late: Anchor, demands: Demands, state: AudioState, config: Config) -> list[Anchor]:
-    """The late moment at the nearest time at which the whole recording has it beside the rest, if there is one."""
-    table = Table(
-        edits.keep_all(state.recording), state, config, Costs(state, config, None), draft="rough", repeats=False
-    )
-    others = tuple(anchor for anchor in demands.anchors if anchor != late)
-    try:
-        found = list(moments_to_be_had(table, replace(demands, anchors=(late, *others))))
-    except EditListError:  # the rest contradicts itself
-        return []
-    return [
-        near
-        for near in found
-        if near.source_s == late.source_s and not beyond_length(replace(demands, anchors=(near, *others)), state.grid)
-    ]
 
 
 def left_s(demands: Demands, state: AudioState) -> float:

@@ -3,14 +3,14 @@
 Conventions: demands by their names, as ``Demands.each`` has them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rl_editor.errors import EditListError
 from rl_editor.negotiation.demands import Anchor, Demands, spoken
 from rl_editor.negotiation.exact import MOST_TAIL_S
 from rl_editor.negotiation.table import Table
-from rl_editor.negotiation.wanted import LONG_BEATS
+from rl_editor.negotiation.wanted import LONG_BEATS, beyond_length
 
 
 def why_not(table: Table, demands: Demands) -> str:
@@ -25,7 +25,9 @@ def why_not(table: Table, demands: Demands) -> str:
     else:
         together = _in_the_way(names, demands, lambda rest: table.solve(rest) is not None)
         why, taken = f"no edit meets all of these: {asked}{_of_the_lead_in(table, demands)}", " and ".join(together)
-    instead = " or ".join(f"anchor {anchor}" for anchor in moments_to_be_had(table, demands))
+    moments = {f"anchor {anchor}": anchor for anchor in demands.anchors}
+    nearest = (moment_to_be_had(table, anchor, demands.without([name])) for name, anchor in moments.items())
+    instead = " or ".join(f"anchor {near}" for near in nearest if near is not None)
     return f"{why}; take back {taken}{f', or ask for {instead}' if instead else ''}"
 
 
@@ -47,20 +49,19 @@ def length_costs(table: Table, missed_s: float, demands: Demands) -> str:
     return " and ".join(_in_the_way(list(others), demands, meets))
 
 
-def moments_to_be_had(table: Table, demands: Demands) -> Iterator[Anchor]:
-    """Moments, each at the nearest time at which it can be heard beside the rest, where there is one."""
-    for k, anchor in enumerate(demands.anchors):
-        before, after = demands.anchors[:k], demands.anchors[k + 1 :]
-        at_s = table.nearest_s(anchor, replace(demands, anchors=(*before, *after)))
+def moment_to_be_had(table: Table, anchor: Anchor, rest: Demands) -> Anchor | None:
+    """A moment at the nearest time at which it can be heard beside the rest and within its length, if there is one."""
+    try:
+        at_s = table.nearest_s(anchor, rest)
         if at_s is None:
-            continue
+            return None
         near = Anchor(anchor.source_s, round(at_s, 3))
-        try:
-            met = table.solve(replace(demands, anchors=(*before, near, *after)))
-        except EditListError:  # another moment has that time
-            continue
-        if met is not None:
-            yield near
+        demands = replace(rest, anchors=(*rest.anchors, near))
+        if table.solve(demands) is None or beyond_length(demands, table.grid, speed=table.score.speed):
+            return None
+    except EditListError:  # another moment has that time, or the rest contradicts itself
+        return None
+    return near
 
 
 def _in_the_way(names: Sequence[str], demands: Demands, fine: Callable[[Demands], bool]) -> list[str]:
