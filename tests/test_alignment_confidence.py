@@ -1,5 +1,7 @@
 """How far a run is believed, by hand: what speaks for it, what of it is foreign, and its segments in the source."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_alignment import RATE, info
@@ -101,6 +103,12 @@ class TestSegments:
     ) -> None:
         found = self.found(pair, [Placed(0, 5000, float(lag))])
         assert self.places(found) == expected
+
+    def test_where_only_the_sound_is_alike_ten_milliseconds_are_no_delay(self, pair: Pair) -> None:
+        """220 samples: of a view without samples, as of tempo changed alone."""
+        followed = Pair((replace(pair.views[0], sound=pair.raw), replace(pair.views[0], sound=None)), pair.edit)
+        for lag, expected in ((-220, [(0, 5000)]), (-221, [(None, 221), (0, 4779)])):
+            assert self.places(self.found(followed, [Placed(0, 5000, float(lag), view=1)])) == expected
 
     def test_a_join_moves_to_where_the_source_ends_or_begins(self, pair: Pair) -> None:
         """By 50 ms at most: 1,102 samples."""

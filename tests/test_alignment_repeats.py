@@ -152,6 +152,18 @@ def test_a_sliver_between_two_joins_goes(raw: np.ndarray) -> None:
     assert len(crossfades) == 2
 
 
+@pytest.mark.parametrize("lag", [3.0 * RATE, None])
+def test_a_sliver_at_the_ends_goes_unless_it_is_from_elsewhere(raw: np.ndarray, lag: float | None) -> None:
+    edit = cut(raw, (5, 15))
+    edit[: round(0.05 * RATE)] = edit[-round(0.05 * RATE) :] = 0.0
+    pair = pair_of(raw, edit)
+    bounds = [0, round(0.05 * RATE), round(9.95 * RATE), len(edit)]
+    runs = [Placed(a, b, at) for (a, b), at in zip(pairwise(bounds), (lag, 5.0 * RATE, lag), strict=True)]
+    found, crossfades = spliced(runs, learn_mastering([runs[1]], pair), hop=512, sample_rate=RATE)
+    assert [run.lag for run in found] == ([None, 5.0 * RATE, None] if lag is None else [5.0 * RATE])
+    assert (found[0].start, found[-1].end, len(crossfades)) == (0, len(edit), len(found))
+
+
 def stuttered(raw: np.ndarray, period: int, n_times: int, *, other: np.ndarray | None = None) -> np.ndarray:
     """12 s, of which the last ``period`` samples play so many times (or something else does), and 12 s more."""
     end = 12 * RATE

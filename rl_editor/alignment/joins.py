@@ -64,7 +64,8 @@ def spliced(runs: Sequence[Placed], mastering: Mastering, *, hop: int, sample_ra
     Args:
         runs: neighbours that tile the edit, ends as estimated.
         mastering: of their pair.
-        hop: samples per frame; a run of fewer than ``SHORTEST_RUN_FRAMES`` between two others is a sliver.
+        hop: samples per frame; a run of fewer than ``SHORTEST_RUN_FRAMES`` is a sliver between two others, and at the
+            ends unless it is unmatched.
         sample_rate: of the analysis.
     """
     joins = _joins(runs, mastering, sample_rate)
@@ -75,6 +76,10 @@ def spliced(runs: Sequence[Placed], mastering: Mastering, *, hop: int, sample_ra
         around = joined([replace(runs[k - 1], end=middle), replace(runs[k + 1], start=middle)], mastering.pair)
         joins[k - 1 : k + 1] = _joins(around, mastering, sample_rate)
         runs = _between([*runs[: k - 1], *around, *runs[k + 2 :]], joins)
+    if len(runs) > 1 and _is_sliver(runs[0], hop) and runs[0].lag is not None:
+        runs, joins = [replace(runs[1], start=runs[0].start), *runs[2:]], joins[1:]
+    if len(runs) > 1 and _is_sliver(runs[-1], hop) and runs[-1].lag is not None:
+        runs, joins = [*runs[:-2], replace(runs[-2], end=runs[-1].end)], joins[:-1]
     crossfades_ms = [0.0, *(join.crossfade_ms for join in joins)]
     kept = [(run, fade) for run, fade in zip(runs, crossfades_ms, strict=True) if _length(run) > 0]
     return Spliced([run for run, _ in kept], [0.0, *(fade for _, fade in kept[1:])])

@@ -21,7 +21,8 @@ from rl_editor.edits import Segment, SourceInfo
 LEVEL_DEADBAND_DB = 0.5  # smaller level differences are what a compressor does
 LARGEST_JOIN_SHIFT_S = 0.05  # a join may move this little to where the source begins or ends
 SPEED_DECIMALS, PITCH_DECIMALS, CONFIDENCE_DECIMALS = 7, 2, 4  # 1e-7 of a speed is a frame in four minutes
-LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the source
+LARGEST_SLIP_FRAMES = 3  # a segment may be moved this little to stay inside the source ...
+FOLLOWED_SLIP_S = 0.01  # ... or this, where only the sound is alike: its place is right to some milliseconds
 
 
 def segments_of(
@@ -65,7 +66,8 @@ def segments_of(
             pitch_semitones=round(view.semitones, PITCH_DECIMALS),
             confidence=round(beliefs[k].confidence, CONFIDENCE_DECIMALS),
         )
-        segments += _inside(segment, source.frames)
+        slip = LARGEST_SLIP_FRAMES if view.sound is not None else round(FOLLOWED_SLIP_S * source.sample_rate)
+        segments += _inside(segment, source.frames, slip)
     return _without_seams(segments)
 
 
@@ -110,12 +112,12 @@ def median_level_db(runs: Sequence[Placed], beliefs: Sequence[Belief]) -> float:
     return 20 * float(np.log10(weighted_median([gain for gain, _ in matched], [n for _, n in matched]) or 1.0))
 
 
-def _inside(segment: Segment, source_frames: int) -> list[Segment]:
-    """The segment cut to the source; what hangs over (encoder delay, padding) is unexplained."""
+def _inside(segment: Segment, source_frames: int, slip: int) -> list[Segment]:
+    """The segment, moved by up to ``slip`` or cut to the source; what is cut off (encoder delay) is unexplained."""
     start, end = segment.source_start_frame or 0, segment.source_end_frame or 0
-    if 0 < -start <= LARGEST_SLIP_FRAMES and end - start <= source_frames:
+    if 0 < -start <= slip and end - start <= source_frames:
         start, end = 0, end - start
-    if 0 < end - source_frames <= LARGEST_SLIP_FRAMES and start >= end - source_frames:
+    if 0 < end - source_frames <= slip and start >= end - source_frames:
         start, end = start - (end - source_frames), source_frames
     early, late = (ceil(max(0, over) / segment.speed) for over in (-start, end - source_frames))
     inner = segment.frames - early - late
