@@ -1,5 +1,7 @@
 """Alignment against edits that are known by hand: composed notes, cut and pasted by sample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -8,6 +10,7 @@ import soundfile as sf
 from rl_editor.alignment import align, align_files, recover, summarise
 from rl_editor.alignment.confidence import Belief, Evidence
 from rl_editor.alignment.descriptors import coarsened, descriptors
+from rl_editor.alignment.fades import without_fades
 from rl_editor.alignment.joins import Spliced
 from rl_editor.alignment.refine import Pair, Placed, without_hops
 from rl_editor.alignment.refine import refined as refine_lag
@@ -128,6 +131,41 @@ def test_fades_at_the_ends_belong_to_what_fades(raw: np.ndarray, silence_s: int)
     assert first == pytest.approx((5, 12), abs=0.002)
     assert second == pytest.approx((22, 16), abs=0.2)  # the last 0.2 s are below -96 dB: (0.2 / 8)^3
     assert len(silence) == (silence_s > 0)
+
+
+def test_passages_that_begin_within_a_fade_are_found(raw: np.ndarray) -> None:
+    """1.5 s of 6 s of fading in, and as much of fading out, are from elsewhere in the raw."""
+    heard = cut(raw, (8, 9.5), (20, 34), (4, 5.5))
+    n = 6 * RATE
+    fade = np.linspace(0, 1, n, dtype=np.float32) ** 2
+    heard[:n] *= fade
+    heard[-n:] *= fade[::-1]
+    edit = align(raw, heard, Config(), source=info(raw))
+    assert_spans(edit, [(8, 1.5), (20, 14), (4, 1.5)], within_s=0.01)
+    levels = [segment.gain_db for segment in edit.segments]
+    assert levels[1] == 0.0
+    assert max(levels[0], levels[2]) < -20.0, levels  # the fade is still in the levels
+
+
+def test_ends_are_lifted_where_they_are_lost_and_soft() -> None:
+    """A tenth of the usual level rises to half of it, -48 dB by 40 dB at most, and what is found stays as it is."""
+    level = np.full(10 * RATE, 1.0)
+    level[:RATE], level[-2 * RATE :] = 0.1, 0.004
+    edit = (level * np.random.default_rng(0).normal(size=len(level))).astype(np.float32)
+    lost = [Placed(0, RATE, None), Placed(RATE, 8 * RATE, 0.0), Placed(8 * RATE, 10 * RATE, None)]
+    assert without_fades(edit, [Placed(0, 10 * RATE, 0.0)], sample_rate=RATE) is None
+    silent = np.where(np.arange(len(edit)) < RATE, np.float32(0.001), np.float32(1.0)) * edit
+    assert without_fades(silent, [lost[0], replace(lost[1], end=10 * RATE)], sample_rate=RATE) is None  # -80 dB
+    assert without_fades(edit[RATE : 8 * RATE], [lost[0], lost[1]], sample_rate=RATE) is None  # as loud as the rest
+    lifted = without_fades(edit, lost, sample_rate=RATE)
+    assert lifted is not None
+    gain = lifted / edit
+    assert np.median(gain[: RATE // 2]) == pytest.approx(5.0, rel=0.1)
+    assert np.median(gain[-RATE:]) == pytest.approx(100.0)
+    assert np.all(gain[2 * RATE : 7 * RATE] == 1.0)
+    head = without_fades(edit, [lost[0], replace(lost[1], end=10 * RATE)], sample_rate=RATE)
+    assert head is not None
+    assert np.array_equal(head[2 * RATE :], edit[2 * RATE :])
 
 
 def test_what_hangs_over_the_source_is_one_with_what_is_from_elsewhere(raw: np.ndarray) -> None:

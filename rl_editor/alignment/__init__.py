@@ -26,10 +26,11 @@ from jaxtyping import Bool, Float32
 
 from rl_editor.alignment.confidence import Belief, Evidence, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
-from rl_editor.alignment.fades import with_fades
-from rl_editor.alignment.joins import spliced
+from rl_editor.alignment.fades import with_fades, without_fades
+from rl_editor.alignment.joins import Spliced, spliced
 from rl_editor.alignment.refine import (
     SILENT_SHARE,
+    Mastering,
     Pair,
     Placed,
     joined,
@@ -197,6 +198,36 @@ def recover(
     _check(edit, "edit", config)
     if any(_has_dc(mono) for mono in (raw, edit)):
         raw, edit = _without_dc(raw), _without_dc(edit)
+    rate = config.audio.sample_rate
+    found, mastering, near = _explained(raw, edit, config)
+    if (lifted := without_fades(edit, found.runs, sample_rate=rate)) is not None:
+        with suppress(PairRejectedError):
+            again = _explained(raw, lifted, config)
+            if _matched_share(again.found.runs) > _matched_share(found.runs):
+                found, mastering, near = again
+                mastering = mastering.of_edit(edit)
+    pair = mastering.pair
+    beliefs = [believe(run, mastering, near, hop=config.audio.hop_length, sample_rate=rate) for run in found.runs]
+    _require_confidence(found.runs, beliefs, config)
+    frames = output_frames or round(len(edit) * (source.sample_rate / rate))
+    segments = segments_of(found, beliefs, pair, source, sample_rate=rate, output_frames=frames)
+    gain_db = 20 * float(np.log10(abs(mastering.gain))) + median_level_db(found.runs, beliefs)
+    agreement = _agreement(found.runs, beliefs, pair)
+    evidence = tuple(b.evidence for run, b in zip(found.runs, beliefs, strict=True) if run.lag is not None)
+    return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement, evidence)
+
+
+class _Explained(NamedTuple):
+    """Runs between their joins, what mastering did, and the edit's descriptors."""
+
+    found: Spliced
+    mastering: Mastering
+    near: Stacked
+
+
+def _explained(
+    raw: Float32[np.ndarray, " raw_samples"], edit: Float32[np.ndarray, " edit_samples"], config: Config
+) -> _Explained:
     hop, rate = config.audio.hop_length, config.audio.sample_rate
     rows = descriptors(edit, config.audio, config.alignment)
     near = stacked(rows, config.alignment.stack_frames)
@@ -210,14 +241,7 @@ def recover(
     runs = joined(with_stutters(runs, mastering), pair)
     _require_share(runs, config, len(edit))
     found = with_fades(spliced(runs, mastering, hop=hop, sample_rate=rate), mastering, hop=hop)
-    beliefs = [believe(run, mastering, near, hop=hop, sample_rate=rate) for run in found.runs]
-    _require_confidence(found.runs, beliefs, config)
-    frames = output_frames or round(len(edit) * (source.sample_rate / rate))
-    segments = segments_of(found, beliefs, pair, source, sample_rate=rate, output_frames=frames)
-    gain_db = 20 * float(np.log10(abs(mastering.gain))) + median_level_db(found.runs, beliefs)
-    agreement = _agreement(found.runs, beliefs, pair)
-    evidence = tuple(b.evidence for run, b in zip(found.runs, beliefs, strict=True) if run.lag is not None)
-    return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement, evidence)
+    return _Explained(found, mastering, near)
 
 
 def _agreement(runs: Sequence[Placed], beliefs: Sequence[Belief], pair: Pair) -> float:
@@ -288,6 +312,10 @@ def _has_dc(mono: Float32[np.ndarray, " samples"]) -> bool:
 def _without_dc(mono: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, " samples"]:
     """Through a filter, which does the same to a part as to the whole: a mean that is taken off would differ."""
     return np.asarray(scipy.signal.lfilter(np.array([1, -1], np.float32), np.array([1, -DC_POLE], np.float32), mono))
+
+
+def _matched_share(runs: Sequence[Placed]) -> float:
+    return sum(run.end - run.start for run in runs if run.lag is not None) / runs[-1].end
 
 
 def _require_share(runs: list[Placed], config: Config, n_samples: int) -> None:

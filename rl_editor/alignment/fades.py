@@ -1,5 +1,8 @@
 """Fades at the ends of an edit: where it dies away its sound tells no place any more, yet its samples follow as before.
 
+What plays on into a fade is followed by its samples. Where another passage begins within one, the edit is taken again
+with its ends lifted to half of its usual level.
+
 Conventions as in ``refine``; a frame is ``hop`` samples.
 """
 
@@ -7,14 +10,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+import scipy.ndimage
+from jaxtyping import Float, Float32
 
 from rl_editor.alignment.confidence import FOREIGN_FRAMES, frame_sums, is_heard, smoothed
 from rl_editor.alignment.joins import Spliced
-from rl_editor.alignment.refine import Mastering, Placed
+from rl_editor.alignment.refine import SILENT_SHARE, Mastering, Placed
 
 FOLLOWS = 0.5  # correlation coefficient with the prediction, at any level; that of other music is about 0
 FOLLOWING_SHARE = 0.9  # of the frames up to the last that follows
+LOST_S = 0.5  # of an end that is unmatched, to ask again
+LEVEL_S = 0.5  # that the level is a mean of
+LIFTED_TO = 0.5  # of the median level
+MOST_LIFT = 100.0  # 40 dB
+LONGEST_FADE_S = 30.0
 
 
 def with_fades(found: Spliced, mastering: Mastering, *, hop: int) -> Spliced:
@@ -72,3 +81,31 @@ def _agreement(
 ) -> Float[np.ndarray, " frames"]:
     cross, own, theirs = (smoothed(frame_sums(x, hop)) for x in (edit * sound, edit**2, sound.astype(np.float64) ** 2))
     return np.asarray(cross / np.sqrt(own * theirs + 1e-18))
+
+
+def without_fades(
+    edit: Float32[np.ndarray, " samples"], runs: Sequence[Placed], *, sample_rate: int
+) -> Float32[np.ndarray, " samples"] | None:
+    """The edit with its ends lifted where it is soft there; None where both ends are found, or as loud as the rest."""
+    loudness = float(edit @ edit) / len(edit)
+    lost = [_is_lost(run, edit, loudness, sample_rate=sample_rate) for run in (runs[0], runs[-1])]
+    if not any(lost):
+        return None
+    n = round(LEVEL_S * sample_rate)
+    usual = LIFTED_TO * float(np.sqrt(np.median(frame_sums(edit**2, n)) / n))
+    lifted = edit.copy()
+    for is_lost, ahead in zip(lost, (slice(None), slice(None, None, -1)), strict=True):
+        end = lifted[ahead][: round(LONGEST_FADE_S * sample_rate)]
+        level = np.sqrt(np.maximum(scipy.ndimage.uniform_filter1d(end.astype(np.float64) ** 2, n), 0.0))
+        soft = level < usual
+        n_soft = len(soft) if soft.all() else int(soft.argmin())
+        if is_lost:
+            end[:n_soft] *= np.minimum(usual / (level[:n_soft] + 1e-12), MOST_LIFT).astype(np.float32)
+    return None if np.array_equal(lifted, edit) else lifted
+
+
+def _is_lost(run: Placed, edit: Float32[np.ndarray, " samples"], loudness: float, *, sample_rate: int) -> bool:
+    """Whether a run is unmatched, long enough to tell a place, and heard at all."""
+    sound = edit[run.start : run.end]
+    is_heard_at_all = float(sound @ sound) > SILENT_SHARE * loudness * len(sound)
+    return run.lag is None and len(sound) >= LOST_S * sample_rate and is_heard_at_all

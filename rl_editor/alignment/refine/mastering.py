@@ -48,6 +48,10 @@ class Mastering:
         """Mean power of the edit."""
         return float(self.pair.edit @ self.pair.edit) / len(self.pair.edit)
 
+    def of_edit(self, edit: Float32[np.ndarray, " edit_samples"]) -> "Mastering":
+        """The same of an edit that differs in level alone."""
+        return Mastering(replace(self.pair, edit=edit), self.taps, self.gain)
+
     def predict(self, run: Placed, *, start: int, length: int) -> Float32[np.ndarray, " samples"]:
         """What edit samples [start, start + length) should be if they play as this run does."""
         lag = run.lag or 0.0
