@@ -23,7 +23,12 @@ Impossible states are ``assert``; they never raise from this tree.
 
 import errno
 
-_NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EROFS}  # no EDQUOT on Windows
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # no EDQUOT on Windows
+_NO_ROOM = {*_FULL, errno.EROFS}
+_REMEDIES = dict.fromkeys(_FULL, "free some space there") | {
+    errno.EROFS: "name a folder elsewhere",
+    errno.ENAMETOOLONG: "give it a shorter name",
+}
 
 
 class RlEditorError(Exception):
@@ -35,9 +40,7 @@ def said(error: RlEditorError | OSError) -> str:
     if isinstance(error, RlEditorError) or not error.strerror:
         return str(error) or type(error).__name__
     name = error.filename2 or error.filename
-    remedy = "free some space there" if error.errno in _NO_ROOM else "check the path and who may read and write there"
-    if error.errno == errno.EROFS:
-        remedy = "name a folder elsewhere"
+    remedy = _REMEDIES.get(error.errno or 0, "check the path and who may read and write there")
     return f"{f'{name}: ' if name else ''}{error.strerror.lower()}; {remedy}"
 
 

@@ -1,5 +1,6 @@
 """What a clumsy user brings: bad files are named with a remedy, the good pairs go through, nothing is overwritten."""
 
+import errno
 import json
 import os
 import signal
@@ -216,6 +217,18 @@ class TestFolders:
     def test_system_errors_are_said_in_our_words(self) -> None:
         assert said(IsADirectoryError(21, "Is a directory", ".tmp", None, "out")).startswith("out: is a directory; ")
         assert said(FileNotFoundError("gone.wav")) == "gone.wav"
+
+    @pytest.mark.parametrize(
+        ("number", "remedy"),
+        [
+            (errno.ENOSPC, "free some space there"),
+            (errno.EROFS, "name a folder elsewhere"),
+            (errno.ENAMETOOLONG, "give it a shorter name"),
+            (errno.EACCES, "check the path and who may read and write there"),
+        ],
+    )
+    def test_what_the_system_says_comes_with_a_remedy(self, number: int, remedy: str) -> None:
+        assert said(OSError(number, os.strerror(number), "a.wav")).endswith(f"; {remedy}")
 
 
 class TestTable:
