@@ -29,6 +29,7 @@ from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.fades import with_fades, without_fades
 from rl_editor.alignment.joins import Spliced, spliced
 from rl_editor.alignment.refine import (
+    HEARD_SCORE,
     SILENT_SHARE,
     Mastering,
     Pair,
@@ -200,10 +201,11 @@ def recover(
         raw, edit = _without_dc(raw), _without_dc(edit)
     rate = config.audio.sample_rate
     found, mastering, near = _explained(raw, edit, config)
-    if (lifted := without_fades(edit, found.runs, sample_rate=rate)) is not None:
+    lifted = without_fades(edit, found.runs, sample_rate=rate)
+    if lifted is not None and (followed := _n_followed(found.runs, mastering.pair)):
         with suppress(PairRejectedError):
             again = _explained(raw, lifted, config)
-            if _matched_share(again.found.runs) > _matched_share(found.runs):
+            if _n_followed(again.found.runs, again.mastering.pair) > followed:
                 found, mastering, near = again
                 mastering = mastering.of_edit(edit)
     pair = mastering.pair
@@ -314,8 +316,9 @@ def _without_dc(mono: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, " 
     return np.asarray(scipy.signal.lfilter(np.array([1, -1], np.float32), np.array([1, -DC_POLE], np.float32), mono))
 
 
-def _matched_share(runs: Sequence[Placed]) -> float:
-    return sum(run.end - run.start for run in runs if run.lag is not None) / runs[-1].end
+def _n_followed(runs: Sequence[Placed], pair: Pair) -> int:
+    """Samples of the edit that follow the raw's: what only sounds alike is no proof."""
+    return sum(run.end - run.start for run in runs if run.score >= HEARD_SCORE and pair.sound(run) is not None)
 
 
 def _require_share(runs: list[Placed], config: Config, n_samples: int) -> None:
