@@ -39,6 +39,7 @@ LONG_CROSSFADES_MS = (60.0, 80.0, 100.0, 125.0, 150.0, 200.0, 250.0, 300.0, 400.
 LENGTHENINGS, ROOM = 2, 3  # searches more for a long one, and lengths of it that they must hold to either side
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
 LONGER_GAIN = 0.05  # and that a longer one must explain beyond the longest of the usual
+MOST_GAIN = 2.0  # the same at most: what explains much more than a join leaves over does not follow the samples
 FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
 TIE = 1e-9  # of the range of costs: what is left of rounding where both sides are the same sound
 SPECTRUM_HOP, SPECTRUM_FFT, SPECTRUM_BANDS = 128, 1024, 80
@@ -212,7 +213,7 @@ def _best_join(
         best = cut
     if best.crossfade_ms == CROSSFADES_MS[-1]:
         longer = min((best, *_crossfades(LONG_CROSSFADES_MS, ramps, sample_rate)))
-        best = longer if longer.cost < best.cost - LONGER_GAIN * excess else best
+        best = longer if LONGER_GAIN * excess < best.cost - longer.cost < MOST_GAIN * excess else best
     return Join(start + best.position, best.crossfade_ms)
 
 
