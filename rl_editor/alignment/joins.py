@@ -39,7 +39,7 @@ LONG_CROSSFADES_MS = (60.0, 80.0, 100.0, 125.0, 150.0, 200.0, 250.0, 300.0, 400.
 LENGTHENINGS, ROOM = 2, 3  # searches more for a long one, and lengths of it that they must hold to either side
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
 LONGER_GAIN = 0.05  # and that a longer one must explain beyond the longest of the usual
-MOST_GAIN = 2.0  # the same at most: what explains much more than a join leaves over does not follow the samples
+MOST_GAIN, UNEXPLAINED = 2.0, 0.25  # explain at most, and leave at most, by gains that are measured beside it
 FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
 TIE = 1e-9  # of the range of costs: what is left of rounding where both sides are the same sound
 SPECTRUM_HOP, SPECTRUM_FFT, SPECTRUM_BANDS = 128, 1024, 80
@@ -50,6 +50,11 @@ class Join(NamedTuple):
 
     position: int
     crossfade_ms: float
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its crossfade is longer than the usual ones."""
+        return self.crossfade_ms > CROSSFADES_MS[-1]
 
 
 class Spliced(NamedTuple):
@@ -111,17 +116,27 @@ def find_join(left: Placed, right: Placed, mastering: Mastering, *, sample_rate:
         join = _find_within(reach << widened, left, right, mastering, sample_rate=sample_rate)
         if abs(join.position - left.end) < EDGE_SHARE * (reach << widened):
             break
+    found = join
     for _ in range(LENGTHENINGS):
-        if join.crossfade_ms <= CROSSFADES_MS[-1]:
+        if not found.is_long:
             break
-        length = round(join.crossfade_ms * sample_rate / 1000)
-        around = replace(left, end=join.position), replace(right, start=join.position)
-        join = _find_within(max(reach, ROOM * length), *around, mastering, sample_rate=sample_rate, mixed=length // 2)
-    return join
+        length = round(found.crossfade_ms * sample_rate / 1000)
+        around = replace(left, end=found.position), replace(right, start=found.position)
+        found = _find_within(max(reach, ROOM * length), *around, mastering, sample_rate=sample_rate, mixed=length // 2)
+    if join.is_long and not found.is_long:
+        return _find_within(reach << widened, left, right, mastering, sample_rate=sample_rate, lengthens=False)
+    return found
 
 
 def _find_within(
-    reach: int, left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int, mixed: int = 0
+    reach: int,
+    left: Placed,
+    right: Placed,
+    mastering: Mastering,
+    *,
+    sample_rate: int,
+    mixed: int = 0,
+    lengthens: bool = True,
 ) -> Join:
     """The best join within ``reach`` of where the runs meet; ``mixed`` samples to either side tell no gain."""
     start, end = max(left.start, left.end - reach), min(right.end, left.end + reach)
@@ -133,7 +148,16 @@ def _find_within(
         nothing = FOREIGN_COST * (edit**2 + SILENT_SHARE * mastering.loudness)  # silence goes to a side that is silent
         costs = [nothing if side is None else (edit - side) ** 2 for side in sides]
         return Join(start + _cheapest(_hard_cut(costs[0], costs[1]), left.end - start), 0.0)
-    return _best_join(edit, sides[0], sides[1], estimate=left.end - start, start=start, sample_rate=sample_rate)
+    return _best_join(
+        edit,
+        sides[0],
+        sides[1],
+        estimate=left.end - start,
+        start=start,
+        sample_rate=sample_rate,
+        mixed=mixed,
+        lengthens=lengthens,
+    )
 
 
 def _heard(
@@ -202,18 +226,23 @@ def _best_join(
     estimate: int,
     start: int,
     sample_rate: int,
+    mixed: int = 0,
+    lengthens: bool = True,
 ) -> Join:
     hard = _hard_cut((edit - left) ** 2, (edit - right) ** 2)
     cut = _Found(float(hard.min()), _cheapest(hard, estimate), 0.0)
-    floor = _floor(edit, left, right, cut.position, sample_rate)
+    reach = max(mixed, round(CROSSFADES_MS[-1] * sample_rate / 1000))
+    floor = _floor(edit, left, right, cut.position, reach)
     ramps = _Ramps.of(edit, left, right)
     excess = max(0.0, cut.cost - floor)
     best = min((cut, *_crossfades(CROSSFADES_MS, ramps, sample_rate)))
     if best.cost >= cut.cost - CROSSFADE_GAIN * excess:
         best = cut
-    if best.crossfade_ms == CROSSFADES_MS[-1]:
+    if lengthens and (mixed or best.crossfade_ms == CROSSFADES_MS[-1]):
         longer = min((best, *_crossfades(LONG_CROSSFADES_MS, ramps, sample_rate)))
-        best = longer if LONGER_GAIN * excess < best.cost - longer.cost < MOST_GAIN * excess else best
+        gain = best.cost - longer.cost
+        sure = gain < MOST_GAIN * excess and longer.cost < floor + UNEXPLAINED * excess
+        best = longer if gain > LONGER_GAIN * excess and (sure or not mixed) else best
     return Join(start + best.position, best.crossfade_ms)
 
 
@@ -276,12 +305,11 @@ def _floor(
     left: Float[np.ndarray, " samples"],
     right: Float[np.ndarray, " samples"],
     position: int,
-    sample_rate: int,
+    reach: int,
 ) -> float:
     """What would be left if the residual near the join were no larger than further out."""
     residual = np.concatenate([(edit - left)[:position], (edit - right)[position:]]) ** 2
     power = edit**2
-    reach = round(CROSSFADES_MS[-1] * sample_rate / 1000)
     near = np.zeros(len(edit), np.bool_)
     near[max(0, position - reach) : position + reach] = True
     share = residual[~near].sum() / (power[~near].sum() + 1e-12)
