@@ -111,21 +111,27 @@ def _length(run: Placed) -> int:
 
 def find_join(left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int) -> Join:
     """The best join of two neighbouring runs, at most one of them unmatched."""
-    reach = REACH_SAMPLES if left.lag is not None and right.lag is not None else FOREIGN_REACH_SAMPLES
-    for widened in range(WIDENINGS + 1):
-        join = _find_within(reach << widened, left, right, mastering, sample_rate=sample_rate)
-        if abs(join.position - left.end) < EDGE_SHARE * (reach << widened):
-            break
-    found = join
+    join = found = _find(left, right, mastering, sample_rate=sample_rate, lengthens=True)
     for _ in range(LENGTHENINGS):
         if not found.is_long:
             break
         length = round(found.crossfade_ms * sample_rate / 1000)
+        reach = max(REACH_SAMPLES, ROOM * length)
         around = replace(left, end=found.position), replace(right, start=found.position)
-        found = _find_within(max(reach, ROOM * length), *around, mastering, sample_rate=sample_rate, mixed=length // 2)
+        found = _find_within(reach, *around, mastering, sample_rate=sample_rate, mixed=length // 2)
     if join.is_long and not found.is_long:
-        return _find_within(reach << widened, left, right, mastering, sample_rate=sample_rate, lengthens=False)
+        return _find(left, right, mastering, sample_rate=sample_rate, lengthens=False)
     return found
+
+
+def _find(left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int, lengthens: bool) -> Join:
+    """The best join near where the runs meet, or farther off where it lies at an edge."""
+    reach = REACH_SAMPLES if left.lag is not None and right.lag is not None else FOREIGN_REACH_SAMPLES
+    for widened in range(WIDENINGS + 1):
+        join = _find_within(reach << widened, left, right, mastering, sample_rate=sample_rate, lengthens=lengthens)
+        if abs(join.position - left.end) < EDGE_SHARE * (reach << widened):
+            break
+    return join
 
 
 def _find_within(
