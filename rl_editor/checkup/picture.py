@@ -46,6 +46,7 @@ def _draw_tempo(axes: Axes, found: Checkup) -> None:
         axes.plot(beats[:-1], 60.0 / np.diff(beats), color=_BEAT, lw=1.0)
     axes.set_ylim(found.grid.tempo_bpm * 0.8, found.grid.tempo_bpm * 1.25)
     axes.set_xlim(0.0, found.grid.duration_s)
+    axes.set_xlabel("seconds", fontsize=9, color=_INK)
     axes.set_ylabel("bpm", color=_INK)
     axes.set_title("tempo from beat to beat", fontsize=10, color=_INK, loc="left")
 
@@ -68,6 +69,7 @@ def _draw_close(above: Axes, below: Axes, found: Checkup, spectrum: np.ndarray, 
     below.fill_between(times, found.heard.beat[first:last], color=_BEAT, alpha=0.35, lw=0, label="beat")
     below.fill_between(times, found.heard.downbeat[first:last], color=_DOWNBEAT, alpha=0.5, lw=0, label="downbeat")
     below.set_ylim(0.0, 1.0)
+    below.set_xlabel("seconds", fontsize=9, color=_INK)
     below.set_ylabel("probability", color=_INK)
     below.legend(loc="upper right", fontsize=8, frameon=False, ncols=2)
     for axes in (above, below):
