@@ -95,8 +95,8 @@ def _explained(raw: Track, edit: Track, config: Config) -> EditList:
     plain = MonoPair(read_view(raw), read_view(edit))
 
     def turned(agreement: float) -> Iterator[MonoPair]:
-        views = read_turned(raw), read_turned(edit)
-        if agreement <= CLOSELY_AGREED and (views[0] is None) != (views[1] is None):
+        views = (read_turned(raw), read_turned(edit)) if agreement <= CLOSELY_AGREED else (None, None)
+        if (views[0] is None) != (views[1] is None):
             yield MonoPair(*(own if view is None else view for own, view in zip(plain, views, strict=True)))
 
     frames = round(edit.source.frames / edit.source.sample_rate * raw.source.sample_rate)

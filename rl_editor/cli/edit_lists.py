@@ -150,9 +150,8 @@ def _check_held(edit: EditList, path: Path) -> None:
 def _edit_of(path: Path, source: Path, config: Config) -> EditList:
     """An edit list in any format, of that recording."""
     from rl_editor.importers import load_edit, read_edit
-    from rl_editor.utils import audio_info, source_info
+    from rl_editor.utils import source_info
 
     if path.suffix.lower() == ".json":
-        audio_info(source)  # a folder, or what is no audio, is named before its bytes are compared
         return load_edit(path)
     return read_edit(path, source_info(source), default_crossfade_ms=config.action_space.default_crossfade_ms)

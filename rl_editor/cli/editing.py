@@ -132,12 +132,9 @@ def revise(
     from rl_editor.negotiation import Demands
     from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
     from rl_editor.negotiation.words import held_line, screen
-    from rl_editor.utils import audio_info
 
     check_written({"-o": output}, edits, source, params)
     check_edit_list(output, "-o")
-    if source is not None:
-        audio_info(source)  # a folder, or what is no audio, is named before its bytes are compared
     found = load_edit(edits)
     demands = _demands(
         target_duration, exact=exact, keep=pin, drop=drop, anchors=anchor, vetoes=veto_join, keep_option="--pin"

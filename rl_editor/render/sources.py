@@ -19,7 +19,7 @@ from jaxtyping import Shaped
 from rl_editor.edits import EditList
 from rl_editor.errors import AudioFileError, EditListError
 from rl_editor.files import file_sha256, scratch_folder
-from rl_editor.utils import Samples, open_output, read_blocks, write_frames
+from rl_editor.utils import Samples, audio_info, open_output, read_blocks, write_frames
 
 # subtype -> how its samples are held; all others are read as float32
 _DTYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "PCM_24": "int32", "PCM_32": "int32",
@@ -176,7 +176,9 @@ def check_recording(edit: EditList, path: Path) -> None:
 
     Raises:
         EditListError: the SHA-256 is another.
+        AudioFileError: it is no file, or no audio.
     """
+    audio_info(path)  # which names a folder, or what is no audio, in our words
     wanted = edit.source.sha256.lower()
     if wanted and (found := file_sha256(path)) != wanted:
         raise EditListError(
