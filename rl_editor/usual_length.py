@@ -2,8 +2,7 @@
 
 Some editors keep a share of every recording, others always end up at three and a half minutes. Which of the two varies
 less over the pairs is the habit; how much it varies says how much it counts. Lengths are taken as logarithms, so that
-spreads are relative. A few pairs that happen to agree prove no habit: the variance counts ``_DOUBT_PAIRS`` more pairs
-that are ``_DOUBT`` off.
+spreads are relative. A few pairs that happen to agree prove no habit (``doubted_deviation``).
 """
 
 import math
@@ -13,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-_DOUBT, _DOUBT_PAIRS = 0.1, 2
+_DOUBT_PAIRS = 2
+_DOUBT = 0.1  # of a length
 
 
 class Usual(NamedTuple):
@@ -41,9 +41,9 @@ class UsualLengths(nn.Module):
             own = logs[(style == number) & logs.isfinite().all(1)]  # of an edit that plays nothing there is no length
             if not len(own):
                 continue
-            n, mean = len(own), own.mean(0)
-            variance = (((own - mean) ** 2).sum(0) + _DOUBT_PAIRS * _DOUBT**2) / (n - 1 + _DOUBT_PAIRS) * (1 + 1 / n)
-            self.table[number] = torch.stack([mean, variance.sqrt()], dim=1).to(self.table.dtype)
+            mean = own.mean(0)
+            deviation = doubted_deviation(((own - mean) ** 2).sum(0), n_pairs=len(own), doubt=_DOUBT)
+            self.table[number] = torch.stack([mean, deviation], dim=1).to(self.table.dtype)
 
     def of(self, style: int, duration_s: float) -> Usual | None:
         """What is usual for a recording of ``duration_s`` seconds; None where nothing is known."""
@@ -53,3 +53,14 @@ class UsualLengths(nn.Module):
         if ratio_spread <= seconds_spread:
             return Usual(math.exp(log_ratio) * duration_s, ratio_spread)
         return Usual(math.exp(log_seconds), seconds_spread)
+
+
+def doubted_deviation(squares: Float[Tensor, " ways"], *, n_pairs: int, doubt: float) -> Float[Tensor, " ways"]:
+    """How far off the mean of pairs the next one may lie, with ``_DOUBT_PAIRS`` more pairs counted as ``doubt`` off::
+
+        sqrt((squares + _DOUBT_PAIRS doubt^2) / (n_pairs - 1 + _DOUBT_PAIRS) (1 + 1 / n_pairs))
+
+    ``squares`` are the sums of squared differences from the mean.
+    """
+    variance = (squares + _DOUBT_PAIRS * doubt**2) / (n_pairs - 1 + _DOUBT_PAIRS)
+    return (variance * (1 + 1 / n_pairs)).sqrt()

@@ -3,8 +3,7 @@
 Where it is sure that something moves, but not what, every single move is unlikely, and the likeliest edit has none. How
 many passages an editor loops or moves is known better than which. So an edit is chosen by both (``decoding``): the same
 number in every song, or so many per minute of it, whichever varies less over the pairs, is the habit, and how much that
-varies says how much it counts. As in ``usual_length``, the variance counts ``_DOUBT_PAIRS`` more pairs that are
-``_DOUBT`` off.
+varies says how much it counts. As in ``usual_length``, a few pairs that happen to agree prove no habit.
 """
 
 import torch
@@ -12,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rl_editor.actions import FIRST_LOOP, ActionSpace
+from rl_editor.usual_length import doubted_deviation
 
-_DOUBT, _DOUBT_PAIRS = 1.0, 2
+_DOUBT = 1.0  # passages
 _N_KINDS = 2  # looped, moved
 
 
@@ -33,12 +33,11 @@ class UsualRegions(nn.Module):
         for number in sorted(set(style.tolist())):
             own = style == number
             seen, minutes = counts[own].double(), duration_s[own].double()[:, None] / 60.0
-            n = len(seen)
             in_each, per_minute = seen.mean(0), seen.sum(0) / minutes.sum()
             off = torch.stack([((seen - usual) ** 2).sum(0) for usual in (in_each, per_minute * minutes)])
-            variance = (off.amin(0) + _DOUBT_PAIRS * _DOUBT**2) / (n - 1 + _DOUBT_PAIRS) * (1 + 1 / n)
+            deviation = doubted_deviation(off.amin(0), n_pairs=len(seen), doubt=_DOUBT)
             by_minute = off[1] < off[0]
-            usual = [in_each.where(~by_minute, 0.0), per_minute.where(by_minute, 0.0), variance.sqrt()]
+            usual = [in_each.where(~by_minute, 0.0), per_minute.where(by_minute, 0.0), deviation]
             self.table[number] = torch.stack(usual, dim=1).to(self.table.dtype)
 
     def log_prob(self, counts: Int[Tensor, "edits kinds"], duration_s: float, style: int) -> Float[Tensor, " edits"]:
