@@ -11,7 +11,7 @@ from rl_editor import alignment
 from rl_editor.alignment import Alignment, MonoPair, recover_either
 from rl_editor.alignment.confidence import Belief, Evidence
 from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
-from rl_editor.alignment.joins import Join, _best_join, _cheapest, _hard_cut
+from rl_editor.alignment.joins import _best, _cheapest, _hard_cut, _Search, _Sides
 from rl_editor.alignment.refine import (
     Pair,
     Placed,
@@ -368,8 +368,8 @@ class TestJoins:
             rise = (np.arange(6000) >= 2500).astype(float)
         a, b = law(rise)
         edit = a * left + b * right + 1e-3 * rest
-        found = _best_join(edit, left, right, estimate=2700, start=10_000, sample_rate=RATE)
-        assert found == Join(12_500, float(milliseconds))
+        found = _best(_Sides(edit, left, right), _Search(reach=6000), estimate=2700, sample_rate=RATE)
+        assert found[1:] == (2500, float(milliseconds))
 
 
 class TestTwins:

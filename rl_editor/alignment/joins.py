@@ -116,54 +116,46 @@ def find_join(left: Placed, right: Placed, mastering: Mastering, *, sample_rate:
         if not found.is_long:
             break
         length = round(found.crossfade_ms * sample_rate / 1000)
-        reach = max(REACH_SAMPLES, ROOM * length)
+        search = _Search(max(REACH_SAMPLES, ROOM * length), mixed=length // 2)
         around = replace(left, end=found.position), replace(right, start=found.position)
-        found = _find_within(reach, *around, mastering, sample_rate=sample_rate, mixed=length // 2)
+        found = _find_within(search, *around, mastering, sample_rate=sample_rate)
     if join.is_long and not found.is_long:
         return _find(left, right, mastering, sample_rate=sample_rate, lengthens=False)
     return found
+
+
+class _Search(NamedTuple):
+    """How far off a join is sought, and what it may be."""
+
+    reach: int  # samples to either side of where the runs meet
+    mixed: int = 0  # samples to either side of there in which both runs sound, so that they tell no gain
+    lengthens: bool = True  # whether crossfades longer than the usual ones are tried
 
 
 def _find(left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int, lengthens: bool) -> Join:
     """The best join near where the runs meet, or farther off where it lies at an edge."""
     reach = REACH_SAMPLES if left.lag is not None and right.lag is not None else FOREIGN_REACH_SAMPLES
     for widened in range(WIDENINGS + 1):
-        join = _find_within(reach << widened, left, right, mastering, sample_rate=sample_rate, lengthens=lengthens)
-        if abs(join.position - left.end) < EDGE_SHARE * (reach << widened):
+        search = _Search(reach << widened, lengthens=lengthens)
+        join = _find_within(search, left, right, mastering, sample_rate=sample_rate)
+        if abs(join.position - left.end) < EDGE_SHARE * search.reach:
             break
     return join
 
 
-def _find_within(
-    reach: int,
-    left: Placed,
-    right: Placed,
-    mastering: Mastering,
-    *,
-    sample_rate: int,
-    mixed: int = 0,
-    lengthens: bool = True,
-) -> Join:
-    """The best join within ``reach`` of where the runs meet; ``mixed`` samples to either side tell no gain."""
-    start, end = max(left.start, left.end - reach), min(right.end, left.end + reach)
+def _find_within(search: _Search, left: Placed, right: Placed, mastering: Mastering, *, sample_rate: int) -> Join:
+    """The best join within reach of where the runs meet."""
+    start, end = max(left.start, left.end - search.reach), min(right.end, left.end + search.reach)
     edit = padded_span(mastering.pair.edit, start, end - start).astype(np.float64)
     if any(side.lag is not None and mastering.pair.sound(side) is None for side in (left, right)):
         return Join(_by_spectrum(left, right, start, end, mastering, sample_rate=sample_rate), 0.0)
-    sides = [_heard(side, left.end, start, end, mastering, mixed=mixed) for side in (left, right)]
-    if sides[0] is None or sides[1] is None:
+    before, after = (_heard(side, left.end, start, end, mastering, mixed=search.mixed) for side in (left, right))
+    if before is None or after is None:
         nothing = FOREIGN_COST * (edit**2 + SILENT_SHARE * mastering.loudness)  # silence goes to a side that is silent
-        costs = [nothing if side is None else (edit - side) ** 2 for side in sides]
-        return Join(start + _cheapest(_hard_cut(costs[0], costs[1]), left.end - start), 0.0)
-    return _best_join(
-        edit,
-        sides[0],
-        sides[1],
-        estimate=left.end - start,
-        start=start,
-        sample_rate=sample_rate,
-        mixed=mixed,
-        lengthens=lengthens,
-    )
+        costs = [nothing if side is None else (edit - side) ** 2 for side in (before, after)]
+        return Join(start + _cheapest(_hard_cut(*costs), left.end - start), 0.0)
+    best = _best(_Sides(edit, before, after), search, estimate=left.end - start, sample_rate=sample_rate)
+    return Join(start + best.position, best.crossfade_ms)
 
 
 def _heard(
@@ -214,8 +206,17 @@ def _hard_cut(
     left: Float[np.ndarray, " samples"], right: Float[np.ndarray, " samples"]
 ) -> Float[np.ndarray, " positions"]:
     """Cost of each position 0..n: left costs before it, right costs from it on."""
-    before = np.concatenate([[0.0], np.cumsum(left)])
-    return np.asarray(before + np.concatenate([np.cumsum(right[::-1])[::-1], [0.0]]))
+    return np.asarray(_before(left) + _after(right))
+
+
+def _before(values: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " positions"]:
+    """Sums of what lies before each position."""
+    return np.concatenate([[0.0], np.cumsum(values)])
+
+
+def _after(values: Float[np.ndarray, " samples"]) -> Float[np.ndarray, " positions"]:
+    """Sums of what lies from each position on."""
+    return _before(values[::-1])[::-1]
 
 
 def _cheapest(cost: Float[np.ndarray, " positions"], estimate: int) -> int:
@@ -224,40 +225,38 @@ def _cheapest(cost: Float[np.ndarray, " positions"], estimate: int) -> int:
     return int(near[np.abs(near - estimate).argmin()])
 
 
-def _best_join(
-    edit: Float[np.ndarray, " samples"],
-    left: Float[np.ndarray, " samples"],
-    right: Float[np.ndarray, " samples"],
-    *,
-    estimate: int,
-    start: int,
-    sample_rate: int,
-    mixed: int = 0,
-    lengthens: bool = True,
-) -> Join:
-    hard = _hard_cut((edit - left) ** 2, (edit - right) ** 2)
-    cut = _Found(float(hard.min()), _cheapest(hard, estimate), 0.0)
-    reach = max(mixed, round(CROSSFADES_MS[-1] * sample_rate / 1000))
-    floor = _floor(edit, left, right, cut.position, reach)
-    ramps = _Ramps.of(edit, left, right)
-    excess = max(0.0, cut.cost - floor)
-    best = min((cut, *_crossfades(CROSSFADES_MS, ramps, sample_rate)))
-    if best.cost >= cut.cost - CROSSFADE_GAIN * excess:
-        best = cut
-    if lengthens and (mixed or best.crossfade_ms == CROSSFADES_MS[-1]):
-        longer = min((best, *_crossfades(LONG_CROSSFADES_MS, ramps, sample_rate)))
-        gain = best.cost - longer.cost
-        sure = gain < MOST_GAIN * excess and longer.cost < floor + UNEXPLAINED * excess
-        best = longer if gain > LONGER_GAIN * excess and (sure or not mixed) else best
-    return Join(start + best.position, best.crossfade_ms)
+class _Sides(NamedTuple):
+    """The edit around a join, and what the runs to either side predict of it."""
+
+    edit: Float[np.ndarray, " samples"]
+    left: Float[np.ndarray, " samples"]
+    right: Float[np.ndarray, " samples"]
 
 
 class _Found(NamedTuple):
     """A join and what it leaves unexplained; of equals the first is the best."""
 
     cost: float
-    position: int
+    position: int  # in the samples of its sides
     crossfade_ms: float
+
+
+def _best(sides: _Sides, search: _Search, *, estimate: int, sample_rate: int) -> _Found:
+    """The best of a hard cut and of the crossfades that a search may find."""
+    ramps = _Ramps.of(sides)
+    hard = ramps.before + ramps.after
+    cut = _Found(float(hard.min()), _cheapest(hard, estimate), 0.0)
+    floor = _floor(sides, cut.position, max(search.mixed, round(CROSSFADES_MS[-1] * sample_rate / 1000)))
+    excess = max(0.0, cut.cost - floor)
+    best = min((cut, *_crossfades(CROSSFADES_MS, ramps, sample_rate)))
+    if best.cost >= cut.cost - CROSSFADE_GAIN * excess:
+        best = cut
+    if search.lengthens and (search.mixed or best.crossfade_ms == CROSSFADES_MS[-1]):
+        longer = min((best, *_crossfades(LONG_CROSSFADES_MS, ramps, sample_rate)))
+        gain = best.cost - longer.cost
+        sure = gain < MOST_GAIN * excess and longer.cost < floor + UNEXPLAINED * excess
+        best = longer if gain > LONGER_GAIN * excess and (sure or not search.mixed) else best
+    return best
 
 
 class _Ramps(NamedTuple):
@@ -265,24 +264,18 @@ class _Ramps(NamedTuple):
 
     n: int
     spectra: list[Complex[np.ndarray, " bins"]]  # of e L, e R, L^2, L R and R^2
-    power: Float[np.ndarray, " positions"]  # of e, summed
-    before: Float[np.ndarray, " positions"]  # of e - L, summed to there
-    after: Float[np.ndarray, " positions"]  # of e - R, summed from there
+    power: Float[np.ndarray, " positions"]  # of e, summed to there
+    before: Float[np.ndarray, " positions"]  # of (e - L)^2, summed to there
+    after: Float[np.ndarray, " positions"]  # of (e - R)^2, summed from there
 
     @classmethod
-    def of(
-        cls,
-        edit: Float[np.ndarray, " samples"],
-        left: Float[np.ndarray, " samples"],
-        right: Float[np.ndarray, " samples"],
-    ) -> "_Ramps":
+    def of(cls, sides: _Sides) -> "_Ramps":
         """Of both sides of a join."""
+        edit, left, right = sides
         n = scipy.fft.next_fast_len(len(edit), real=True)
         parts = (edit * left, edit * right, left**2, left * right, right**2)
-        before = np.concatenate([[0.0], np.cumsum((edit - left) ** 2)])
-        after = np.concatenate([np.cumsum(((edit - right) ** 2)[::-1])[::-1], [0.0]])
-        power = np.concatenate([[0.0], np.cumsum(edit**2)])
-        return cls(n, [scipy.fft.rfft(part, n) for part in parts], power, before, after)
+        spectra = [scipy.fft.rfft(part, n) for part in parts]
+        return cls(n, spectra, _before(edit**2), _before((edit - left) ** 2), _after((edit - right) ** 2))
 
     def best(self, length: int, *, equal_power: bool) -> tuple[float, int]:
         """Lowest cost of a crossfade of ``length`` samples, and where it begins."""
@@ -306,14 +299,9 @@ def _crossfades(lengths_ms: Sequence[float], ramps: _Ramps, sample_rate: int) ->
             yield _Found(cost, place + length // 2, milliseconds)
 
 
-def _floor(
-    edit: Float[np.ndarray, " samples"],
-    left: Float[np.ndarray, " samples"],
-    right: Float[np.ndarray, " samples"],
-    position: int,
-    reach: int,
-) -> float:
+def _floor(sides: _Sides, position: int, reach: int) -> float:
     """What would be left if the residual near the join were no larger than further out."""
+    edit, left, right = sides
     residual = np.concatenate([(edit - left)[:position], (edit - right)[position:]]) ** 2
     power = edit**2
     near = np.zeros(len(edit), np.bool_)
