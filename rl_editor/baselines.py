@@ -34,7 +34,7 @@ from rl_editor.edits import EditList, Segment
 from rl_editor.reward.faults import FAULT_NAMES, faults_of
 from rl_editor.state import AudioState, EditHistory, ReferenceStatistics
 from rl_editor.state.hearing import level_db
-from rl_editor.state.tables import beat_table
+from rl_editor.state.tables import beat_table, join_bounds
 
 if TYPE_CHECKING:
     from rl_editor.reward import RewardCalculator
@@ -66,7 +66,7 @@ class JoinCosts:
         reference: ReferenceStatistics | None = None,
     ) -> None:
         table = beat_table(state, reference)
-        bounds = np.arange(state.grid.n_beats + 1) if unit_beats is None else state.grid.units(unit_beats).beat_bounds
+        bounds = join_bounds(state.grid, unit_beats)
         self.times_s = state.grid.times_s[bounds]
         self._state, self._config, self._reference = state, config, reference
         self._points = table.points[bounds].astype(np.float32)

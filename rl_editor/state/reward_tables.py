@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rl_editor.state.audio import AudioState
-from rl_editor.state.tables import BeatTable, ReferenceStatistics, beat_table
+from rl_editor.state.tables import BeatTable, ReferenceStatistics, beat_table, join_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,7 @@ def reward_tables(
 ) -> RewardTables:
     """Tables of tracks at the boundaries of decision units; at every beat where ``unit_beats`` is None."""
     beats = [beat_table(state, reference) for state in states]
-    chosen = [
-        np.arange(s.grid.n_beats + 1) if unit_beats is None else s.grid.units(unit_beats).beat_bounds for s in states
-    ]
+    chosen = [join_bounds(state.grid, unit_beats) for state in states]
     spans = [np.diff(b.frames[c]) / b.sample_rate for b, c in zip(beats, chosen, strict=True)]
     energy = [_span_means(b, c) for b, c in zip(beats, chosen, strict=True)]
     return RewardTables(

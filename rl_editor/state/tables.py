@@ -78,6 +78,11 @@ class BeatTable(NamedTuple):
     sample_rate: int
 
 
+def join_bounds(grid: BeatGrid, unit_beats: int | None) -> Int[np.ndarray, " bounds"]:
+    """The boundaries that joins may lie at: those of decision units, or every one where ``unit_beats`` is None."""
+    return np.arange(grid.n_beats + 1) if unit_beats is None else grid.units(unit_beats).beat_bounds
+
+
 def beat_table(state: AudioState, reference: ReferenceStatistics | None = None) -> BeatTable:
     """Tables of one track at every beat."""
     grid = state.grid
