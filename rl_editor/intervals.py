@@ -1,4 +1,4 @@
-"""Stretches of a line: what several cover together, and what they leave.
+"""Stretches of a line: what several cover together, what they leave, and how far one lies over another.
 
 Conventions: half-open ``(start, end)`` with start <= end, all in one unit (frames, seconds); in any order, overlapping
 or not. What is returned is in order and without overlaps.
@@ -6,6 +6,9 @@ or not. What is returned is in order and without overlaps.
 
 from collections.abc import Collection, Iterable
 from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Shaped
 
 Place = TypeVar("Place", int, float)
 
@@ -29,6 +32,16 @@ def total(spans: Iterable[tuple[Place, Place]]) -> Place:
 def repeated(spans: Collection[tuple[Place, Place]]) -> Place:
     """Summed length of what is covered once more, the first times aside."""
     return total(spans) - total(union(spans))
+
+
+def overlap(one: tuple[Place, Place], other: tuple[Place, Place]) -> Place:
+    """Length that two spans share."""
+    return max(min(one[1], other[1]) - max(one[0], other[0]), 0)
+
+
+def overlaps(bounds: Shaped[np.ndarray, " bounds"], span: tuple[Place, Place]) -> Shaped[np.ndarray, " stretches"]:
+    """Length that a span shares with each stretch between neighbouring bounds."""
+    return np.asarray(np.maximum(np.minimum(bounds[1:], span[1]) - np.maximum(bounds[:-1], span[0]), 0))
 
 
 def gaps(covered: list[tuple[int, int]], frames: int) -> list[tuple[int, int]]:

@@ -28,6 +28,7 @@ from rl_editor.actions import (
 from rl_editor.edits import EditList, Region, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.grid import BeatGrid, UnitGrid
+from rl_editor.intervals import overlaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +137,8 @@ def _snap(edit: EditList, units: UnitGrid) -> tuple[list[_Piece], list[float]]:
         if last <= first:
             continue
         pieces.append(_Piece(first, last))
-        inside = np.minimum(bounds[first + 1 : last + 1], end_s) - np.maximum(bounds[first:last], start_s)
-        weights += [float(w) / segment.speed for w in np.maximum(inside, 0.0)]
+        inside_s = overlaps(bounds[first : last + 1], (start_s, end_s))
+        weights += [float(length_s) / segment.speed for length_s in inside_s]
     return pieces, weights
 
 
@@ -291,20 +292,15 @@ def _explained_s(path: list[int], weights: list[float], played: list[int]) -> fl
 def _confidence(edit: EditList, units: UnitGrid, actions: Sequence[int]) -> Float[np.ndarray, " units"]:
     """Of a playing unit: its segments' confidence times how clearly it is in or out; of a cut one: the edit's mean."""
     rate, bounds = edit.source.sample_rate, units.times_s
-    length = np.diff(bounds)
 
     def shares(s: Segment) -> Float[np.ndarray, " units"]:
         if s.source_start_frame is None or s.source_end_frame is None:
             return np.zeros(units.n_units)
-        start_s, end_s = s.source_start_frame / rate, s.source_end_frame / rate
-        share: np.ndarray = (
-            np.clip(np.minimum(bounds[1:], end_s) - np.maximum(bounds[:-1], start_s), 0.0, None) / length
-        )
-        return share
+        return overlaps(bounds, (s.source_start_frame / rate, s.source_end_frame / rate)) / np.diff(bounds)
 
     covered = np.max([shares(s) for s in edit.merged().segments], axis=0, initial=0.0)
-    overlaps = np.array([shares(s) for s in edit.segments]).reshape(-1, units.n_units)
-    sure = [s.confidence for s in edit.segments] @ overlaps / np.maximum(overlaps.sum(0), 1e-9)
+    each = np.array([shares(s) for s in edit.segments]).reshape(-1, units.n_units)
+    sure = [s.confidence for s in edit.segments] @ each / np.maximum(each.sum(0), 1e-9)
     mean = sum(s.frames * s.confidence for s in edit.segments) / max(edit.frames, 1)
     plays = np.array([a != CUT for a in actions])
     clear = np.where(plays, covered, 1.0 - covered)

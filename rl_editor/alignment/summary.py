@@ -24,7 +24,7 @@ from rl_editor.alignment.folding import (
     straights_of,
 )
 from rl_editor.edits import EditList, Segment
-from rl_editor.intervals import gaps, total, union
+from rl_editor.intervals import gaps, overlap, total, union
 
 
 class Action(StrEnum):
@@ -194,7 +194,7 @@ def _move(k: int, runs: list[FoldedRun], chain: set[int], rate: int) -> Move:
     after = min((runs[j].start for j in chain if j > k), default=before)
     later = before > run.start
     others = union((p.start, p.end) for j, other in enumerate(runs) if j != k for p in other.plays)
-    twice = sum(max(0, min(b, run.end) - max(a, run.start)) for a, b in others)
+    twice = sum(overlap(other, (run.start, run.end)) for other in others)
     return Move(
         run.start / rate,
         run.end / rate,

@@ -23,7 +23,7 @@ from rl_editor.editing.request import Request, check_anchors, check_length, chec
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
-from rl_editor.intervals import total, union
+from rl_editor.intervals import overlap, total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
 from rl_editor.negotiation.exact import as_demanded, met_from_below, most_silence_s
 from rl_editor.negotiation.placing import place_joins
@@ -321,7 +321,7 @@ def _with_repeats_before(state: AudioState, demands: Demands, config: Config) ->
 
 def _playing_s(start_s: float, end_s: float, dropped: Iterable[tuple[float, float]]) -> float:
     """How much of a span is not dropped; no two of those spans overlap."""
-    return end_s - start_s - sum(max(min(end_s, b) - max(start_s, a), 0.0) for a, b in dropped)
+    return end_s - start_s - sum(overlap((start_s, end_s), span) for span in dropped)
 
 
 def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> EditList:

@@ -8,6 +8,7 @@ from jaxtyping import Bool
 from rl_editor import edits
 from rl_editor.config import Config, EditMethod
 from rl_editor.errors import ConfigError, EditListError
+from rl_editor.intervals import overlaps
 from rl_editor.negotiation import Demands, TimeSpan
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, spoken
@@ -153,7 +154,7 @@ def units_over(spans: tuple[TimeSpan, ...], state: AudioState, unit_beats: int) 
     slack = ROUNDING * state.grid.beat_s
     inside = np.zeros(len(times) - 1, bool)
     for span in spans:
-        inside |= np.minimum(times[1:], span.end_s) - np.maximum(times[:-1], span.start_s) > slack
+        inside |= overlaps(times, span) > slack
     return inside
 
 

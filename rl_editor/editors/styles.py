@@ -16,6 +16,7 @@ from rl_editor.editors.listening import Hearing, Span, listen
 from rl_editor.edits import EditList, SourceInfo
 from rl_editor.features import BeatFeatures
 from rl_editor.grid import BeatGrid
+from rl_editor.intervals import overlap
 
 _TASTE = 0.02  # standard deviation of the noise on a score, in standard scores
 
@@ -90,7 +91,7 @@ class RadioEdit:
         scores = {
             i: heard.repetition(span) - 0.35 * tasted[i] + 0.03 * i
             for i, span in enumerate(heard.sections)
-            if not _overlap(span, hook) and i != last
+            if not overlap(span, hook) and i != last
         }
         for i in sorted(scores, key=lambda i: -scores[i]):
             seconds = float(heard.seconds[slice(*heard.sections[i])].sum())
@@ -180,10 +181,6 @@ def _first_sound(heard: Hearing) -> int:
     """The first bar that is not silent; 0 where all are."""
     sounding = np.flatnonzero(~heard.silent)
     return int(sounding[0]) if len(sounding) else 0
-
-
-def _overlap(a: Span, b: Span) -> bool:
-    return a.start < b.end and b.start < a.end
 
 
 def _most_alike(heard: Hearing, phrase: Span, chosen: list[Span]) -> float:

@@ -34,7 +34,7 @@ from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.edits import EditList
 from rl_editor.grid import UnitGrid
-from rl_editor.intervals import union
+from rl_editor.intervals import overlaps, union
 from rl_editor.labels import encode
 from rl_editor.reward import ReferenceStatistics, RewardCalculator
 from rl_editor.state import AudioState
@@ -184,8 +184,8 @@ class TrackJudge:
 def units_played(edit: EditList, units: UnitGrid) -> Bool[np.ndarray, " units"]:
     """Which units play at least once, by ``PLAYS_SHARE``."""
     covered = np.zeros(units.n_units)
-    for start_s, end_s in union((float(a), float(b)) for a, b in _runs(edit)):
-        covered += np.clip(np.minimum(units.times_s[1:], end_s) - np.maximum(units.times_s[:-1], start_s), 0.0, None)
+    for span in union((float(a), float(b)) for a, b in _runs(edit)):
+        covered += overlaps(units.times_s, span)
     played: np.ndarray = covered >= PLAYS_SHARE * np.diff(units.times_s)
     return played
 

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from rl_editor.edits import EditList, Segment
-from rl_editor.intervals import union
+from rl_editor.intervals import overlap, total, union
 from rl_editor.negotiation.demands import Jump, TimeSpan
 from rl_editor.negotiation.sound import BeatSound
 
@@ -126,7 +126,7 @@ def _touches(end: int, start: int, shift: int, frozen: Sequence[TimeSpan], rate:
     """Whether what changes sides overlaps a frozen span."""
     for at in (end, start):
         low, high = sorted((at / rate, (at + shift) / rate))
-        if any(min(high, span.end_s) - max(low, span.start_s) > 1e-3 for span in frozen):
+        if any(overlap((low, high), span) > 1e-3 for span in frozen):
             return True
     return False
 
@@ -162,8 +162,8 @@ def _moved_frames(spans: Int[np.ndarray, "passages two"]) -> int:
     heard: list[tuple[int, int]] = []
     moved, last = 0, 0
     for start, end in spans.tolist():
-        late = (start, min(end, last))
-        moved += max(late[1] - late[0], 0) - sum(max(min(late[1], b) - max(late[0], a), 0) for a, b in union(heard))
+        late = (start, max(start, min(end, last)))
+        moved += total([late]) - sum(overlap(late, span) for span in union(heard))
         heard.append((start, end))
         last = max(last, end)
     return moved

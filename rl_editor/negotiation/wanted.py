@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from rl_editor.errors import EditListError
 from rl_editor.grid import BeatGrid
-from rl_editor.intervals import total, union
+from rl_editor.intervals import overlap, overlaps, total, union
 from rl_editor.negotiation.demands import MOST_STRETCH, Anchor, Demands, TimeSpan, spoken
 from rl_editor.negotiation.score import Score
 
@@ -90,8 +90,7 @@ def contradiction(demands: Demands, grid: BeatGrid) -> tuple[TimeSpan, TimeSpan]
     """A passage to keep and one to drop that overlap by more than rounding, if there are any."""
     for kept in demands.keep:
         for dropped in demands.drop:
-            overlap_s = min(kept.end_s, dropped.end_s) - max(kept.start_s, dropped.start_s)
-            if overlap_s > ROUNDING * grid.beat_s:
+            if overlap(kept, dropped) > ROUNDING * grid.beat_s:
                 return kept, dropped
     return None
 
@@ -122,10 +121,9 @@ def beats_over(grid: BeatGrid, spans: Sequence[TimeSpan]) -> Bool[np.ndarray, " 
 
 def _share_covered(grid: BeatGrid, spans: Iterable[TimeSpan]) -> Float[np.ndarray, " beats"]:
     """How much of each beat the spans cover, together."""
-    starts, ends = grid.times_s[:-1], grid.times_s[1:]
     covered = np.zeros(grid.n_beats)
-    for start_s, end_s in spans:
-        covered += np.maximum(np.minimum(ends, end_s) - np.maximum(starts, start_s), 0.0) / (ends - starts)
+    for span in spans:
+        covered += overlaps(grid.times_s, span) / np.diff(grid.times_s)
     return covered
 
 

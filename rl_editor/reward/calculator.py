@@ -16,7 +16,7 @@ from torch import Tensor
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment, check_length_asked, joins
 from rl_editor.errors import EditListError
-from rl_editor.intervals import repeated, total
+from rl_editor.intervals import overlaps, repeated, total
 from rl_editor.reward.faults import FAULT_NAMES, N_FAULTS, Offsets, faults_of
 from rl_editor.reward.terms import (
     Brief,
@@ -190,8 +190,8 @@ def _totals(edit: EditList, table: BeatTable, faults: Float[Tensor, "joins fault
     played, spans, rate = np.zeros(len(table.energy_rank)), edit.source_spans(), edit.source.sample_rate
     heard = sum(s.frames for s in edit.segments if s.source_start_frame is not None)
     source_rate = rate * total(spans) / heard if heard else rate  # frames of source per second of output
-    for start, end in spans:
-        played += np.clip(np.minimum(table.frames[1:], end) - np.maximum(table.frames[:-1], start), 0, None)
+    for span in spans:
+        played += overlaps(table.frames, span)
     sums = (
         edit.frames / rate,
         repeated(spans) / source_rate,
