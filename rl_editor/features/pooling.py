@@ -125,7 +125,6 @@ def _stem_columns(stems: StemFrames, grid: BeatGrid, *, frame_rate_hz: float) ->
 
 @lru_cache(maxsize=1)
 def _key_profiles() -> Any:
-    """[24, 12] profiles of all keys, centred and of unit length: a product with them is a correlation."""
+    """[24, 12] profiles of all keys over their deviation: products with what is centred are in order of correlation."""
     profiles = np.array([np.roll(profile, tonic) for profile in (_MAJOR, _MINOR) for tonic in range(12)])
-    profiles -= profiles.mean(axis=1, keepdims=True)
-    return profiles / np.linalg.norm(profiles, axis=1, keepdims=True)
+    return profiles / profiles.std(axis=1, keepdims=True)
