@@ -9,6 +9,7 @@ inverse, the same runs play again, except where very many moves leave one anothe
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -99,7 +100,10 @@ def encode(edit: EditList, grid: BeatGrid, space: ActionSpace, *, unit_beats: in
     path = [unit for piece in pieces for unit in range(piece.start, piece.end)]
     loops, single = _fold_loops(path, space.max_loop_times)
     pieces = _claim(_split(single))
-    ways = _ways(pieces, loops, units.n_units, space)
+    first, most = ({block: choose(times) for block, times in loops.items()} for choose in (itemgetter(0), max))
+    ways = _ways(pieces, first, units.n_units, space)
+    if most != first:  # which of its places a block keeps shows in what they explain
+        ways += _ways(pieces, most, units.n_units, space)
     explained, actions = max(
         ((_explained_s(path, weights, output_units(way, space)), way) for way in ways), key=lambda way: way[0]
     )
@@ -146,9 +150,9 @@ def _nearest(bounds: Float[np.ndarray, " bounds"], time_s: float) -> int:
     return int(np.argmin(np.abs(bounds - time_s)))
 
 
-def _fold_loops(path: list[int], max_times: int) -> tuple[dict[_Piece, int], list[int]]:
-    """Fold blocks that play several times in a row into one visit; returns how often each block plays."""
-    loops: dict[_Piece, int] = {}
+def _fold_loops(path: list[int], max_times: int) -> tuple[dict[_Piece, list[int]], list[int]]:
+    """Fold blocks that play several times in a row into one visit; returns how often each plays, place by place."""
+    loops: dict[_Piece, list[int]] = {}
     looped: set[int] = set()
     at = 1
     path = list(path)
@@ -164,8 +168,8 @@ def _fold_loops(path: list[int], max_times: int) -> tuple[dict[_Piece, int], lis
         if times == 1:
             at += 1
             continue
-        if not looped & set(range(*block)):
-            loops[block] = min(times, max_times)
+        if block in loops or not looped & set(range(*block)):
+            loops.setdefault(block, []).append(min(times, max_times))
             looped |= set(range(*block))
         del path[at : at + (times - 1) * length]
     return loops, path
