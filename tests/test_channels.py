@@ -9,7 +9,7 @@ from test_alignment import RATE, assert_spans, cut, info, song
 
 from rl_editor import alignment
 from rl_editor.alignment import Alignment, align_files
-from rl_editor.channels import is_one_signal, load_channel, load_turned, looks_turned
+from rl_editor.channels import channel_product, is_one_signal, load_channel, load_turned, looks_turned
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.errors import PairRejectedError
@@ -93,6 +93,23 @@ def test_what_is_one_signal(tmp_path, stereo: np.ndarray) -> None:  # type: igno
         assert is_one_signal(tmp_path / f"{name}.wav") == is_one, name
     right = load_channel(tmp_path / "silent.wav", RATE, channel=1)
     np.testing.assert_allclose(right, left, atol=1e-6)
+
+
+def test_the_first_minute_is_asked_and_all_of_it(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Which begins otherwise than it goes on, and what follows is five times as loud."""
+    rate = 4000
+    left = np.random.default_rng(0).normal(scale=0.02, size=100 * rate).astype(np.float32)
+    seconds, loud = np.arange(len(left)) / rate, np.where(np.arange(len(left)) < 70 * rate, 1, 5)
+    files = {
+        "together": np.where((seconds < 20) | (seconds > 70), -1, 1),
+        "late": np.where((seconds < 20) | (seconds > 70), 1, -1),
+        "after": np.where(seconds > 70, -1, 1),
+    }
+    for name, signs in files.items():
+        sf.write(tmp_path / f"{name}.wav", np.stack([left, left * signs], axis=1) * loud[:, None], rate)
+    assert channel_product(tmp_path / "together.wav") > 0
+    assert not is_one_signal(tmp_path / "late.wav")
+    assert is_one_signal(tmp_path / "after.wav")
 
 
 @pytest.mark.parametrize(
