@@ -11,7 +11,9 @@ Conventions: ``samples`` is the rendered edit; positions in seconds of output; a
                              count at source time t, the fractional part of b(leaving) - b(landing) in (-1/2, 1/2],
                              times the beat interval
     bar_phase_kept           the beat of the bar that was due is the one that comes; None outside whole beats
-    click                    peak / RMS of the sample differences in the 10 ms around the join; above ``CLICK`` is heard
+    click                    peak / RMS of the sample differences in the 10 ms around the join, times
+                             sqrt(44.1 kHz / rate), so that a step out of nothing, which is all of n differences and
+                             sqrt(n) times their RMS, measures 21 at every rate; above ``CLICK`` is heard
 """
 
 from functools import lru_cache
@@ -28,7 +30,7 @@ from rl_editor.utils import Samples
 LEVEL_S = 0.2
 SPECTRUM_S = 0.25
 CLICK_S = 0.01
-CLICK = 15.0
+CLICK, CLICK_RATE_HZ = 15.0, 44_100
 CLEAR_S = 0.5
 MIN_NATURAL = 8  # fewer natural beats give no percentile
 _N_BANDS, _LOWEST_HZ = 40, 60.0
@@ -178,7 +180,8 @@ def _click(samples: Samples, at: int) -> float:
     half = round(CLICK_S * samples.sample_rate / 2)
     steps = np.diff(samples.data[max(at - half, 0) : at + half].mean(axis=1, dtype=np.float64))
     rms = float(np.sqrt(np.mean(steps**2))) if len(steps) else 0.0
-    return float(np.abs(steps).max() / rms) if rms > 0 else 0.0
+    scale = (CLICK_RATE_HZ / samples.sample_rate) ** 0.5
+    return scale * float(np.abs(steps).max() / rms) if rms > 0 else 0.0
 
 
 def _sides(samples: Samples, at: int, width: int) -> list[Float[np.ndarray, "frames channels"]]:
