@@ -22,6 +22,7 @@ from rl_editor.cache import FeatureCache, get_cache
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
 from rl_editor.edits import SourceInfo
+from rl_editor.executor import one_thread
 from rl_editor.features import FrameFeatures, StemFrames, extract_frames, pool_beats, stem_frames
 from rl_editor.grid import BeatGrid
 from rl_editor.library import track_name
@@ -109,8 +110,9 @@ def analyse(
     shelf, mode = get_cache(config), config.features.feature_mode
     key = {"sha256": source.sha256, "view": view, "audio": asdict(config.audio)}
     signal = _Signal(load)
-    frames = _cached_frames(shelf, signal, key, config, track_id)
-    tracked = _cached_grid(shelf, signal, frames, key, config, track_id)
+    with one_thread():  # so that it is the same bits whoever comes first: a stage's worker, or a command on one song
+        frames = _cached_frames(shelf, signal, key, config, track_id)
+        tracked = _cached_grid(shelf, signal, frames, key, config, track_id)
     grid = apply_override(tracked, config.beats.override_for(track_id))
     stem_features = None
     if mode == "full" and stems is not None:
@@ -216,6 +218,10 @@ def _cached_stem_frames(
     from rl_editor.stems import stems_key
 
     full = {**key, "what": "stem frames", "stems": stems_key(config.stems), "code": code_digest("features", *READING)}
-    return StemFrames.from_arrays(
-        shelf.get_or_compute("features", f"{name}_stems", full, lambda: stem_frames(stems(), config).to_arrays())
-    )
+
+    def listen() -> dict[str, np.ndarray]:
+        separate = stems()  # by as many threads as there are: a model takes minutes
+        with one_thread():
+            return stem_frames(separate, config).to_arrays()
+
+    return StemFrames.from_arrays(shelf.get_or_compute("features", f"{name}_stems", full, listen))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from rl_editor import analysis
 from rl_editor.analysis import analyse
@@ -30,11 +31,13 @@ class Shelf:
         self.config.data.cache_dir = str(cache_dir)
         self.config.features.feature_mode, self.config.stems.model = "full", "hpss"
         self.made: list[str] = []
+        self.threads: dict[str, set[int]] = {}  # by which each part was computed
         self.monkeypatch = monkeypatch
 
         def stand_in(name: str, part: str, make: Callable[[], object]) -> None:
             def computed(*_: object, **__: object) -> object:
                 self.made.append(part)
+                self.threads[part] = {library["num_threads"] for library in threadpool_info()}
                 return make()
 
             monkeypatch.setattr(analysis, name, computed)
@@ -115,6 +118,15 @@ def test_stems_alone_hang_on_how_they_are_separated(shelf: Shelf, setting: str, 
 def test_what_a_module_computes_is_computed_anew_when_it_changes(shelf: Shelf, module: str, parts: list[str]) -> None:
     shelf.touch(module)
     assert shelf.computed() == parts
+
+
+def test_whoever_comes_first_computes_by_one_thread(shelf: Shelf) -> None:
+    """Sums split over threads differ in their last bits: a command on one song, and workers of a stage, share them."""
+    with threadpool_limits(2):
+        before = threadpool_info()
+        assert shelf.computed(replace(SOURCE, sha256="3" * 64)) == EVERYTHING
+        assert threadpool_info() == before
+    assert shelf.threads == {part: {1} for part in EVERYTHING}
 
 
 def test_what_stems_leave_out_counts_beside_the_mix_or_what_is_just_not_silent() -> None:

@@ -36,6 +36,7 @@ from rl_editor.beats.trackers import Counted, counted
 from rl_editor.checkup import check_up
 from rl_editor.checkup.picture import picture
 from rl_editor.config import BeatOverride, BeatsConfig, Config
+from rl_editor.devices import torch_threads
 from rl_editor.errors import ConfigError
 from rl_editor.features import FRAME_NAMES, FrameFeatures
 from rl_editor.grid import PARTIAL, BeatGrid
@@ -670,6 +671,19 @@ class TestAssembling:
         assert sounding_span_s(FrameFeatures(values, 1000, 100, 1000)) == pytest.approx((0.2, 0.7))
         assert sounding_span_s(FrameFeatures(values[:3] * 0, 1000, 100, 300)) is None
         assert sounding_span_s(FrameFeatures(values[:4], 1000, 100, 350)) == pytest.approx((0.2, 0.35))  # not beyond it
+
+
+def test_the_network_listens_by_one_thread(monkeypatch):
+    """Torch may be imported only then, with as many as there are cores, and gives other last bits by these."""
+
+    def threads(mel):
+        return torch.full((1, len(mel[0]), 2), float(torch.get_num_threads()))
+
+    monkeypatch.setattr(network, "trained_network", lambda: threads)
+    with torch_threads(3):
+        heard = network.probabilities(np.zeros((5, 64), np.float16))
+        assert torch.get_num_threads() == 3
+    np.testing.assert_allclose(heard, 1 / (1 + np.exp(-1.0)), rtol=1e-6)
 
 
 def test_a_downbeat_is_never_likelier_than_a_beat(monkeypatch):

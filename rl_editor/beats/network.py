@@ -18,6 +18,8 @@ from jaxtyping import Float, Float16, Float64
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from rl_editor.devices import torch_threads
+
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
 _CHANNELS = 24
@@ -80,7 +82,11 @@ def trained_network() -> BeatNetwork:
 
 
 def probabilities(mel: Float16[np.ndarray, "frames bands"]) -> Float64[np.ndarray, "frames 2"]:
-    """How likely each frame is a beat and a downbeat, by ``spectrum.log_mel``."""
-    with torch.inference_mode():
+    """How likely each frame is a beat and a downbeat, by ``spectrum.log_mel``.
+
+    By one thread, as sums split over threads differ in their last bits: torch may be imported only now, and then
+    ``executor.one_thread`` around it could not hold it back.
+    """
+    with torch.inference_mode(), torch_threads(1):
         probable: np.ndarray = torch.sigmoid(trained_network()(torch.from_numpy(mel)[None])[0]).double().numpy()
     return probable
