@@ -41,7 +41,7 @@ from rl_editor.entries import (
     write_arrays,
     write_memo,
 )
-from rl_editor.errors import said
+from rl_editor.errors import OutputError, said, stops_all
 from rl_editor.files import UNREADABLE, clear_unfinished, file_sha256, remove, scratch_folder
 
 __all__ = [
@@ -242,7 +242,9 @@ class FeatureCache:
             write()
         except OSError as error:
             if _must_write.get():
-                raise
+                if stops_all(error):
+                    raise
+                raise OutputError(said(error)) from None  # no recording's fault: the next one could not be kept either
             if self.cache_dir not in _said_unwritable:
                 _said_unwritable.add(self.cache_dir)
                 _log.warning("cache entry not written (%s); the work goes on without it, and says so once", said(error))
@@ -260,7 +262,12 @@ def stored_only() -> Iterator[None]:
 
 @contextmanager
 def must_write() -> Iterator[None]:
-    """Within the block a cache that cannot be written is an error: for work that is done to fill it."""
+    """Within the block a cache that cannot be written is an error that ends all: for work that is done to fill it.
+
+    Raises:
+        OSError: the disk is full, or takes nothing.
+        OutputError: the cache may not be written.
+    """
     token = _must_write.set(True)
     try:
         yield

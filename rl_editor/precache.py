@@ -8,6 +8,7 @@ thousand tracks. Recordings that cannot be used are listed at the end. Exit code
 nothing could be done.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,12 @@ from rl_editor.config import Config, FeatureMode
 from rl_editor.data import align_pair
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, progress, run_tracks
-from rl_editor.library import Library, Pair, Problem, Recording, find_library, problem_of, unknown_tracks
+from rl_editor.library import Library, Pair, Problem, Recording, find_library, first_of, problem_of, unknown_tracks
 from rl_editor.stems import separating_workers, stems_key
 
 CACHE_DIR = Path(Config().data.cache_dir)
+_SHOWN = 5  # reasons in a message
+_log = logging.getLogger("rl_editor")
 
 _Item = TypeVar("_Item")
 
@@ -50,7 +53,7 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
         ConfigError: the cache is off.
         DatasetError: nothing could be done at all.
         MissingWeightsError: stems are asked for, and the model's weights cannot be had.
-        OSError: the cache cannot be written; what it holds by then is kept.
+        OSError, OutputError: the cache cannot be written; what it holds by then is kept.
     """
     if not get_cache(config).enabled:
         raise ConfigError("the cache is off, so that nothing can be kept; unset RL_EDITOR_CACHE or set data.use_cache")
@@ -70,7 +73,9 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
         sum(o.error is None for o in outcomes), sum(o.error is None for o in pairs), tuple(sorted(problems))
     )
     if done.n_recordings == 0:
-        raise DatasetError("nothing could be computed: " + "; ".join(str(p) for p in done.problems))
+        for problem in done.problems:
+            _log.warning("left out: %s", problem)
+        raise DatasetError(f"nothing could be computed: {first_of(done.problems, _SHOWN)}")
     return done
 
 

@@ -23,7 +23,7 @@ from rl_editor.beats.trackers import TRACKERS, Counted, Counter
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.data import find_library, load_demonstrations, load_library
-from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
+from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError, OutputError
 from rl_editor.precache import main, precache
 
 
@@ -232,6 +232,16 @@ def test_a_full_disk_ends_it_and_a_cache_that_is_off_is_refused(
         precache(find_library(folder), config)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cache_that_takes_nothing_ends_it_before_all_is_computed(folder: Path, config: Config, workers: int) -> None:
+    """A file stands where a folder of the cache belongs, as when it is somebody else's: no recording is at fault."""
+    config.executor.workers = workers
+    (cache := Path(config.data.cache_dir)).mkdir()
+    (cache / "features").write_text("")
+    with pytest.raises(OutputError, match="features"):
+        precache(find_library(folder), config)
+
+
 def test_one_bar_counts_recordings_and_pairs(folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     bars = []
 
@@ -249,6 +259,19 @@ def test_nothing_done_is_an_error(folder: Path, config: Config) -> None:
     (folder / "input/a_raw.wav").write_bytes(b"")
     with pytest.raises(DatasetError, match="nothing could be computed"):
         precache(find_library(folder), config)
+
+
+def test_a_thousand_reasons_are_a_line_each_and_not_one_line(
+    folder: Path, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    config.audio.min_duration_s = 60.0
+    (folder / "reference").mkdir()
+    for n in range(6):
+        shutil.copy(folder / "input/a_raw.wav", folder / f"reference/{n}.wav")
+    with pytest.raises(DatasetError, match="and 5 more, see above") as error:  # 8 recordings and 2 pairs
+        precache(find_library(folder), config)
+    assert "5.wav" not in str(error.value)
+    assert "left out: 5.wav" in caplog.text
 
 
 def test_weights_that_cannot_be_had_are_missed_once(folder: Path, config: Config, tmp_path: Path) -> None:
