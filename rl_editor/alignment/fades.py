@@ -63,7 +63,7 @@ def _n_following(run: Placed, others: Sequence[Placed], mastering: Mastering, *,
     own = mastering.predict(run, start=start, length=end - start)
     theirs = np.zeros_like(own)
     for other in others:
-        if other.lag is not None and mastering.pair.sound(other) is not None:
+        if mastering.pair.is_sampled(other):
             a, b = max(other.start, start), min(other.end, end)
             theirs[a - start : b - start] = mastering.predict(other, start=a, length=b - a)
     edit = mastering.pair.edit[start:end].astype(np.float64)

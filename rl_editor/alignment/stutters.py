@@ -20,15 +20,7 @@ import scipy.fft
 import scipy.ndimage
 from jaxtyping import Float, Int64
 
-from rl_editor.alignment.refine import (
-    SILENT_SHARE,
-    Mastering,
-    Placed,
-    cheapest_path,
-    refined,
-    settled,
-    stretches,
-)
+from rl_editor.alignment.refine import SILENT_SHARE, Mastering, Placed, cheapest_path, settled_piece, stretches
 
 SHORTEST_PERIOD, LONGEST_PERIOD = 660, 6600  # 0.03 and 0.3 s; longer times are found as runs
 LONGEST_SAMPLES = 132_300  # 6 s of nothing but one stutter
@@ -46,11 +38,12 @@ GAP_COST = 0.4  # unexplained by both
 def with_stutters(runs: Sequence[Placed], mastering: Mastering) -> list[Placed]:
     """Runs with the stutters that what is unmatched, or as good as that, holds."""
     found: list[Placed] = []
+    is_sampled = mastering.pair.is_sampled
     for k, run in enumerate(runs):
-        before, after = ([n for n in side if _is_sampled(n, mastering)] for side in (found[-1:], runs[k + 1 : k + 2]))
+        before, after = (list(filter(is_sampled, side)) for side in (found[-1:], runs[k + 1 : k + 2]))
         if _is_lost(run, mastering) and (before or after):
             found += _stutter(run, [*before, *after], mastering) or [run]
-        elif before and _is_sampled(run, mastering) and before[0].view == run.view:
+        elif before and is_sampled(run) and before[0].view == run.view:
             found[-1:] = _with_gap(before[0], run, mastering)
         else:
             found.append(run)
@@ -77,10 +70,6 @@ def _with_gap(left: Placed, right: Placed, mastering: Mastering) -> list[Placed]
     return [around[0], *pieces, around[1]] if pieces else [left, right]
 
 
-def _is_sampled(run: Placed, mastering: Mastering) -> bool:
-    return run.lag is not None and mastering.pair.sound(run) is not None
-
-
 def _is_lost(run: Placed, mastering: Mastering) -> bool:
     length = run.end - run.start
     if not 2 * SHORTEST_PERIOD <= length <= LONGEST_SAMPLES:
@@ -91,7 +80,7 @@ def _is_lost(run: Placed, mastering: Mastering) -> bool:
         return False
     if run.lag is None:
         return True
-    if not _is_sampled(run, mastering):
+    if not mastering.pair.is_sampled(run):
         return False
     sound = mastering.predict(run, start=run.start, length=length)
     return power - max(0.0, float(edit @ sound)) ** 2 / (float(sound @ sound) + 1e-12) > POOR * power
@@ -121,7 +110,7 @@ def _stutter(run: Placed, around: Sequence[Placed], mastering: Mastering) -> lis
         if chosen[a] == len(places):
             pieces.append(Placed(start, end, None))
         else:
-            pieces.append(_settled(replace(places[chosen[a]], start=start, end=end, brief=True), mastering))
+            pieces.append(settled_piece(replace(places[chosen[a]], start=start, end=end, brief=True), mastering))
     return pieces
 
 
@@ -173,9 +162,3 @@ def _level(run: Placed, mastering: Mastering) -> float:
     edit = mastering.pair.edit[start : start + length].astype(np.float64)
     sound = mastering.predict(run, start=start, length=length)
     return float(np.clip(edit @ sound / (sound @ sound + 1e-12), 0.25, 4.0))
-
-
-def _settled(piece: Placed, mastering: Mastering) -> Placed:
-    settled_piece = settled(piece, mastering)
-    polarity = float(np.sign(mastering.gain))
-    return replace(settled_piece, score=refined(piece, mastering.pair, polarity=polarity).score)

@@ -32,8 +32,8 @@ from rl_editor.alignment.refine import (
     Placed,
     at_peaks,
     cheapest_path,
-    refined,
     settled,
+    settled_piece,
     stretches,
 )
 from rl_editor.alignment.viterbi import Stacked
@@ -93,17 +93,13 @@ def _means(
 
 def truest_twins(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *, hop: int) -> list[Placed]:
     """Every stretch of every run on the diagonal that its samples speak for, its neighbours' among the candidates."""
-    fits = [_fit(run, _windows(run), mastering) if _is_sampled(run, mastering) else None for run in runs]
+    fits = [_fit(run, _windows(run), mastering) if mastering.pair.is_sampled(run) else None for run in runs]
     context = _Context(mastering, left, _Usual.of([fit for fit in fits if fit is not None]), hop)
     found: list[Placed] = []
     for k, (run, fit) in enumerate(zip(runs, fits, strict=True)):
         kin = [n for n in (*runs[max(0, k - 1) : k], *runs[k + 1 : k + 2]) if _is_kin(n, run)]
         found += _pieces(run, fit, kin, context)
     return found
-
-
-def _is_sampled(run: Placed, mastering: Mastering) -> bool:
-    return run.lag is not None and mastering.pair.sound(run) is not None
 
 
 def _is_kin(neighbour: Placed, run: Placed) -> bool:
@@ -182,13 +178,7 @@ class _Places:
         for a, b in pairwise(changes):
             place = self._candidates[chosen[a]]
             start, end = int(self.bounds[a]), int(self.bounds[b])
-            yield self._settled(replace(self.run, start=start, end=end, lag=place.lag))
-
-    def _settled(self, piece: Placed) -> Placed:
-        """A piece by its own samples: its place may have been found with what lies beside it."""
-        mastering = self.context.mastering
-        score = refined(piece, mastering.pair, polarity=float(np.sign(mastering.gain))).score
-        return replace(settled(piece, mastering), score=score)
+            yield settled_piece(replace(self.run, start=start, end=end, lag=place.lag), self.context.mastering)
 
 
 class _Context(NamedTuple):
@@ -201,7 +191,7 @@ class _Context(NamedTuple):
 
 
 def _pieces(run: Placed, fit: _Fit | None, neighbours: Sequence[Placed], context: _Context) -> list[Placed]:
-    if run.lag is None or fit is None:
+    if fit is None:
         return [run]
     n = len(_windows(run)) - 1
     spans = [(k, min(k + CHUNK_WINDOWS, n)) for k in range(0, n, CHUNK_WINDOWS)]
@@ -250,7 +240,7 @@ def _candidates(chunk: Placed, neighbours: Sequence[Placed], context: _Context, 
     """The own lag once more within ``reach``, the neighbours', and every diagonal that sounds about the same."""
     pair = context.mastering.pair
     diagonals = rivals(chunk, context.left, pair.views[chunk.view].stacked, hop=context.hop)
-    peaks = partial(at_peaks, pair=pair, polarity=float(np.sign(context.mastering.gain)))
+    peaks = partial(at_peaks, pair=pair, polarity=context.mastering.polarity)
     yield from peaks(chunk, n_probes=PROBES_PER_RUN, reach=reach)
     for lag in (*(_lag(n) for n in neighbours), *(float(diagonal * context.hop) for diagonal in diagonals)):
         yield from peaks(replace(chunk, lag=lag), n_probes=RIVAL_PROBES)

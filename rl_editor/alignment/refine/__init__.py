@@ -26,7 +26,7 @@ from rl_editor.alignment.refine.lags import (
     unheard,
     without_hops,
 )
-from rl_editor.alignment.refine.mastering import Mastering, learn_mastering, power_gain, settled
+from rl_editor.alignment.refine.mastering import Mastering, learn_mastering, power_gain, settled, settled_piece
 
 __all__ = [
     "HEARD_SCORE",
@@ -46,6 +46,7 @@ __all__ = [
     "power_gain",
     "refined",
     "settled",
+    "settled_piece",
     "spread",
     "stretches",
     "unheard",

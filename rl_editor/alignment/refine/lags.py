@@ -66,6 +66,10 @@ class Pair:
         """The samples that a run plays; None where only a spectrum follows."""
         return self.views[run.view].sound
 
+    def is_sampled(self, run: Placed) -> bool:
+        """Whether samples of the edit follow samples of the raw in a run: it is matched, and not by its sound alone."""
+        return run.lag is not None and self.sound(run) is not None
+
     @property
     def raw(self) -> Float32[np.ndarray, " raw_samples"]:
         """The raw as it is: the first view."""
@@ -96,7 +100,7 @@ def place(runs: Sequence[Run], pair: Pair, *, hop: int) -> Placement:
 
 def refined(run: Placed, pair: Pair, *, polarity: float) -> Placed:
     """The run with its lag moved to the correlation peak, the peak's score, and its drift."""
-    if run.lag is None or pair.sound(run) is None or (found := _correlations(pair, run, PROBES_PER_RUN)) is None:
+    if not pair.is_sampled(run) or (found := _correlations(pair, run, PROBES_PER_RUN)) is None:
         return run
     values = polarity * found.values
     peak = int(values.argmax())
@@ -268,8 +272,7 @@ def _in_samples(run: Run, hop: int, n_samples: int) -> Placed:
 
 
 def _longest(runs: Sequence[Placed], pair: Pair) -> list[Placed]:
-    matched = [run for run in runs if run.lag is not None and pair.sound(run) is not None]
-    return sorted(matched, key=lambda run: run.start - run.end)[:3]
+    return sorted(filter(pair.is_sampled, runs), key=lambda run: run.start - run.end)[:3]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import scipy.linalg
 import scipy.signal
 from jaxtyping import Complex, Float, Float32, Int64
 
-from rl_editor.alignment.refine.lags import SETTLING_REACH, Pair, Placed, spread
+from rl_editor.alignment.refine.lags import SETTLING_REACH, Pair, Placed, refined, spread
 from rl_editor.utils import padded_span
 
 TRANSFER_SAMPLES = 4096
@@ -47,6 +47,11 @@ class Mastering:
     def loudness(self) -> float:
         """Mean power of the edit."""
         return float(self.pair.edit @ self.pair.edit) / len(self.pair.edit)
+
+    @property
+    def polarity(self) -> float:
+        """+1, or -1 where the edit is upside down."""
+        return float(np.sign(self.gain))
 
     def of_edit(self, edit: Float32[np.ndarray, " edit_samples"]) -> "Mastering":
         """The same of an edit that differs in level alone."""
@@ -196,7 +201,7 @@ def settled(run: Placed, mastering: Mastering) -> Placed:
     """
     length = min(TRANSFER_SAMPLES, run.end - run.start)
     starts = spread(run, length, SETTLING_WINDOWS)
-    if run.lag is None or mastering.pair.sound(run) is None or not starts:
+    if not mastering.pair.is_sampled(run) or not starts:
         return run
     for _ in range(SETTLINGS):
         alike = np.sum([_likeness(run, start, length, mastering) for start in starts], axis=0)
@@ -209,6 +214,12 @@ def settled(run: Placed, mastering: Mastering) -> Placed:
     kernel = np.sinc(away) * np.cos(np.pi / 2 * np.clip(away / KERNEL_REACH, -1.0, 1.0)) ** 2
     best = float(between[int((kernel @ alike).argmax())])
     return replace(run, lag=(run.lag or 0.0) + best - SETTLING_REACH)
+
+
+def settled_piece(piece: Placed, mastering: Mastering) -> Placed:
+    """A piece of a run by its own samples: its place may have been found with what lies beside it."""
+    score = refined(piece, mastering.pair, polarity=mastering.polarity).score
+    return replace(settled(piece, mastering), score=score)
 
 
 def _likeness(run: Placed, start: int, length: int, mastering: Mastering) -> Float[np.ndarray, " shifts"]:
