@@ -145,17 +145,29 @@ class RunningEdits:
         opens: Bool[Tensor, " edits"],
         extends: Bool[Tensor, " edits"],
     ) -> None:
-        """Add the joins that the decision makes and take away those that it undoes."""
+        """Add the joins that the decision makes and take away those that it undoes::
+
+        opens a region                                    extends one
+        + from what plays before it to its start          + from its end to its start, times - 1
+        + from its end to what plays after it             + from its end to what plays after it
+        - from what plays before it to what plays after   - from the end that it had to what plays after it
+        + from its end to its start, times - 1            - from the end that it had to its start, times - 1
+        """
         before, after = self._neighbours(slot)
-        wraps = (times - 1) * (opens | extends)
-        leave = torch.where(opens, before, unit - 1) + 1  # where what played before this decision is left
-        out = torch.stack([torch.where(opens, leave, unit + 1), unit + 1, leave, torch.where(opens, unit + 1, unit)], 1)
-        into = torch.stack([start, after, after, start], dim=1)
+        again = (times - 1) * (opens | extends)
+        end, former_end = unit + 1, torch.where(opens, before, unit - 1) + 1
         has_before, has_after = opens & (before != _NOBODY), (opens | extends) & (after != _NOBODY)
-        splits = has_after & (has_before | extends)
-        signs = (torch.where(opens, has_before, wraps), has_after, -splits.long(), torch.where(opens, wraps, -wraps))
-        sign = torch.stack([s.to(self._faults.dtype) for s in signs], dim=1)
-        self._faults += (self._costs(out.clamp(min=0), into.clamp(min=0)) * sign[..., None]).sum(dim=1)
+        joins = (  # where the source is left, where it comes back, and how often that counts
+            (torch.where(opens, former_end, end), start, torch.where(opens, has_before, again)),
+            (end, after, has_after),
+            (former_end, after, -(has_after & (has_before | extends)).long()),
+            (torch.where(opens, end, former_end), start, torch.where(opens, again, -again)),
+        )
+        out, into, counts = (
+            torch.stack([part.to(torch.long) for part in row], dim=1) for row in zip(*joins, strict=True)
+        )
+        faults = self._costs(out.clamp(min=0), into.clamp(min=0))
+        self._faults += (faults * counts.to(self._faults.dtype)[..., None]).sum(dim=1)
 
     def _neighbours(self, slot: Int[Tensor, " edits"]) -> tuple[Int[Tensor, " edits"], Int[Tensor, " edits"]]:
         """The unit that ends right before the end of this slot, and the one that starts right after it."""

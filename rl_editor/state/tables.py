@@ -85,13 +85,13 @@ def join_bounds(grid: BeatGrid, unit_beats: int | None) -> Int[np.ndarray, " bou
 
 def beat_table(state: AudioState, reference: ReferenceStatistics | None = None) -> BeatTable:
     """Tables of one track at every beat."""
-    grid = state.grid
-    ahead, level = _ahead(heard(state.features)), level_db(state.features)
+    grid, columns, level = state.grid, heard(state.features), level_db(state.features)
+    ahead = _ahead(columns)
     natural = reference.continuation_distance if reference else _natural(_natural_distances(ahead), _MIN_DISTANCE)
     step_db = reference.level_step_db if reference else _natural(_natural_level_steps(state), _MIN_LEVEL_STEP_DB)
     before, after = _levels(level)
     phase, bar = _metre(grid)
-    strength = _dilated(novelty(heard(state.features), span=NOVELTY_BEATS), STRENGTH_REACH_BEATS)
+    strength = _dilated(novelty(columns, span=NOVELTY_BEATS), STRENGTH_REACH_BEATS)
     scalars = np.column_stack([before, after, _log2_interval(grid), phase, bar, strength])
     descriptors = ahead / (natural * np.sqrt(ahead.shape[1]))
     points = np.concatenate([scalars, descriptors], axis=1)
