@@ -277,7 +277,7 @@ class TestHostile:
         assert str(caught.value).startswith(f"{tmp_path / 'evening.json'}: ")
         assert words in str(caught.value)
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(data=st.data())
     def test_no_other_error_comes_out_of_any_file(
         self, collected: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

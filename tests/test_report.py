@@ -20,6 +20,7 @@ from rl_editor.labels import decode, encode
 from rl_editor.report import write_comparison, write_report
 from rl_editor.report.tables import comparison_tables
 from rl_editor.report.timeline import BINS_PER_S, source_peaks, spans_of, timeline_svg
+from rl_editor.report.words import CONDITION_TITLES
 from rl_editor.state import AudioState, EditHistory
 from rl_editor.utils import Samples, audio_info, save_audio
 
@@ -157,6 +158,30 @@ def test_nobody_is_the_best_where_all_are_alike(result: EvaluationResult) -> Non
     alike.loc[alike["metric"] == "balanced_accuracy", "mean"] = 0.0
     assert n_best(result.summary) > 0
     assert n_best(alike) == 0
+
+
+def test_the_best_is_the_lowest_where_lower_is_better_and_never_the_editor(result: EvaluationResult) -> None:
+    wanted = {"duration_error": {"editor": -1.0, "bc": 0.0}, "reward_total": {"editor": 9.0, "ppo": 2.0}}
+    summary = result.summary.copy()
+    for metric, own in wanted.items():
+        where = summary["metric"] == metric
+        summary.loc[where, "mean"] = summary.loc[where, "method"].map(own).fillna(1.0)
+    table = comparison_tables(replace(result, summary=summary))[0]
+    for metric, best in (("duration_error", "bc"), ("reward_total", "ppo")):
+        column = table.metrics.index(metric)
+        assert [row.method for row in table.rows if row.cells[column].best] == [best]
+
+
+def test_every_style_has_a_table_of_its_own_numbers_under_each_condition(result: EvaluationResult) -> None:
+    summary = result.summary
+    place = summary["style"] + "/" + summary["condition"]
+    numbers = {name: float(number) for number, name in enumerate(sorted(set(place)))}
+    tables = comparison_tables(replace(result, summary=summary.assign(mean=place.map(numbers))))
+    expected = [(s, c) for s in ("all", "jam_cleanup", "radio_edit") for c in ("target", "free")]
+    assert [(table.style, table.title) for table in tables] == [(s, CONDITION_TITLES[c]) for s, c in expected]
+    for table, (style, condition) in zip(tables, expected, strict=True):
+        means = {cell.mean for row in table.rows for cell in row.cells}
+        assert means == {f"{numbers[f'{style}/{condition}']:.3f}"}
 
 
 def test_every_held_out_edit_can_be_read_back(report: Path, result: EvaluationResult) -> None:
