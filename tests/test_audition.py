@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rl_editor.audition import Audition, JudgedJoin
+from rl_editor.audition import STUMBLE_MS, UNUSUAL, Audition, JudgedJoin, _faults
 from rl_editor.audition.joins import (
     CLICK,
     JoinDiagnostics,
@@ -47,6 +47,28 @@ def test_joins_that_are_not_shown_are_counted(n_joins: int, n_faulty: int, said:
     assert f"\n{said}\n" in screen(heard)
     first = n_joins - n_faulty + 1 if n_faulty else 1
     assert [join.number for join in heard.shown(3)] == [first, first + 1, first + 2]
+
+
+SOUND = JoinDiagnostics(1.0, 1.0, 3.0, 0.5, UNUSUAL, UNUSUAL, -STUMBLE_MS, True, CLICK)
+
+
+@pytest.mark.parametrize(
+    ("found", "faults", "faults_in_doubt"),
+    [
+        (SOUND, (), ()),  # all at their limits
+        (SOUND._replace(level_percentile=95.1), ("level",), ("level",)),
+        (SOUND._replace(spectral_percentile=95.1), ("spectrum",), ("spectrum",)),
+        (SOUND._replace(beat_error_ms=-25.1), ("beat",), ()),  # on an unsure grid
+        (SOUND._replace(beat_error_ms=25.1), ("beat",), ()),
+        (SOUND._replace(bar_phase_kept=False), ("bar",), ()),
+        (SOUND._replace(click=15.1), ("click",), ("click",)),
+        (SOUND._replace(level_percentile=None, spectral_percentile=None, bar_phase_kept=None), (), ()),
+    ],
+)
+def test_what_is_beyond_a_limit_is_a_fault(
+    found: JoinDiagnostics, faults: tuple[str, ...], faults_in_doubt: tuple[str, ...]
+) -> None:
+    assert (_faults(found, sure=True), _faults(found, sure=False)) == (faults, faults_in_doubt)
 
 
 @pytest.mark.parametrize(("n_drawn", "said"), [(1, "; 2 further joins not drawn"), (2, "; 1 further join not drawn")])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,6 +193,61 @@ def test_rows_by_hand() -> None:
     found = {row["measure"]: (row["value"], row["n"]) for row in rows(made)}
     assert found["kept_bars_median"] == (2.0, 3)
     assert (found["plays_by_place_1"], found["plays_by_place_5"]) == ((0.1, 2), (0.5, 2))
+
+
+def test_the_table_and_its_files_by_hand(tmp_path: Path) -> None:
+    ann = StyleProfile(
+        style="ann",
+        n_songs=2,
+        length_ratio=(0.5, 0.7),
+        actions={"KEEP": 0.6, "CUT": 0.3, "LOOP": 0.06, "REORDER": 0.04},
+        plays_by_strength=(0.1, 0.2, 0.3, 0.4),
+        plays_by_place=(0.1, 0.2, 0.3, 0.4, 0.5),
+        plays_first=0.8,
+        plays_again=math.nan,
+        kept_bars=(1, 2, 3, 4, 5),
+        cut_bars=(8,),
+        loop_bars=(4, 4, 8),
+        loop_times=(2, 3, 4),
+        loop_strength=(0.5, 0.75, 1.0),
+        move_bars=(4,),
+        move_distance=(-20,),
+        joins_per_minute=(1.0, 2.0),
+        join_off_ms=(10.0, 29.9, 30.0, 50.0),
+        phase_kept=0.75,
+        join_cost=0.123456,
+    )
+    bob = replace(
+        ann, style="bob", loop_bars=(), loop_times=(), loop_strength=(), move_bars=(), move_distance=(), join_off_ms=()
+    )
+    head, *lines = (re.split("  +", line) for line in table([ann, bob]).splitlines())
+    assert head == ["", "ann", "bob"]
+    own = {name: cells for name, *cells in lines}
+    assert own["loops"] == ["1.5 a song, 4 bars (4–6), 3.0 times, strength 0.75", "none"]
+    assert own["moves"] == ["0.5 a song, 4 bars (4–4), by -20 bars", "none"]
+    assert own["joins within 30 ms of a downbeat"] == ["50 %", "–"]
+    assert {name: cells[0] for name, cells in own.items() if cells[0] == cells[1]} == {
+        "edits": "2",
+        "length of the edit": "60 % (55–65)",
+        "bars kept, cut, looped, moved": "60 30 6 4 %",
+        "plays of sections, weak to strong": "10 20 30 40 %",
+        "plays of the song, start to end": "10 20 30 40 50 %",
+        "plays of what is new / heard before": "80 % / –",
+        "stretches kept": "3 bars (2–4)",
+        "stretches cut": "8 bars (8–8)",
+        "joins per minute": "1.5 (1.2–1.8)",
+        "joins that keep the beat of the bar": "75 %",
+        "cost of joins, of random ones": "12 %",
+    }
+    save_table([ann], tmp_path / "t.csv")
+    first, *rest = (tmp_path / "t.csv").read_bytes().decode().split("\n")
+    assert first == "style,measure,value,n"
+    assert len(rest) == 27 + 1  # 4 shares of actions, 4 + 5 of what plays, 14 more, and what follows the last line
+    wanted = "plays_again,,2", "actions_reorder,0.04,2", "kept_bars_median,3.0,5", "join_cost,0.1235,2"
+    assert {f"ann,{row}" for row in wanted} <= set(rest)
+    plain = to_dict(ann)
+    assert (plain["join_cost"], plain["plays_again"], plain["kept_bars"]) == (0.1235, None, [1, 2, 3, 4, 5])
+    assert plain["actions"]["CUT"] == 0.3
 
 
 def test_nothing_has_no_profile() -> None:
