@@ -78,18 +78,17 @@ def _events(merged: EditList, frame_rate: Fraction) -> Iterator[_Event]:
 def _lines(number: int, event: _Event, before: _Event | None, edit: EditList, frame_rate: int) -> list[str]:
     """A cut, or a dissolve from the event before: a line of no length for what ends, a line for what begins."""
     channels, name = "AA" if edit.source.channels > 1 else "A", edit.source.name
-    frames = min(event.dissolve, event.record_out - event.record_in)
 
     def line(reel: str, how: str, *codes: int) -> str:
         return f"{number:03}  {reel:<8} {channels:<5} {how:<8} {' '.join(timecode(c, frame_rate) for c in codes)}"
 
     codes = (event.source_in, event.source_out, event.record_in, event.record_out)
-    if before is None or not frames:
+    if before is None or not event.dissolve:
         lines = [line(event.reel, "C", *codes)]
         clips = ["* FROM CLIP NAME: " + name] if event.reel == "AX" else []
     else:
         ending = (before.source_out, before.source_out, event.record_in, event.record_in)
-        lines = [line(before.reel, "C", *ending), line(event.reel, f"D    {frames:03}", *codes)]
+        lines = [line(before.reel, "C", *ending), line(event.reel, f"D    {event.dissolve:03}", *codes)]
         names = (name if reel == "AX" else reel for reel in (before.reel, event.reel))
         clips = [f"* {what} CLIP NAME: {which}" for what, which in zip(("FROM", "TO"), names, strict=True)]
     if event.segment.speed != 1.0:
