@@ -23,7 +23,8 @@ def screen(before: EditList, found: Revised) -> str:
         f"{counted(found.n_joins_kept, 'join')} as before, {len(found.new_joins)} new"
     ]
     lines += [
-        f"  new join {join.number}: {spoken(join.leave_s)} to {spoken(join.land_s)} (cost {join.cost:.2f} of 1)"
+        f"  new join {join.number}: {spoken(join.leave_s)} to {spoken(join.land_s)} "
+        f"(cost {join.cost:.2f}; 1 is a bad one)"
         for join in found.new_joins[:MOST_NAMED]
     ]
     for name, spans in (("no longer plays", found.dropped_s), ("plays as well", found.added_s)):
