@@ -501,6 +501,7 @@ class TestRevise:
         edit = of_beats(state, (0, 96), (160, 352))
         text = screen(edit, asked(edit, state, vetoes=(1,), duration_s=100.0))
         assert "what each demand costs" in text
+        assert "; 1 is a bad one)" in text  # c goes beyond 1, where the level steps
         assert "veto join 1" in text
         left_out = TimeSpan(48.0, 80.0)  # already
         assert "; 1 join as before, 0 new" in screen(edit, asked(edit, state, drop=(left_out,)))
@@ -529,6 +530,25 @@ def test_a_join_back_offers_four_bars_to_either_side_and_the_end_of_the_recordin
         between = score.beat[left + 1 : come_to].tolist()
         assert between == [*range(leave, leave + on), *range(land - before, land)]
         assert not score.played[left + 1 : come_to].any()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_repeat_gets_as_long_as_a_length_needs_at_once(state: AudioState, exact: bool) -> None:
+    """Beats 100 to 200 play twice, 452 beats of half a second; four bars more to either side would be 484."""
+    edit = of_beats(state, (0, 200), (100, 352))
+    first = asked(edit, state, duration_s=290.0, exact=exact)
+    assert abs(first.missed_s) <= 0.5 * state.grid.bar_s
+    assert len(first.edit.segments) == 2  # no other repeat
+    assert asked(first.edit, state, duration_s=290.0).edit.segments == first.edit.segments
+    furthest = asked(edit, state, duration_s=500.0, exact=exact).edit  # the whole recording twice
+    assert furthest.duration_s == pytest.approx(2 * state.grid.duration_s, abs=0.5)
+
+
+def test_a_draft_is_not_made_longer_than_joins_near_its_own_make_it(state: AudioState) -> None:
+    """Whoever drafted it drafts another; four bars to either side are 32 beats of half a second."""
+    draft = of_beats(state, (0, 200), (100, 352))
+    found = revise(draft, state, Demands(duration_s=290.0), Config(), draft="meant")
+    assert found.edit.duration_s == pytest.approx(draft.duration_s + 16.0, abs=0.5)
 
 
 def test_what_is_shorter_than_a_beat_at_the_very_end_stands_for_the_last(state: AudioState) -> None:

@@ -57,14 +57,14 @@ def revise_list(
 
 
 def _beyond_repeats(found: Revised, demands: Demands, state: AudioState) -> list[str]:
-    """Who makes an edit longer than what may play of the recording: only what repeats already does so in a revision."""
+    """Who makes an edit longer than what may play of the recording: a revision makes repeats longer, no new ones."""
     left = left_s(demands, state) / pace(found.edit)
     if demands.duration_s is None or demands.duration_s <= left or found.missed_s > -0.5 * state.grid.bar_s:
         return []
     asked = spoken(demands.duration_s)
     return [
-        f"{asked} is longer than the {spoken(left)} that may play, and a revision repeats nothing that the edit does "
-        f"not; for {asked} ask rl-editor edit"
+        f"{asked} is longer than the {spoken(left)} that may play, and a revision adds no repeat to those of the edit; "
+        f"for {asked} ask rl-editor edit"
     ]
 
 

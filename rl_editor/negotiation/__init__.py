@@ -30,6 +30,7 @@ from rl_editor.errors import EditListError
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import Anchor, Demands, Jump, TimeSpan, spoken_up
 from rl_editor.negotiation.obstacles import length_costs, why_not
+from rl_editor.negotiation.paths import Way
 from rl_editor.negotiation.results import NewJoin, Revised, spans_changed
 from rl_editor.negotiation.sound import BeatSound
 from rl_editor.negotiation.table import Draft, Table
@@ -79,6 +80,7 @@ def revise(
         raise EditListError(f"{edit.source.name}: {fault}; ask for {spoken_up(nearest_s)}")
     if table.misses(way, demands):
         way, demands = table.insisting(demands, way), replace(demands, exact=True)
+    table, way = _reaching(table, way, demands)
     price = {}
     for name, rest in demands.each() if priced else ():
         without = table.solve(rest)
@@ -88,6 +90,20 @@ def revise(
         price[TOGETHER] = round(max(way.cost - unasked.cost, 0.0), 4)
     found = table.revised(way, demands, price)
     return replace(found, length_costs=length_costs(table, found.missed_s, demands))
+
+
+def _reaching(table: Table, way: Way, demands: Demands) -> tuple[Table, Way]:
+    """A way insisted on and too short: joins that jump back move farther until it is long enough, or no longer.
+
+    Else it would be asked for again, and each revision come nearer by as much as joins may move in one.
+    """
+    while demands.exact and table.revised(way, demands, {}).missed_s < -table.half_bar_s:
+        wider = table.reaching_farther()
+        longer = None if wider is None else wider.solve(demands)
+        if wider is None or longer is None or longer.length_s <= way.length_s:
+            break
+        table, way = wider, longer
+    return table, way
 
 
 def described(

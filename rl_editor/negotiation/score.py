@@ -20,7 +20,7 @@ from rl_editor.errors import EditListError
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.negotiation.demands import MOST_STRETCH
 
-_AROUND_BARS = 4  # how far a join that jumps back may move to either side
+AROUND_BARS = 4  # how far a join that jumps back may move to either side
 
 
 class Cut(NamedTuple):
@@ -69,8 +69,14 @@ class _Run(NamedTuple):
     crossfade_in_ms: float
 
 
-def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Score:
+def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True, around_bars: int = AROUND_BARS) -> Score:
     """The places of an edit; without ``repeats`` what it leaves out is what plays nowhere.
+
+    Args:
+        edit: what plays.
+        grid: of its recording.
+        repeats: whether a beat may get a second chance.
+        around_bars: how far a join that jumps back may move to either side.
 
     Raises:
         EditListError: the edit plays nothing, or plays material that no beat can stand for (from elsewhere, or at
@@ -78,7 +84,7 @@ def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Scor
     """
     segments, ending = _without_ending(edit)
     runs = _runs(edit, segments, grid)
-    *left_out, after = _left_out(runs, grid, repeats=repeats)
+    *left_out, after = _left_out(runs, grid, repeats=repeats, around=around_bars * grid.beats_per_bar)
     beats: list[int] = []
     played: list[bool] = []
     joins: dict[tuple[int, int], Cut] = {}
@@ -99,9 +105,8 @@ def written_out(edit: EditList, grid: BeatGrid, *, repeats: bool = True) -> Scor
     )
 
 
-def _left_out(runs: Sequence[_Run], grid: BeatGrid, *, repeats: bool) -> list[list[int]]:
+def _left_out(runs: Sequence[_Run], grid: BeatGrid, *, repeats: bool, around: int) -> list[list[int]]:
     """Beats that could play before the first run, between every two, and after the last."""
-    around = _AROUND_BARS * grid.beats_per_bar
     between = [_skipped(one.end, two.start, around, grid.n_beats) for one, two in pairwise(runs)]
     gaps = [list(range(runs[0].start)), *between, list(range(runs[-1].end, grid.n_beats))]
     if repeats:

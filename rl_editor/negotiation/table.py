@@ -21,7 +21,7 @@ from rl_editor.negotiation.pace import at_pace
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
 from rl_editor.negotiation.placing import comes_back, nearest_bounds
 from rl_editor.negotiation.results import NewJoin, Revised
-from rl_editor.negotiation.score import Cut, bar_places, written_out
+from rl_editor.negotiation.score import AROUND_BARS, Cut, bar_places, written_out
 from rl_editor.negotiation.wanted import Wanted, anchored, wanted
 from rl_editor.state import AudioState
 
@@ -47,13 +47,14 @@ class Table:
         draft: Draft,
         repeats: bool,
         less_s: float = 0.0,
+        around_bars: int = AROUND_BARS,
     ) -> None:
         self.edit, self.state, self.config, self.grid = edit, state, config, state.grid
-        self._draft, self._repeats, self._less_s = draft, repeats, less_s
+        self._draft, self._repeats, self._less_s, self._around_bars = draft, repeats, less_s, around_bars
         self._per_beat = paths.MEANT if draft == "meant" else paths.CHANGED
         self._per_join = paths.DRAFT_JOIN if draft else paths.NEW_JOIN
         self._other: Table | None = None
-        self.score = written_out(edit, state.grid, repeats=repeats)
+        self.score = written_out(edit, state.grid, repeats=repeats, around_bars=around_bars)
         self.played_s = edit.duration_s - sum(segment.frames for segment in self.score.ending) / edit.source.sample_rate
         self.costs = costs
         self.beat_s = np.diff(state.grid.times_s) / self.score.speed
@@ -123,6 +124,25 @@ class Table:
         """Whether the edit plays the source once and in its order: then all that it leaves out plays nowhere."""
         return bool((np.diff(self.score.beat[self.score.played]) > 0).all())
 
+    def reaching_farther(self) -> "Table | None":
+        """The same edit where joins that jump back may move twice as far; None where that opens no place.
+
+        None of a draft either: whoever made it is asked for another.
+        """
+        if self._draft:
+            return None
+        wider = Table(
+            self.edit,
+            self.state,
+            self.config,
+            self.costs,
+            draft=self._draft,
+            repeats=self._repeats,
+            less_s=self._less_s,
+            around_bars=2 * self._around_bars,
+        )
+        return wider if wider.score.n_places > self.score.n_places else None
+
     def _repeating_otherwise(self) -> "Table":
         """The same edit where repeats are allowed, or are not, as it is not here."""
         if self._other is None:
@@ -134,6 +154,7 @@ class Table:
                 draft=self._draft,
                 repeats=not self._repeats,
                 less_s=self._less_s,
+                around_bars=self._around_bars,
             )
         return self._other
 
