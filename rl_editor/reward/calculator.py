@@ -1,4 +1,4 @@
-"""Scores of edits: an edit list against its recording. What ``running`` adds up of decisions scores the same.
+"""Scores of edit lists, each against its recording. ``running`` scores decisions while they are taken, to the same end.
 
 Conventions as in ``terms``. An edit list's cuts may lie anywhere: what is smooth along beats (level, beat interval,
 what is heard) is interpolated at the cut, what is counted (bar, phase) is the nearest beat's. Material that is not in

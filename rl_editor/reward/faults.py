@@ -1,7 +1,7 @@
 """What is wrong with a join, by the boundaries that it leaves and comes back at; one formula for NumPy and for torch.
 
-Conventions: arrays of either kind, J joins along the last axis but the columns' (``state.tables``). A join leaves the
-source at boundary o and comes back at boundary i; playing straight on is o = i, and costs 0. Each join has four
+Conventions: a boundary is a row of columns (``state.tables``); J joins lie along the axis before those. A join leaves
+the source at boundary o and comes back at boundary i; playing straight on is o = i, and costs 0. Each join has four
 *faults* in [0, 1]; x is how far it is from ideal, in steps that count as natural:
 
     fault = x^2 / (1 + x^2)
@@ -16,10 +16,10 @@ source at boundary o and comes back at boundary i; playing straight on is o = i,
                         boundaries of sections; so whole phrases stay whole, and their count goes on
               + how far it is off the beats beyond RENDER_S, in half beats; at most 1 together
 
-A jump's delta is the offset of the cut from the nearest beat.
+delta is how far a cut lies off the nearest beat.
 
-NumPy's need no torch: training asks for the faults of thousands of edits on a GPU, a retargeting DP with
-arrays, and would wait longer for the import than for its joins.
+Training judges thousands of edits at once, as tensors on a GPU. ``baselines.retarget_dp`` judges one recording, as
+arrays, in less time than the import of torch takes; so nothing here imports torch.
 """
 
 from typing import Any, NamedTuple

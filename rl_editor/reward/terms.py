@@ -1,7 +1,6 @@
 """The reward's terms as functions of joins and lengths; all in torch, for one edit or many.
 
-Conventions: E edits, J joins, K columns of a boundary (``state.tables``). What joins are charged, each of four faults
-in [0, 1], is said in ``faults``.
+Conventions: E edits. A join has four faults in [0, 1] (``faults``), and each of them makes a term:
 
     term = exp(-sum of faults / allowance),  allowance = bars of output / FAULT_BARS, at least 1
 
@@ -102,7 +101,7 @@ def brief(
 
 
 def stacked(faults: Faults) -> Float[Tensor, "*edits joins faults"]:
-    """The four faults of each join, and 1 for the count and if it leads back."""
+    """The ``N_FAULTS`` columns of each join: its four faults, 1 where it is one at all, and 1 where it leads back."""
     columns: Tensor = torch.stack([fault.to(faults.tempo.dtype) for fault in faults], dim=-1)
     return columns
 

@@ -1,4 +1,4 @@
-"""What can be heard of a track in columns that compare within it: standard scores, levels, ranks, and where it changes.
+"""The beats of a track beside each other: standard scores of what is heard, levels, ranks, and where a track changes.
 
 Conventions: N beats, or U units, 0-based; standard scores are over the track; ranks are in [0, 1]. ``novelty`` and
 ``section_bounds`` work on rows of either kind. Source: Foote 2000, "Automatic audio segmentation using a measure of

@@ -204,19 +204,17 @@ class StateRepresentation:
                 )
         unit_beats = self.config.action_space.unit_beats
         units = [state.grid.units(unit_beats) for state in states]
-        heard = [structure(s.features, s.grid, u) for s, u in zip(states, units, strict=True)]
+        forms = [structure(s.features, s.grid, u) for s, u in zip(states, units, strict=True)]
         context, tokens = self.config.state.context_units, self.config.state.map_tokens
-        rows = [_rows(s, u, h) for s, u, h in zip(states, units, heard, strict=True)]
-        maps = [_song_map(s, u, h, n_tokens=tokens) for s, u, h in zip(states, units, heard, strict=True)]
-        earlier = padded([h.earlier + 1 for h in heard]).long() - 1
-        reward = reward_tables(states, unit_beats=unit_beats, reference=self.reference)
+        rows = [_rows(s, u, form) for s, u, form in zip(states, units, forms, strict=True)]
+        maps = [_song_map(s, u, form, n_tokens=tokens) for s, u, form in zip(states, units, forms, strict=True)]
         return TrackBatch(
             rows=torch.nn.functional.pad(padded(rows), (0, 0, context, context)),
             song_map=padded(maps),
             static=padded([_static(s, u.n_units) for s, u in zip(states, units, strict=True)]),
             n_units=torch.tensor([u.n_units for u in units]),
-            earlier_match=earlier,
-            reward=reward,
+            earlier_match=padded([form.earlier + 1 for form in forms]).long() - 1,  # none where padded
+            reward=reward_tables(states, unit_beats=unit_beats, reference=self.reference),
         )
 
     def window(
@@ -272,7 +270,7 @@ def decision_vectors(space: ActionSpace) -> Float[Tensor, "actions decision"]:
 
 
 def _song_map(
-    state: AudioState, units: UnitGrid, heard: Structure, *, n_tokens: int
+    state: AudioState, units: UnitGrid, form: Structure, *, n_tokens: int
 ) -> Float[np.ndarray, "tokens map_columns"]:
     """The whole track in ``n_tokens`` equal stretches of beats (at least one each): timbre, harmony, structure."""
     n = state.grid.n_beats
@@ -287,7 +285,7 @@ def _song_map(
     out = np.zeros((n_tokens, MAP_DIM))
     out[:, : len(timbre)] = means[:, timbre]
     out[:, len(_TIMBRE) : len(_TIMBRE) + len(chroma)] = means[:, chroma]
-    out[:, len(_TIMBRE) + _N_PITCH_CLASSES :] = heard.columns[unit][:, chosen]
+    out[:, len(_TIMBRE) + _N_PITCH_CLASSES :] = form.columns[unit][:, chosen]
     return out
 
 
@@ -302,9 +300,9 @@ def _map_columns(names: Sequence[str]) -> _MapColumns:
     return _MapColumns([names.index(name) for name in timbre], chroma)
 
 
-def _rows(state: AudioState, units: UnitGrid, heard: Structure) -> Float[np.ndarray, "units columns"]:
+def _rows(state: AudioState, units: UnitGrid, form: Structure) -> Float[np.ndarray, "units columns"]:
     means = within_track(units.means(state.features.values))
-    return np.concatenate([means, heard.columns, np.ones((len(means), 1))], axis=1)
+    return np.concatenate([means, form.columns, np.ones((len(means), 1))], axis=1)
 
 
 def n_units_of(static: Float[Tensor, "tracks static"]) -> Int[Tensor, " tracks"]:
