@@ -97,7 +97,9 @@ class _Beside(NamedTuple):
 
 
 class _Place(NamedTuple):
-    unit: Float[Tensor, "envs width"]
+    """What the networks read at the position of each environment."""
+
+    embedding: Float[Tensor, "envs width"]
     keys: Keys
     seen: Seen
 
@@ -174,15 +176,14 @@ class Agent(nn.Module):
 
     def decide(self, embeddings: Embeddings, observation: Observation) -> Decision:
         """Logits and value for every environment."""
-        unit, keys, seen = self._at(embeddings, observation)
-        return Decision(self.policy(unit, keys, seen), self.value(unit, seen))
+        return self._decided(self._at(embeddings, observation))
 
     def logits(
         self, embeddings: Embeddings, observation: Observation, *, forgets: Bool[Tensor, " envs"] | None = None
     ) -> Float[Tensor, "envs actions"]:
         """Masked logits alone; where it ``forgets``, all but the habits go by what is heard, as in ``path_dropout``."""
-        unit, keys, seen = self._at(embeddings, observation)
-        logits: Tensor = self.policy(unit, keys, seen._replace(forgets=forgets))
+        embedding, keys, seen = self._at(embeddings, observation)
+        logits: Tensor = self.policy(embedding, keys, seen._replace(forgets=forgets))
         return logits
 
     @torch.no_grad()
@@ -215,17 +216,19 @@ class Agent(nn.Module):
         embeddings = self._encode(parts.window, parts.song_map, parts.static, None)
         beside = _Beside(embeddings.n_units, embeddings.starts[:, 0])
         seen = self._seen(parts.style, parts.history, parts.progress, parts.mask, beside)
-        unit = embeddings.units[:, 0]
         keys = Keys(embeddings.keys, torch.arange(flat.shape[0], device=flat.device))
-        return Decision(self.policy(unit, keys, seen), self.value(unit, seen))
+        return self._decided(_Place(embeddings.units[:, 0], keys, seen))
+
+    def _decided(self, place: _Place) -> Decision:
+        return Decision(self.policy(*place), self.value(place.embedding, place.seen))
 
     def _at(self, embeddings: Embeddings, observation: Observation) -> _Place:
         track, units = observation.track, embeddings.units
         at = track * units.shape[1] + observation.unit  # flat: its gradient is fast
-        unit, starts = (of_all.flatten(0, 1).index_select(0, at) for of_all in (units, embeddings.starts))
+        embedding, starts = (of_all.flatten(0, 1).index_select(0, at) for of_all in (units, embeddings.starts))
         beside = _Beside(embeddings.n_units[track], starts)
         seen = self._seen(observation.style, observation.history, observation.progress, observation.mask, beside)
-        return _Place(unit, Keys(embeddings.keys, track), seen)
+        return _Place(embedding, Keys(embeddings.keys, track), seen)
 
     def _encode(self, rows: Tensor, song_map: Tensor, static: Tensor, jitter: Jitter | None) -> Embeddings:
         exists = rows[..., -1:] > 0

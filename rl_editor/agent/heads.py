@@ -75,9 +75,9 @@ class PolicyNetwork(nn.Module):
         self.offset = nn.Linear(config.d_head, layout.n_actions - layout.first_reorder)
         self.habits = Habits(layout.n_styles, layout.first_reorder + 1, dropout=config.habit_dropout)
 
-    def forward(self, unit: Float[Tensor, "envs width"], keys: Keys, seen: Seen) -> Float[Tensor, "envs actions"]:
+    def forward(self, embedding: Float[Tensor, "envs width"], keys: Keys, seen: Seen) -> Float[Tensor, "envs actions"]:
         """Masked logits, already normalised over targets."""
-        hidden = self.trunk(unit, seen)
+        hidden = self.trunk(embedding, seen)
         habit = self.habits(seen.progress, seen.style, seen.starts)
         kinds = self.kinds(hidden).float() + habit.float()
         targets = (self.offset(hidden) + keys.pointed_at(self.query(hidden), seen.target_token)).float()
@@ -110,9 +110,9 @@ class ValueNetwork(nn.Module):
         self.trunk = _Trunk(layout, config)
         self.out = nn.Linear(config.d_head, 1)
 
-    def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, " envs"]:
+    def forward(self, embedding: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, " envs"]:
         """The value of each state; the embedding is not trained by it."""
-        value: Tensor = self.out(self.trunk(unit.detach(), seen))
+        value: Tensor = self.out(self.trunk(embedding.detach(), seen))
         return value[:, 0].float()
 
 
@@ -138,7 +138,7 @@ class _Trunk(nn.Module):
         is_past = [True] * layout.history_dim + [name in _PAST for name in PROGRESS_NAMES]
         self.register_buffer("past", torch.tensor(is_past), persistent=False)
 
-    def forward(self, unit: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, "envs hidden"]:
+    def forward(self, embedding: Float[Tensor, "envs width"], seen: Seen) -> Float[Tensor, "envs hidden"]:
         scale, shift = self.style(seen.style).chunk(2, dim=1)
         path = torch.cat([seen.history, seen.progress], dim=1)
         forgets = seen.forgets
@@ -147,5 +147,5 @@ class _Trunk(nn.Module):
         if forgets is not None:
             path = path.masked_fill(forgets[:, None] & self.past, 0.0)
         done = self.done(torch.cat([path, seen.style], dim=1))
-        hidden: Tensor = self.dropout(functional.gelu(self.heard(unit * (1.0 + scale) + shift) + done))
+        hidden: Tensor = self.dropout(functional.gelu(self.heard(embedding * (1.0 + scale) + shift) + done))
         return hidden + functional.gelu(self.deep(hidden))
