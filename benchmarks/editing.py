@@ -17,13 +17,12 @@ from benchmarks.align.material import recording_files
 from rl_editor.actions import ActionSpace
 from rl_editor.analysis import analyse, analyse_track
 from rl_editor.composer import compose_song
-from rl_editor.config import Config
+from rl_editor.config import Config, Split
 from rl_editor.demonstrations import Analysis, Demonstration
 from rl_editor.editors.styles import Editor, TrackView
 from rl_editor.edits import SourceInfo
 from rl_editor.executor import Outcome, run_tracks
 from rl_editor.labels import encode
-from rl_editor.library import Split
 from rl_editor.utils import to_mono
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from rl_editor.alignment import recover_files
 from rl_editor.analysis import Mono, analyse_track
 from rl_editor.augmentation import AugmentationDraw, augment_grid, augment_mono, draw_augmentation
 from rl_editor.cache import get_cache
-from rl_editor.config import Config
+from rl_editor.config import Config, Split
 from rl_editor.demonstrations import Analysis, Demonstration, in_split
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, DatasetError, said
@@ -32,21 +32,9 @@ from rl_editor.features import BeatFeatures, extract_frames, pool_beats
 from rl_editor.grid import BeatGrid
 from rl_editor.labelling import aligned
 from rl_editor.labels import EditLabels, encode
-from rl_editor.library import (
-    Library,
-    Pair,
-    Problem,
-    Recording,
-    Split,
-    assign_splits,
-    find_library,
-    first_of,
-    has_recordings,
-    split_of,
-    unknown_songs,
-    unknown_tracks,
-)
+from rl_editor.library import Library, Pair, Problem, Recording, find_library, first_of, has_recordings, unknown_tracks
 from rl_editor.sources import require_unchanged, source_of
+from rl_editor.splits import assign_splits, split_of, unknown_songs
 from rl_editor.stems import stems_key
 from rl_editor.utils import load_mono
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_editor.command import counted
+from rl_editor.config import Split
 from rl_editor.edits import EditList, SourceInfo
 from rl_editor.errors import DatasetError, RlEditorError
 from rl_editor.features import BeatFeatures
 from rl_editor.files import UNREADABLE, replacing
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import EditLabels
-from rl_editor.library import Split
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,28 +1,23 @@
-"""A folder of recordings: which raw belongs to which edit, what is amiss, and which songs are held out.
+"""A folder of recordings: which raw belongs to which edit, and what is amiss.
 
 Layout below the folder: ``input/*_raw.*``, ``desired_output/*_edit.*``, ``reference/*`` and, optionally, ``pairs.csv``
 (columns ``raw,edit,style``; names in these folders) where one raw has several edits or more than one editor is at work.
 Without it ``song_raw.wav`` goes with ``song_edit.flac``, and all pairs are of one style. Letter case of ``_raw``,
 ``_edit`` and of suffixes does not matter. Nothing is guessed: what does not fit is listed as a problem and left out.
-
-Splits are by song, never by beat: a song's SHA-256 falls into a stable bucket (``split_of``), so that a later run never
-tests on what an earlier one has learned. Sets too small for that are repaired by ``assign_splits``, and ``data.splits``
-puts songs where a person wants them.
 """
 
 import csv
 import os
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rl_editor.config import BeatsConfig, DataConfig
-from rl_editor.config import Split as Split
-from rl_editor.errors import ConfigError, DatasetError
+from rl_editor.config import BeatsConfig
+from rl_editor.errors import DatasetError
 from rl_editor.files import legible, require_folder, safe_name, visible
 from rl_editor.utils import AUDIO_SUFFIXES
 
@@ -42,7 +37,6 @@ _ONLY_READ = frozenset(
 )  # fmt: skip
 _TAKEN = ("problems",)  # beside a pair's .json lies problems.json, what was left out
 _SHOWN = 5  # songs or tracks named in a message
-_BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
 
 
 class Problem(NamedTuple):
@@ -167,72 +161,17 @@ def track_name(path: str | Path) -> str:
     return safe_name(Path(path).stem)
 
 
-def split_of(song_sha256: str, config: DataConfig) -> Split:
-    """The split of a song from its content alone: the same in every set that it is part of."""
-    share = int(song_sha256[:_BUCKET_HEX_DIGITS], 16) / 16**_BUCKET_HEX_DIGITS
-    if share < config.test_fraction:
-        return "test"
-    return "validation" if share < config.test_fraction + config.validation_fraction else "train"
-
-
-def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Split]:
-    """The split of every song (name -> SHA-256); small sets are repaired so that no wanted split is empty.
-
-    Songs stay in their buckets where they can. An empty train, then test, then validation takes one song from the
-    largest other split, which keeps one if its turn was before: train takes the highest hash, the others the lowest.
-    One song can only train; two train and test. A split whose fraction is 0 stays empty but for songs that
-    ``data.splits`` puts there; these stay where they are put. Songs with the same content always share a split.
-
-    Raises:
-        ConfigError: ``data.splits`` puts copies of one recording into several splits.
-    """
-    placed = _placed(songs, config)
-    splits = {sha: split_of(sha, config) for sha in songs.values()} | placed
-    wanted: tuple[tuple[Split, float], ...] = (
-        ("train", 1.0), ("test", config.test_fraction), ("validation", config.validation_fraction))  # fmt: skip
-    for rank, (split, fraction) in enumerate(wanted):
-        counts = Counter(splits.values())
-        if counts[split] or fraction == 0.0:
-            continue
-        before = {name for name, _ in wanted[:rank]}
-        free = Counter(splits[sha] for sha in splits if sha not in placed)
-        donors = [name for name in free if counts[name] > (name in before)]
-        if not donors:
-            continue
-        donor = max(donors, key=lambda name: counts[name])
-        choose = max if split == "train" else min
-        splits[choose(sha for sha in splits if splits[sha] == donor and sha not in placed)] = split
-    return {song: splits[sha] for song, sha in songs.items()}
-
-
-def unknown_songs(songs: Iterable[str], config: DataConfig) -> list[Problem]:
-    """Names in ``data.splits`` that no song has: a slip of the pen, or a song that was left out."""
-    return _unknown(config.splits, songs, setting="data.splits", what="song")
-
-
 def unknown_tracks(track_ids: Iterable[str], config: BeatsConfig) -> list[Problem]:
     """Names in ``beats.overrides`` that no raw or reference has: they correct nothing."""
-    return _unknown(config.overrides, track_ids, setting="beats.overrides", what="track")
+    return unknown_names(config.overrides, track_ids, setting="beats.overrides", what="track")
 
 
-def _unknown(named: Iterable[str], known: Iterable[str], *, setting: str, what: str) -> list[Problem]:
+def unknown_names(named: Iterable[str], known: Iterable[str], *, setting: str, what: str) -> list[Problem]:
+    """Names in a setting that nothing here has."""
     there = sorted(known)
     shown = ", ".join(there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
     reason = f"named in {setting}, and no {what} that is left is called so; {what}s here are {shown or 'none'}"
     return [Problem(name, reason) for name in sorted(set(named) - set(there))]
-
-
-def _placed(songs: Mapping[str, str], config: DataConfig) -> dict[str, Split]:
-    """SHA-256 -> split of the songs that ``data.splits`` places."""
-    placed: dict[str, Split] = {}
-    for song in sorted(set(songs) & set(config.splits)):
-        split = placed.setdefault(songs[song], config.splits[song])
-        if split != config.splits[song]:
-            raise ConfigError(
-                f"data.splits.{song}: {config.splits[song]!r}, and a copy of the same recording is in {split!r}; "
-                "give both the same split"
-            )
-    return placed
 
 
 def _entries(root: Path, role: Role, problems: list[Problem]) -> list[_Entry]:

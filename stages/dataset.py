@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from rl_editor.command import counted
+from rl_editor.config import Split
 from rl_editor.demonstrations import Analysis, Demonstration, load_analysis, load_labels, rescaled
 from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
 from rl_editor.labels import EditLabels
-from rl_editor.library import Split
 from rl_editor.state import ReferenceStatistics
 from stages.layout import FEATURES, LABELS, PROBLEMS
 from stages.manifest import Manifest, PairEntry, load_manifest

@@ -15,8 +15,9 @@ from rl_editor.channels import channel_product, load_turned
 from rl_editor.command import run
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
-from rl_editor.library import Library, Pair, Problem, Recording, assign_splits, find_library, problem_of, unknown_songs
+from rl_editor.library import Library, Pair, Problem, Recording, find_library, problem_of
 from rl_editor.sources import require_unchanged, source_of
+from rl_editor.splits import assign_splits, unknown_songs
 from rl_editor.utils import check_length, load_mono
 from rl_editor.versions import code_digest
 from stages.layout import DECODED, fresh_folder, report_problems

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from rl_editor.config import Config
+from rl_editor.config import Config, Split
 from rl_editor.edits import SourceInfo
 from rl_editor.errors import DatasetError, first_lines
 from rl_editor.files import write_json
-from rl_editor.library import Role, Split, has_recordings
+from rl_editor.library import Role, has_recordings
 from rl_editor.utils import Samples, load_audio, save_audio
 from stages.layout import CORPUS, DECODED, MANIFEST
 

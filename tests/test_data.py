@@ -36,7 +36,8 @@ from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
 from rl_editor.features import BeatFeatures
 from rl_editor.files import safe_name
 from rl_editor.grid import BeatGrid
-from rl_editor.library import Problem, unknown_songs
+from rl_editor.library import Problem
+from rl_editor.splits import unknown_songs
 
 RATE = 22050
 NEGATIVE = json.dumps(asdict(SourceInfo("a", "", 44100, 2, 1)) | {"frames": -1})

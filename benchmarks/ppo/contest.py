@@ -17,11 +17,10 @@ from benchmarks.editing import Song, demonstration, songs_of, split_names
 from benchmarks.ppo.plain import PlainAgent
 from benchmarks.ppo.songs import Songbook
 from rl_editor.agent import Agent
-from rl_editor.config import Config
+from rl_editor.config import Config, Split
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.devices import resolve_device
 from rl_editor.editors import EDITORS
-from rl_editor.library import Split
 from rl_editor.logging_utils import TrainingLogger
 from rl_editor.trainer import PPOTrainer
 from rl_editor.tryouts import Tryout

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from rl_editor import baselines
-from rl_editor.config import Config
+from rl_editor.config import Config, Split
 from rl_editor.demonstrations import Demonstration, in_split
 from rl_editor.edits import EditList, keep_all
 from rl_editor.errors import DatasetError
@@ -31,7 +31,6 @@ from rl_editor.evaluation.verdicts import (
     means_over_songs,
     verdicts_on,
 )
-from rl_editor.library import Split
 from rl_editor.reward import ReferenceStatistics
 from rl_editor.state import AudioState
 
