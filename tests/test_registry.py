@@ -178,7 +178,9 @@ class TestServed:
         assert asked == [("a.wav", 90.0, "ann"), ("b.wav", None, None)]
         assert heard == ["a.wav", "b.wav"]
 
-    def test_what_is_wrong_with_a_recording_is_said_in_the_answer(self, tmp_path: Path) -> None:
+    def test_what_is_wrong_with_a_recording_is_said_in_the_answer(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         from mlflow.exceptions import MlflowException
         from mlflow.pyfunc import PythonModelContext
 
@@ -190,6 +192,13 @@ class TestServed:
         with pytest.raises(MlflowException, match=r"song\.wav: no such file; is the path spelt right\?") as caught:
             served.predict(PythonModelContext({}, {}), rows)
         assert caught.value.get_http_status_code() == 400
+
+        def refuse(path: str, config: Config) -> None:
+            raise PermissionError(13, "Permission denied", path)
+
+        monkeypatch.setattr("rl_editor.registry.served.AudioState.from_file", refuse)
+        with pytest.raises(MlflowException, match=r"song\.wav: permission denied; check the path"):
+            served.predict(PythonModelContext({}, {}), rows)
 
 
 @pytest.mark.slow
@@ -227,6 +236,8 @@ class TestModelCard:
         columns = ("style", "method", "condition", "metric", "mean", "low", "high")
         rows = [
             ("all", "ppo", "target", "reward_total", 0.5, 0.25, 0.75),
+            ("all", "ppo", "target", "duration_error", 0.125, 0.0, 0.25),
+            ("all", "ppo", "free", "reward_total", 0.4, 0.3, 0.5),
             ("all", "bc", "target", "reward_total", 0.9, 0.9, 0.9),
             ("ann", "ppo", "target", "reward_total", 0.9, 0.9, 0.9),
             ("all", "ppo", "target", "cut_f1", 0.9, 0.9, 0.9),
@@ -238,7 +249,18 @@ class TestModelCard:
         assert "| all (no song of it held out) |" in one  # "all" of the table is all editors
         assert "## On 4 songs that no training has seen" in text
         assert "`abc`" in text
-        assert "| reward | asked for | 0.500 | 0.250 to 0.750 |" in text
+        assert [line for line in text.splitlines() if "asked for |" in line] == [
+            "| reward | not asked for | 0.400 | 0.300 to 0.500 |",
+            "| length error, relative to the editor's | asked for | 0.125 | 0.000 to 0.250 |",
+            "| reward | asked for | 0.500 | 0.250 to 0.750 |",
+        ]
+        size = Agent(config).representation.layout.size
+        graph = f"`observation [envs, {size}]` to `logits [envs, 13]`"  # KEEP, CUT, LOOP 2 to 4, EXTEND, 4 back, 3 on
+        assert graph in text
+        assert "EXTEND or REORDER (13 numbers)" in text
+        assert "| features | basic, mono at 22050 Hz |" in text
+        nameless = model_card(Policy(Agent(config), config, ()), found, n_songs=4, sha256="abc", method="ppo")
+        assert "| editors it learned | one, without a name |" in nameless
         assert "0.9" not in text
         assert "The graph is the network alone" in text  # what was measured is more
         assert "every unit of 4 beats of a recording" in text

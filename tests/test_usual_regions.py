@@ -32,6 +32,15 @@ def test_the_habit_is_what_varies_less_over_the_pairs() -> None:
     assert usual.table[0, :, 2].isinf().all()  # of the other editor nothing is known
 
 
+def test_editors_are_told_apart() -> None:
+    """One loops once in every song, whatever its length, the other moves two passages."""
+    usual, lasts_s = UsualRegions(2), torch.tensor([60.0, 90.0, 120.0, 200.0])
+    usual.fit(torch.tensor([[1, 0], [0, 2], [1, 0], [0, 2]]), lasts_s, torch.tensor([0, 1, 0, 1]))
+    assert usual.table[:, :, 0].tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    edits = torch.tensor([[1, 0], [0, 2]])
+    assert [int(usual.log_prob(edits, 100.0, style).argmax()) for style in (0, 1)] == [0, 1]
+
+
 def test_pairs_that_disagree_say_less() -> None:
     usual = UsualRegions(1)
     usual.fit(torch.tensor([[0, 0], [4, 0], [0, 0]]), LASTS_S, torch.zeros(3, dtype=torch.long))
