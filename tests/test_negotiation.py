@@ -706,6 +706,9 @@ class TestRecord:
         assert forgotten(self.HELD, ["no join 0:30.5 to 0:10.25"]) == replace(self.HELD, barred=())
         with pytest.raises(ConfigError, match=r"'pin': not held; give one of 'keep 0:40-0:55'"):
             forgotten(self.HELD, ["pin"])
+        with pytest.raises(ConfigError, match="'pin': nothing is held from before; leave it out"):
+            forgotten(Demands(), ["pin"])
+        assert forgotten(Demands(), ["all"]) == Demands()
 
 
 class TestReading:

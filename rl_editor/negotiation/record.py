@@ -63,7 +63,10 @@ def forgotten(held: Demands, names: Iterable[str]) -> Demands:
         rest = dict(held.each()) | {ALL: Demands()}
         if name not in rest:
             known = ", ".join(repr(each) for each in rest)
-            raise ConfigError(f"--forget {name!r}: not held; give one of {known}")
+            said = (
+                f"not held; give one of {known}" if held != Demands() else "nothing is held from before; leave it out"
+            )
+            raise ConfigError(f"--forget {name!r}: {said}")
         held = rest[name]
     return held
 
