@@ -624,6 +624,7 @@ def test_the_edit_fades_as_before_where_its_rows_change_places(tmp_path: Path) -
         ("a.csv", "a,b\n1,2\n", "not an edit list as CSV"),
         ("a.otio", "{}", "not a readable OpenTimelineIO timeline"),
         ("a.xml", "<a/>", "is no edit list"),
+        ("a.edl", "TITLE: a", "edl is for other programs, and not read; known are .json, .otio, .txt, .csv"),
     ],
 )
 def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -48,6 +48,7 @@ from rl_editor.importers.timelines import from_otio
 __all__ = ["SUFFIXES", "load_edit", "read_edit"]
 
 SUFFIXES = (".json", ".otio", ".txt", ".csv")
+ONLY_WRITTEN = (".edl", ".rpp")  # by ``exporters``
 
 
 def read_edit(path: str | Path, source: SourceInfo, *, default_crossfade_ms: float) -> EditList:
@@ -81,4 +82,5 @@ def _edit(path: Path, source: SourceInfo, fade_ms: float) -> EditList:
         case ".csv":
             return from_csv(path, source, fade_ms)
         case suffix:
-            raise EditListError(f"{suffix or 'no extension'} is no edit list; known are {', '.join(SUFFIXES)}")
+            fault = "is for other programs, and not read" if suffix in ONLY_WRITTEN else "is no edit list"
+            raise EditListError(f"{suffix or 'no extension'} {fault}; known are {', '.join(SUFFIXES)}")
