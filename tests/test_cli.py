@@ -20,6 +20,8 @@ from typer.testing import CliRunner
 from rl_editor.cli import app
 from rl_editor.cli.caching import read_size
 from rl_editor.cli.options import edit_words
+from rl_editor.config import Config
+from rl_editor.corpus import CorpusSummary
 from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
 from rl_editor.entries import HASH_CHARS
 from rl_editor.errors import ConfigError, RlEditorError
@@ -146,6 +148,20 @@ class TestConsole:
         assert "--songs 3 composes, --from" in str(done.exception)
         done = CliRunner().invoke(app, ["corpus", "--from", str(tmp_path / "gone"), "-o", str(tmp_path / "out")])
         assert "gone: there is no such folder; name a folder" in str(done.exception)
+
+    def test_composed_songs_are_edited_by_the_editor_that_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        edited: list[list[str]] = []
+
+        def build(out_dir: Path, config: Config) -> CorpusSummary:
+            edited.append(list(config.corpus.editors))
+            return CorpusSummary(())
+
+        monkeypatch.setattr("rl_editor.corpus.build_default_corpus", build)
+        for asked in ([], ["--editor", "jam-cleanup"]):
+            assert CliRunner().invoke(app, ["corpus", "-o", str(tmp_path / "out"), *asked]).exit_code == 0
+        assert edited == [Config().corpus.editors, ["jam_cleanup"]]
 
     def test_a_foreign_edit_exits_with_1(self, pair: Path) -> None:
         done = process("align", str(pair / "raw.wav"), str(pair / "foreign.wav"))

@@ -12,6 +12,8 @@ from rl_editor.config import BeatTracker
 from rl_editor.errors import ConfigError
 from rl_editor.files import visible
 
+PRACTISED = "radio_edit"  # the editor of practice pairs, unless one is named
+
 
 def grid(
     song: Annotated[Path, typer.Argument(help="The recording.")],
@@ -46,8 +48,13 @@ def grid(
 def corpus(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("data/raw"),
     source: Annotated[Path | None, typer.Option("--from", help="Folder of recordings; default: compose songs.")] = None,
-    editor: Annotated[str, typer.Option(help="Synthetic editor.")] = "radio_edit",
-    songs: Annotated[int | None, typer.Option(help="How many songs to compose.", min=1)] = None,
+    editor: Annotated[
+        str | None,
+        typer.Option(help=f"Synthetic editor; default: {PRACTISED}, of composed songs all of the settings."),
+    ] = None,
+    songs: Annotated[
+        int | None, typer.Option(help="How many songs to compose; default: as the settings say.", min=1)
+    ] = None,
     params: Params = None,
 ) -> None:
     """Make practice pairs: from a folder of recordings, or from composed songs."""
@@ -57,11 +64,13 @@ def corpus(
     if source is not None and songs is not None:
         raise ConfigError(f"--songs {songs} composes, --from {source} takes recordings; give one of them")
     _check_empty(output)
+    named = [] if editor is None else [editor.replace("-", "_")]
     if source is None:
         config.corpus.n_songs = songs or config.corpus.n_songs
+        config.corpus.editors = named or config.corpus.editors
         made = build_default_corpus(output, config)
     else:
-        made = build_practice_pairs(source, editor.replace("-", "_"), output, config)
+        made = build_practice_pairs(source, *(named or [PRACTISED]), output, config)
     for problem in made.problems:
         typer.echo(f"left out: {problem}", err=True)
     typer.echo(f"{output}: {counted(len(made.pairs), 'pair')}, {len(made.problems)} left out", err=True)
