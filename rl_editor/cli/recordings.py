@@ -64,13 +64,13 @@ def corpus(
     if source is not None and songs is not None:
         raise ConfigError(f"--songs {songs} composes, --from {source} takes recordings; give one of them")
     _check_empty(output)
-    named = [] if editor is None else [editor.replace("-", "_")]
+    named = editor.replace("-", "_") if editor else None
     if source is None:
         config.corpus.n_songs = songs or config.corpus.n_songs
-        config.corpus.editors = named or config.corpus.editors
+        config.corpus.editors = [named] if named else config.corpus.editors
         made = build_default_corpus(output, config)
     else:
-        made = build_practice_pairs(source, *(named or [PRACTISED]), output, config)
+        made = build_practice_pairs(source, named or PRACTISED, output, config)
     for problem in made.problems:
         typer.echo(f"left out: {problem}", err=True)
     typer.echo(f"{output}: {counted(len(made.pairs), 'pair')}, {len(made.problems)} left out", err=True)
