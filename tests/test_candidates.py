@@ -14,12 +14,13 @@ from test_editing import config as config  # the fixtures
 from test_editing import song as song
 from test_infer import policy as policy
 from typer.testing import CliRunner
+from world_tracks import track
 
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.cli import app
 from rl_editor.config import Config
 from rl_editor.editing import Proposal, Request
-from rl_editor.edits import joins, keep_all
+from rl_editor.edits import EditList, Segment, joins, keep_all
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError
 from rl_editor.infer import analysis_settings
 from rl_editor.judgements import Heard, Pair
@@ -87,6 +88,23 @@ def test_an_edit_that_is_not_the_policys_is_no_draft_of_its(
     monkeypatch.setattr(drafting, "propose", lambda *_: iter([Proposal(edit, (), is_fallback=next(falls_back))]))
     asked = load_audio(song), state, Request(Demands(duration_s=40.0)), policy, settings
     assert [len(list(drafting._proposed(*asked))) for _ in range(2)] == [1, 0]
+
+
+def test_drafts_are_settled_about_the_length_and_unlike_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of six bars, a bar longer or shorter at most."""
+    state = track(form="ab")
+    bar_s, rate = state.grid.bar_s, state.recording.sample_rate
+
+    def plays(first_bar: float, last_bar: float) -> EditList:
+        start, end = (round(bar * bar_s * rate) for bar in (first_bar, last_bar))
+        return EditList(state.recording, (Segment(start, end - start),))
+
+    tried = {"first": (0, 6), "again": (0.02, 6), "longer": (8, 15.1), "a bar longer": (8, 14.95), "shorter": (9, 13.9)}
+    monkeypatch.setattr(drafting, "_all", lambda *_: iter([Draft(way, plays(*bars)) for way, bars in tried.items()]))
+    monkeypatch.setattr(drafting, "settle_joins", lambda edit, *_: replace(edit, fade_in_ms=7.0))
+    recording = Samples(np.zeros((1, 1), np.float32), rate)
+    found = drafts(recording, state, {}, Config(), target_duration_s=6 * bar_s, style=None, seed=0)
+    assert [(draft.way, draft.edit.fade_in_ms) for draft in found] == [("first", 7.0), ("a bar longer", 7.0)]
 
 
 def test_pairs_are_matched(made: Made, folder: Path) -> None:
