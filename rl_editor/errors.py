@@ -15,7 +15,8 @@ Impossible states are ``assert``; they never raise from this tree.
     ├── DatasetError         a folder of recordings that gives nothing to learn from
     ├── BeatTrackerError     a beat tracker whose package or weights are missing
     ├── StemError            stem separation that cannot run
-    │   └── MissingWeightsError  the separation model's weights are not to be had
+    │   └── SeparationModelError     a model that separates no recording
+    │       └── MissingWeightsError  its weights are not to be had
     ├── TrainingError        training whose numbers ran away
     ├── CheckpointError      a policy file that is missing, foreign or of another shape
     └── TrackingError        the experiment tracker or model registry refuses
@@ -52,8 +53,10 @@ def first_lines(error: BaseException, n_lines: int = 1) -> str:
 
 
 def stops_all(error: RlEditorError | OSError) -> bool:
-    """Whether the disk is at fault, not the recording at hand: the next one would fail the same way."""
-    return isinstance(error, OutputError) or (isinstance(error, OSError) and error.errno in _NO_ROOM)
+    """Whether the disk or a model is at fault, not the recording at hand: the next one would fail the same way."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    return isinstance(error, (OutputError, SeparationModelError, BeatTrackerError))
 
 
 class ConfigError(RlEditorError):
@@ -100,7 +103,11 @@ class StemError(RlEditorError):
     """Stem separation cannot run."""
 
 
-class MissingWeightsError(StemError):
+class SeparationModelError(StemError):
+    """The model separates no recording: its weights are damaged, or it is not of the stems or segments asked for."""
+
+
+class MissingWeightsError(SeparationModelError):
     """The weights of the separation model cannot be had."""
 
 

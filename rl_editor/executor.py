@@ -5,8 +5,9 @@ items and values can be pickled, and an item done twice does no harm. Every item
 it runs, since sums split over threads differ in their last bits: the number of workers never changes a result.
 
 A fault of the input (``RlEditorError``, ``OSError``) is that item's ``error`` and the others go on; a disk that is full
-raises, since it is no item's fault; any other exception is a fault of the program and raises, too. A worker process
-that ends without an answer is its item's ``error``, and says how it ended; where none can even begin, that raises.
+or a model that is damaged raises, since it is no item's fault; any other exception is a fault of the program and
+raises, too. A worker process that ends without an answer is its item's ``error``, and says how it ended; where none can
+even begin, that raises.
 
 When the run is left early (Ctrl-C, SIGTERM, a caller who wants no more), or this process is killed, workers leave the
 item at hand and take what they had in scratch folders with them; none says a word.

@@ -52,7 +52,8 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
     Raises:
         ConfigError: the cache is off.
         DatasetError: nothing could be done at all.
-        MissingWeightsError: stems are asked for, and the model's weights cannot be had.
+        SeparationModelError: stems are asked for, and the model's weights cannot be had or are damaged.
+        BeatTrackerError: the tracker cannot be had.
         OSError, OutputError: the cache cannot be written; what it holds by then is kept.
     """
     if not get_cache(config).enabled:

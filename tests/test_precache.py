@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,14 @@ from rl_editor.beats.trackers import TRACKERS, Counted, Counter
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
 from rl_editor.data import find_library, load_demonstrations, load_library
-from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError, OutputError
+from rl_editor.errors import (
+    BeatTrackerError,
+    ConfigError,
+    DatasetError,
+    MissingWeightsError,
+    OutputError,
+    SeparationModelError,
+)
 from rl_editor.precache import main, precache
 
 
@@ -279,6 +287,25 @@ def test_weights_that_cannot_be_had_are_missed_once(folder: Path, config: Config
     own = Config.from_dict(config.to_dict() | {"stems": {"repo": str(tmp_path / "empty")}})
     with pytest.raises(MissingWeightsError, match="is not in"):
         precache(find_library(folder), own, stems=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_damaged_model_is_no_recordings_fault(folder: Path, config: Config, tmp_path: Path, workers: int) -> None:
+    """Else every recording that comes new would be left out, and the others be all that is learned from."""
+    (tmp_path / "htdemucs.safetensors").write_bytes(b"half a download")
+    config.executor.workers, config.stems.repo = workers, str(tmp_path)
+    shutil.copy(folder / "input/a_raw.wav", folder / "input/c_raw.wav")
+    with pytest.raises(SeparationModelError, match=r"htdemucs\.safetensors: not a Demucs model"):
+        precache(find_library(folder), config, stems=True)
+
+
+def test_a_tracker_that_is_missing_is_no_recordings_fault(
+    folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "beat_this.inference", None)  # cannot be imported
+    config.beats.tracker = "beat_this"
+    with pytest.raises(BeatTrackerError, match="cannot be imported"):
+        precache(find_library(folder), config)
 
 
 def test_settings_of_a_file_count(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rl_editor.config import StemsConfig
-from rl_editor.errors import StemError
+from rl_editor.errors import SeparationModelError
 from rl_editor.stems.hpss import separated_by_hpss
 from rl_editor.stems.names import HPSS, STEM_NAMES
 from rl_editor.stems.weights import Weights, find_weights, load_model
@@ -45,7 +45,7 @@ def separated_pieces(read: Read, config: StemsConfig) -> Iterator[dict[str, Samp
 
     Raises:
         MissingWeightsError: the model's weights cannot be had; the message says how to get them.
-        StemError: the weights are damaged, or the model gives other stems or takes no such segment.
+        SeparationModelError: the weights are damaged, or the model gives other stems or takes no such segment.
     """
     if config.model == HPSS:
         return separated_by_hpss(read())
@@ -101,13 +101,13 @@ def _load_once(name: str, weights: Weights) -> Any:
 
 def _check_model(model: Any, config: StemsConfig) -> None:
     if set(model.sources) != set(STEM_NAMES) or model.audio_channels != 2:
-        raise StemError(
+        raise SeparationModelError(
             f"{config.model}: separates {', '.join(model.sources)} in {model.audio_channels} channels, needed are "
             f"{', '.join(STEM_NAMES)} in 2; take a model such as htdemucs"
         )
     longest = model.max_allowed_segment
     if config.segment_s is not None and config.segment_s > longest:
-        raise StemError(
+        raise SeparationModelError(
             f"stems.segment_s: {config.segment_s:g} s, {config.model} takes at most {float(longest):g} s; "
             "leave it null for the model's own length"
         )

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from rl_editor.config import StemsConfig
-from rl_editor.errors import MissingWeightsError, StemError, first_lines
+from rl_editor.errors import MissingWeightsError, SeparationModelError, first_lines
 from rl_editor.files import file_sha256
 
 _CLASSES = frozenset({"demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.HTDemucs"})
@@ -61,7 +61,7 @@ def load_model(name: str, weights: Weights) -> Any:
     """A Demucs model, or bag of models, ready to separate.
 
     Raises:
-        StemError: a file is damaged or asks for classes that are not Demucs'.
+        SeparationModelError: a file is damaged or asks for classes that are not Demucs'.
     """
     from demucs.apply import BagOfModels
 
@@ -82,7 +82,7 @@ def load_model(name: str, weights: Weights) -> Any:
         pickle.PickleError,
     ) as fault:
         files = ", ".join(file.name for file in weights.models)
-        raise StemError(
+        raise SeparationModelError(
             f"{name}: {files}: not a Demucs model ({first_lines(fault)}); copy or download it again"
         ) from fault
     model.eval()
@@ -126,9 +126,11 @@ def _bag_of(path: Path) -> dict[str, Any]:
     try:
         bag = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StemError(f"{path}: not a bag of models ({first_lines(error)}); copy or download it again") from error
+        raise SeparationModelError(
+            f"{path}: not a bag of models ({first_lines(error)}); copy or download it again"
+        ) from error
     if not isinstance(bag, dict) or not isinstance(bag.get("models"), list) or not bag["models"]:
-        raise StemError(f"{path}: not a bag of models; it must have a list 'models' of signatures")
+        raise SeparationModelError(f"{path}: not a bag of models; it must have a list 'models' of signatures")
     return bag
 
 
