@@ -87,7 +87,7 @@ def believe(run: Placed, mastering: Mastering, left: Stacked, *, hop: int, sampl
 
 def run_similarity(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> Float32[np.ndarray, " frames"]:
     """Cosines of the run's frames with the raw frames that it plays."""
-    start, end, diagonal = _frames(run, left, right, hop)
+    start, end, diagonal = Frames.of(run, left, right, hop=hop)
     if start >= end:
         return np.zeros(0, np.float32)
     return diagonal_similarity(left, right, start=start, end=end, diagonal=diagonal)
@@ -131,11 +131,19 @@ def _inside(run: Placed, n_raw: int, *, slack: int) -> bool:
     return run.start + lag >= -slack and run.end + lag <= n_raw + slack
 
 
-def _frames(run: Placed, left: Stacked, right: Stacked, hop: int) -> tuple[int, int, int]:
-    diagonal = round((run.lag or 0.0) / hop)
-    start = max(round(run.start / hop), 0, -diagonal)
-    end = min(round(run.end / hop), len(left.scale), len(right.scale) - diagonal)
-    return start, end, diagonal
+class Frames(NamedTuple):
+    """Edit frames [start, end) that play the raw's frames ``diagonal`` further on."""
+
+    start: int
+    end: int
+    diagonal: int
+
+    @classmethod
+    def of(cls, run: Placed, left: Stacked, right: Stacked, *, hop: int) -> "Frames":
+        """Of a run, as far as both recordings have them; none where ``end`` is no more than ``start``."""
+        diagonal = round((run.lag or 0.0) / hop)
+        start = max(round(run.start / hop), 0, -diagonal)
+        return cls(start, min(round(run.end / hop), len(left.scale), len(right.scale) - diagonal), diagonal)
 
 
 def _agreement(run: Placed, mastering: Mastering) -> tuple[float, float]:
@@ -163,7 +171,7 @@ def _foreign(run: Placed, mastering: Mastering, left: Stacked, *, hop: int) -> B
         return np.zeros(n_frames, np.bool_)
     right = mastering.pair.views[run.view].stacked
     similarity = np.zeros(n_frames, np.float32)
-    start, _, _ = _frames(run, left, right, hop)
+    start = Frames.of(run, left, right, hop=hop).start
     values = run_similarity(run, left, right, hop=hop)
     first = start - round(run.start / hop)
     values = values[: max(0, n_frames - first)]

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
+from rl_editor.alignment.confidence import Frames
 from rl_editor.alignment.refine import (
     PROBES_PER_RUN,
     SEARCH_SAMPLES,
@@ -63,9 +64,7 @@ def rivals(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> list[int]
 
     Each is a local maximum; a run that plays no frame of the raw has none.
     """
-    diagonal = round((run.lag or 0.0) / hop)
-    start = max(round(run.start / hop), 0, -diagonal)
-    end = min(round(run.end / hop), len(left.scale), len(right.scale) - diagonal)
+    start, end, diagonal = Frames.of(run, left, right, hop=hop)
     if end <= start:
         return []
     picks = np.unique(np.linspace(start, end - 1, PICKED_FRAMES).astype(np.int64))
