@@ -133,9 +133,16 @@ def edit_folder(
         source: _Place(output / source.name, edit_list and edit_list / f"{source.name}.json") for source in sources
     }
     outputs: dict[str, Path] = {}
+    whose: dict[Path, Path] = {}
     for source, place in places.items():
         found = _outputs(place.output, place.edit_list, request.candidates)
         outputs |= {f"{option} of {source.name}": path for option, path in found.items()}
+        for path in found.values():
+            if (other := whose.setdefault(path, source)) != source:
+                raise ConfigError(
+                    f"{path}: would be an edit of {other.name} and of {source.name}; rename one of the two, or ask for "
+                    "fewer --candidates"
+                )
     refuse_overwriting(outputs, *sources, *read)
     for option, made in {"-o": output, "--edit-list": edit_list}.items():
         if made is not None:
