@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 from test_infer import policy as policy  # the fixture
 
-from rl_editor.checkpoint import Policy
+from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.cli import app
 from rl_editor.clock import read_seconds
 from rl_editor.composer import compose_song
@@ -561,11 +561,20 @@ class TestEdit:
         assert [one["file"] for one in summary["failed"]] == [str(folder / "c.wav")]
         assert [one["file"] for one in summary["left_out"]] == [str(folder / name) for name in ("B.APE", "b.wv")]
 
+    def test_no_edit_is_announced_in_a_style_that_the_policy_does_not_know(
+        self, policy: Policy, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        save_policy(tmp_path / "p.pt", policy)
+        arguments = ["edit", str(song), "-o", str(tmp_path / "o.wav"), "--checkpoint", str(tmp_path / "p.pt")]
+        with pytest.raises(CheckpointError, match="style 'pop': the policy learned"):
+            app([*arguments, "--style", "pop"], standalone_mode=False)
+        assert "edits as" not in capsys.readouterr().err
+
     def test_a_folder_hidden_files_and_names_that_meet(self, policy: Policy, tmp_path: Path) -> None:
         for name in ("a.wav", "a_2.wav", "._a.wav", ".rl_editor_unfinished_0.wav"):
             (tmp_path / name).write_bytes(b"no audio")
         assert [path.name for path in recordings_in(tmp_path)] == ["a.wav", "a_2.wav"]
-        clash = r"a_2\.wav: -o of a_2\.wav would overwrite what -o \(2\) of a\.wav writes"
+        clash = r"a_2\.wav: would be an edit of a\.wav and of a_2\.wav; rename one of the two, or ask for fewer --candi"
         with pytest.raises(ConfigError, match=clash):
             next(edit_folder(tmp_path, tmp_path / "out", Request(candidates=2), policy=policy))
 

@@ -98,7 +98,10 @@ def edit(
         policy = load_policy(trained)
     config = read_config(params) if params else None
     if policy is not None and not as_json:
-        typer.echo(f"{trained}: edits as {style or policy.styles[0]}; it knows {', '.join(policy.styles)}", err=True)
+        from rl_editor.infer import style_number
+
+        whose = policy.styles[style_number(policy, style)]
+        typer.echo(f"{trained}: edits as {whose}; it knows {', '.join(policy.styles)}", err=True)
     if song.is_dir():
         of_each = edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read)
         _say_folder(of_each, as_json=as_json)
