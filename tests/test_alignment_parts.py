@@ -44,12 +44,16 @@ class TestEither:
     """Agreement as it is, and with a channel turned over."""
 
     @staticmethod
-    def found(monkeypatch: pytest.MonkeyPatch, plain: float | None, other: float | None) -> tuple[float, list[float]]:
+    def found(
+        monkeypatch: pytest.MonkeyPatch, plain: float | None, other: float | None, sound: float | None = None
+    ) -> tuple[float, list[float]]:
         """The agreement of what is taken, and those that others were asked for with; None is rejected."""
         level = {1.0: plain, 0.5: other}
 
-        def recover(raw: np.ndarray, edit: np.ndarray, config: Config, **_: object) -> Alignment:
-            agreement = level[float(edit[0])]
+        def recover(
+            raw: np.ndarray, edit: np.ndarray, config: Config, *, by_sound: bool = False, **_: object
+        ) -> Alignment:
+            agreement = sound if by_sound and edit[0] == 1.0 else level[float(edit[0])]
             if agreement is None:
                 raise PairRejectedError(f"rejected at {edit[0]}")
             source = info(raw)
@@ -89,6 +93,10 @@ class TestEither:
     def test_where_neither_is_found_the_pair_as_it_is_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(PairRejectedError, match=r"rejected at 1\.0"):
             self.found(monkeypatch, None, None)
+
+    def test_the_sound_alone_of_the_pair_as_it_is_comes_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.found(monkeypatch, None, 0.4, 1.0) == (0.4, [0.0])
+        assert self.found(monkeypatch, None, None, 1.0) == (1.0, [0.0])
 
 
 def test_a_frame_is_silent_by_the_hop_around_its_middle() -> None:

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from test_alignment import assert_spans, cut, info, song
 
+from rl_editor.alignment import align
 from rl_editor.augmentation import EQ_BANDS_HZ, AugmentationDraw, augment_grid, augment_mono, draw_augmentation
-from rl_editor.config import AugmentationConfig
+from rl_editor.config import AugmentationConfig, Config
+from rl_editor.errors import PairRejectedError
 from rl_editor.grid import BeatGrid
 
 RATE = 22050
@@ -117,3 +120,30 @@ def test_short_and_silent_signals_stay_finite(length):
     changed = augment_mono(np.zeros(length, np.float32), RATE, draw, rng())
     assert len(changed) == round(length / 1.1)
     assert np.isfinite(changed).all()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        AugmentationDraw(noise_snr_db=30.0, gain_db=-4.0, eq_db=(3.0, -3.0, 2.0, -4.0)),
+        AugmentationDraw(pitch_semitones=1.3),
+        AugmentationDraw(pitch_semitones=-2.0, stretch_rate=0.93, noise_snr_db=30.0),
+    ],
+)
+def test_an_augmented_pair_aligns_to_the_same_edit_list(draw):
+    """A phase vocoder over both recordings keeps the sound and not the samples."""
+    raw, rate = song(50), draw.stretch_rate
+    edit = cut(raw, (0, 14), (24, 36), (8, 18))
+    augmented = [augment_mono(signal, RATE, draw, rng()) for signal in (raw, edit)]
+    found = align(*augmented, Config(), source=info(augmented[0]))
+    expected = [(0.0, 14 / rate), (24 / rate, 12 / rate), (8 / rate, 10 / rate)]
+    assert_spans(found, expected, within_s=0.05)
+    assert {(s.speed, s.pitch_semitones) for s in found.segments} == {(1.0, 0.0)}
+    assert all(s.confidence > 0.5 for s in found.segments)
+
+
+def test_other_music_is_refused_however_it_was_augmented():
+    draw = AugmentationDraw(pitch_semitones=1.3)
+    raw, other = (augment_mono(song(40, seed=seed), RATE, draw, rng()) for seed in (0, 1))
+    with pytest.raises(PairRejectedError, match="is found in the raw"):
+        align(raw, other, Config(), source=info(raw))

@@ -15,7 +15,7 @@ Sources are said by the modules; docs/alignment.md has what was measured.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -45,8 +45,8 @@ from rl_editor.alignment.speeds import Scale, sharpened
 from rl_editor.alignment.stutters import with_stutters
 from rl_editor.alignment.summary import AlignmentSummary, summarise, weighted_median
 from rl_editor.alignment.twins import truest_twins
-from rl_editor.alignment.views import SAME_PITCH, Search, tape_semitones, tape_view
-from rl_editor.alignment.viterbi import Stacked, best_runs, stacked
+from rl_editor.alignment.views import Search, tape_view
+from rl_editor.alignment.viterbi import Stacked, best_runs, diagonal_similarity, stacked
 from rl_editor.channels import is_one_signal, load_channel, load_turned, looks_turned
 from rl_editor.clock import clock
 from rl_editor.config import Config
@@ -64,6 +64,7 @@ DC_SHARE = 1e-7  # of the power: -70 dB
 DC_POLE = 0.998  # of a high-pass at 7 Hz
 MOST_NAMED = 3  # stretches of a refused edit
 AGREED, CLOSELY_AGREED = 0.7, 0.97  # mastered music has more than the one, a copy more than the other
+ALIKE = 0.75  # cosine of descriptors, where no sample follows; the same notes on other instruments stay below
 ONE_AND_THE_SAME = 0.998  # left and right of nearly a mono mix agree less
 
 
@@ -96,7 +97,7 @@ def align(
         PairRejectedError: too little of the edit is found in the raw, or what is found is doubtful.
         AlignmentError: a recording is too short, silent or not finite.
     """
-    return recover(raw, edit, config, source=source).edit
+    return recover_either(MonoPair(raw, edit), lambda _: (), config, source=source).edit
 
 
 def align_files(raw_path: str | Path, edit_path: str | Path, config: Config) -> EditList:
@@ -154,6 +155,9 @@ def recover_either(
 ) -> Alignment:
     """What comes of a pair, or of other views of it where those are what the raw's samples follow more closely.
 
+    Where no samples follow in any, as after a phase vocoder that went over both recordings, the sound
+    alone is followed.
+
     Args:
         plain: the pair.
         others: gives it with one channel of one side turned over, or with one channel of the raw, as far as the
@@ -182,6 +186,8 @@ def recover_either(
             break
     if found is None:
         assert refusal is not None
+        with suppress(PairRejectedError):
+            return work(*plain, by_sound=True)
         raise refusal
     return found
 
@@ -193,14 +199,27 @@ def recover(
     *,
     source: SourceInfo,
     output_frames: int | None = None,
+    by_sound: bool = False,
 ) -> Alignment:
-    """``align`` with what was done to the whole edit; ``output_frames`` is the edit's exact length if known."""
+    """One view of a pair: its edit list, and what was done to the whole edit.
+
+    Args:
+        raw: the raw recording, mono.
+        edit: its edit, mono.
+        config: as of ``align``.
+        source: the raw recording.
+        output_frames: the edit's exact length, if known.
+        by_sound: samples need not follow, only a sound that is much alike.
+
+    Raises:
+        PairRejectedError, AlignmentError: as ``align``.
+    """
     _check(raw, "raw", config)
     _check(edit, "edit", config)
     if any(_has_dc(mono) for mono in (raw, edit)):
         raw, edit = _without_dc(raw), _without_dc(edit)
     rate = config.audio.sample_rate
-    found, mastering, near = _explained(raw, edit, config)
+    found, mastering, near = _explained(raw, edit, config, by_sound=by_sound)
     lifted = without_fades(edit, found.runs, sample_rate=rate)
     if lifted is not None and (followed := _n_followed(found.runs, mastering.pair)):
         with suppress(PairRejectedError):
@@ -228,12 +247,16 @@ class _Explained(NamedTuple):
 
 
 def _explained(
-    raw: Float32[np.ndarray, " raw_samples"], edit: Float32[np.ndarray, " edit_samples"], config: Config
+    raw: Float32[np.ndarray, " raw_samples"],
+    edit: Float32[np.ndarray, " edit_samples"],
+    config: Config,
+    *,
+    by_sound: bool = False,
 ) -> _Explained:
     hop, rate = config.audio.hop_length, config.audio.sample_rate
     rows = descriptors(edit, config.audio, config.alignment)
     near = stacked(rows, config.alignment.stack_frames)
-    runs, pair = _placed(rows, near, raw, edit, config)
+    runs, pair = (_sounding_alike if by_sound else _placed)(rows, near, raw, edit, config)
     _require_share(runs, config, len(edit))
     mastering = learn_mastering(runs, pair)
     runs = [settled(run, mastering) for run in runs]
@@ -249,9 +272,7 @@ def _explained(
 def _agreement(runs: Sequence[Placed], beliefs: Sequence[Belief], pair: Pair) -> float:
     values, lengths = [], []
     for run, belief in zip(runs, beliefs, strict=True):
-        view = pair.views[run.view]
-        as_tape = abs(view.semitones - tape_semitones(view.speed)) < SAME_PITCH
-        if run.lag is not None and as_tape:
+        if pair.is_sampled(run):
             values.append(belief.evidence.agreement or 0.0)
             lengths.append(run.end - run.start)
     return weighted_median(values, lengths) if values else 1.0
@@ -279,6 +300,28 @@ def _placed(
             break
         pair = Pair((*pair.views, scale.view(pair, warp)), edit)
     placed, pair = sharpened(placed, pair, scale, polarity=polarity)
+    return joined(placed, pair), pair
+
+
+def _sounding_alike(
+    rows: Float32[np.ndarray, "edit_frames bands"],
+    near: Stacked,
+    raw: Float32[np.ndarray, " raw_samples"],
+    edit: Float32[np.ndarray, " edit_samples"],
+    config: Config,
+) -> tuple[list[Placed], Pair]:
+    """Runs of the raw as it is, by its sound alone: such as are much alike."""
+    hop, plain = config.audio.hop_length, tape_view(raw, config.audio, config.alignment)
+    pair = Pair((plain, replace(plain, sound=None)), edit)
+    runs = []
+    for run in best_runs(rows, [plain.states], config.alignment, silent=_silent(edit, hop=hop)):
+        similarity = 0.0
+        if run.offset is not None:
+            cosines = diagonal_similarity(near, plain.stacked, start=run.start, end=run.end, diagonal=run.offset)
+            similarity = float(cosines.mean())
+        runs.append(run._replace(view=1) if similarity > ALIKE else run._replace(offset=None))
+    placed, polarity = place(runs, pair, hop=hop)
+    placed, pair = sharpened(placed, pair, Scale(config.audio, config.alignment), polarity=polarity)
     return joined(placed, pair), pair
 
 
