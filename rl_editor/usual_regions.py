@@ -3,7 +3,8 @@
 Where it is sure that something moves, but not what, every single move is unlikely, and the likeliest edit has none. How
 many passages an editor loops or moves is known better than which. So an edit is chosen by both (``decoding``): the same
 number in every song, or so many per minute of it, whichever varies less over the pairs, is the habit, and how much that
-varies says how much it counts. As in ``usual_length``, a few pairs that happen to agree prove no habit.
+varies says how much it counts. Too few count against an edit; every one too many costs its own likelihood already. As
+in ``usual_length``, a few pairs that happen to agree prove no habit.
 """
 
 import torch
@@ -41,10 +42,10 @@ class UsualRegions(nn.Module):
             self.table[number] = torch.stack(usual, dim=1).to(self.table.dtype)
 
     def log_prob(self, counts: Int[Tensor, "edits kinds"], duration_s: float, style: int) -> Float[Tensor, " edits"]:
-        """How usual such numbers are where a recording lasts ``duration_s``, against the most usual; 0 if unknown."""
+        """How usual so few are in a recording of ``duration_s``; 0 for the usual number or more, or if unknown."""
         in_each, per_minute, deviation = self.table[style].unbind(1)
         off = (counts - in_each - per_minute * (duration_s / 60.0)) / deviation
-        return -0.5 * (off**2).sum(1)
+        return -0.5 * (off.clamp(max=0.0) ** 2).sum(1)
 
 
 def opened(actions: Int[Tensor, "edits units"], space: ActionSpace) -> Int[Tensor, "edits kinds"]:

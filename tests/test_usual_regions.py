@@ -49,10 +49,10 @@ def test_pairs_that_disagree_say_less() -> None:
     assert usual.table[0, 0].tolist() == pytest.approx([mean, 0.0, math.sqrt((off + 2) / 4 * (4 / 3))])
 
 
-def test_numbers_count_by_how_far_they_are_off() -> None:
+def test_too_few_count_by_how_far_they_are_off() -> None:
     usual = UsualRegions(1)
     assert usual.log_prob(torch.tensor([[0, 0], [9, 9]]), 60.0, 0).tolist() == [0.0, 0.0]
     usual.fit(torch.tensor([[1, 1], [2, 1], [3, 1]]), LASTS_S, torch.zeros(3, dtype=torch.long))
-    counts = torch.tensor([[4, 1], [4, 0], [1, 1], [1, 3]])  # in four minutes four loops and a move are usual
-    expected = [0.0, -0.75, -0.75 * 9, -0.75 * (9 + 4)]
+    counts = torch.tensor([[4, 1], [4, 0], [1, 1], [1, 0], [9, 3]])  # in four minutes four loops and a move are usual
+    expected = [0.0, -0.75, -0.75 * 9, -0.75 * (9 + 1), 0.0]
     assert usual.log_prob(counts, 240.0, 0).tolist() == pytest.approx(expected, abs=1e-5)
