@@ -12,7 +12,7 @@ from rl_editor.config import BeatTracker
 from rl_editor.errors import ConfigError
 from rl_editor.files import visible
 
-PRACTISED = "radio_edit"  # the editor of practice pairs, unless one is named
+_PRACTISED = "radio_edit"  # the editor of practice pairs, unless one is named
 
 
 def grid(
@@ -50,7 +50,7 @@ def corpus(
     source: Annotated[Path | None, typer.Option("--from", help="Folder of recordings; default: compose songs.")] = None,
     editor: Annotated[
         str | None,
-        typer.Option(help=f"Synthetic editor; default: {PRACTISED}, of composed songs all of the settings."),
+        typer.Option(help=f"Synthetic editor; default: {_PRACTISED}, of composed songs all of the settings."),
     ] = None,
     songs: Annotated[
         int | None, typer.Option(help="How many songs to compose; default: as the settings say.", min=1)
@@ -70,7 +70,7 @@ def corpus(
         config.corpus.editors = [named] if named else config.corpus.editors
         made = build_default_corpus(output, config)
     else:
-        made = build_practice_pairs(source, named or PRACTISED, output, config)
+        made = build_practice_pairs(source, named or _PRACTISED, output, config)
     for problem in made.problems:
         typer.echo(f"left out: {problem}", err=True)
     typer.echo(f"{output}: {counted(len(made.pairs), 'pair')}, {len(made.problems)} left out", err=True)

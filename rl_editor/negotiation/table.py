@@ -131,32 +131,27 @@ class Table:
         """
         if self._draft:
             return None
-        wider = Table(
-            self.edit,
-            self.state,
-            self.config,
-            self.costs,
-            draft=self._draft,
-            repeats=self._repeats,
-            less_s=self._less_s,
-            around_bars=2 * self._around_bars,
-        )
+        wider = self._retold(repeats=self._repeats, around_bars=2 * self._around_bars)
         return wider if wider.score.n_places > self.score.n_places else None
 
     def _repeating_otherwise(self) -> "Table":
         """The same edit where repeats are allowed, or are not, as it is not here."""
         if self._other is None:
-            self._other = Table(
-                self.edit,
-                self.state,
-                self.config,
-                self.costs,
-                draft=self._draft,
-                repeats=not self._repeats,
-                less_s=self._less_s,
-                around_bars=self._around_bars,
-            )
+            self._other = self._retold(repeats=not self._repeats, around_bars=self._around_bars)
         return self._other
+
+    def _retold(self, *, repeats: bool, around_bars: int) -> "Table":
+        """The same edit with other places."""
+        return Table(
+            self.edit,
+            self.state,
+            self.config,
+            self.costs,
+            draft=self._draft,
+            repeats=repeats,
+            less_s=self._less_s,
+            around_bars=around_bars,
+        )
 
     def _solve(self, demands: Demands, *, barred: Sequence[int] = (), required: Sequence[int] = ()) -> Way | None:
         """The cheapest way without the barred places and with the required ones."""
