@@ -10,12 +10,12 @@ from world_tracks import FORM, track
 
 from benchmarks.editing import Song, demonstration, split_names
 from benchmarks.learn import editors
-from benchmarks.learn.__main__ import ABLATIONS, settings
+from benchmarks.learn.__main__ import ABLATIONS, main, settings
 from benchmarks.learn.ears import policy_ears
 from benchmarks.learn.editors import ALL, OTHERS
 from benchmarks.learn.outsiders import OUTSIDERS
 from benchmarks.learn.runs import Job, Way, run, share_of_the_way, silenced
-from benchmarks.learn.tables import ablation_table, agreement_table, choice_table, reward_table
+from benchmarks.learn.tables import ablation_table, agreement_table, choice_table, curve_table, reward_table
 from rl_editor.actions import CUT, ActionSpace
 from rl_editor.config import Config
 from rl_editor.demonstrations import Analysis
@@ -168,6 +168,37 @@ def test_a_run_gives_tables() -> None:
     assert len(list(reward_table(rows))) == 4  # head, rule, and both conditions
     assert list(ablation_table(rows, condition="free"))[2].startswith("| small |")
     assert set(ALL) > set(OTHERS) | set(OUTSIDERS)
+
+
+def test_a_curve_tells_what_so_many_pairs_teach() -> None:
+    scores = {"keep_all": 0.5, "loudest": 0.6, "random": 0.5, "dp": np.nan, "bc": 0.7, "again": 0.8}
+    rows = pd.DataFrame(
+        [
+            {"editor": "cuts", "method": method, "condition": "free", "song": "a", "n_train": n, "loop_f1": np.nan}
+            | {"balanced_accuracy": score + (0.08 if n == 16 and method == "bc" else 0.0), "reorder_f1": np.nan}
+            for n in (16, 4)
+            for method, score in scores.items()
+        ]
+    )
+    assert list(curve_table(rows, condition="free")) == [
+        "| pairs | method | cuts, balanced_accuracy |",
+        "| --- | --- | --- |",
+        "| | best baseline | 0.600 |",
+        "| 4 | bc | 0.700 (0.50) |",
+        "| 16 | bc | 0.780 (0.90) |",
+        "| | ceiling | 0.800 |",
+    ]
+
+
+@pytest.mark.parametrize("asked", ["2", "4,", "few", "4,2"])
+def test_a_number_of_pairs_that_cannot_teach_and_choose_is_named(asked: str) -> None:
+    with pytest.raises(SystemExit, match=f"--train {asked}: .*at least 3"):
+        main(train=asked)
+
+
+def test_ways_are_compared_at_one_number_of_pairs() -> None:
+    with pytest.raises(SystemExit, match="--train 4,8"):
+        main(train="4,8", ablate=True)
 
 
 def test_the_ears_of_outsiders_cannot_be_exchanged() -> None:

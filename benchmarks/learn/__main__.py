@@ -2,6 +2,7 @@
 
     python -m benchmarks.learn [FOLDER] [--editors NAMES] [--seeds 5] [--train 40] [--no-ppo]
                                [--nats 0,10] [--ablate [--ways NAMES] | --ablate-ppo] [--csv ROWS]
+    python -m benchmarks.learn [FOLDER] --train 4,8,16,40 [--no-ppo]
 
 FOLDER holds recordings; songs are composed without it. Settings are those of ``params.yaml``.
 """
@@ -17,7 +18,7 @@ from benchmarks.choices import known
 from benchmarks.editing import given, songs_of
 from benchmarks.learn.editors import ALL, HEARING_ALIKE
 from benchmarks.learn.runs import Job, Way, run
-from benchmarks.learn.tables import ablation_table, agreement_table, choice_table, reward_table
+from benchmarks.learn.tables import ablation_table, agreement_table, choice_table, curve_table, reward_table
 from rl_editor.command import counted, read_config
 from rl_editor.config import Config
 from rl_editor.executor import run_tracks
@@ -57,7 +58,9 @@ def main(
     editors: Annotated[str, typer.Option(help="Names, separated by commas")] = ",".join(HEARING_ALIKE),
     songs: Annotated[int, typer.Option(help="At most so many", min=6)] = 60,
     seeds: Annotated[int, typer.Option(help="Training seeds, each with its own split", min=1)] = 5,
-    train: Annotated[int, typer.Option(help="Pairs that teach or choose", min=3)] = 40,
+    train: Annotated[
+        str, typer.Option(help="Pairs that teach or choose; several numbers, separated by commas, are compared")
+    ] = "40",
     ppo: Annotated[bool, typer.Option(help="Refine with PPO as well")] = True,
     nats: Annotated[str, typer.Option(help="PPO's policy chooses by so many nats as well, separated by commas")] = "",
     ablate: Annotated[bool, typer.Option("--ablate", help="Compare ways to learn, without PPO")] = False,
@@ -67,11 +70,15 @@ def main(
 ) -> None:
     """Measure what is learned."""
     chosen = known(editors.split(","), ALL, "editor")
+    compared = _compared(ways) if ablate else PPO_ABLATIONS if ablate_ppo else (PLAIN,)
+    counts = _pair_counts(train)
+    if len(counts) > 1 and len(compared) > 1:
+        raise SystemExit(f"--train {train}: ways are compared at one number of pairs; give one")
     base = settings()
     heard = songs_of(folder, base, n_songs=songs)
-    compared = _compared(ways) if ablate else PPO_ABLATIONS if ablate_ppo else (PLAIN,)
     jobs = [
-        Job(editor, seed, way, train, ppo and not ablate, tuple(map(float, filter(None, nats.split(",")))))
+        Job(editor, seed, way, n_train, ppo and not ablate, tuple(map(float, filter(None, nats.split(",")))))
+        for n_train in counts
         for way in compared
         for editor in chosen
         for seed in range(seeds)
@@ -80,12 +87,12 @@ def main(
     rows = pd.concat(tables, ignore_index=True)
     if csv is not None:
         rows.to_csv(csv, index=False)
-    print(f"{counted(len(heard), 'song')}, {counted(seeds, 'seed')}, at most {counted(train, 'pair')} to learn from\n")
+    print(f"{counted(len(heard), 'song')}, {counted(seeds, 'seed')}, at most {train} pairs to learn from\n")
     for condition in ("target", "free"):
         print(f"\nThe editor's length {'asked for' if condition == 'target' else 'not asked for'}:\n")
-        table = ablation_table if len(compared) > 1 else agreement_table
+        table = curve_table if len(counts) > 1 else ablation_table if len(compared) > 1 else agreement_table
         print("\n".join(table(rows, condition=condition)), flush=True)
-    if ppo and not ablate:
+    if ppo and not ablate and len(counts) == 1:
         print("\nPPO minus BC, and both:\n")
         print("\n".join(reward_table(rows)))
         for way, of_way in rows.groupby("way", sort=False):
@@ -97,6 +104,17 @@ def _compared(names: str) -> tuple[Way, ...]:
     """The ways of ``ABLATIONS`` with these names, or all."""
     every = {way.name: way for way in ABLATIONS}
     return tuple(every[name] for name in known(names.split(",") if names else list(every), every, "way"))
+
+
+def _pair_counts(asked: str) -> list[int]:
+    """Numbers of pairs; fewer than three cannot both teach and choose."""
+    try:
+        counts = [int(number) for number in asked.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 3:
+        raise SystemExit(f"--train {asked}: whole numbers of at least 3 are needed, separated by commas, as 4,8,16,40")
+    return counts
 
 
 def settings() -> Config:

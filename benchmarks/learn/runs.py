@@ -71,7 +71,7 @@ def run(job: Job, *, songs: Sequence[Song], base: Config) -> pd.DataFrame:
         plans = _learned(demonstrations, config, job)
         plans |= {name: _recalled(edits) for name, edits in recalled.items()}
         rows = evaluate_plans(plans, demonstrations, config, seed=job.seed).rows
-    return rows.assign(editor=job.editor, seed=job.seed, way=job.way.name)
+    return rows.assign(editor=job.editor, seed=job.seed, way=job.way.name, n_train=job.n_train)
 
 
 @contextmanager

@@ -91,6 +91,34 @@ def ablation_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
         yield f"| {way} | {np.nanmean(means):.3f} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |"
 
 
+def curve_table(rows: pd.DataFrame, *, condition: str) -> Iterator[str]:
+    """Markdown: what is learned of every editor from so many pairs, between the best baseline and the ceiling.
+
+    In brackets is the share of the way from the one to the other.
+    """
+    part = rows[rows["condition"] == condition]
+    telling = {editor: _telling(part, editor) for editor in dict.fromkeys(part["editor"])}
+    yield "| pairs | method | " + " | ".join(f"{editor}, {metric}" for editor, metric in telling.items()) + " |"
+    yield "| --- " * (2 + len(telling)) + "|"
+    ends = {editor: _ends(part[part["editor"] == editor], metric) for editor, metric in telling.items()}
+    yield "| | best baseline | " + " | ".join(f"{low:.3f}" for low, _ in ends.values()) + " |"
+    for n_train, group in part.groupby("n_train"):
+        for method in (m for m in ("bc", PPO) if m in set(group["method"])):
+            cells = []
+            for editor, metric in telling.items():
+                own = group[(group["editor"] == editor) & (group["method"] == method)]
+                mean = interval(own, metric).mean
+                cells.append(f"{mean:.3f} ({share_of_the_way(mean, *ends[editor]):.2f})")
+            yield f"| {n_train} | {method} | " + " | ".join(cells) + " |"
+    yield "| | ceiling | " + " | ".join(f"{high:.3f}" for _, high in ends.values()) + " |"
+
+
+def _ends(rows: pd.DataFrame, metric: str) -> tuple[float, float]:
+    """The best baseline's mean over songs, and the ceiling."""
+    means = {m: interval(rows[rows["method"] == m], metric).mean for m in (*BASELINES, AGAIN)}
+    return np.nanmax([means[m] for m in BASELINES]), means[AGAIN]
+
+
 def _using(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """The rows, without numbers of what an editor never does."""
     used = rows.copy()
