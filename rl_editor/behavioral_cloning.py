@@ -346,7 +346,7 @@ def main(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
 ) -> None:
     """Clone an editor from raw/edit pairs."""
-    from rl_editor.data import load_demonstrations
+    from rl_editor.loading import load_demonstrations
     from rl_editor.logging_utils import create_logger
 
     settings = _settings(config, feature_mode=feature_mode, epochs=epochs)

@@ -20,10 +20,10 @@ from rl_editor.analysis import analyse_track, separated
 from rl_editor.cache import NotStored, get_cache, must_write, stored_only
 from rl_editor.command import EXIT_CHECK_FAILED, counted, read_config, run
 from rl_editor.config import Config, FeatureMode
-from rl_editor.data import align_pair
 from rl_editor.errors import ConfigError, DatasetError
 from rl_editor.executor import Outcome, progress, run_tracks
 from rl_editor.library import Library, Pair, Problem, Recording, find_library, first_of, problem_of, unknown_tracks
+from rl_editor.loading import align_pair
 from rl_editor.stems import separating_workers, stems_key
 
 CACHE_DIR = Path(Config().data.cache_dir)

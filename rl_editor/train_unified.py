@@ -102,8 +102,8 @@ def main(
 ) -> None:
     """Fine-tune a policy with PPO."""
     from rl_editor.checkpoint import load_policy
-    from rl_editor.data import load_demonstrations, load_references
     from rl_editor.demonstrations import split_line
+    from rl_editor.loading import load_demonstrations, load_references
     from rl_editor.logging_utils import create_logger
     from rl_editor.reward_model import RewardModel
     from rl_editor.state import ReferenceStatistics

@@ -23,7 +23,6 @@ from rl_editor.analysis import analyse_track
 from rl_editor.cli import app
 from rl_editor.config import Config
 from rl_editor.corpus import build_practice_pairs
-from rl_editor.data import load_library
 from rl_editor.edits import EditList, keep_all
 from rl_editor.errors import (
     AudioFileError,
@@ -35,6 +34,7 @@ from rl_editor.errors import (
     said,
 )
 from rl_editor.library import find_library
+from rl_editor.loading import load_library
 from rl_editor.utils import LOUDEST, load_audio, source_info
 from stages import align, decode, features, layout, separate
 

@@ -300,7 +300,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         asked.append(config)
         return list(toy_demonstrations(config, n_train=2, n_validation=1))
 
-    monkeypatch.setattr("rl_editor.data.load_demonstrations", stand_in)
+    monkeypatch.setattr("rl_editor.loading.load_demonstrations", stand_in)
     (tmp_path / "params.yaml").write_text(json.dumps(fast(7).to_dict()))  # JSON is YAML
     main(data_dir=tmp_path, save_dir=tmp_path / "models", epochs=2, config=tmp_path / "params.yaml", device="cpu")
     assert asked[0].bc.epochs == 2  # the command line goes before the file

@@ -14,12 +14,8 @@ from rl_editor.data import (
     PADDING,
     AudioDataset,
     PairedAudioDataset,
-    assign_splits,
     create_dataloader,
     features_on,
-    find_library,
-    load_demonstrations,
-    split_of,
 )
 from rl_editor.demonstrations import (
     Analysis,
@@ -36,8 +32,9 @@ from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
 from rl_editor.features import BeatFeatures
 from rl_editor.files import safe_name
 from rl_editor.grid import BeatGrid
-from rl_editor.library import Problem
-from rl_editor.splits import unknown_songs
+from rl_editor.library import Problem, find_library
+from rl_editor.loading import load_demonstrations
+from rl_editor.splits import assign_splits, split_of, unknown_songs
 
 RATE = 22050
 NEGATIVE = json.dumps(asdict(SourceInfo("a", "", 44100, 2, 1)) | {"frames": -1})
@@ -270,7 +267,7 @@ class TestDemonstrations:
             load_demonstrations(folder, Config.from_dict(config.to_dict() | full))
 
     def test_files_give_back_what_was_written(self, folder: Path, config: Config, tmp_path: Path) -> None:
-        from rl_editor.data import label_pair
+        from rl_editor.loading import label_pair
 
         found = label_pair(find_library(folder).pairs[1], config)
         save_analysis(tmp_path / "a.npz", found.analysis)
@@ -287,7 +284,7 @@ class TestDemonstrations:
 
     def test_a_damaged_file_is_always_named(self, folder: Path, config: Config, tmp_path: Path) -> None:
         """Whatever bit is turned: nothing but our own error comes of it."""
-        from rl_editor.data import label_pair
+        from rl_editor.loading import label_pair
 
         save_analysis(tmp_path / "a.npz", label_pair(find_library(folder).pairs[1], config).analysis)
         whole, rng = (tmp_path / "a.npz").read_bytes(), np.random.default_rng(0)

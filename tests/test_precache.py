@@ -23,7 +23,6 @@ from rl_editor.analysis import analyse_track
 from rl_editor.beats.trackers import TRACKERS, Counted, Counter
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
-from rl_editor.data import find_library, load_demonstrations, load_library
 from rl_editor.errors import (
     BeatTrackerError,
     ConfigError,
@@ -32,6 +31,8 @@ from rl_editor.errors import (
     OutputError,
     SeparationModelError,
 )
+from rl_editor.library import find_library
+from rl_editor.loading import load_demonstrations, load_library
 from rl_editor.precache import main, precache
 
 
@@ -83,7 +84,7 @@ def test_training_finds_all_of_it(folder: Path, config: Config, monkeypatch: pyt
         raise AssertionError("computed again")
 
     monkeypatch.setattr("rl_editor.analysis.extract_frames", never)
-    monkeypatch.setattr("rl_editor.data.recover_files", never)
+    monkeypatch.setattr("rl_editor.loading.recover_files", never)
     assert [d.pair_id for d in load_demonstrations(folder, config)] == ["a"]
 
 
@@ -196,7 +197,7 @@ def test_a_pair_that_was_refused_is_not_aligned_again(
     library = find_library(folder)
     first = precache(library, config)
     assert first.n_pairs == 0
-    monkeypatch.setattr("rl_editor.data.recover_files", lambda *_, **__: pytest.fail("aligned again"))
+    monkeypatch.setattr("rl_editor.loading.recover_files", lambda *_, **__: pytest.fail("aligned again"))
     again = precache(library, config)
     assert again == first
     assert reason in next(str(p) for p in again.problems if p.name == "a")

@@ -9,12 +9,13 @@ import pytest
 import soundfile as sf
 from test_data import RATE, song
 
-from rl_editor import analysis, data, sources
+from rl_editor import analysis, loading, sources
 from rl_editor.analysis import analyse_track, separated
 from rl_editor.cache import get_cache
 from rl_editor.config import Config
-from rl_editor.data import align_pair, find_library
 from rl_editor.errors import AudioFileError
+from rl_editor.library import find_library
+from rl_editor.loading import align_pair
 from rl_editor.precache import precache
 from rl_editor.sources import source_of
 from rl_editor.utils import audio_info, load_mono
@@ -79,7 +80,7 @@ def test_a_pair_one_of_which_is_replaced_is_explained_when_run_again(
         sf.write(path, song(0, 16.0)[: RATE * (16 if path is raw else 10)], RATE)
     (pair,) = find_library(tmp_path).pairs
     with monkeypatch.context() as patch:
-        patch.setattr(data, "recover_files", replaced_when(data.recover_files, edit, seed))
+        patch.setattr(loading, "recover_files", replaced_when(loading.recover_files, edit, seed))
         with pytest.raises(AudioFileError, match=r"a_edit\.wav: was changed"):
             align_pair(pair, config)
     assert get_cache(config).info().kinds["labels"].entries == 0

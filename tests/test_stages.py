@@ -14,11 +14,11 @@ from opinion_sets import random_set
 from test_data import RATE, song
 
 from benchmarks.preferences.listeners import Listener, session
-from rl_editor.data import align_pair, find_library, load_references
 from rl_editor.demonstrations import Analysis, load_analysis
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AudioFileError, DatasetError, MissingWeightsError, OutputError, said
-from rl_editor.library import Problem
+from rl_editor.library import Problem, find_library
+from rl_editor.loading import align_pair, load_references
 from rl_editor.reward import ReferenceStatistics
 from rl_editor.reward_model.learning import load_learned
 from stages import align, corpus, decode, features, layout, reward_model, separate

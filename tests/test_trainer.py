@@ -338,8 +338,8 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(config)
         return toy_demonstrations(config)
 
-    monkeypatch.setattr("rl_editor.data.load_demonstrations", stand_in)
-    monkeypatch.setattr("rl_editor.data.load_references", lambda *_: [])
+    monkeypatch.setattr("rl_editor.loading.load_demonstrations", stand_in)
+    monkeypatch.setattr("rl_editor.loading.load_references", lambda *_: [])
     checkpoint, params = tmp_path / "bc.pt", tmp_path / "params.yaml"
     config = fast(ppo={"total_timesteps": 7})
     save_policy(checkpoint, Policy(Agent(config), config, STYLES))

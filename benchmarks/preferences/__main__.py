@@ -24,8 +24,8 @@ import typer
 from benchmarks.preferences.listeners import CEILING, TASTES, Listener, differences, scale_of, session, sharpened
 from rl_editor.command import counted, read_config
 from rl_editor.config import RewardModelConfig
-from rl_editor.data import load_demonstrations
 from rl_editor.judgements.sets import ListeningSet, Preferences
+from rl_editor.loading import load_demonstrations
 from rl_editor.reward_model import RewardModel
 from rl_editor.reward_model.bradley_terry import sigmoid
 from rl_editor.reward_model.choosing import ActiveChooser

@@ -97,7 +97,7 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Say how somebody edits: what plays, how long, what loops, how joins are set."""
-    from rl_editor.data import load_demonstrations
+    from rl_editor.loading import load_demonstrations
     from rl_editor.profile import profiles
     from rl_editor.profile.words import save_table, table, to_dict
 

@@ -1,0 +1,148 @@
+"""From folders of raw and edited recordings to labelled demonstrations.
+
+Everything per track goes through the side cache and the executor. A pair that cannot be read or explained is left out
+and named (``Loaded.problems``); the others go on. Labels come from aligning the edit to the raw, never from loudness.
+"""
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from rl_editor.actions import ActionSpace
+from rl_editor.alignment import recover_files
+from rl_editor.analysis import analyse_track
+from rl_editor.cache import get_cache
+from rl_editor.config import Config
+from rl_editor.demonstrations import Analysis, Demonstration
+from rl_editor.edits import EditList
+from rl_editor.errors import DatasetError, said
+from rl_editor.executor import run_tracks
+from rl_editor.labelling import aligned
+from rl_editor.labels import EditLabels, encode
+from rl_editor.library import Library, Pair, Problem, Recording, find_library, first_of, unknown_tracks
+from rl_editor.sources import require_unchanged, source_of
+from rl_editor.splits import assign_splits, unknown_songs
+from rl_editor.stems import stems_key
+
+_SHOWN = 5  # reasons in a message
+_log = logging.getLogger("rl_editor")
+
+
+class Labelled(NamedTuple):
+    """A pair as it was explained."""
+
+    analysis: Analysis
+    edit: EditList
+    labels: EditLabels
+
+
+class Loaded(NamedTuple):
+    """What a folder of recordings gave to learn from, and what was left out."""
+
+    demonstrations: list[Demonstration]
+    problems: tuple[Problem, ...]
+
+
+def align_pair(pair: Pair, config: Config) -> EditList:
+    """The edit list of a pair, from the cache or aligned now.
+
+    Raises:
+        AudioFileError: one of the recordings cannot be read, or is changed meanwhile.
+        AlignmentError: they cannot be compared, or the edit is not of this raw.
+    """
+    shelf = get_cache(config)
+    source, edit_sha256 = source_of(pair.raw.path, shelf), source_of(pair.edit.path, shelf).sha256
+
+    def explain() -> EditList:
+        try:
+            return recover_files(pair.raw.path, pair.edit.path, config, source=source).edit
+        finally:  # that a pair is refused is kept, too
+            for path, sha256 in ((pair.raw.path, source.sha256), (pair.edit.path, edit_sha256)):
+                require_unchanged(path, sha256, shelf)
+
+    return aligned(pair.pair_id, explain, config, source=source, edit_sha256=edit_sha256)
+
+
+def label_pair(pair: Pair, config: Config) -> Labelled:
+    """Analysis, edit list and labels of a pair.
+
+    Raises:
+        AudioFileError: one of the recordings cannot be read.
+        AlignmentError: they cannot be compared, or the edit is not of this raw.
+    """
+    analysis = analyse_track(pair.raw.path, config, track_id=pair.raw.track_id)
+    edit = align_pair(pair, config)
+    labels = encode(edit, analysis.grid, ActionSpace(config.action_space), unit_beats=config.action_space.unit_beats)
+    return Labelled(analysis, edit, labels)
+
+
+def load_library(library: Library, config: Config) -> Loaded:
+    """Demonstrations of every pair that can be explained, in the order of the pairs.
+
+    Raises:
+        MissingWeightsError: mode ``full``, and the separation model's weights cannot be had.
+    """
+    if config.features.feature_mode == "full":
+        stems_key(config.stems)  # what no recording can be heard without is missed once, not by each of them
+    shelf = get_cache(config)
+    problems, demonstrations = list(library.problems), []
+    hashes: dict[str, str] = {}
+    for pair in library.pairs:
+        try:
+            hashes[pair.song] = shelf.hash_file(pair.raw.path)
+        except OSError as error:
+            problems.append(Problem(pair.pair_id, said(error)))
+    problems += unknown_songs(hashes, config.data)
+    problems += unknown_tracks((recording.track_id for recording in library.heard), config.beats)
+    splits, pairs = assign_splits(hashes, config.data), [p for p in library.pairs if p.song in hashes]
+    outcomes = run_tracks(partial(label_pair, config=config), pairs, workers=config.executor.workers, label="pairs")
+    for outcome in outcomes:
+        pair, found = outcome.item, outcome.value
+        if found is None:
+            problems.append(Problem(pair.pair_id, outcome.error or "left out"))
+            continue
+        analysis, edit, labels = found
+        demonstrations.append(
+            Demonstration(
+                pair.pair_id, pair.song, pair.style, analysis.grid, analysis.features, labels, edit, splits[pair.song]
+            )
+        )
+    return Loaded(demonstrations, tuple(problems))
+
+
+def load_demonstrations(data_dir: str | Path, config: Config) -> list[Demonstration]:
+    """Demonstrations of a folder of recordings; what is left out is logged with its reason.
+
+    Raises:
+        DatasetError: no pair is left.
+    """
+    library = find_library(data_dir)
+    loaded = load_library(library, config)
+    for problem in loaded.problems:
+        _log.warning("left out: %s", problem)
+    if not loaded.demonstrations:
+        reasons = first_of(loaded.problems, _SHOWN) or "it holds reference tracks only"
+        raise DatasetError(f"{data_dir}: no pair to learn from: {reasons}")
+    return loaded.demonstrations
+
+
+def load_references(data_dir: str | Path, config: Config) -> list[Analysis]:
+    """The finished tracks of a folder that no raw belongs to; what cannot be read is logged with its reason."""
+    outcomes = run_tracks(
+        partial(_analysed, config=config),
+        find_library(data_dir).references,
+        workers=config.executor.workers,
+        label="references",
+    )
+    analyses: list[Analysis] = []
+    for outcome in outcomes:
+        if outcome.value is None:
+            _log.warning("left out: %s", Problem(outcome.item.track_id, outcome.error or "left out"))
+        else:
+            analyses.append(outcome.value)
+    return analyses
+
+
+def _analysed(recording: Recording, config: Config) -> Analysis:
+    return analyse_track(recording.path, config, track_id=recording.track_id)
