@@ -238,6 +238,16 @@ def recover(
     return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement, evidence)
 
 
+class _Heard(NamedTuple):
+    """Both recordings, and the edit as it is compared: descriptors, those of neighbours beside them, what is silent."""
+
+    raw: Float32[np.ndarray, " raw_samples"]
+    edit: Float32[np.ndarray, " edit_samples"]
+    rows: Float32[np.ndarray, "edit_frames bands"]
+    near: Stacked
+    silent: Bool[np.ndarray, " edit_frames"]
+
+
 class _Explained(NamedTuple):
     """Runs between their joins, what mastering did, and the edit's descriptors."""
 
@@ -256,7 +266,9 @@ def _explained(
     hop, rate = config.audio.hop_length, config.audio.sample_rate
     rows = descriptors(edit, config.audio, config.alignment)
     near = stacked(rows, config.alignment.stack_frames)
-    runs, pair = (_sounding_alike if by_sound else _placed)(rows, near, raw, edit, config)
+    runs, pair = (_sounding_alike if by_sound else _placed)(
+        _Heard(raw, edit, rows, near, _silent(edit, hop=hop)), config
+    )
     _require_share(runs, config, len(edit))
     mastering = learn_mastering(runs, pair)
     runs = [settled(run, mastering) for run in runs]
@@ -278,16 +290,10 @@ def _agreement(runs: Sequence[Placed], beliefs: Sequence[Belief], pair: Pair) ->
     return weighted_median(values, lengths) if values else 1.0
 
 
-def _placed(
-    rows: Float32[np.ndarray, "edit_frames bands"],
-    near: Stacked,
-    raw: Float32[np.ndarray, " raw_samples"],
-    edit: Float32[np.ndarray, " edit_samples"],
-    config: Config,
-) -> tuple[list[Placed], Pair]:
+def _placed(heard: _Heard, config: Config) -> tuple[list[Placed], Pair]:
     """Runs to the sample, in as many views of the raw as the edit needs."""
+    raw, edit, rows, near, silent = heard
     scale = Scale(config.audio, config.alignment)
-    silent = _silent(edit, hop=config.audio.hop_length)
     search = Search(raw, rows, near, silent, config.audio, config.alignment)
     pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
     while True:
@@ -303,18 +309,13 @@ def _placed(
     return joined(placed, pair), pair
 
 
-def _sounding_alike(
-    rows: Float32[np.ndarray, "edit_frames bands"],
-    near: Stacked,
-    raw: Float32[np.ndarray, " raw_samples"],
-    edit: Float32[np.ndarray, " edit_samples"],
-    config: Config,
-) -> tuple[list[Placed], Pair]:
+def _sounding_alike(heard: _Heard, config: Config) -> tuple[list[Placed], Pair]:
     """Runs of the raw as it is, by its sound alone: such as are much alike."""
+    raw, edit, rows, near, silent = heard
     hop, plain = config.audio.hop_length, tape_view(raw, config.audio, config.alignment)
     pair = Pair((plain, replace(plain, sound=None)), edit)
     runs = []
-    for run in best_runs(rows, [plain.states], config.alignment, silent=_silent(edit, hop=hop)):
+    for run in best_runs(rows, [plain.states], config.alignment, silent=silent):
         similarity = 0.0
         if run.offset is not None:
             cosines = diagonal_similarity(near, plain.stacked, start=run.start, end=run.end, diagonal=run.offset)
