@@ -48,7 +48,9 @@ def edit(
     target_duration: TargetDuration = None,
     exact: Annotated[bool, typer.Option("--exact", help="Meet the length to the sample.")] = False,
     allow_stretch: AllowStretch = False,
-    keep: Annotated[list[str] | None, typer.Option(help="What has to play, as 0:00-0:12.", metavar="SPAN")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="What has to play, as 0:00-0:12; may be given again.", metavar="SPAN")
+    ] = None,
     drop: Drop = None,
     anchor: Anchors = None,
     no_loop: Annotated[bool, typer.Option("--no-loop", help="Repeat nothing.")] = False,
@@ -117,7 +119,9 @@ def revise(
         Path | None, typer.Option(help="The recording that it cuts; needed where the cache does not know it.")
     ] = None,
     veto_join: Annotated[list[int] | None, typer.Option(help="A join that must go, from 1.", min=1)] = None,
-    pin: Annotated[list[str] | None, typer.Option(help="What has to play, as 0:40-0:55.", metavar="SPAN")] = None,
+    pin: Annotated[
+        list[str] | None, typer.Option(help="What has to play, as 0:40-0:55; may be given again.", metavar="SPAN")
+    ] = None,
     drop: Drop = None,
     anchor: Anchors = None,
     target_duration: TargetDuration = None,

@@ -32,7 +32,9 @@ AnySource = Annotated[
     bool, typer.Option("--any-source", help="Cut another file than the edit list was made for: a stem, a format.")
 ]
 Out = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
-Drop = Annotated[list[str] | None, typer.Option(help="What must not play.", metavar="SPAN")]
+Drop = Annotated[
+    list[str] | None, typer.Option(help="What must not play, as 1:40-1:52; may be given again.", metavar="SPAN")
+]
 Anchors = Annotated[
     list[str] | None, typer.Option(help="1:05=0:45: this moment of the recording at that time.", metavar="A=B")
 ]
