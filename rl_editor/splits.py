@@ -5,14 +5,17 @@ tests on what an earlier one has learned. Sets too small for that are repaired b
 puts songs where a person wants them.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 from rl_editor.config import DataConfig, Split
 from rl_editor.errors import ConfigError
 from rl_editor.library import Problem, unknown_names
 
+SMALL_SET = 12  # songs; in a smaller set a hash may well hold out most of them
 _BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
+_SHARE_DIGITS = 9  # of the songs that teach: 1 - 0.2 - 0.2 of five are three
 
 
 def split_of(song_sha256: str, config: DataConfig) -> Split:
@@ -28,8 +31,10 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
 
     Songs stay in their buckets where they can. An empty train, then test, then validation takes one song from the
     largest other split, which keeps one if its turn was before: train takes the highest hash, the others the lowest.
-    One song can only train; two train and test. A split whose fraction is 0 stays empty but for songs that
-    ``data.splits`` puts there; these stay where they are put. Songs with the same content always share a split.
+    One song can only train; two train and test. In sets of fewer than ``SMALL_SET`` songs, train then takes songs until
+    it has its share, rounded down, as long as another split has two. A split whose fraction is 0 stays empty but for
+    songs that ``data.splits`` puts there; these stay where they are put. Songs with the same content always share a
+    split.
 
     Raises:
         ConfigError: ``data.splits`` puts copies of one recording into several splits.
@@ -39,18 +44,29 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
     wanted: tuple[tuple[Split, float], ...] = (
         ("train", 1.0), ("test", config.test_fraction), ("validation", config.validation_fraction))  # fmt: skip
     for rank, (split, fraction) in enumerate(wanted):
-        counts = Counter(splits.values())
-        if counts[split] or fraction == 0.0:
-            continue
-        before = {name for name, _ in wanted[:rank]}
-        free = Counter(splits[sha] for sha in splits if sha not in placed)
-        donors = [name for name in free if counts[name] > (name in before)]
-        if not donors:
-            continue
-        donor = max(donors, key=lambda name: counts[name])
-        choose = max if split == "train" else min
-        splits[choose(sha for sha in splits if splits[sha] == donor and sha not in placed)] = split
+        if fraction > 0.0 and split not in splits.values():
+            _take(split, splits, placed, kept={name for name, _ in wanted[:rank]})
+    if len(splits) < SMALL_SET:
+        share = 1.0 - config.test_fraction - config.validation_fraction
+        least = math.floor(round(share * len(splits), _SHARE_DIGITS))
+        for _ in range(least - list(splits.values()).count("train")):
+            _take("train", splits, placed, kept={"test", "validation"})
     return {song: splits[sha] for song, sha in songs.items()}
+
+
+def _take(split: Split, splits: dict[str, Split], placed: Container[str], *, kept: Collection[Split]) -> None:
+    """Let a song of the largest other split change to this one, if there is one that nobody placed.
+
+    Splits among ``kept`` give none of one song.
+    """
+    counts = Counter(splits.values())
+    free = Counter(name for sha, name in splits.items() if sha not in placed and name != split)
+    donors = [name for name in free if counts[name] > (name in kept)]
+    if not donors:
+        return
+    donor = max(donors, key=lambda name: counts[name])
+    choose = max if split == "train" else min
+    splits[choose(sha for sha, name in splits.items() if name == donor and sha not in placed)] = split
 
 
 def unknown_songs(songs: Iterable[str], config: DataConfig) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from rl_editor.files import safe_name
 from rl_editor.grid import BeatGrid
 from rl_editor.library import Problem, find_library
 from rl_editor.loading import load_demonstrations
-from rl_editor.splits import assign_splits, split_of, unknown_songs
+from rl_editor.splits import SMALL_SET, assign_splits, split_of, unknown_songs
 
 RATE = 22050
 NEGATIVE = json.dumps(asdict(SourceInfo("a", "", 44100, 2, 1)) | {"frames": -1})
@@ -197,6 +198,18 @@ class TestSplits:
         assert assign_splits({"d": high["d"]}, config) == {"d": "train"}
         assert assign_splits({"d": high["d"], "e": high["e"]}, config) == {"d": "test", "e": "train"}
         assert assign_splits(high, config) == {"d": "test", "e": "validation", "f": "train"}
+
+    def test_most_of_a_handful_teach_whatever_their_hashes(self) -> None:
+        config = DataConfig(test_fraction=0.2, validation_fraction=0.2)
+        held_out = {name: f"0{name}" + "0" * 62 for name in "123456789abc"}  # all of them by their hashes
+        for n in range(3, SMALL_SET):
+            counts = Counter(assign_splits(dict(itertools.islice(held_out.items(), n)), config).values())
+            assert counts["train"] == max(1, 3 * n // 5)
+            assert min(counts["test"], counts["validation"]) >= 1
+        assert Counter(assign_splits(held_out, config).values()) == {"test": 10, "train": 1, "validation": 1}
+        few = dict(itertools.islice(held_out.items(), 5))
+        placed = DataConfig(test_fraction=0.2, validation_fraction=0.2, splits=dict.fromkeys(few, "test"))
+        assert set(assign_splits(few, placed).values()) == {"test"}  # where a person wants them
 
     def test_of_two_songs_one_tests_whatever_their_hashes(self) -> None:
         config = DataConfig(test_fraction=0.25, validation_fraction=0.25)  # 0 to 3 test, 4 to 7 validate, 8 to f train
