@@ -356,6 +356,19 @@ class TestCompare:
         count(page, "1 of 2 done")
         assert len(served.answers.judgements) == 1
 
+    def test_a_letter_is_heard_when_nothing_plays(self, shared: Served, open_page: Callable[..., Any]) -> None:
+        """It says "Hear B", and chose a side in silence."""
+        page = open_page(shared)
+        there(page, "#compare .row.active")
+        for press in (lambda: page.keyboard.press("b"), lambda: page.click(".letter >> nth=1")):
+            press()
+            there(page, "#compare .play.playing")
+            assert page.get_attribute(".letter >> nth=1", "aria-pressed") == "true"
+            page.keyboard.press("Space")
+            there(page, "#compare .play:not(.playing)")
+        durations = page.evaluate("[...document.querySelectorAll('.wave')].map(e => Number(e.ariaValueMax))")
+        assert [round(s["duration"]) for s in page.evaluate("window.starts")] == [durations[1]] * 2
+
     def test_a_switch_goes_on_at_the_same_moment(self, shared: Served, open_page: Callable[..., Any]) -> None:
         """The faster side plays the same beats in 4/5 of the time, so 4/5 or 5/4 of a time is the same moment."""
         page = open_page(shared)

@@ -72,9 +72,11 @@ export class Deck {
     return key in keys;
   }
 
-  /** Hear a side. */
+  /** Hear a side: change to it, and play if nothing does. */
   hear(side) {
-    if (side < this.rows.length) this.player.switchTo(side);
+    if (side >= this.rows.length) return;
+    this.player.switchTo(side);
+    this.player.play();
   }
 
   #setLoop(loop) {
