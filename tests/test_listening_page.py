@@ -722,6 +722,12 @@ class TestPhone:
       .map(([name]) => name)
     """
 
+    IN_SIGHT = """selector => {
+      const element = document.querySelector(selector);
+      const { left, top, bottom } = element.getBoundingClientRect();
+      return bottom <= innerHeight && document.elementFromPoint(left + 1, top + 1) === element;
+    }"""
+
     def test_it_fits(self, serve: Callable[..., Served], open_page: Callable[..., Any]) -> None:
         phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
         page = open_page(
@@ -741,6 +747,26 @@ class TestPhone:
         page.tap("text=Rate whole edits")
         there(page, "#rate .row.active")
         self.fits(page)
+
+    def test_what_is_wrong_is_said_where_one_looks(
+        self, serve: Callable[..., Served], open_page: Callable[..., Any]
+    ) -> None:
+        """Scrolled to the choices, a phone shows neither the top of the page nor its end."""
+        served = serve(n_pairs=2, n_anchors=0)
+        page = open_page(served, viewport={"width": 390, "height": 500}, is_mobile=True, has_touch=True)
+        there(page, "#compare .row.active")
+        page.tap("[data-choice=same]", force=True)  # aria-disabled
+        there(page, "#compare .gate.asked")
+        assert page.evaluate(self.IN_SIGHT, "#compare .gate")
+        page.tap(".loop")
+        hear_both(page)
+        assert page.query_selector(".gate.asked") is None
+        served.kill()
+        page.locator("#compare textarea").scroll_into_view_if_needed()
+        page.tap("[data-choice=same]")
+        there(page, "#notice.trouble")
+        assert page.evaluate("scrollY") > 100
+        assert page.evaluate(self.IN_SIGHT, "#notice")
 
     def test_its_smallest(self, shared: Served, open_page: Callable[..., Any]) -> None:
         page = open_page(shared, viewport={"width": 320, "height": 640})

@@ -144,6 +144,7 @@ export class Rate {
 
   #say(words, gated = false) {
     this.gated = gated;
-    this.find(".said").textContent = words;
+    this.find(".said").textContent = words; // of the gate, too, as this is read aloud; it may be below the window
+    this.find(".gate").classList.toggle("asked", gated);
   }
 }
