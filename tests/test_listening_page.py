@@ -795,18 +795,40 @@ class TestPhone:
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         larger.close()
 
-    def test_where_one_writes_is_to_be_seen(self, shared: Served, open_page: Callable[..., Any]) -> None:
-        """WCAG 2.2, 1.4.11: three to one for what shows where a field is."""
-        page = open_page(shared)
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_what_has_to_be_seen_is(self, shared: Served, open_page: Callable[..., Any], scheme: str) -> None:
+        """WCAG 2.2, 1.4.11: three to one for what shows where a field is, the waveforms, and where the sides differ."""
+        page = open_page(shared, color_scheme=scheme)
         there(page, "#compare .row.active")
-        contrast = page.evaluate("""() => {
+        contrasts = page.evaluate("""() => {
           const light = (colour) => colour.match(/[0-9]+/g).slice(0, 3).map((c) => c / 255)
             .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
             .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-          const style = getComputedStyle(document.querySelector("#compare textarea"));
-          return (light(style.backgroundColor) + 0.05) / (light(style.borderTopColor) + 0.05);
+          const against = (one, other) => (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+          const style = (selector) => getComputedStyle(document.querySelector(selector));
+          const field = style("#compare textarea");
+          const lane = light(style(".lane").backgroundColor);
+          const wave = Object.assign(document.createElement("p"), { style: "color: var(--wave)" });
+          document.body.append(wave);
+          return [
+            against(light(field.backgroundColor), light(field.borderTopColor)),
+            against(lane, light(style(".differs").borderBottomColor)),
+            against(lane, light(getComputedStyle(wave).color)),
+          ];
         }""")
-        assert contrast >= 3.0
+        assert min(contrasts) >= 3.0
+
+    def test_what_is_written_from_right_to_left_is_shown_so(
+        self, shared: Served, open_page: Callable[..., Any]
+    ) -> None:
+        """Its full stop stood at its beginning."""
+        page = open_page(shared, listener="יוסף.")
+        there(page, "#compare .row.active")
+        page.fill("#compare textarea", "טוב יותר.")
+        directions = "['#who', '#compare textarea'].map(e => getComputedStyle(document.querySelector(e)).direction)"
+        assert page.evaluate(directions) == ["rtl", "rtl"]
+        page.fill("#compare textarea", "Better.")
+        assert page.evaluate(directions) == ["rtl", "ltr"]
 
     def fits(self, page: Any) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
