@@ -415,6 +415,17 @@ class TestCompare:
         there(page, "#compare .play:not(.playing)")  # ends at the end
         assert seconds(page) == [0.0, 0.0]
 
+    def test_an_iphone_that_is_silent_plays_all_the_same(self, shared: Served, browser: Any) -> None:
+        """What sounds through Web Audio is muted by its switch, unless the page says that it plays media."""
+        page = browser.new_page()
+        page.add_init_script("Object.defineProperty(navigator, 'audioSession', { value: { type: 'auto' } })")
+        page.goto(shared.url)
+        page.fill("#name", "Ann")
+        page.click("text=Start")
+        there(page, "#compare .row.active")
+        assert page.evaluate("navigator.audioSession.type") == "playback"
+        page.close()
+
     def test_equal_moments(self, shared: Served, open_page: Callable[..., Any]) -> None:
         page = open_page(shared, listener="")
         same_moments = """async ([from, to, times]) => {
@@ -601,7 +612,7 @@ class TestListeners:
         page.keyboard.press("c")
         count(page, "1 of 2 done")
         page.click("#leave")
-        page.fill("#name", "Bob")
+        page.keyboard.type("Bob")  # over the name before
         page.click("text=Start")
         count(page, "0 of 2 done")
         assert page.inner_text("#who") == "Bob"
@@ -695,6 +706,7 @@ class TestRate:
         there(page, "#notice.trouble")
         served.start()
         count(page, "1 of 1 rated")
+        says(page, "#rate .said", "Saved: 4 of 10. All edits are rated: thank you.")
         assert [r.rating for r in served.answers.ratings] == [4]
 
     def test_ratings_given_while_the_server_is_dead_outlive_the_page_and_the_latest_stays(

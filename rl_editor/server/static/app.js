@@ -49,6 +49,7 @@ function leave() {
   for (const view of Object.values(views)) view.element.hidden = true;
   welcome.hidden = false;
   field.focus();
+  field.select(); // whoever comes next types over it
 }
 
 async function show(name) {

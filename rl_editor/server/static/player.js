@@ -9,6 +9,7 @@ let shared;
 
 /** The page's audio context; it sounds once the visitor has clicked or pressed a key. */
 export function audioContext() {
+  if (navigator.audioSession) navigator.audioSession.type = "playback"; // else an iPhone's silent switch mutes it
   shared ??= new AudioContext();
   return shared;
 }

@@ -90,7 +90,7 @@ export class Rate {
     }
     if (this.listener !== body.listener) return;
     this.edits = edits;
-    this.#say(words);
+    this.#say(edits.every((edit) => edit.rating !== null) ? `${words} All edits are rated: thank you.` : words);
     this.#overview();
     this.#refresh();
   }
