@@ -1,5 +1,8 @@
 """What is measured at joins, on made signals."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,7 +16,7 @@ from rl_editor.audition.joins import (
     join_diagnostics,
     output_beats_s,
 )
-from rl_editor.audition.pages import _due
+from rl_editor.audition.pages import _due, write_preview
 from rl_editor.audition.picture import _sheet
 from rl_editor.audition.words import screen
 from rl_editor.edits import EditList, Segment, SourceInfo
@@ -88,6 +91,20 @@ def test_pictures_say_their_units() -> None:
     assert wave.get_ylabel() == "peak -20 dBFS"
     assert (spectrogram.get_xlabel(), spectrogram.get_ylabel()) == ("seconds from the join", "Hz")
     assert spectrogram.yaxis.get_major_formatter()(1000.0) == "1k"
+
+
+def test_the_page_says_what_is_not_known(tmp_path: Path) -> None:
+    """Of too few beats it said "– of the song's own beats differ less", and of doubtful beats nothing."""
+    found = JoinDiagnostics(0.5, 1.0, 2.0, 0.5, 57.0, None, 0.0, False, 1.0)
+    heard = replace(audition([()]), joins=[JudgedJoin(1, found, ())], grid_confidence=0.75)
+    write_preview(heard, tmp_path, seconds=1.0)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<dd>0.5 dB, more than at 57 % of the song&#39;s own beats</dd>" in page
+    assert "<dt>spectral distance</dt><dd>too few beats to compare it with</dd>" in page
+    doubt = "Beats are doubtful (expected F-measure 0.75): beat and bar are no faults here; see rl-editor grid."
+    assert f"<p>{doubt}</p>" in page
+    write_preview(replace(heard, grid_confidence=0.8), tmp_path, seconds=1.0)
+    assert "doubtful" not in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 class TestJoins:

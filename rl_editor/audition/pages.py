@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from rl_editor.audition import Audition, JudgedJoin
+from rl_editor.audition.joins import CLICK
 from rl_editor.audition.picture import save_join
-from rl_editor.audition.words import verdict
+from rl_editor.audition.words import doubt, standing
 from rl_editor.clock import clock
 from rl_editor.errors import ConfigError
 from rl_editor.files import check_folder, check_writable, replacing_together, visible, write_text
@@ -95,12 +96,18 @@ def _row(join: JudgedJoin) -> dict[str, Any]:
         "at": clock(found.output_s),
         "leave": clock(found.leave_s, digits=2),
         "land": clock(found.land_s, digits=2),
-        "level": f"{found.level_step_db:.1f} dB",
-        "spectrum": "–" if found.spectral_percentile is None else f"{found.spectral_percentile:.0f} %",
+        "level": f"{found.level_step_db:.1f} dB, {_beside_beats(found.level_percentile)}",
+        "spectrum": _beside_beats(found.spectral_percentile),
         "beat": _due(found.beat_error_ms),
         "bar": {True: "kept", False: "lost", None: "–"}[found.bar_phase_kept],
         "click": f"{found.click:.1f}",
     }
+
+
+def _beside_beats(percentile: float | None) -> str:
+    if percentile is None:
+        return "too few beats to compare it with"
+    return f"more than at {percentile:.0f} % of the song's own beats"
 
 
 def _due(late_ms: float) -> str:
@@ -109,8 +116,6 @@ def _due(late_ms: float) -> str:
 
 
 def _page(found: Audition, rows: list[dict[str, Any]], seconds: float) -> str:
-    return (
-        page_templates()
-        .get_template("joins.html.j2")
-        .render(title=found.edit.source.name, verdict=verdict(found), rows=rows, seconds=seconds)
-    )
+    page = page_templates().get_template("joins.html.j2")
+    said = {"title": found.edit.source.name, "standing": standing(found), "doubt": doubt(found)}
+    return page.render(**said, rows=rows, seconds=seconds, click=CLICK)

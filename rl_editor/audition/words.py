@@ -21,23 +21,33 @@ def screen(found: Audition) -> str:
             which = f", {faulty} of them faulty" if faulty else " without fault"
             lines.append(f"... and {counted(len(found.joins) - len(shown), 'join')}{which}")
         lines += ["", "  ".join(f"{name} {value:.3g}" for name, value in found.medians().items()) + "  (medians)"]
-    if found.grid_confidence < SURE:
-        lines.append(
-            f"beats are doubtful (expected F-measure {found.grid_confidence:.2f}): beat and bar are no "
-            "faults here; see rl-editor grid"
-        )
+    if doubtful := doubt(found):
+        lines.append(doubtful)
     return "\n".join(lines)
 
 
+def doubt(found: Audition) -> str:
+    """Why beats and bars are no faults here; nothing where they are."""
+    if found.grid_confidence >= SURE:
+        return ""
+    sure = f"expected F-measure {found.grid_confidence:.2f}"
+    return f"beats are doubtful ({sure}): beat and bar are no faults here; see rl-editor grid"
+
+
 def verdict(found: Audition) -> str:
-    """One sentence."""
+    """One sentence, with the recording's name."""
+    return f"{found.edit.source.name}: {standing(found)}"
+
+
+def standing(found: Audition) -> str:
+    """Length, and how many joins stand out."""
     n_joins = len(found.joins)
     if not n_joins:
-        return f"{found.edit.source.name}: {clock(found.edit.duration_s)}, no joins"
+        return f"{clock(found.edit.duration_s)}, no joins"
     faulty = f"{found.n_faulty} of {n_joins} joins" if n_joins > 1 else "its join"
     sound = f"none of its {n_joins} joins stands out" if n_joins > 1 else "its join does not stand out"
     said = sound if not found.n_faulty else f"{faulty} stand{'s' if found.n_faulty == 1 else ''} out"
-    return f"{found.edit.source.name}: {clock(found.edit.duration_s)}, {said}"
+    return f"{clock(found.edit.duration_s)}, {said}"
 
 
 def _row(join: JudgedJoin) -> str:
