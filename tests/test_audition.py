@@ -91,6 +91,7 @@ def test_pictures_say_their_units() -> None:
     assert wave.get_ylabel() == "peak -20 dBFS"
     assert (spectrogram.get_xlabel(), spectrogram.get_ylabel()) == ("seconds from the join", "Hz")
     assert spectrogram.yaxis.get_major_formatter()(1000.0) == "1k"
+    assert spectrogram.lines[-1].get_color() == "white"  # blue was not to be seen on it
 
 
 def test_the_page_says_what_is_not_known(tmp_path: Path) -> None:

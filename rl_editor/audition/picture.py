@@ -23,7 +23,7 @@ from rl_editor.utils import Samples
 
 _INK, _FAULT, _SOUND = "#33383f", "#c1121f", "#22577a"
 _SMALL: dict[str, Any] = {"fontsize": 7.5, "color": "#666666"}
-_DPI = 90
+_DPI, _JOIN_DPI = 90, 130
 _SIDE_S = 1.0
 _MOST = 12  # joins on one picture
 _EMPTY = 0.45  # of the height of a row, where there are none
@@ -40,10 +40,10 @@ def save_picture(found: Audition, path: Path) -> None:
 
 def save_join(found: Audition, join: JudgedJoin, path: Path) -> None:
     """One join as PNG, whole or not at all."""
-    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")  # as wide as on the page, or its text gets too small
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 1.6))
     _draw(above, below, found.rendered, join)
-    save_png(figure, path, dpi=_DPI)
+    save_png(figure, path, dpi=_JOIN_DPI)
 
 
 def _sheet(found: Audition, joins: list[JudgedJoin]) -> Figure:
@@ -79,8 +79,9 @@ def _draw(above: Axes, below: Axes, rendered: Samples, join: JudgedJoin) -> None
     above.set_title(f"join {join.number}{said}", fontsize=9, color=colour, loc="left")
     _draw_wave(above, mono)
     _draw_spectrogram(below, mono, rate)
+    above.axvline(0.0, color=colour, lw=0.9)
+    below.axvline(0.0, color="white", lw=0.9)  # another colour would drown in it
     for axes in (above, below):
-        axes.axvline(0.0, color=colour, lw=0.9)
         axes.set_xlim(-_SIDE_S, _SIDE_S)
 
 
