@@ -1,10 +1,11 @@
-"""What is measured at joins, on made signals."""
+"""What is measured at joins, on made signals, and what is written of them."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from rl_editor.audition import STUMBLE_MS, UNUSUAL, Audition, JudgedJoin, _faults
 from rl_editor.audition.joins import (
@@ -16,10 +17,11 @@ from rl_editor.audition.joins import (
     join_diagnostics,
     output_beats_s,
 )
-from rl_editor.audition.pages import _due, write_preview
+from rl_editor.audition.pages import _due, check_preview, write_preview
 from rl_editor.audition.picture import _sheet
 from rl_editor.audition.words import screen
-from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
+from rl_editor.errors import ConfigError
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.state import AudioState
@@ -259,3 +261,51 @@ def test_a_picture_of_no_joins_says_so(name: str) -> None:
     extent = said.get_window_extent()
     assert extent.y1 < title.get_window_extent().y0
     assert 0.0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+
+
+class TestPreview:
+    """Ten seconds at 8 kHz of one level, with joins at half a second and at five seconds."""
+
+    @staticmethod
+    def heard(level: float) -> Audition:
+        source = SourceInfo("made.wav", "", 8000, 1, 80_000)
+        found = JoinDiagnostics(0.5, 1.0, 2.0, 0.5, 50.0, 50.0, 0.0, True, 1.0)
+        joins = [JudgedJoin(1, found, ()), JudgedJoin(2, found._replace(output_s=5.0), ())]
+        sound = Samples(np.full((80_000, 1), level, np.float32), 8000)
+        return Audition(keep_all(source), sound, joins, 120.0, 1.0)
+
+    def test_an_excerpt_is_faded_where_it_is_cut_out_and_nowhere_else(self, tmp_path: Path) -> None:
+        """Over 20 ms, 160 frames; all of them in a row, 0.6 s apart: 1.5 + 0.6 + 2 s."""
+        write_preview(self.heard(0.5), tmp_path, seconds=1.0)
+        first, second, together = (sf.read(tmp_path / f"{name}.wav")[0] for name in ("join_01", "join_02", "all_joins"))
+        assert (len(first), len(second)) == (12_000, 16_000)
+        np.testing.assert_allclose(first[:-160], 0.5, atol=1e-4)  # it begins with the edit
+        np.testing.assert_allclose(second[160:-160], 0.5, atol=1e-4)
+        rise = np.linspace(0.0, 0.5, 160)
+        np.testing.assert_allclose(second[:160], rise, atol=1e-4)
+        np.testing.assert_allclose(second[-160:], rise[::-1], atol=1e-4)
+        np.testing.assert_allclose(first[-160:], rise[::-1], atol=1e-4)
+        np.testing.assert_allclose(together, np.concatenate([first, np.zeros(4800), second]), atol=1e-4)
+
+    def test_what_passes_full_scale_is_softer_and_the_edit_itself_is_not(self, tmp_path: Path) -> None:
+        heard = self.heard(2.0)
+        write_preview(heard, tmp_path, seconds=1.0)
+        assert np.abs(sf.read(tmp_path / "join_02.wav")[0]).max() == pytest.approx(1.0, abs=1e-4)
+        assert (heard.rendered.data == 2.0).all()
+
+    def test_of_what_was_there_only_former_joins_go(self, tmp_path: Path) -> None:
+        for name in ("join_03.wav", "join_100.png", "join_us.wav", "mine.txt", "my_join_01.wav"):
+            (tmp_path / name).write_text("here")
+        written = write_preview(self.heard(0.5), tmp_path, seconds=1.0)
+        mine = {"join_us.wav", "mine.txt", "my_join_01.wav"}
+        assert {path.name for path in tmp_path.iterdir()} == mine | {path.name for path in written}
+
+    def test_a_folder_is_refused_where_a_preview_would_overwrite_what_it_is_made_of(self, tmp_path: Path) -> None:
+        for folder in ("joins", "takes"):
+            (tmp_path / folder).mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "joins")
+        joins = tmp_path / "joins"
+        check_preview(joins, tmp_path / "takes/join_01.wav", joins / "song.wav", None)
+        for given in ("joins/join_01.wav", "joins/all_joins.wav", "link/join_07.png", "joins/../link/index.html"):
+            with pytest.raises(ConfigError, match=f"-o would overwrite {Path(given).name}, which is read here"):
+                check_preview(joins, tmp_path / "takes/join_01.wav", tmp_path / given)

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
+import yaml
 
 from rl_editor import beats
 from rl_editor.analysis import analyse_track
 from rl_editor.beats import (
     Activations,
+    Alternative,
     Listened,
     alternatives,
     apply_override,
@@ -33,14 +35,16 @@ from rl_editor.beats.decoding import _beat_score, _observed, _path, beat_scores,
 from rl_editor.beats.doctor import ODD_COST, ODD_METRES, confidence_of, grid_score, recounted
 from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, sounding_span_s
 from rl_editor.beats.trackers import Counted, counted
-from rl_editor.checkup import check_up
+from rl_editor.checkup import Checkup, check_up, write_click_track
 from rl_editor.checkup.picture import picture
+from rl_editor.checkup.words import NOTHING_HEARD, screen
 from rl_editor.config import BeatOverride, BeatsConfig, Config
 from rl_editor.devices import torch_threads
 from rl_editor.errors import ConfigError
 from rl_editor.features import FRAME_NAMES, FrameFeatures
 from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.library import find_library
+from rl_editor.utils import Samples, load_audio, save_audio
 
 RATE = 22050
 
@@ -308,6 +312,64 @@ def test_a_library_and_the_commands_know_a_file_by_one_name(tmp_path):
     assert found.track_id == name
     assert check_up(song, halved).override == BeatOverride(tempo_multiplier="half")
     assert analyse_track(song, halved).grid.tempo_bpm == pytest.approx(found.grid.tempo_bpm / 2, rel=0.01)
+
+
+def test_a_click_sounds_on_every_whole_beat_and_a_higher_one_on_downbeats(tmp_path):
+    """Of 30 ms, at 1,000 and 1,600 Hz; the music is at 0.6 of its level, and the last click ends with the file."""
+    times_s = np.array([0.0, 0.25, 0.5, 1.0, 1.5, 1.99, 2.0])
+    grid = BeatGrid(times_s, np.array([PARTIAL, 3, 0, 1, 2, PARTIAL]))
+    nothing, mel = np.zeros(1, np.float32), np.zeros((1, 1), np.float16)
+    found = Checkup("song", "librosa", grid, BeatOverride(), [], Activations(nothing, nothing), mel)
+    assert found.beats_s.tolist() == [0.25, 0.5, 1.0, 1.5]
+    assert found.downbeats_s.tolist() == [0.5]
+    source, clicked = tmp_path / "song.wav", tmp_path / "clicked.wav"
+    save_audio(source, Samples(np.full((round(1.51 * RATE), 2), 0.1, np.float32), RATE))
+    write_click_track(found, source, clicked)
+    added = load_audio(clicked).data - np.float32(0.06)
+
+    def levels(at_s):
+        click = added[round(at_s * RATE) :][: round(0.03 * RATE)]
+        t = np.arange(len(click)) / RATE
+        return [abs(np.exp(-2j * np.pi * hz * t) @ click[:, side]) for side in (0, 1) for hz in (1000, 1600)]
+
+    np.testing.assert_allclose(levels(0.25)[:2], levels(0.25)[2:])  # both sides alike
+    assert levels(0.25)[0] > 3 * levels(0.25)[1]
+    assert levels(0.5)[1] > 0.8 * levels(0.5)[0] > 0.6 * levels(0.25)[0]
+    assert levels(1.0) == pytest.approx(levels(0.25), rel=0.02)
+    assert len(added) == round(1.51 * RATE)
+    assert np.abs(added[round(1.5 * RATE) :]).max() > 0.2
+    silent = np.ones(len(added), bool)
+    for at_s in found.beats_s:
+        silent[round(at_s * RATE) :][: round(0.03 * RATE)] = False
+    assert np.abs(added[silent]).max() < 1e-3
+
+
+def test_a_likely_other_grid_is_offered_as_a_line_for_the_settings():
+    """Of a grid that was not corrected yet; beats last 0.5 and 0.6 s in turn."""
+    times_s = np.concatenate([[0.0], np.cumsum([0.5, 0.6] * 10)])
+    grid = BeatGrid(times_s, np.arange(20) % 4, confidence=0.83)
+    half, shifted = BeatOverride(tempo_multiplier="half"), BeatOverride(downbeat_shift_beats=1)
+    chances = (("as tracked", BeatOverride(), 0.7), ("half the tempo", half, 0.1), ("a beat later", shifted, 0.09))
+    others = [Alternative(name, override, 0.0, chance) for name, override, chance in chances]
+    nothing, mel = np.zeros(1, np.float32), np.zeros((1, 1), np.float16)
+    found = Checkup("007", "librosa", grid, BeatOverride(), others, Activations(nothing, nothing), mel)
+    head, *said = screen(found).splitlines()
+    assert "(100.0 to 120.0), 4 in a bar, 20 beats, 5 bars; tracker librosa" in head
+    assert said[:6] == [
+        "expected F-measure of the beats: 0.83",
+        "",
+        "  likely  grid",
+        "   70.0%  as tracked",
+        "   10.0%  half the tempo  {tempo_multiplier: half}",
+        "    9.0%  a beat later  {downbeat_shift_beats: 1}",
+    ]
+    settings = yaml.safe_load("\n".join(said[said.index("beats:") :]))
+    assert settings == {"beats": {"overrides": {"007": {"tempo_multiplier": "half"}}}}
+
+    corrected = replace(found, override=half)
+    assert "corrected by beats.overrides, and taken for sure: {tempo_multiplier: half}" in screen(corrected)
+    assert screen(corrected).endswith("\n    9.0%  a beat later")
+    assert screen(replace(found, grid=replace(grid, confidence=0.0))).endswith(f"librosa\n{NOTHING_HEARD}")
 
 
 def test_a_long_name_stays_within_the_picture_of_a_grid(tmp_path):
