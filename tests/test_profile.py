@@ -80,7 +80,7 @@ def test_sections_are_as_strong_as_they_are_whatever_their_bars() -> None:
     song = edited([KEEP] * 32)
     columns = dict(zip(STRUCTURE_NAMES, structure(song.features, song.grid, song.grid.units(4)).columns.T, strict=True))
     plays = columns["strength_rank"] >= 0.5
-    quarter = np.minimum(4 * columns["section_strength_rank"], 3).astype(int)
+    quarter = (4 * columns["section_strength_rank"]).astype(int)
     found = profiles([edited(np.where(plays, KEEP, CUT).tolist())], Config())[0]
     by_hand = [plays[quarter == k].mean() if (quarter == k).any() else math.nan for k in range(4)]
     assert found.plays_by_strength == pytest.approx(by_hand, nan_ok=True)

@@ -108,8 +108,8 @@ class _Read:
         return float(self.plays[part].mean()) if part.any() else np.nan
 
     def by_part(self, name: str, n_parts: int) -> list[float]:
-        """Share that plays of each part of a column in [0, 1]."""
-        part = np.minimum((self.column(name) * n_parts).astype(int), n_parts - 1)
+        """Share that plays of each part of a column in [0, 1)."""
+        part = (self.column(name) * n_parts).astype(int)
         return [self.plays_where(part == k) for k in range(n_parts)]
 
     def again(self) -> Bool[np.ndarray, " units"]:
