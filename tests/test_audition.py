@@ -54,6 +54,31 @@ def test_joins_that_are_not_shown_are_counted(n_joins: int, n_faulty: int, said:
     assert [join.number for join in heard.shown(3)] == [first, first + 1, first + 2]
 
 
+def test_what_is_shown_is_in_the_order_of_the_edit() -> None:
+    heard = audition([(), ("click",), (), ("beat",)])
+    assert [join.number for join in heard.shown(3)] == [1, 2, 4]
+
+
+def test_medians_are_of_what_is_known() -> None:
+    """Beats are late or early by 10, 20 and 30 ms; of two joins the bar is known, and one keeps its count."""
+    heard = audition([(), (), ()])
+    known = ((10.0, 40.0, True), (-30.0, None, None), (-20.0, 60.0, False))
+    heard.joins[:] = [
+        join._replace(
+            found=join.found._replace(beat_error_ms=error_ms, spectral_percentile=percentile, bar_phase_kept=kept)
+        )
+        for join, (error_ms, percentile, kept) in zip(heard.joins, known, strict=True)
+    ]
+    assert heard.medians() == {
+        "level_step_db": 0.5, "spectral_percentile": 50.0, "beat_error_ms": 20.0, "click": 1.0, "bar_phase_kept": 0.5,
+    }  # fmt: skip
+    unknown = heard.joins[1]
+    heard.joins[:] = [unknown]
+    assert heard.medians() == {"level_step_db": 0.5, "beat_error_ms": 30.0, "click": 1.0}
+    heard.joins.clear()
+    assert heard.medians() == {}
+
+
 SOUND = JoinDiagnostics(1.0, 1.0, 3.0, 0.5, UNUSUAL, UNUSUAL, -STUMBLE_MS, True, CLICK)
 
 
@@ -136,6 +161,22 @@ class TestJoins:
 
     def test_no_joins_no_diagnostics(self) -> None:
         assert self.cut(self.noise(), (0.0, 20.0)) == []
+
+    def test_what_plays_on_is_no_join_nor_what_meets_a_silence(self) -> None:
+        """The only one is at 8 s, where the first eight seconds, in two segments, meet those from 12 s on."""
+        (join,) = self.cut(self.noise(), (0.0, 4.0), (4.0, 8.0), (12.0, 20.0))
+        assert (join.output_s, join.leave_s, join.land_s) == (8.0, 8.0, 12.0)
+        source, state = self.made(self.noise())
+        edit = EditList(source, (Segment(0, 32_000), Segment(None, 8000), Segment(80_000, 32_000)))
+        assert join_diagnostics(edit, Samples(np.zeros((72_000, 1), np.float32), self.rate), state) == []
+
+    def test_the_bar_is_counted_from_what_was_left(self) -> None:
+        """Bar after bar, from the end of the second one back to the start of the recording."""
+        assert self.cut(self.noise(), (0.0, 4.0), (0.0, 4.0))[0].bar_phase_kept is True
+
+    def test_what_is_like_everything_else_stands_out_from_nothing(self) -> None:
+        (join,) = self.cut(np.zeros(20 * self.rate), (0.0, 4.0), (12.0, 20.0))
+        assert (join.level_percentile, join.spectral_percentile) == (0.0, 0.0)
 
     def test_a_level_step_by_hand(self) -> None:
         tone = 0.1 * np.sin(2 * np.pi * 200 * np.arange(20 * self.rate) / self.rate)

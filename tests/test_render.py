@@ -181,6 +181,8 @@ def test_level_is_kept_across_a_join_of_unlike_sides():
         (seg(7000, 1880, speed=0.5), seg(3000, 1000, 50.0), Crossfade(200, 120)),  # and 60 in 120
         (seg(7000, 1000), seg(0, 1000, 50.0), Crossfade(24, 24, dip=True)),  # nothing on either side; 3 ms are 24
         (seg(7990, 10), seg(0, 1000, 50.0), Crossfade(5, 24, dip=True)),  # 24, or half of a passage
+        (seg(6986, 1000), seg(10, 1000, 50.0), Crossfade(10, 14)),  # as long as a dip, which is not needed
+        (seg(6987, 1000), seg(10, 1000, 50.0), Crossfade(24, 24, dip=True)),
         (seg(None, 1000), seg(3000, 1000, 50.0), Crossfade(200, 200)),
         (seg(1000, 1000), seg(None, 1000, 50.0), Crossfade(200, 200)),
     ],
