@@ -6,8 +6,9 @@ import pytest
 from rl_editor.actions import CUT, ActionSpace
 from rl_editor.editors import EDITORS, TrackView, master
 from rl_editor.editors.cutting import CROSSFADES_MS, Plan, _beats_away, _by_hand, _moved, cut
-from rl_editor.editors.listening import Span, listen
+from rl_editor.editors.listening import Hearing, Span, _novelty, _standard, _starts, listen, pieces
 from rl_editor.editors.mastering import Master, apply_master
+from rl_editor.editors.styles import _block, _phrases
 from rl_editor.edits import Segment, SourceInfo, keep_all
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import PARTIAL, BeatGrid
@@ -78,6 +79,145 @@ def test_repeats_are_alike_and_choruses_are_strong(view):
     assert heard.span_likeness(chorus, other_chorus) > 0.9
     assert heard.span_likeness(chorus, verse) < 0.6
     assert heard.span_strength(chorus) > heard.span_strength(verse) > heard.span_strength(breakdown)
+
+
+def hearing(*, texture, harmony, strength=None, level_db=None):
+    """A hearing of whole bars of 2 s."""
+    n = len(texture)
+    units = BeatGrid(np.arange(4 * n + 1) * BEAT_S, np.arange(4 * n) % 4).units(4)
+    zeros = np.zeros(n)
+    columns = (np.array(column, float) for column in (texture, harmony))
+    return Hearing(
+        units,
+        zeros if level_db is None else np.array(level_db, float),
+        zeros if strength is None else np.array(strength, float),
+        *columns,
+        units.partial,
+    )
+
+
+def test_likeness_is_of_texture_and_harmony_bar_by_bar():
+    """Of two bars at right angles in one and alike in the other it is 1/2."""
+    heard = hearing(
+        texture=[[1, 0], [0, 2], [3, 0], [3, 0]], harmony=[[1, 0], [0, 1], [1, 0], [0, 1]], strength=[1, 3, 0, 8]
+    )
+    expected = [[1, 0, 1, 0.5], [0, 1, 0, 0.5], [1, 0, 1, 0.5], [0.5, 0.5, 0.5, 1]]
+    np.testing.assert_allclose(heard.likeness, expected)
+    assert heard.span_likeness(Span(0, 2), Span(2, 4)) == 0.75  # 1 and 1/2
+    assert heard.span_likeness(Span(0, 3), Span(3, 4)) == 0.5  # over the shorter one
+    assert heard.span_strength(Span(0, 2)) == 2.0
+
+
+def test_a_section_is_repeated_as_far_as_the_most_alike_of_the_others():
+    """Three sections of eight bars; the third is the first again, and in other chords."""
+    texture = [[1, 0]] * 8 + [[0, 1]] * 8 + [[1, 0]] * 8
+    heard = hearing(texture=texture, harmony=[[1, 0]] * 8 + [[0, 1]] * 16)
+    assert heard.sections == (Span(0, 8), Span(8, 16), Span(16, 24))
+    assert [heard.repetition(span) for span in heard.sections] == pytest.approx([0.5, 0.5, 0.5])
+    assert heard.repetition(Span(0, 4)) == pytest.approx(0.5)  # it is no other than the first
+    alone = hearing(texture=[[1, 0]] * 8, harmony=[[1, 0]] * 8)
+    assert (alone.sections, alone.repetition(Span(0, 8))) == ((Span(0, 8),), 0.0)
+
+
+def test_bars_far_below_the_loudest_are_silent():
+    heard = hearing(texture=np.eye(4), harmony=np.eye(4), level_db=[-10.0, -47.9, -48.1, -100.0])
+    assert heard.silent.tolist() == [False, False, True, True]
+
+
+def test_change_is_of_four_bars_and_of_one():
+    """From 0 to 1 after four bars: 1 over four bars to each side and, at half the weight, 1 over one."""
+    step = np.repeat([0.0, 1.0], 4)[:, None]
+    assert _novelty(step).tolist() == [0.0, 0.25, 0.5, 0.75, 1.5, 0.75, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("changes", "starts"),
+    [
+        ({}, [0]),
+        ({16: 1.0, 8: 0.9}, [0, 8, 16]),
+        ({8: 1.0, 16: 0.35}, [0, 8]),  # too weak
+        ({8: 1.0, 16: 0.36}, [0, 8, 16]),
+        ({2: 1.0, 12: 0.9, 22: 0.8}, [0, 12]),  # too near to the start, and to the end
+        ({3: 1.0, 21: 0.9}, [0, 3, 21]),
+        ({12: 1.0, 14: 0.9}, [0, 12]),
+        ({7: 1.0, 8: 0.9}, [0, 8]),  # nearly as strong, and eight bars after the start
+        ({7: 1.0, 8: 0.85}, [0, 7]),
+        ({6: 1.0, 13: 0.9, 14: 0.8}, [0, 6, 14]),  # phrases count from the section before
+    ],
+)
+def test_sections_start_at_the_strongest_changes_and_with_phrases(changes, starts):
+    novelty = np.zeros(24)
+    novelty[list(changes)] = list(changes.values())
+    assert _starts(novelty) == starts
+
+
+def test_long_sections_are_heard_in_pieces_of_eight_bars():
+    assert pieces(Span(4, 20)) == [Span(4, 20)]
+    assert pieces(Span(4, 21)) == [Span(4, 12), Span(12, 21)]
+    assert pieces(Span(4, 23)) == [Span(4, 12), Span(12, 23)]  # 3 bars are no section
+    assert pieces(Span(4, 24)) == [Span(4, 12), Span(12, 20), Span(20, 24)]
+
+
+def test_standard_scores_by_hand():
+    """The median absolute deviation is 1, which is one deviation over 1.4826; or 0.35 of the deviation, where larger.
+
+    Of 0, 0, 1, 2, 100 that is 0.35 * 39.707.
+    """
+    assert _standard(np.arange(5.0)) == pytest.approx(np.arange(-2, 3) / 1.4826)
+    assert _standard(np.array([0.0, 0.0, 1.0, 2.0, 100.0])) == pytest.approx(
+        [-0.07196, -0.07196, 0.0, 0.07196, 2.5], rel=1e-3
+    )
+    assert _standard(np.ones(3)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_louder_busier_and_brighter_bars_are_stronger():
+    """Of five bars, that are all alike but for three columns; levels are those of a bar's four beats together."""
+    names = FEATURE_NAMES["enhanced"]
+    values = np.ones((20, len(names)), np.float32)
+    values[:, names.index("rms")] = 0.1
+    for bar, name in ((1, "rms"), (2, "onset"), (3, "centroid")):
+        values[4 * bar : 4 * bar + 4, names.index(name)] *= np.array([1.0, 2.0, 3.0, 4.0])
+    grid = BeatGrid(np.arange(21) * BEAT_S, np.arange(20) % 4)
+    heard = listen(grid, BeatFeatures(values, names))
+    assert heard.level_db == pytest.approx([-20.0, 20 * np.log10(0.25), -20.0, -20.0, -20.0], abs=0.01)
+    assert heard.strength == pytest.approx([0.0, 2.5, 1.5, 1.0, 0.0], abs=0.01)  # 2.5 deviations at the most
+
+
+def test_silence_is_of_no_likeness_and_a_hundred_decibels_down():
+    """The last cepstral column alone tells the third bar from the others."""
+    assert hearing(texture=[[0, 0], [1, 0]], harmony=[[0, 0], [1, 0]]).likeness.tolist() == [[0.0, 0.0], [0.0, 1.0]]
+    names = FEATURE_NAMES["enhanced"]
+    values = np.ones((16, len(names)), np.float32)
+    values[4:8, names.index("rms")] = 0.0
+    values[8:12, names.index("mfcc_12")] = 2.0
+    heard = listen(BeatGrid(np.arange(17) * BEAT_S, np.arange(16) % 4), BeatFeatures(values, names))
+    assert heard.level_db == pytest.approx([0.0, -100.0, 0.0, 0.0], abs=1e-3)
+    assert np.isfinite(heard.texture).all()
+    assert (heard.texture[0] == heard.texture[3]).all()
+    assert (heard.texture[0] != heard.texture[2]).any()
+
+
+def test_phrases_are_whole_and_the_rest_joins_the_last():
+    assert _phrases(Span(4, 12), 4) == [Span(4, 8), Span(8, 12)]
+    assert _phrases(Span(0, 11), 4) == [Span(0, 4), Span(4, 11)]
+    assert _phrases(Span(5, 8), 4) == [Span(5, 8)]
+
+
+def test_a_block_is_the_longest_of_whole_and_sounding_bars_at_the_start_of_a_section():
+    levels = np.zeros(24)
+    heard = hearing(texture=np.eye(24), harmony=np.eye(24), level_db=levels)
+    assert _block(heard, Span(0, 24)) == Span(0, 16)
+    assert _block(heard, Span(3, 18)) == Span(3, 11)
+    assert _block(heard, Span(3, 7)) == Span(3, 7)
+    assert _block(heard, Span(3, 6)) is None
+    led_in = replace(heard, partial=np.arange(24) == 0)
+    assert _block(led_in, Span(0, 24)) == Span(1, 17)
+    assert _block(led_in, Span(0, 4)) is None
+    levels[10] = -50.0
+    assert _block(replace(heard, level_db=levels), Span(0, 24)) == Span(0, 8)
+    levels[2] = -50.0
+    assert _block(replace(heard, level_db=levels), Span(0, 24)) is None
+    assert _block(replace(heard, partial=np.arange(24) == 12), Span(0, 24)) == Span(0, 8)
 
 
 def test_radio_edit_opens_with_a_chorus_and_drops_what_repeats(view):
