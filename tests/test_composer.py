@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from rl_editor.composer import STEMS, TRAITS, compose_song, song_name, traits_of
-from rl_editor.composer.arrangement import swung
+from rl_editor.composer.arrangement import swung, write_score
 from rl_editor.composer.effects import ducking, echo, fade_out, limiter_gain, reverb
-from rl_editor.composer.form import draw_plan
+from rl_editor.composer.form import Part, _parts, draw_plan
+from rl_editor.composer.song import _add, _level
 from rl_editor.composer.synthesis import PATCHES, Note, Synth, frequency_hz
 from rl_editor.composer.theory import Key, chord_degrees, phrase, voicing
 from rl_editor.config import CorpusConfig
@@ -94,6 +95,106 @@ def test_grid_tells_pickup_silence_and_metre():
     assert waltz.grid.beats_per_bar == 3
     assert waltz.grid.bar_position.max() == 2
     assert pickup.time_s(0) == pytest.approx(pickup.grid.times_s[np.flatnonzero(pickup.grid.bar_position == 0)[0]])
+
+
+def test_parts_follow_each_other_and_count_their_label():
+    assert _parts([("verse", 8), ("chorus", 4), ("verse", 6)]) == (
+        Part("verse", 0, 8, 0, is_last=False),
+        Part("chorus", 8, 4, 0, is_last=True),
+        Part("verse", 12, 6, 1, is_last=True),
+    )
+
+
+def test_beats_have_their_times_and_go_on_beyond_the_ends():
+    pickup = plan(1)
+    times, n = pickup.beat_times_s, len(pickup.beat_times_s) - 1 - pickup.pickup_beats
+    assert pickup.time_s(-pickup.pickup_beats) == times[0]
+    assert pickup.time_s(0.5) == pytest.approx(times[pickup.pickup_beats : pickup.pickup_beats + 2].mean())
+    assert pickup.time_s(n) == pytest.approx(times[-1])
+    assert pickup.time_s(n + 2) == pytest.approx(times[-1] + 2 * (times[-1] - times[-2]))
+    assert pickup.time_s(-pickup.pickup_beats - 1) == pytest.approx(times[0] - (times[1] - times[0]))
+
+
+def score(index):
+    return write_score(plan(index), np.random.default_rng(index))
+
+
+def test_nobody_plays_in_the_bar_before_the_last_chorus_of_a_song_with_a_break():
+    found = score(3)
+    chorus = [part for part in found.plan.parts if part.label == "chorus"][-1]
+    beats, end = np.array([event.beat for event in found.events]), 4 * chorus.start_bar
+    assert not ((beats >= end - 4) & (beats < end - 0.01)).any()
+    assert ((beats >= end - 8) & (beats < end - 4)).any()
+    assert (beats == end).any()
+    assert any(
+        4 * part.start_bar - 4 in beats for part in found.plan.parts if part.label == "chorus" and part != chorus
+    )
+
+
+def test_the_last_choruses_of_a_song_with_a_lift_are_a_tone_higher():
+    lifted = next(
+        found for found in map(score, (4, 9, 14, 19)) if sum(p.label == "chorus" for p in found.plan.parts) > 1
+    )
+    choruses = [part for part in lifted.plan.parts if part.label == "chorus"]
+
+    def pitches(part):
+        start = part.start_bar * lifted.plan.beats_per_bar
+        return {e.note.pitch % 12 for e in lifted.events if e.stem == "other" and start <= e.beat < start + 4}
+
+    assert pitches(choruses[-1]) == {(pitch + 2) % 12 for pitch in pitches(choruses[0])}
+    plain = score(2)
+    assert len({event.note.pitch % 12 for event in plain.events if event.stem == "bass"}) <= 7  # one scale
+
+
+def test_a_pickup_is_counted_in_before_the_first_downbeat():
+    found = score(1)
+    n = found.plan.pickup_beats
+    assert sorted(event.beat for event in found.events if event.note.patch == "rim") == list(range(-n, 0))
+    early = [event.beat for event in found.events if event.beat < -0.1 and event.stem == "other"]  # others may rush
+    assert sorted(early) == list(np.arange(-n, 0, 0.5))
+    assert not any(event.beat < -0.1 for event in score(2).events)
+
+
+def test_a_weak_take_is_softer_and_leaves_notes_out():
+    """Every second verse of a loose song; the second verse of another song is as loud as the first, and fuller."""
+
+    def verses(found):
+        ends = [
+            (part.start_bar * 4, (part.start_bar + part.n_bars) * 4)
+            for part in found.plan.parts
+            if part.label == "verse"
+        ]
+        return [[e.velocity for e in found.events if a <= e.beat < b and e.stem == "other"] for a, b in ends[:2]]
+
+    loose, tight = (verses(found) for found in (score(1), score(8)))
+    assert np.mean(loose[1]) == pytest.approx(0.6 * np.mean(loose[0]), rel=0.1)
+    assert np.mean(tight[1]) == pytest.approx(np.mean(tight[0]), rel=0.1)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_one_gain_for_all_stems_that_ends_in_silence(index):
+    """Over the last six bars of one that fades, or half of it where it has fewer than twelve; else after its beats."""
+    short = plan(index, SHORT)
+    n_bars = min(6, short.n_bars // 2) if short.has("fade") else 0
+    start = round(short.time_s((short.n_bars - n_bars) * 4) * RATE)
+    found = _level(
+        {name: np.full((short.frames, 2), level, np.float32) for name, level in (("drums", 0.1), ("bass", 0.3))},
+        short,
+        SHORT,
+    )
+    gain = found["drums"][:, 0] / 0.1
+    np.testing.assert_allclose(found["bass"][:, 1], 0.3 * gain, rtol=1e-5)
+    np.testing.assert_allclose(gain[:start], 10 ** (-16 / 20) / 0.4, rtol=1e-4)
+    assert (np.diff(gain[start + 10 :]) < 1e-7).all()
+    assert gain[-1] == pytest.approx(0.0, abs=1e-6)
+    assert gain[(start + short.frames) // 2] == pytest.approx(gain[0] / 2, rel=0.01)
+
+
+def test_a_note_that_rings_beyond_the_end_is_cut_off():
+    stem, sound = np.zeros((10, 2), np.float32), np.ones((4, 2), np.float32)
+    for start in (2, 8, 10, 12):
+        _add(stem, sound, start, 0.5)
+    assert stem[:, 0].tolist() == [0.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.5, 0.5]
 
 
 def test_swing_moves_only_what_is_off_the_beat():
