@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from platform import node
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -26,11 +27,13 @@ from rl_editor.config import Config
 from rl_editor.errors import ConfigError, first_lines
 
 GROUP_TAG = "rl_editor.group"
+PROCESS_TAG = "rl_editor.process"  # the machine's name and the process's number
 PARENT_NAME = "pipeline"
 _PARAMS_PER_BATCH = 100  # MLflow's limit
 _METRICS_PER_BATCH = 1000  # MLflow's limit
 _WRITTEN_BY_RUNS = tuple(f":(top,exclude){name}" for name in ("dvc.lock", "metrics", "plots"))  # DVC clears them first
 _VALUE_CHARACTERS = 500  # stores cut or refuse longer parameters
+_START_SLACK_MS = 60_000  # clocks are set while a process runs
 _NAME_CHARACTERS = 240  # MLflow takes 250
 _NOT_IN_NAMES = re.compile(r"[^\w .:-]")  # slashes aside, which part a name
 
@@ -196,11 +199,11 @@ class MLflowLogger(TrainingLogger):
 
         self._client = MlflowClient(tracking_uri=tracking_uri())
         experiment_id = _experiment_id(self._client, experiment)
-        tags = {"mlflow.user": os.environ.get("USER", "unknown")}
+        tags = {"mlflow.user": os.environ.get("USER", "unknown"), PROCESS_TAG: f"{node()} {os.getpid()}"}
         self._parent_id = _parent_run_id(self._client, experiment_id, group) if group else None
         if group and self._parent_id:
             tags |= {"mlflow.parentRunId": self._parent_id, GROUP_TAG: group}
-            _end_killed(self._client, experiment_id, self._parent_id, run_name)
+        _end_killed(self._client, experiment_id, self._parent_id, run_name)
         self.run_id = self._client.create_run(experiment_id, tags=tags, run_name=run_name).info.run_id
 
     def _write_params(self, params: dict[str, str]) -> None:
@@ -353,12 +356,29 @@ def _parent_run_id(client: Any, experiment_id: str, group: str) -> str:
     return str(run.info.run_id)
 
 
-def _end_killed(client: Any, experiment_id: str, parent_id: str, run_name: str) -> None:
-    """End what a stage left that was killed, now that it starts anew; one that lives after all ends as it does."""
-    query = f"tags.`mlflow.parentRunId` = '{parent_id}' and attributes.status = 'RUNNING'"
-    for run in client.search_runs([experiment_id], filter_string=query):
-        if run.info.run_name == run_name:
+def _end_killed(client: Any, experiment_id: str, parent_id: str | None, run_name: str) -> None:
+    """End what was killed and could not say so: runs of processes that are gone, and those of a stage that starts anew.
+
+    One that lives after all ends as it does.
+    """
+    for run in client.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'"):
+        tags, name = run.data.tags, run.info.run_name
+        starts_anew = parent_id is not None and (tags.get("mlflow.parentRunId"), name) == (parent_id, run_name)
+        if starts_anew or _is_gone(tags.get(PROCESS_TAG, ""), run.info.start_time):
             client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _is_gone(process: str, started_ms: int) -> bool:
+    """Whether a process of this machine, which began a run then, has ended; of other machines nobody knows here."""
+    import psutil
+
+    machine, _, number = process.rpartition(" ")
+    if machine != node():
+        return False
+    try:
+        return bool(psutil.Process(int(number)).create_time() * 1000 > started_ms + _START_SLACK_MS)  # another by now
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _store_root() -> Path:

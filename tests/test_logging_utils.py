@@ -1,9 +1,12 @@
 """Trackers: a real MLflow store in a temporary folder, event files, and refusals that never reach training."""
 
+import os
+import signal
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from platform import node
 
 import pytest
 
@@ -11,6 +14,7 @@ from rl_editor.config import Config
 from rl_editor.errors import ConfigError
 from rl_editor.logging_utils import (
     GROUP_TAG,
+    PROCESS_TAG,
     TrainingLogger,
     create_logger,
     flattened,
@@ -18,6 +22,8 @@ from rl_editor.logging_utils import (
     provenance_tags,
     tracking_uri,
 )
+
+ROOT = Path(__file__).parent.parent
 
 
 def config_for(backend: str) -> Config:
@@ -213,6 +219,37 @@ def test_a_stage_that_was_killed_is_said_to_be_when_it_starts_anew(
         ("g", "ppo", "KILLED"),
         ("other", "ppo", "RUNNING"),
     ]
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+def test_runs_of_processes_that_are_gone_are_said_to_be_killed_by_the_next_run_of_any_settings(
+    group: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipeline of other settings or another commit has another group, and never asks for the runs of this one."""
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    killed = (
+        "import os, signal; from rl_editor.config import Config; from rl_editor.logging_utils import create_logger\n"
+        "create_logger(Config(), run_name='killed', group='before'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ended = subprocess.run([sys.executable, "-c", killed], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    create_logger(config_for("mlflow"), run_name="alive", group="before")
+    client = MlflowClient(tracking_uri=tracking_uri())
+    experiment = client.get_experiment_by_name("rl-editor").experiment_id
+    for name, process in (("number taken since", f"{node()} {os.getpid()}"), ("elsewhere", "another machine 999999")):
+        client.create_run(experiment, start_time=1, run_name=name, tags={PROCESS_TAG: process})
+    create_logger(config_for("mlflow"), run_name="next", group=group).close()
+    said = {run.info.run_name: run.info.status for run in client.search_runs([experiment])}
+    assert {name: said[name] for name in ("killed", "alive", "number taken since", "elsewhere", "next")} == {
+        "killed": "KILLED",
+        "alive": "RUNNING",
+        "number taken since": "KILLED",
+        "elsewhere": "RUNNING",
+        "next": "FINISHED",
+    }
 
 
 def test_the_group_follows_the_settings() -> None:
