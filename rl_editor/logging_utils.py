@@ -25,10 +25,12 @@ from typing import Any, TypeVar
 
 from rl_editor.config import Config
 from rl_editor.errors import ConfigError, first_lines
+from rl_editor.files import unfinished
 
 GROUP_TAG = "rl_editor.group"
 PROCESS_TAG = "rl_editor.process"  # the machine's name and the process's number
 PARENT_NAME = "pipeline"
+_IN_A_FILE = "sqlite:///"
 _PARAMS_PER_BATCH = 100  # MLflow's limit
 _METRICS_PER_BATCH = 1000  # MLflow's limit
 _WRITTEN_BY_RUNS = tuple(f":(top,exclude){name}" for name in ("dvc.lock", "metrics", "plots"))  # DVC clears them first
@@ -185,6 +187,28 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_store_root() / 'mlflow.db'}"
 
 
+def tracking_client() -> Any:
+    """MLflow's client. A store in a file that is not there yet is made beside its place, and there whole or not at all.
+
+    MLflow makes its tables in steps. Of a store in which a kill or a full disk left some of them, it opens none again.
+    """
+    from mlflow.tracking import MlflowClient
+
+    uri = tracking_uri()
+    store = Path(uri.removeprefix(_IN_A_FILE))
+    if uri.startswith(_IN_A_FILE) and "?" not in uri and not store.exists():
+        store.parent.mkdir(parents=True, exist_ok=True)
+        temporary = unfinished(store)
+        try:
+            MlflowClient(tracking_uri=f"{_IN_A_FILE}{temporary}").search_experiments(max_results=1)
+            with suppress(OSError):  # another process came first; or no links are taken there, and MLflow makes its own
+                os.link(temporary, store)
+        finally:
+            with suppress(OSError):  # it is open yet, which Windows minds
+                temporary.unlink(missing_ok=True)
+    return MlflowClient(tracking_uri=uri)
+
+
 class MLflowLogger(TrainingLogger):
     """One run in MLflow, below the parent run of its group if it has one; made with ``create_logger``."""
 
@@ -195,9 +219,7 @@ class MLflowLogger(TrainingLogger):
         self._guard(self._start, experiment, run_name, group)
 
     def _start(self, experiment: str, run_name: str, group: str | None) -> None:
-        from mlflow.tracking import MlflowClient
-
-        self._client = MlflowClient(tracking_uri=tracking_uri())
+        self._client = tracking_client()
         experiment_id = _experiment_id(self._client, experiment)
         tags = {"mlflow.user": os.environ.get("USER", "unknown"), PROCESS_TAG: f"{node()} {os.getpid()}"}
         self._parent_id = _parent_run_id(self._client, experiment_id, group) if group else None

@@ -252,6 +252,28 @@ def test_runs_of_processes_that_are_gone_are_said_to_be_killed_by_the_next_run_o
     }
 
 
+def test_a_store_that_was_not_finished_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow makes its tables in steps, and opens no store that holds some of them."""
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    killed = (
+        "import os, signal; from alembic.runtime.migration import HeadMaintainer; from rl_editor.config import Config\n"
+        "from rl_editor.logging_utils import create_logger\n"
+        "HeadMaintainer.update_to_step = lambda self, step: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "create_logger(Config(), run_name='killed')"
+    )
+    ended = subprocess.run([sys.executable, "-c", killed], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        create_logger(config_for("mlflow"), run_name="next").close()
+    client = MlflowClient(tracking_uri=tracking_uri())
+    experiment = client.get_experiment_by_name("rl-editor").experiment_id
+    assert [(run.info.run_name, run.info.status) for run in client.search_runs([experiment])] == [("next", "FINISHED")]
+
+
 def test_the_group_follows_the_settings() -> None:
     changed = Config.from_dict({"ppo": {"clip_ratio": 0.3}})
     assert pipeline_group(Config()) == pipeline_group(Config()) != pipeline_group(changed)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rl_editor import __version__
 from rl_editor.errors import CheckpointError, TrackingError, first_lines
 from rl_editor.files import file_sha256
-from rl_editor.logging_utils import tracking_uri
+from rl_editor.logging_utils import tracking_client, tracking_uri
 
 if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
@@ -69,14 +69,13 @@ def register(
         TrackingError: MLflow refuses, or its store is damaged or takes no more.
     """
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
     from sqlalchemy.exc import SQLAlchemyError  # MLflow passes on what its database says while it opens it
 
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of one file
     sha256 = file_sha256(policy)
     try:
-        client = MlflowClient(tracking_uri=tracking_uri())
+        client = tracking_client()
         version = _known_version(client, name, sha256)
         is_new = version is None
         if version is None:
