@@ -36,15 +36,17 @@ def crossfades(edit: EditList) -> list[Crossfade]:
 
     Crossfades are clipped to what the source has beyond the join and to half of a segment; where neither side has
     anything beyond the join, both dip for ``DIP_MS``. At both ends of the edit there are ``fade_in_ms`` and
-    ``fade_out_ms``, up to half of a segment: dips with one side.
+    ``fade_out_ms``, dips with one side, up to the crossfade at the other end of the segment, or to half of an only one.
     """
     if not edit.segments:
         return [Crossfade()]
+    first, last = edit.segments[0].frames, edit.segments[-1].frames
+    inner = [_crossfade(left, right, edit.source) for left, right in pairwise(edit.segments)]
+    most_in, most_out = (first - inner[0].before, last - inner[-1].after) if inner else (first // 2, last // 2)
     fade_in, fade_out = (
-        min(round(ms * edit.source.sample_rate / 1000), segment.frames // 2)
-        for ms, segment in ((edit.fade_in_ms, edit.segments[0]), (edit.fade_out_ms, edit.segments[-1]))
+        min(round(ms * edit.source.sample_rate / 1000), most)
+        for ms, most in ((edit.fade_in_ms, most_in), (edit.fade_out_ms, most_out))
     )
-    inner = (_crossfade(left, right, edit.source) for left, right in pairwise(edit.segments))
     return [Crossfade(after=fade_in, dip=True), *inner, Crossfade(before=fade_out, dip=True)]
 
 

@@ -133,6 +133,39 @@ def test_fades_at_the_ends_belong_to_what_fades(raw: np.ndarray, silence_s: int)
     assert len(silence) == (silence_s > 0)
 
 
+@pytest.mark.parametrize("bend", [1.0, 2.0])
+def test_how_long_the_ends_fade_is_told_and_is_no_level_of_a_passage(raw: np.ndarray, bend: float) -> None:
+    """A radio edit: its last passage fades for 8 of 10 s, and its mean level is no step of level at the join."""
+    heard = 0.5 * cut(raw, (5, 17), (22, 32))
+    heard[: 2 * RATE] *= np.linspace(0, 1, 2 * RATE, dtype=np.float32) ** bend
+    heard[-8 * RATE :] *= np.linspace(1, 0, 8 * RATE, dtype=np.float32) ** bend
+    found = recover(raw, heard, Config(), source=info(raw))
+    assert found.edit.fade_in_ms == pytest.approx(2000, abs=100)
+    assert found.edit.fade_out_ms == pytest.approx(8000, abs=400)
+    assert [segment.gain_db for segment in found.edit.segments] == [0.0, 0.0]
+    assert found.gain_db == pytest.approx(-6.0, abs=0.3)  # 20 log10 of a half
+    summary = summarise(found.edit)
+    assert (summary.fade_in_s, summary.fade_out_s) == (found.edit.fade_in_ms / 1000, found.edit.fade_out_ms / 1000)
+
+
+def test_a_fade_is_told_beside_a_compressor(raw: np.ndarray) -> None:
+    """Loud passages are turned down as the square root of their level, here of every 50 ms; that is no fade."""
+    raw = raw * np.where(np.arange(len(raw)) < 28 * RATE, np.float32(0.25), np.float32(1.0))
+    heard = cut(raw, (2, 14), (16, 38))
+    power = scipy.signal.oaconvolve(heard.astype(np.float64) ** 2, np.ones(1100) / 1100, mode="same")
+    heard = (heard * (np.maximum(power, 1e-9) / power.mean()) ** -0.25).astype(np.float32)
+    plain = align(raw, heard, Config(), source=info(raw))
+    assert (plain.fade_in_ms, plain.fade_out_ms) == (0.0, 0.0)
+    heard[-6 * RATE :] *= np.linspace(1, 0, 6 * RATE, dtype=np.float32)
+    assert align(raw, heard, Config(), source=info(raw)).fade_out_ms == pytest.approx(6000, abs=1000)
+
+
+def test_a_song_that_fades_by_itself_is_no_edit_that_fades(raw: np.ndarray) -> None:
+    song_with_end = raw * np.minimum(1.0, np.linspace(4.0, 0.0, len(raw), dtype=np.float32))
+    edit = align(song_with_end, cut(song_with_end, (2, 12), (20, 40)), Config(), source=info(raw))
+    assert edit.fade_out_ms == 0.0
+
+
 def test_passages_that_begin_within_a_fade_are_found(raw: np.ndarray) -> None:
     """1.5 s of 6 s of fading in, and as much of fading out, are from elsewhere in the raw."""
     heard = cut(raw, (8, 9.5), (20, 34), (4, 5.5))

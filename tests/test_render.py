@@ -496,6 +496,12 @@ def test_fades_of_the_ends_reach_as_far_as_they_say(block_s):
     assert found[-1] < 0.001
 
 
+def test_fades_of_the_ends_reach_to_the_next_crossfade():
+    """80 frames of crossfade to each side of the join leave 1000 - 80 for each fade: more than half of a segment."""
+    edit = replace(edit_of(8000, seg(1000, 1000), seg(4000, 1000, 20.0)), fade_in_ms=5000.0, fade_out_ms=5000.0)
+    assert crossfades(edit) == [Crossfade(after=920, dip=True), Crossfade(80, 80), Crossfade(before=920, dip=True)]
+
+
 def test_fades_of_the_ends_take_half_of_a_short_edit_each():
     samples = Samples(np.full((8000, 1), 0.5, np.float32), RATE)
     edit = replace(edit_of(8000, seg(1000, 100), channels=1), fade_in_ms=5000.0, fade_out_ms=5000.0)

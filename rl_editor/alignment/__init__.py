@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float32
 
 from rl_editor.alignment.confidence import Belief, Evidence, believe, without_foreign
 from rl_editor.alignment.descriptors import descriptors
-from rl_editor.alignment.fades import with_fades, without_fades
+from rl_editor.alignment.fades import told_fades, with_fades, without_fades
 from rl_editor.alignment.joins import Spliced, spliced
 from rl_editor.alignment.refine import (
     HEARD_SCORE,
@@ -230,12 +230,20 @@ def recover(
     pair = mastering.pair
     beliefs = [believe(run, mastering, near, hop=config.audio.hop_length, sample_rate=rate) for run in found.runs]
     _require_confidence(found.runs, beliefs, config)
+    fades = told_fades(found.runs, beliefs, mastering, hop=config.audio.hop_length, sample_rate=rate)
+    beliefs = fades.beliefs
     frames = output_frames or round(len(edit) * (source.sample_rate / rate))
     segments = segments_of(found, beliefs, pair, source, sample_rate=rate, output_frames=frames)
     gain_db = 20 * float(np.log10(abs(mastering.gain))) + median_level_db(found.runs, beliefs)
     agreement = _agreement(found.runs, beliefs, pair)
     evidence = tuple(b.evidence for run, b in zip(found.runs, beliefs, strict=True) if run.lag is not None)
-    return Alignment(EditList(source, tuple(segments)), gain_db, mastering.gain < 0, agreement, evidence)
+    listed = EditList(
+        source,
+        tuple(segments),
+        fade_in_ms=fades.in_ms if segments[0].source_start_frame is not None else 0.0,
+        fade_out_ms=fades.out_ms if segments[-1].source_start_frame is not None else 0.0,
+    )
+    return Alignment(listed, gain_db, mastering.gain < 0, agreement, evidence)
 
 
 class _Heard(NamedTuple):

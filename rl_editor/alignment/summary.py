@@ -125,6 +125,8 @@ class AlignmentSummary:
     unexplained_s: float
     loudest_db: float
     softest_db: float
+    fade_in_s: float
+    fade_out_s: float
     cuts: tuple[Cut, ...]
     loops: tuple[Loop, ...]
     moves: tuple[Move, ...]
@@ -171,6 +173,8 @@ def summarise(edit: EditList, *, gain_db: float = 0.0, polarity_flipped: bool = 
         unexplained_s=unexplained / rate,
         loudest_db=max(gains),
         softest_db=min(gains),
+        fade_in_s=edit.fade_in_ms / 1000,
+        fade_out_s=edit.fade_out_ms / 1000,
         cuts=tuple(Cut(a / rate, b / rate) for a, b in unplayed if b - a >= SLIP_S * rate),
         loops=tuple(Loop(x.start / rate, x.end / rate, x.n_times, x.at / rate) for x in loops),
         moves=tuple(_move(k, runs, chain, rate) for k in range(len(runs)) if k not in chain),

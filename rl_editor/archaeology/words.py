@@ -70,6 +70,8 @@ def _facts(found: AlignmentSummary) -> Iterator[tuple[str, str]]:
     yield "moves", _listed(found.moves, _moved)
     yield "foreign", _foreign(found)
     yield "level", _level(found)
+    if fades := [f"{way} for {s:.1f} s" for way, s in (("in", found.fade_in_s), ("out", found.fade_out_s)) if s]:
+        yield "fades", ", ".join(fades)
     matched = [p for p in found.passages if p.action is not Action.FOREIGN]
     if any(abs(p.speed - 1.0) > SAME_SPEED for p in matched):
         yield "speed", _range([p.speed for p in matched], lambda x: f"×{x:.4f} ({100 * (x - 1):+.2f} %)")
