@@ -407,6 +407,7 @@ class TestCommands:
         sf.write(raw, song(0, 4.0), RATE)
         for arguments, expected in (
             ((raw,), "the edit made of it is missing"),
+            ((tmp_path / "pears",), "pears: no such file or folder; is the path spelt right?"),
             ((tmp_path, raw), "is a folder of pairs; leave out"),
             ((tmp_path, "--picture", "a.png"), "is a folder of pairs; leave out a.png"),
             ((tmp_path, "-o", tmp_path / "out"), "no recordings"),

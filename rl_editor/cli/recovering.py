@@ -48,6 +48,8 @@ def align(
         if edit is not None or picture:
             raise ConfigError(f"{raw}: is a folder of pairs; leave out {edit or picture}, or name one recording")
         _align_folder(raw, output, config, to=to or (), draw=picture is not None, as_json=as_json)
+    elif edit is None and not raw.exists():
+        raise ConfigError(f"{raw}: no such file or folder; is the path spelt right?")
     elif edit is None:
         raise ConfigError(f"{raw}: the edit made of it is missing; name it as well, or a folder of pairs")
     else:
