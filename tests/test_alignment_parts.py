@@ -166,6 +166,7 @@ def test_a_refusal_names_the_longest_parts_that_are_not_in_the_raw() -> None:
         alignment._require_share(runs, Config(), 9 * RATE)
     assert alignment._not_found(runs, Config()).endswith(", 0:06.5-0:09.0 and 1 more")
     assert alignment._not_found(runs[1:2], Config()) == ""
+    assert alignment._not_found(runs[2:3], Config()) == ""  # all of it: "0 %" says so
 
 
 class TestShapes:

@@ -392,7 +392,7 @@ def _not_found(runs: Sequence[Placed], config: Config) -> str:
     longest = sorted(sorted(lost, key=lambda span: span[0] - span[1])[:MOST_NAMED])
     named = ", ".join(f"{clock(start)}-{clock(end)}" for start, end in longest)
     more = f" and {len(lost) - len(longest)} more" if len(lost) > len(longest) else ""
-    return f", all but {named}{more}" if lost else ""
+    return f", all but {named}{more}" if 0 < len(lost) < len(runs) else ""
 
 
 def _require_confidence(runs: list[Placed], beliefs: Sequence[Belief], config: Config) -> None:
