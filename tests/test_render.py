@@ -532,6 +532,15 @@ def test_a_fade_that_was_asked_for_at_an_end_stays():
     assert settle_joins(asked, samples, CONFIG).fade_out_ms == 2000.0
 
 
+def test_a_fade_over_the_recording_s_own_end_stays_if_it_is_longer_than_those_against_clicks():
+    samples = song()
+    whole = song_edit(samples, seg(0, samples.frames))
+    settled = settle_joins(replace(whole, fade_in_ms=500.0, fade_out_ms=5000.0), samples, CONFIG)
+    assert (settled.fade_in_ms, settled.fade_out_ms) == (500.0, 5000.0)
+    settled = settle_joins(replace(whole, fade_in_ms=FADE_IN_MS, fade_out_ms=FADE_OUT_MS), samples, CONFIG)
+    assert (settled.fade_in_ms, settled.fade_out_ms) == (0.0, 0.0)
+
+
 def test_a_small_offset_is_taken_back_where_both_sides_then_agree():
     t = np.arange(64000)
     tone = 0.3 * np.sin(2 * np.pi * 131.0 * t / RATE) + 0.2 * np.sin(2 * np.pi * 311.7 * t / RATE)

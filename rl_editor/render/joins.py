@@ -83,15 +83,22 @@ def settle_joins(
 
 
 def with_faded_ends(edit: EditList) -> EditList:
-    """The same edit without a click where it begins or ends within the recording; fades that it has there stay."""
+    """The same edit without a click where it begins or ends within the recording; fades that it has there stay.
+
+    At the recording's own ends there is none, but for one that is longer: that was asked for.
+    """
     if not edit.segments:
         return edit
     start, end = edit.segments[0].source_start_frame, edit.segments[-1].source_end_frame
     return replace(
         edit,
-        fade_in_ms=(edit.fade_in_ms or FADE_IN_MS) if start else 0.0,
-        fade_out_ms=(edit.fade_out_ms or FADE_OUT_MS) if end not in (None, edit.source.frames) else 0.0,
+        fade_in_ms=_fade_ms(edit.fade_in_ms, FADE_IN_MS, within=bool(start)),
+        fade_out_ms=_fade_ms(edit.fade_out_ms, FADE_OUT_MS, within=end not in (None, edit.source.frames)),
     )
+
+
+def _fade_ms(own_ms: float, usual_ms: float, *, within: bool) -> float:
+    return (own_ms or usual_ms) if within or own_ms > usual_ms else 0.0
 
 
 def _settle(
