@@ -20,6 +20,7 @@ from rl_editor.judgements.sets import ListeningSet, Preferences
 from rl_editor.preferences.listener_habits import HABITS, _effects
 from rl_editor.preferences.measures import Effect, Halves, Share, Z
 from rl_editor.preferences.pages import write_report
+from rl_editor.preferences.picture import draw
 from rl_editor.preferences.planning import next_presentation
 from rl_editor.preferences.report import Counting, PreferencesReport, Way, _more, _ways, report
 from rl_editor.preferences.words import screen, warnings, way_lines
@@ -445,6 +446,15 @@ def test_answers_that_say_nothing_were_given_all_the_same() -> None:
     assert "chose A: not known; what sounded first: not known" in screen(given)
 
 
+def test_the_picture_says_that_it_leaves_out_listeners() -> None:
+    found = random_set(1, 6, n_anchors=1)
+    given = reported(Preferences(found, tuple(answer(found, n, "a", "unsure") for n in range(7))))
+    (ann,) = given.listeners
+    for n, said in ((20, ""), (21, " (first 20 of 21)")):
+        above = [axes.get_title(loc="left") for axes in draw(replace(given, listeners=(ann,) * n)).axes[:2]]
+        assert [title.endswith(said) and title.count("(first") == (n > 20) for title in above] == [True, True]
+
+
 def test_ratings_alone_are_no_nothing() -> None:
     found = random_set(1, 6, n_anchors=0)
     found = replace(found, whole=tuple(pair.a for pair in found.pairs[:3]))
@@ -474,6 +484,7 @@ def test_the_page_and_the_command(tmp_path: Path) -> None:
     assert said == json.loads((tmp_path / "written" / "report.json").read_text())
     assert said["judgements"] == len(answers.judgements)
     assert "toward reward_model.min_judgements (60) count" in page.read_text()
+    assert "learned reward: " not in page.read_text()  # the heading says it
     words = CliRunner().invoke(app, ["preferences", "report", str(tmp_path / "collected" / "evening.json")])
     assert "Cy:" in words.stdout
     assert "answers for the longer one" in words.stdout

@@ -1,5 +1,7 @@
 """The report on preferences as a picture: listeners, habits, ways of editing, and what held-out answers say."""
 
+from collections.abc import Sized
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,20 +23,25 @@ _MOST_LISTENERS, _MOST_WAYS = 20, 16
 def draw(found: PreferencesReport) -> Figure:
     """Four panels; those of which nothing is known say so."""
     listeners, ways = found.listeners[:_MOST_LISTENERS], found.ways[:_MOST_WAYS]
+    left_out = _left_out(listeners, found.listeners)
     rows = max(len(listeners), len(ways), 4)
     figure = Figure(figsize=(12.0, 2.4 + 0.62 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2)
-    _listeners(axes[0, 0], listeners)
-    _habits(axes[0, 1], listeners)
+    _listeners(axes[0, 0], listeners, left_out)
+    _habits(axes[0, 1], listeners, left_out)
     _ways(axes[1, 0], found)
     _reward(axes[1, 1], found)
     return figure
 
 
-def _listeners(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
+def _left_out(drawn: Sized, known: Sized) -> str:
+    return f" (first {len(drawn)} of {len(known)})" if len(drawn) < len(known) else ""
+
+
+def _listeners(axes: Axes, listeners: tuple[ListenerReport, ...], left_out: str) -> None:
     """Repeats and anchors."""
-    axes.set_title("Repeats answered alike, anchors told", loc="left", fontsize=10.5, color=_INK)
+    axes.set_title(f"Repeats answered alike, anchors told{left_out}", loc="left", fontsize=10.5, color=_INK)
     for row, each in enumerate(listeners):
         for share, offset, colour in ((each.repeats, -0.13, _SOUND), (each.anchors, 0.13, _THIRD)):
             if share.n:
@@ -50,9 +57,9 @@ def _listeners(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
     _legend(axes)
 
 
-def _habits(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
+def _habits(axes: Axes, listeners: tuple[ListenerReport, ...], left_out: str) -> None:
     """Order, length, loudness, what sounded first; an arrow is a habit without exception."""
-    axes.set_title("Habits: chosen of two else alike (filled: sure)", loc="left", fontsize=10.5, color=_INK)
+    axes.set_title(f"Habits: chosen of two else alike (filled: sure){left_out}", loc="left", fontsize=10.5, color=_INK)
     offsets = dict(zip(HABITS, (-0.27, -0.09, 0.09, 0.27), strict=True))
     for row, each in enumerate(listeners):
         for name, effect in each.habits.items():
@@ -76,7 +83,7 @@ def _habits(axes: Axes, listeners: tuple[ListenerReport, ...]) -> None:
 def _ways(axes: Axes, found: PreferencesReport) -> None:
     """Bradley-Terry strengths."""
     ways = found.ways[:_MOST_WAYS]
-    axes.set_title("Preferred to the average way", loc="left", fontsize=10.5, color=_INK)
+    axes.set_title(f"Preferred to the average way{_left_out(ways, found.ways)}", loc="left", fontsize=10.5, color=_INK)
     for row, way in enumerate(ways):
         middle, low, high = way.wins
         axes.plot([low, high], [row, row], color=_SOUND, lw=2, solid_capstyle="round")
