@@ -36,7 +36,7 @@ from rl_editor.beats.doctor import ODD_COST, ODD_METRES, confidence_of, grid_sco
 from rl_editor.beats.grids import Metre, Span, assemble_grid, extended_times, sounding_span_s
 from rl_editor.beats.trackers import Counted, counted
 from rl_editor.checkup import Checkup, check_up, write_click_track
-from rl_editor.checkup.picture import picture
+from rl_editor.checkup.picture import close_looks_s, picture
 from rl_editor.checkup.words import NOTHING_HEARD, screen
 from rl_editor.config import BeatOverride, BeatsConfig, Config
 from rl_editor.devices import torch_threads
@@ -370,6 +370,15 @@ def test_a_likely_other_grid_is_offered_as_a_line_for_the_settings():
     assert "corrected by beats.overrides, and taken for sure: {tempo_multiplier: half}" in screen(corrected)
     assert screen(corrected).endswith("\n    9.0%  a beat later")
     assert screen(replace(found, grid=replace(grid, confidence=0.0))).endswith(f"librosa\n{NOTHING_HEARD}")
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "starts_s"),
+    [(100.0, [25.0, 65.0]), (22.0, [0.0, 14.0]), (10.0, [0.0, 2.0]), (8.0, [0.0]), (3.0, [0.0])],
+)
+def test_close_looks_at_a_grid_do_not_show_the_same_twice(duration_s: float, starts_s: list[float]) -> None:
+    """Each shows 8 s; of 10 s the picture showed the last eight twice, and the first two never."""
+    assert close_looks_s(duration_s) == pytest.approx(starts_s)
 
 
 def test_a_long_name_stays_within_the_picture_of_a_grid(tmp_path):

@@ -1,4 +1,4 @@
-"""A grid as a picture: the tempo along the track, and two close looks at what is heard and where beats were put."""
+"""A grid as a picture: the tempo along the track, and close looks at what is heard and where beats were put."""
 
 import textwrap
 from pathlib import Path
@@ -25,19 +25,27 @@ def save_picture(found: Checkup, path: Path) -> None:
 def picture(found: Checkup) -> Figure:
     """The picture, of the grid and the log-mel spectrum that the network heard."""
     spectrum = found.mel.astype(np.float32)
-    figure = Figure(figsize=(13.0, 9.5), layout="constrained")
-    rows = figure.subplots(5, 1, height_ratios=(1.5, 2.2, 0.9, 2.2, 0.9))
+    looks_s = close_looks_s(found.grid.duration_s)
+    figure = Figure(figsize=(13.0, 2.3 + 3.6 * len(looks_s)), layout="constrained")
+    rows = figure.subplots(1 + 2 * len(looks_s), 1, height_ratios=[1.5, *(2.2, 0.9) * len(looks_s)])
     said = (
         f"{found.track_id}: {found.grid.tempo_bpm:.1f} bpm, {found.grid.beats_per_bar} in a bar, "
         f"expected F-measure {found.grid.confidence:.2f}"
     )
     figure.suptitle(textwrap.fill(said, _TITLE_CHARS), fontsize=13, color=_INK, parse_math=False)
     _draw_tempo(rows[0], found)
-    duration_s = found.grid.duration_s
-    for at, share in ((1, 0.25), (3, 0.65)):
-        start_s = max(0.0, min(share * duration_s, duration_s - _CLOSE_S))
-        _draw_close(rows[at], rows[at + 1], found, spectrum, start_s)
+    for look, start_s in enumerate(looks_s):
+        _draw_close(rows[1 + 2 * look], rows[2 + 2 * look], found, spectrum, start_s)
     return figure
+
+
+def close_looks_s(duration_s: float) -> list[float]:
+    """Where close looks begin: two places within the track; its start and end where these would overlap."""
+    last_s = max(duration_s - _CLOSE_S, 0.0)
+    within = [share * duration_s for share in (0.25, 0.65)]
+    if within[1] - within[0] >= _CLOSE_S and within[1] <= last_s:
+        return within
+    return [0.0, last_s] if last_s else [0.0]
 
 
 def _draw_tempo(axes: Axes, found: Checkup) -> None:
