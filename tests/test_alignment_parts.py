@@ -5,18 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.signal
 from test_alignment import RATE, info
 
 from rl_editor import alignment
 from rl_editor.alignment import Alignment, MonoPair, recover_either
 from rl_editor.alignment.confidence import Belief, Evidence
 from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
-from rl_editor.alignment.joins import _best, _cheapest, _hard_cut, _Search, _Sides
+from rl_editor.alignment.joins import Join, _best, _between, _cheapest, _hard_cut, _heard, _Search, _Sides, find_join
 from rl_editor.alignment.refine import (
+    Mastering,
     Pair,
     Placed,
     at_speed,
     joined,
+    learn_mastering,
     power_gain,
     spread,
     stretches,
@@ -26,6 +29,7 @@ from rl_editor.alignment.refine import (
 from rl_editor.alignment.refine.lags import _in_samples, _peak_score, cheapest_path
 from rl_editor.alignment.refine.mastering import fractional_slice
 from rl_editor.alignment.speeds import _group_of, _groups, _view_at
+from rl_editor.alignment.stutters import _cost, _is_lost, _level, _places, with_stutters
 from rl_editor.alignment.twins import _Fit, _mean_within, _Usual, _windows
 from rl_editor.alignment.views import View, _best_place, _interpolated, _stairs, _unmatched, tape_semitones
 from rl_editor.alignment.viterbi import Run, bands_around, coarse_factor, stacked
@@ -38,6 +42,15 @@ def view(speed: float = 1.0, *, sound: bool = True, n: int = 30_000) -> View:
     """A view without rows."""
     rows = np.zeros((1, 2), np.float32)
     return View(speed, tape_semitones(speed), rows, stacked(rows, 2), np.ones(n, np.float32) if sound else None)
+
+
+NOISE = np.random.default_rng(0).normal(scale=0.1, size=8 * RATE).astype(np.float32)
+
+
+def copied(edit: np.ndarray, raw: np.ndarray = NOISE) -> Mastering:
+    """A pair whose edit is a plain copy of what it plays."""
+    pair = Pair((replace(view(), sound=raw), view(1.05, sound=False)), edit.astype(np.float32))
+    return Mastering(pair, scipy.signal.unit_impulse(513, 256), 1.0)
 
 
 class TestEither:
@@ -379,6 +392,147 @@ class TestJoins:
         edit = a * left + b * right + 1e-3 * rest
         found = _best(_Sides(edit, left, right), _Search(reach=6000), estimate=2700, sample_rate=RATE)
         assert found[1:] == (2500, float(milliseconds))
+
+    def test_no_run_ends_before_it_starts(self) -> None:
+        runs = [Placed(0, 10, 0.0), Placed(10, 20, 5.0), Placed(20, 30, None)]
+        found = _between(runs, [Join(15, 0.0), Join(12, 0.0)])
+        assert [(run.start, run.end, run.lag) for run in found] == [(0, 15, 0.0), (15, 15, 5.0), (15, 30, None)]
+
+    def test_a_side_has_the_level_that_it_has_on_its_own_side(self) -> None:
+        """Half as loud up to the join, three times as loud from it on; but for where both sound."""
+        join = 2 * RATE
+        edit = np.concatenate([0.5 * NOISE[:join], 3.0 * NOISE[join : 2 * join]])
+        edit[join - 2000 : join + 2000] = 0.0
+        mastering, left, right = copied(edit), Placed(0, join, 0.0), Placed(join, 2 * join, 0.0)
+        for run, gain in ((left, 0.5), (right, 3.0)):
+            heard = _heard(run, join, join - 50, join + 50, mastering, mixed=2000)
+            assert heard is not None
+            np.testing.assert_allclose(heard, gain * NOISE[join - 50 : join + 50], atol=1e-5)
+        assert _heard(Placed(0, join, None), join, 0, 9, mastering, mixed=0) is None
+
+    @pytest.mark.parametrize("off", [-3000, 700, 3000])
+    def test_foreign_sound_ends_where_the_run_begins_to_explain(self, off: int) -> None:
+        """To either side of the estimate; and so it begins."""
+        at, foreign = 2 * RATE, NOISE[::-1][: 2 * RATE]
+        edit = np.concatenate([foreign, NOISE[at : 2 * at]])
+        found = find_join(Placed(0, at + off, None), Placed(at + off, 2 * at, 0.0), copied(edit), sample_rate=RATE)
+        assert (found.position, found.crossfade_ms) == (pytest.approx(at, abs=5), 0.0)
+        edit = np.concatenate([NOISE[:at], foreign])
+        found = find_join(Placed(0, at + off, 0.0), Placed(at + off, 2 * at, None), copied(edit), sample_rate=RATE)
+        assert (found.position, found.crossfade_ms) == (pytest.approx(at, abs=5), 0.0)
+
+
+class TestMastering:
+    def test_gain_polarity_and_delay_are_learned(self) -> None:
+        """Upside down at half the level: one tap of -1/2, and nothing beside it."""
+        pair = Pair((replace(view(), sound=NOISE),), -0.5 * NOISE[300 : 300 + 4 * RATE])
+        mastering = learn_mastering([Placed(0, 4 * RATE, 300.0)], pair)
+        assert (mastering.gain, mastering.polarity) == (pytest.approx(-0.5, rel=0.01), -1.0)
+        assert mastering.taps[256] == pytest.approx(-0.5, rel=0.01)
+        assert np.abs(np.delete(mastering.taps, 256)).max() < 0.005
+        louder = mastering.of_edit(2 * pair.edit)
+        assert (louder.loudness, louder.gain) == (pytest.approx(4 * mastering.loudness, rel=1e-5), mastering.gain)
+
+    def test_runs_too_short_to_teach_and_runs_of_a_spectrum_leave_a_plain_copy(self) -> None:
+        pair = Pair((replace(view(), sound=NOISE), view(1.05, sound=False)), 0.5 * NOISE[: 4 * RATE])
+        for runs, gain in (([Placed(0, 4095, 0.0)], 1.0), ([Placed(0, RATE, None)], 1.0)):
+            mastering = learn_mastering(runs, pair)
+            assert mastering.taps.tolist() == [0.0] * 256 + [1.0] + [0.0] * 256
+            assert mastering.gain == pytest.approx(gain)
+        followed = learn_mastering([Placed(0, RATE, 0.0, view=1)], pair)
+        assert followed.gain == pytest.approx(0.5, rel=0.05)
+
+    @pytest.mark.parametrize("start", [0, 65_530, 65_536, 131_000])
+    def test_what_is_predicted_is_read_across_blocks_and_between_samples(self, start: int) -> None:
+        """Blocks have 65,536 samples; at a lag of 99.75 a sine of 32 samples is read 99.75 samples later."""
+        sine = np.sin(2 * np.pi * np.arange(8 * RATE) / 32).astype(np.float32)
+        mastering = copied(sine, sine)
+        whole = mastering.predict(Placed(0, RATE, 100.0), start=start, length=1000)
+        np.testing.assert_allclose(whole, sine[start + 100 : start + 1100], atol=1e-5)
+        between = mastering.predict(Placed(0, RATE, 99.75), start=start, length=1000)
+        expected = np.sin(2 * np.pi * (np.arange(start, start + 1000) + 99.75) / 32)
+        np.testing.assert_allclose(between, expected, atol=1e-3)
+        outside = mastering.predict(Placed(0, RATE, -5000.0), start=0, length=1000)
+        assert np.abs(outside).max() < 1e-6
+
+
+class TestStutters:
+    def test_what_is_lost_is_heard_short_and_unexplained(self) -> None:
+        """Between two periods of 30 ms and six seconds; another level is no other sound, upside down is."""
+        edit = NOISE.copy()
+        edit[4 * RATE : 5 * RATE] *= 0.5
+        edit[5 * RATE : 6 * RATE] *= -1.0
+        edit[6 * RATE : 7 * RATE] = NOISE[:RATE]
+        edit[7 * RATE :] = 0.0
+        mastering = copied(edit)
+        for length, lost in ((1319, False), (1320, True), (132_300, True), (132_301, False)):
+            assert _is_lost(Placed(0, length, None), mastering) is lost
+        for second, lost in ((3, False), (4, False), (5, True), (6, True), (7, False)):
+            assert _is_lost(Placed(second * RATE, (second + 1) * RATE, 0.0), mastering) is lost
+        assert not _is_lost(Placed(7 * RATE, 8 * RATE, None), mastering)  # silent
+        assert not _is_lost(Placed(6 * RATE, 7 * RATE, 0.0, view=1), mastering)
+
+    def test_a_neighbour_goes_on_some_periods_late_or_early(self) -> None:
+        """Through 500 samples at a period of 200: as it is, and up to four periods away."""
+        run = Placed(1000, 1500, None)
+        before, after = Placed(0, 1000, 50.0, drift=0.1), Placed(1500, 2000, 50.0)
+        late, early = (list(_places(run, each, 200.0)) for each in (before, after))
+        assert [place.lag for place in late] == [50.0, -150.0, -350.0, -550.0, -750.0]
+        assert [place.lag for place in early] == [50.0, 250.0, 450.0, 650.0, 850.0]
+        assert {(p.start, p.end, p.drift) for p in (*late, *early)} == {(1000, 1500, 0.0)}
+
+    def test_a_place_costs_what_it_leaves_at_its_level(self) -> None:
+        edit = np.concatenate([0.5 * NOISE[:RATE], NOISE[RATE:]])
+        mastering, bounds = copied(edit), np.arange(0, 1281, 128)
+        here, elsewhere = Placed(0, 1280, 0.0), Placed(0, 1280, 3 * RATE * 1.0)
+        assert _level(Placed(0, RATE, 0.0), mastering) == pytest.approx(0.5, rel=1e-3)
+        assert _level(Placed(0, 3 * RATE, 0.0), mastering) == pytest.approx(1.0, rel=1e-3)  # about its middle
+        assert _cost(here, bounds, 0.5, mastering).max() < 0.01
+        assert _cost(here, bounds, 0.75, mastering) == pytest.approx(np.full(10, 0.25), abs=0.01)
+        assert _cost(elsewhere, bounds, 0.5, mastering).min() > 0.7
+        assert _cost(elsewhere, bounds, 4.0, mastering).max() == 1.0
+
+    PERIOD, TIMES = 1500, 6  # 68 ms
+
+    def stuttered(self) -> tuple[np.ndarray, int]:
+        """Two seconds, of which the last 68 ms play six times more, and what follows; where that begins."""
+        end = 2 * RATE
+        return np.concatenate([NOISE[:end], *[NOISE[end - self.PERIOD : end]] * self.TIMES, NOISE[end : 3 * RATE]]), end
+
+    @pytest.mark.parametrize("n_before", [0, 3])
+    def test_a_stutter_is_found_whether_two_runs_meet_in_it_or_not(self, n_before: int) -> None:
+        """All six times are unmatched, or the run before has three of them and the run after the others."""
+        edit, end = self.stuttered()
+        over, after = end + n_before * self.PERIOD, end + (n_before or self.TIMES) * self.PERIOD
+        gap = [Placed(over, after, None)] if over < after else []
+        runs = [Placed(0, over, 0.0), *gap, Placed(after, len(edit), -1.0 * self.TIMES * self.PERIOD)]
+        mastering = copied(edit)
+        found = joined(with_stutters(runs, mastering), mastering.pair)
+        times = np.arange(self.TIMES + 1)
+        assert [run.lag for run in found] == pytest.approx(-self.PERIOD * times, abs=0.1)
+        starts = end + self.PERIOD * (times[1:] - 1)
+        assert [run.start for run in found][1:] == pytest.approx(starts, abs=256)  # two windows
+
+    def test_a_stutter_at_an_end_has_one_neighbour(self) -> None:
+        """Of what plays before it, and of what plays after it."""
+        period, second = self.PERIOD, RATE
+        edit = np.concatenate([NOISE[:second], *[NOISE[second - period : second]] * 4])
+        mastering = copied(edit)
+        runs = [Placed(0, second, 0.0), Placed(second, len(edit), None)]
+        found = joined(with_stutters(runs, mastering), mastering.pair)
+        assert [run.lag for run in found] == pytest.approx([-1.0 * k * period for k in range(5)], abs=0.1)
+        edit = np.concatenate([*[NOISE[second : second + period]] * 4, NOISE[second : 2 * second]])
+        mastering = copied(edit)
+        runs = [Placed(0, 4 * period, None), Placed(4 * period, len(edit), 1.0 * second - 4 * period)]
+        found = joined(with_stutters(runs, mastering), mastering.pair)
+        assert [run.lag for run in found] == pytest.approx([second - 1.0 * k * period for k in range(5)], abs=0.1)
+        assert all(run.brief for run in found[:-1])
+
+    def test_what_is_from_elsewhere_stays(self) -> None:
+        edit = np.concatenate([NOISE[:RATE], np.tile(NOISE[::-1][: self.PERIOD], 6), NOISE[RATE : 2 * RATE]])
+        after = RATE + 6 * self.PERIOD
+        runs = [Placed(0, RATE, 0.0), Placed(RATE, after, None), Placed(after, len(edit), -6.0 * self.PERIOD)]
+        assert with_stutters(runs, copied(edit)) == runs
 
 
 class TestTwins:
