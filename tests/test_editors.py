@@ -8,7 +8,7 @@ from rl_editor.editors import EDITORS, TrackView, master
 from rl_editor.editors.cutting import CROSSFADES_MS, Plan, _beats_away, _by_hand, _moved, cut
 from rl_editor.editors.listening import Hearing, Span, _novelty, _standard, _starts, listen, pieces
 from rl_editor.editors.mastering import Master, apply_master
-from rl_editor.editors.styles import _block, _phrases
+from rl_editor.editors.styles import ExtendedMix, JamCleanup, RadioEdit, _block, _phrases
 from rl_editor.edits import Segment, SourceInfo, keep_all
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import PARTIAL, BeatGrid
@@ -250,6 +250,68 @@ def test_extended_mix_loops_strong_blocks_of_4_8_or_16_bars(view):
         assert 2 <= region.n_times <= 4
         assert FORM[region.beat_index // 8] == "B"  # two bars of four beats a letter
     assert plays(edit).all()
+
+
+def sectioned(strengths, *, alike=(), level_db=None):
+    """Sections of eight bars of these strengths, those that ``alike`` numbers the same sounding the same."""
+    kinds = np.array(list(alike) or range(len(strengths)))
+    sound = np.eye(len(strengths))[kinds].repeat(8, axis=0)
+    heard = hearing(texture=sound, harmony=sound, strength=np.repeat(strengths, 8), level_db=level_db)
+    assert heard.sections == tuple(Span(8 * k, 8 * k + 8) for k in range(len(strengths)))
+    return heard
+
+
+def test_an_intro_is_what_is_weak_but_for_two_bars_that_lead_on():
+    """Below the mean, 0.15, less 0.35; silence goes in any case, and a song that begins strongly loses nothing else."""
+    editor, silent = RadioEdit(), np.zeros(32)
+    assert editor._trim_intro(sectioned([-0.21, -0.19, 0.5, 0.5])) == 6
+    assert editor._trim_intro(sectioned([-0.19, -0.21, 0.5, 0.5])) == 0
+    silent[:3] = -90.0
+    assert editor._trim_intro(sectioned([0.0, 0.0, 0.5, 0.5], level_db=silent)) == 3
+    silent[:7] = -90.0
+    assert editor._trim_intro(sectioned([-0.5, 0.0, 0.5, 0.5], level_db=silent)) == 7
+
+
+def test_the_hook_is_strong_repeated_and_early_and_lasts_eight_bars():
+    """A repetition is worth half a deviation, a section earlier a tenth."""
+    editor = RadioEdit()
+    once, twice = sectioned([0.0, 1.0, 0.7, 0.7]), sectioned([0.0, 1.0, 0.7, 0.7], alike=(2, 1, 2, 3))
+    strengths = np.array([0.0, 1.0, 0.7, 0.7])
+    assert editor._hook(once, strengths, 0) == Span(8, 16)
+    assert editor._hook(twice, strengths, 0) == Span(16, 24)
+    assert editor._hook(once, strengths, 9) == Span(16, 24)  # of those that play
+    assert editor._hook(once, strengths, 99) == Span(24, 32)
+    long = hearing(texture=[[1.0]] * 16, harmony=[[1.0]] * 16)
+    assert editor._hook(long, np.zeros(1), 0) == Span(0, 8)
+
+
+def test_the_most_redundant_sections_are_dropped_while_the_length_comes_nearer():
+    """Of 96 s: the later of two that are alike, then a weak one; the hook and the last stay, whatever they are."""
+    heard = sectioned([0.0, 0.5, 0.0, -0.6, 0.9, -0.9], alike=(0, 1, 0, 3, 4, 5))
+    strengths = np.array([0.0, 0.5, 0.0, -0.6, 0.9, -0.9])
+    for target_s, dropped in ((95.0, []), (80.0, [2]), (64.0, [0, 2]), (48.0, [0, 2, 3]), (1.0, [0, 2, 3, 4])):
+        plan = Plan.keeping(48)
+        RadioEdit()._drop(plan, heard, strengths, Span(8, 16), target_s=target_s)
+        assert np.flatnonzero(plan.actions.reshape(6, 8)[:, 0] == CUT).tolist() == dropped
+        assert (plan.actions.reshape(6, 8) == plan.actions.reshape(6, 8)[:, :1]).all()
+
+
+def test_phrases_are_chosen_for_strength_and_difference_up_to_the_length():
+    """Of 8 s each; what is like one that stays loses 1.5. One stays however short the edit is to be."""
+    heard = sectioned([0.0, 0.0, 0.0], alike=(0, 1, 0))
+    phrases = [Span(0, 4), Span(16, 20), Span(8, 12)]
+    scores = np.array([3.0, 2.0, 1.0])
+    for target_s, chosen in ((1.0, [0]), (12.0, [0]), (12.1, [0, 2]), (16.0, [0, 2]), (90.0, [0, 2, 1])):
+        found = JamCleanup()._choose(heard, phrases, scores, target_s)
+        assert found == [phrases[k] for k in chosen]
+
+
+def test_a_block_is_worth_looping_where_it_is_strong_steady_and_early():
+    steady = sectioned([0.0, 1.0, 1.0, 0.0])
+    score = ExtendedMix()._score
+    assert score(steady, Span(8, 16)) == pytest.approx(1.0 - 0.6 * 8 / 32)
+    assert score(steady, Span(16, 24)) == pytest.approx(1.0 - 0.6 * 16 / 32)
+    assert score(steady, Span(4, 12)) == pytest.approx(0.5 - 0.5 * 0.5 - 0.6 * 4 / 32)  # half at 0, half at 1
 
 
 @pytest.mark.parametrize("name", EDITORS)
