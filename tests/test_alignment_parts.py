@@ -21,6 +21,7 @@ from rl_editor.alignment.refine import (
     joined,
     learn_mastering,
     power_gain,
+    settled_piece,
     spread,
     stretches,
     unheard,
@@ -29,7 +30,7 @@ from rl_editor.alignment.refine import (
 from rl_editor.alignment.refine.lags import _in_samples, _peak_score, cheapest_path
 from rl_editor.alignment.refine.mastering import fractional_slice
 from rl_editor.alignment.speeds import _group_of, _groups, _view_at
-from rl_editor.alignment.stutters import _cost, _is_lost, _level, _places, with_stutters
+from rl_editor.alignment.stutters import _cost, _is_lost, _level, _places, period_of, with_stutters
 from rl_editor.alignment.twins import _Fit, _mean_within, _Usual, _windows
 from rl_editor.alignment.views import View, _best_place, _interpolated, _stairs, _unmatched, tape_semitones
 from rl_editor.alignment.viterbi import Run, bands_around, coarse_factor, stacked
@@ -286,6 +287,11 @@ class TestLevels:
         pair = Pair((replace(view(), sound=raw), view(1.5, sound=False)), np.full(4000, 0.5, np.float32))
         assert power_gain([Placed(2000, 3000, 400.0, view=1)], pair) == pytest.approx(0.5)
 
+    def test_what_would_play_before_the_raw_begins_has_no_level(self) -> None:
+        """Of 1,000 samples the first 400 play nothing."""
+        pair = Pair((view(), view(sound=False)), np.full(4000, 0.5, np.float32))
+        assert power_gain([Placed(0, 1000, -400.0, view=1)], pair) == pytest.approx((250 / 600) ** 0.5)
+
     def test_a_slice_from_between_samples(self) -> None:
         """A sine of 32 samples, read a quarter of a sample later."""
         sine = np.sin(2 * np.pi * np.arange(1000) / 32).astype(np.float32)
@@ -408,7 +414,15 @@ class TestJoins:
             heard = _heard(run, join, join - 50, join + 50, mastering, mixed=2000)
             assert heard is not None
             np.testing.assert_allclose(heard, gain * NOISE[join - 50 : join + 50], atol=1e-5)
+        short = _heard(Placed(join - 5000, join, 0.0), join, join - 9, join, mastering, mixed=9000)
+        assert short == pytest.approx(0.5 * NOISE[join - 9 : join], abs=1e-5)  # half of it is taken for its own
         assert _heard(Placed(0, join, None), join, 0, 9, mastering, mixed=0) is None
+
+    def test_a_side_that_is_soft_at_the_join_has_the_level_from_further_off(self) -> None:
+        join, raw = 3 * RATE, NOISE.copy()
+        raw[join - 12_000 : join] = 0.0
+        heard = _heard(Placed(0, join, 0.0), join, RATE, RATE + 100, copied(0.5 * raw, raw), mixed=0)
+        assert heard == pytest.approx(0.5 * raw[RATE : RATE + 100], abs=1e-5)
 
     @pytest.mark.parametrize("off", [-3000, 700, 3000])
     def test_foreign_sound_ends_where_the_run_begins_to_explain(self, off: int) -> None:
@@ -491,6 +505,26 @@ class TestStutters:
         assert _cost(here, bounds, 0.75, mastering) == pytest.approx(np.full(10, 0.25), abs=0.01)
         assert _cost(elsewhere, bounds, 0.5, mastering).min() > 0.7
         assert _cost(elsewhere, bounds, 4.0, mastering).max() == 1.0
+        edit[:256] = 0.0  # silence is no proof
+        assert _cost(Placed(0, 1280, -5000.0), bounds, 1.0, copied(edit))[:2].tolist() == [
+            1.0,
+            1.0,
+        ]  # silence is no proof
+
+    def test_a_piece_has_the_score_of_its_own_samples(self) -> None:
+        """Noise stands out by some 240 deviations, upside down as well."""
+        for sign in (1.0, -1.0):
+            mastering = copied(sign * NOISE)
+            mastering = Mastering(mastering.pair, sign * mastering.taps, sign)
+            found = settled_piece(Placed(RATE, 2 * RATE, 3.0, 99.0), mastering)
+            assert found.lag == pytest.approx(0.0, abs=0.05)
+            assert 200 < found.score < 300
+
+    def test_a_period_may_end_between_samples(self) -> None:
+        rng, t = np.random.default_rng(0), np.arange(6000)
+        for period in (1000.4, 999.7):
+            waves = [np.cos(2 * np.pi * (k * t / period + rng.random())) for k in range(1, 60)]
+            assert period_of(np.sum(waves, axis=0)) == pytest.approx(period, abs=0.05)
 
     PERIOD, TIMES = 1500, 6  # 68 ms
 
@@ -533,6 +567,13 @@ class TestStutters:
         after = RATE + 6 * self.PERIOD
         runs = [Placed(0, RATE, 0.0), Placed(RATE, after, None), Placed(after, len(edit), -6.0 * self.PERIOD)]
         assert with_stutters(runs, copied(edit)) == runs
+        once = np.concatenate(
+            [NOISE[:RATE], NOISE[::-1][:6000], NOISE[RATE : 2 * RATE]]
+        )  # and where two runs meet in it
+        runs = [Placed(0, RATE + 3000, 0.0), Placed(RATE + 3000, len(once), -6000.0)]
+        assert with_stutters(runs, copied(once)) == runs
+        brief = [Placed(0, 100, 0.0), Placed(100, 200, 5.0)]
+        assert with_stutters(brief, copied(once)) == brief
 
 
 class TestTwins:
