@@ -24,7 +24,8 @@ from rl_editor.errors import EditListError, first_lines
 
 FORMAT = "rl-editor/edit-list"
 VERSION = 1
-_MOST_FADE_MS = 60_000.0
+MOST_FADE_S = 60.0
+_MOST_FADE_MS = 1000.0 * MOST_FADE_S
 # What a segment may ask for, and the ends of an edit; wider than any music, and no renderer overflows.
 _OF_SEGMENTS: Mapping[str, tuple[float, float]] = {
     "crossfade_in_ms": (0.0, _MOST_FADE_MS),

@@ -561,6 +561,30 @@ class TestEdit:
         assert [one["file"] for one in summary["failed"]] == [str(folder / "c.wav")]
         assert [one["file"] for one in summary["left_out"]] == [str(folder / name) for name in ("B.APE", "b.wv")]
 
+    def test_fades_that_are_asked_for_are_heard_held_and_said_where_they_do_not_fit(
+        self, config: Config, song: Path, tmp_path: Path
+    ) -> None:
+        """The level over the last 3 s of an edit that ends within the song falls as the cosine of a quarter turn."""
+        request = Request(Demands(duration_s=30.0, drop=(TimeSpan(40.0, 75.0),)), method="dp")
+        (plain,) = edit_as_asked(song, tmp_path / "plain.wav", request, config=config)
+        asked = replace(request, fade_in_s=1.0, fade_out_s=3.0)
+        (made,) = edit_as_asked(song, tmp_path / "faded.wav", asked, config=config)
+        assert (made.edit.fade_in_ms, made.edit.fade_out_ms) == (1000.0, 3000.0)
+        assert made.edit.segments == plain.edit.segments
+        assert made.notes == plain.notes
+        loud, faded = (sf.read(tmp_path / name)[0] for name in ("plain.wav", "faded.wav"))
+        n = 3 * RATE
+        gain = np.cos((np.arange(n) + 0.5) / n * np.pi / 2)[:, None]
+        untouched = n - RATE // 10  # the plain edit fades for 60 ms
+        np.testing.assert_allclose(faded[-n:][:untouched], (loud[-n:] * gain)[:untouched], atol=2 / 2**15)
+        assert (faded[RATE:-n] == loud[RATE:-n]).all()
+        revised, _ = revise_list(made.edit, Demands(keep=(TimeSpan(5.0, 6.0),)), song, config)
+        assert revised.edit.fade_out_ms == 3000.0
+        (short,) = edit_as_asked(song, tmp_path / "s.wav", replace(asked, fade_out_s=60.0), config=config)
+        last_s = short.edit.segments[-1].frames / RATE
+        assert last_s < 60.0
+        assert any(note.startswith("fades out for ") and ", not 60: " in note for note in short.notes)
+
     def test_no_edit_is_announced_in_a_style_that_the_policy_does_not_know(
         self, policy: Policy, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -26,6 +26,7 @@ from rl_editor.cli.options import (
 from rl_editor.clock import read_length
 from rl_editor.command import EXIT_CHECK_FAILED, check_edit_list, counted, read_config, refuse_overwriting
 from rl_editor.config import EditMethod
+from rl_editor.edits import MOST_FADE_S
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.files import write_text
 
@@ -55,6 +56,8 @@ def edit(
     anchor: Anchors = None,
     no_loop: Annotated[bool, typer.Option("--no-loop", help="Repeat nothing.")] = False,
     no_reorder: Annotated[bool, typer.Option("--no-reorder", help="Move nothing.")] = False,
+    fade_in: Annotated[float | None, typer.Option(help="Seconds to fade in for.", min=0.0, max=MOST_FADE_S)] = None,
+    fade_out: Annotated[float | None, typer.Option(help="Seconds to fade out for.", min=0.0, max=MOST_FADE_S)] = None,
     method: Annotated[
         EditMethod, typer.Option(help="The trained policy, or the retargeting DP without one.")
     ] = "policy",
@@ -84,6 +87,8 @@ def edit(
         stochastic=stochastic,
         seed=seed,
         allow_stretch=allow_stretch,
+        fade_in_s=fade_in,
+        fade_out_s=fade_out,
     )
     if method == "dp" and checkpoint is not None:
         raise ConfigError(f"--checkpoint {checkpoint}: the DP needs no policy; leave it out, or use the policy")

@@ -1,14 +1,16 @@
 """Recordings edited into files, one or a folder of them, with their edit lists."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rl_editor.command import refuse_overwriting
 from rl_editor.config import Config
+from rl_editor.crossfades import crossfades
 from rl_editor.delivery import check_delivery, deliver, exactness_notes
-from rl_editor.editing.proposing import propose
+from rl_editor.editing.proposing import Proposal, propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
@@ -92,7 +94,8 @@ def edit_as_asked(
     state = AudioState.from_file(source, settings, recording=recording)
     check_audible(state)
     written = []
-    for number, proposal in enumerate(propose(recording or source, state, request, policy, settings), start=1):
+    proposals = propose(recording or source, state, request, policy, settings)
+    for number, proposal in enumerate((_faded(proposal, request) for proposal in proposals), start=1):
         target = numbered(output, number)
         beside = {}
         if edit_list is not None:
@@ -107,6 +110,22 @@ def edit_as_asked(
         note = f"{', '.join(path.name for path in older)}: there from before, not of these candidates"
         written[-1] = written[-1]._replace(notes=(*written[-1].notes, note))
     return written
+
+
+def _faded(proposal: Proposal, request: Request) -> Proposal:
+    """With the fades that are asked for; that the passage at an end is shorter than its fade is said."""
+    edit, notes = proposal.edit, list(proposal.notes)
+    if request.fade_in_s is not None:
+        edit = replace(edit, fade_in_ms=1000.0 * request.fade_in_s)
+    if request.fade_out_s is not None:
+        edit = replace(edit, fade_out_ms=1000.0 * request.fade_out_s)
+    mixed, rate = crossfades(edit), edit.source.sample_rate
+    for way, asked_s, fade in (("in", request.fade_in_s, mixed[0]), ("out", request.fade_out_s, mixed[-1])):
+        if asked_s is not None and fade.frames < round(asked_s * rate):
+            notes.append(
+                f"fades {way} for {fade.frames / rate:.2f} s, not {asked_s:g}: no more plays without a join there"
+            )
+    return proposal._replace(edit=edit, notes=tuple(notes))
 
 
 def edit_folder(

@@ -35,6 +35,8 @@ class Request:
         stochastic: draw decisions instead of the likeliest.
         seed: of the draws.
         allow_stretch: for an exact length, play a little faster or slower.
+        fade_in_s: how long the edit fades in; None is as long as keeps it from clicking.
+        fade_out_s: the same at its end.
     """
 
     demands: Demands = field(default_factory=Demands)
@@ -46,6 +48,8 @@ class Request:
     stochastic: bool = False
     seed: int | None = None
     allow_stretch: bool = False
+    fade_in_s: float | None = None
+    fade_out_s: float | None = None
 
     @property
     def asked(self) -> Demands:
