@@ -36,18 +36,29 @@ def crossfades(edit: EditList) -> list[Crossfade]:
 
     Crossfades are clipped to what the source has beyond the join and to half of a segment; where neither side has
     anything beyond the join, both dip for ``DIP_MS``. At both ends of the edit there are ``fade_in_ms`` and
-    ``fade_out_ms``, dips with one side, up to the crossfade at the other end of the segment, or to half of an only one.
+    ``fade_out_ms``, dips with one side, up to the crossfade at the other end of the segment, or to half of an only one;
+    where silence begins or ends the edit they are of what plays beside it.
     """
-    if not edit.segments:
+    segments = edit.segments
+    if not segments:
         return [Crossfade()]
-    first, last = edit.segments[0].frames, edit.segments[-1].frames
-    inner = [_crossfade(left, right, edit.source) for left, right in pairwise(edit.segments)]
-    most_in, most_out = (first - inner[0].before, last - inner[-1].after) if inner else (first // 2, last // 2)
-    fade_in, fade_out = (
-        min(round(ms * edit.source.sample_rate / 1000), most)
-        for ms, most in ((edit.fade_in_ms, most_in), (edit.fade_out_ms, most_out))
-    )
-    return [Crossfade(after=fade_in, dip=True), *inner, Crossfade(before=fade_out, dip=True)]
+    inner = [_crossfade(left, right, edit.source) for left, right in pairwise(segments)]
+    fades = [Crossfade(dip=True), *inner, Crossfade(dip=True)]
+    first, last = (int(len(segments) > 1 and segments[k].source_start_frame is None) for k in (0, -1))
+    last = len(segments) - 1 - last
+    if first > last:  # silence alone
+        return fades
+    fade_in, fade_out = (round(ms * edit.source.sample_rate / 1000) for ms in (edit.fade_in_ms, edit.fade_out_ms))
+    most = segments[first].frames // 2
+    if fade_in:
+        fades[first] = Crossfade(
+            after=min(fade_in, most if first == last else segments[first].frames - fades[first + 1].before), dip=True
+        )
+    if fade_out:
+        fades[last + 1] = Crossfade(
+            before=min(fade_out, most if first == last else segments[last].frames - fades[last].after), dip=True
+        )
+    return fades
 
 
 def _crossfade(left: Segment, right: Segment, source: SourceInfo) -> Crossfade:

@@ -584,6 +584,12 @@ class TestEdit:
         last_s = short.edit.segments[-1].frames / RATE
         assert last_s < 60.0
         assert any(note.startswith("fades out for ") and ", not 60: " in note for note in short.notes)
+        exact = Request(
+            Demands(duration_s=30.0, exact=True, keep=(TimeSpan(45.0, 600.0),)), method="dp", fade_out_s=2.0
+        )
+        (made,) = edit_as_asked(song, tmp_path / "exact.wav", exact, config=config)
+        assert made.edit.segments[-1].source_start_frame is None  # silence makes up the length
+        assert not [note for note in made.notes if "fades out" in note]
 
     def test_no_edit_is_announced_in_a_style_that_the_policy_does_not_know(
         self, policy: Policy, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

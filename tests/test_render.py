@@ -502,6 +502,26 @@ def test_fades_of_the_ends_reach_to_the_next_crossfade():
     assert crossfades(edit) == [Crossfade(after=920, dip=True), Crossfade(80, 80), Crossfade(before=920, dip=True)]
 
 
+@pytest.mark.parametrize("block_s", [0.013, 10.0])
+def test_fades_of_the_ends_are_of_what_plays_beside_silence(block_s):
+    """As where an exact length ends in silence: of that the fade would be, and the passage stop at full level."""
+    samples = Samples(np.full((8000, 1), 0.5, np.float32), RATE)
+    edit = edit_of(8000, seg(None, 100), seg(1000, 3000), seg(None, 40), channels=1)
+    edit = replace(edit, fade_in_ms=50.0, fade_out_ms=100.0)  # 400 and 800 frames
+    assert crossfades(edit)[1:3] == [Crossfade(after=400, dip=True), Crossfade(before=800, dip=True)]
+    config = Config()
+    config.render.block_s = block_s
+    found = render_samples(edit, samples, config).data[:, 0]
+    assert len(found) == 3140
+    assert not found[:100].any()
+    assert not found[-40:].any()
+    assert (np.diff(found[100:500]) > 0).all()
+    assert (found[500:2300] == 0.5).all()
+    assert (np.diff(found[2300:3100]) < 0).all()
+    assert found[3099] < 0.001
+    assert crossfades(replace(edit, segments=(seg(None, 100), seg(None, 40))))[1].frames == 0  # nothing plays
+
+
 def test_fades_of_the_ends_take_half_of_a_short_edit_each():
     samples = Samples(np.full((8000, 1), 0.5, np.float32), RATE)
     edit = replace(edit_of(8000, seg(1000, 100), channels=1), fade_in_ms=5000.0, fade_out_ms=5000.0)

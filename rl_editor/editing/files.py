@@ -120,11 +120,12 @@ def _faded(proposal: Proposal, request: Request) -> Proposal:
     if request.fade_out_s is not None:
         edit = replace(edit, fade_out_ms=1000.0 * request.fade_out_s)
     mixed, rate = crossfades(edit), edit.source.sample_rate
-    for way, asked_s, fade in (("in", request.fade_in_s, mixed[0]), ("out", request.fade_out_s, mixed[-1])):
-        if asked_s is not None and fade.frames < round(asked_s * rate):
-            notes.append(
-                f"fades {way} for {fade.frames / rate:.2f} s, not {asked_s:g}: no more plays without a join there"
-            )
+    silent = [segment.source_start_frame is None for segment in edit.segments]  # as an exact length may end
+    n_in, n_out = mixed[silent[0]].after, mixed[-1 - silent[-1]].before
+    for way, asked_s, n_frames in (("in", request.fade_in_s, n_in), ("out", request.fade_out_s, n_out)):
+        if asked_s is not None and n_frames < round(asked_s * rate):
+            fits_s = n_frames / rate
+            notes.append(f"fades {way} for {fits_s:.2f} s, not {asked_s:g}: no more plays without a join there")
     return proposal._replace(edit=edit, notes=tuple(notes))
 
 
