@@ -16,7 +16,7 @@ result (``training.resume``).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -70,6 +70,11 @@ class School(NamedTuple):
     lessons: Lessons
 
 
+class _Evidence(NamedTuple):
+    songs: Songs
+    own: Bool[Tensor, " songs"]  # not the augmented copy of another
+
+
 class LossSum(NamedTuple):
     """The weighted sum of losses over decisions, and the sum of weights."""
 
@@ -118,10 +123,7 @@ class _Cloning:
         self.agent = Agent(config).to(self.device)
         songs = self.train_set.songs
         self.agent.fit_normalisation(songs.batch)
-        ratio, actions, style = (of_songs[self.own] for of_songs in (songs.target_ratio, songs.actions, songs.style))
-        duration_s = songs.batch.reward.duration_s[self.own]
-        self.agent.usual_lengths.fit(ratio, duration_s, style)
-        self.agent.usual_regions.fit(opened(actions, ActionSpace(config.action_space)), duration_s, style)
+        self._note_what_is_usual()
         self._grow_trees()
         self.average = AveragedAgent(self.agent, mean_until(config.bc.weight_average))
         self.optimizer = torch.optim.AdamW(
@@ -149,14 +151,27 @@ class _Cloning:
             self.left.save(self.standing, self.learner)
         return self._result()
 
-    def _grow_trees(self) -> None:
-        """Trees have no epoch to choose, so songs that choose among those teach them as well."""
-        taught = [(self.train_set.songs, self.own[:, None])]
+    def _without_epochs(self) -> Iterator[_Evidence]:
+        """What teaches all that has no epoch to choose: songs that choose among those teach it as well."""
+        yield _Evidence(self.train_set.songs, self.own)
         if self.validation_set is not None:
-            taught.append((self.validation_set.songs, self.own.new_ones(1)))
+            songs = self.validation_set.songs
+            yield _Evidence(songs, self.own.new_ones(len(songs)))
+
+    def _note_what_is_usual(self) -> None:
+        """How long edits are, and how many passages of them are looped and moved."""
         space, parts = ActionSpace(self.config.action_space), []
-        for songs, own in taught:
-            exists = (songs.weight > 0.0) & own
+        for songs, own in self._without_epochs():
+            columns = (songs.target_ratio, opened(songs.actions, space), songs.batch.reward.duration_s, songs.style)
+            parts.append([of_songs[own] for of_songs in columns])
+        ratio, counts, duration_s, style = (torch.cat(part) for part in zip(*parts, strict=True))
+        self.agent.usual_lengths.fit(ratio, duration_s, style)
+        self.agent.usual_regions.fit(counts, duration_s, style)
+
+    def _grow_trees(self) -> None:
+        space, parts = ActionSpace(self.config.action_space), []
+        for songs, own in self._without_epochs():
+            exists = (songs.weight > 0.0) & own[:, None]
             kinds = kinds_decided(songs.actions, songs.late, space)
             style = songs.style[:, None].expand_as(kinds)
             columns = self.agent.structure(songs.batch)

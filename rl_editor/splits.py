@@ -5,7 +5,6 @@ tests on what an earlier one has learned. Sets too small for that are repaired b
 puts songs where a person wants them.
 """
 
-import math
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping
 
@@ -15,7 +14,6 @@ from rl_editor.library import Problem, unknown_names
 
 SMALL_SET = 12  # songs; in a smaller set a hash may well hold out most of them
 _BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
-_SHARE_DIGITS = 9  # of the songs that teach: 1 - 0.2 - 0.2 of five are three
 
 
 def split_of(song_sha256: str, config: DataConfig) -> Split:
@@ -32,25 +30,24 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
     Songs stay in their buckets where they can. An empty train, then test, then validation takes one song from the
     largest other split, which keeps one if its turn was before: train takes the highest hash, the others the lowest.
     One song can only train; two train and test. In sets of fewer than ``SMALL_SET`` songs, train then takes songs until
-    it has its share, rounded down, as long as another split has two. A split whose fraction is 0 stays empty but for
-    songs that ``data.splits`` puts there; these stay where they are put. Songs with the same content always share a
-    split.
+    it has its share, rounded, as long as another split has two. A split whose fraction is 0 stays empty but for songs
+    that ``data.splits`` puts there; these stay where they are put. Songs with the same content always share a split.
 
     Raises:
         ConfigError: ``data.splits`` puts copies of one recording into several splits.
     """
     placed = _placed(songs, config)
     splits = {sha: split_of(sha, config) for sha in songs.values()} | placed
-    wanted: tuple[tuple[Split, float], ...] = (
-        ("train", 1.0), ("test", config.test_fraction), ("validation", config.validation_fraction))  # fmt: skip
-    for rank, (split, fraction) in enumerate(wanted):
-        if fraction > 0.0 and split not in splits.values():
-            _take(split, splits, placed, kept={name for name, _ in wanted[:rank]})
+    wanted: list[Split] = ["train"]
+    wanted += ["test"] if config.test_fraction > 0.0 else []
+    wanted += ["validation"] if config.validation_fraction > 0.0 else []
+    for rank, split in enumerate(wanted):
+        if split not in splits.values():
+            _take(split, splits, placed, kept=wanted[:rank])
     if len(splits) < SMALL_SET:
-        share = 1.0 - config.test_fraction - config.validation_fraction
-        least = math.floor(round(share * len(splits), _SHARE_DIGITS))
+        least = round((1.0 - config.test_fraction - config.validation_fraction) * len(splits))
         for _ in range(least - list(splits.values()).count("train")):
-            _take("train", splits, placed, kept={"test", "validation"})
+            _take("train", splits, placed, kept=wanted[1:])
     return {song: splits[sha] for song, sha in songs.items()}
 
 

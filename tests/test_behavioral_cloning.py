@@ -33,6 +33,7 @@ from rl_editor.logging_utils import TrainingLogger
 from rl_editor.reward.terms import BEST_SCORE
 from rl_editor.state import PROGRESS_NAMES
 from rl_editor.tryouts import TriedEdits, Tryout, agreement
+from rl_editor.usual_length import UsualLengths
 
 CPU = torch.device("cpu")
 
@@ -121,6 +122,18 @@ def test_augmented_copies_prove_no_habit() -> None:
     assert torch.equal(alone.usual_lengths.table, beside.usual_lengths.table)
     grown = [dict(agent.trees.named_buffers()) for agent in (alone, beside)]
     assert all(torch.equal(grown[0][name], grown[1][name]) for name in grown[0])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_songs_that_choose_the_epoch_teach_what_is_usual_as_well() -> None:
+    config = fast(epochs=1)
+    own = toy_demonstrations(config)
+    assert {d.split for d in own} == {"train", "validation"}
+    duration_s = torch.tensor([d.grid.duration_s for d in own])
+    ratio = torch.tensor([d.edit.duration_s for d in own]) / duration_s
+    expected = UsualLengths(config.state.n_styles)
+    expected.fit(ratio, duration_s, torch.zeros(len(own), dtype=torch.long))
+    torch.testing.assert_close(train_bc(own, config).policy.agent.usual_lengths.table, expected.table)
 
 
 def test_a_loss_that_is_none_is_said() -> None:

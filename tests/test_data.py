@@ -204,7 +204,7 @@ class TestSplits:
         held_out = {name: f"0{name}" + "0" * 62 for name in "123456789abc"}  # all of them by their hashes
         for n in range(3, SMALL_SET):
             counts = Counter(assign_splits(dict(itertools.islice(held_out.items(), n)), config).values())
-            assert counts["train"] == max(1, 3 * n // 5)
+            assert counts["train"] == min(round(0.6 * n), n - 2)
             assert min(counts["test"], counts["validation"]) >= 1
         assert Counter(assign_splits(held_out, config).values()) == {"test": 10, "train": 1, "validation": 1}
         few = dict(itertools.islice(held_out.items(), 5))
