@@ -175,6 +175,7 @@ def test_level_is_kept_across_a_join_of_unlike_sides():
         (seg(1000, 1000), seg(3000, 1000, 50.0), Crossfade(200, 200)),
         (seg(1000, 1000), seg(3000, 1000, 0.0), Crossfade(0, 0)),
         (seg(1000, 100), seg(3000, 1000, 50.0), Crossfade(50, 200)),  # half of a short neighbour
+        (seg(1000, 1000), seg(3000, 100, 50.0), Crossfade(200, 50)),
         (seg(1000, 1000), seg(60, 1000, 50.0), Crossfade(60, 200)),  # only 60 frames before the right side
         (seg(6990, 1000), seg(3000, 1000, 50.0), Crossfade(200, 10)),  # only 10 after the left
         (seg(1000, 1000), seg(100, 1000, 50.0, speed=2.0), Crossfade(50, 200)),  # 100 frames pass in 50 of output
@@ -189,6 +190,16 @@ def test_level_is_kept_across_a_join_of_unlike_sides():
 )
 def test_crossfades_are_clipped_where_material_ends(left, right, fade):
     assert crossfades(edit_of(8000, left, right)) == [Crossfade(dip=True), fade, Crossfade(dip=True)]
+
+
+def test_each_end_fades_over_half_of_its_own_passage_at_the_most():
+    """Both take 480 frames, of which the one of 100 has 50."""
+    fading = {"fade_in_ms": 60.0, "fade_out_ms": 60.0}
+    first, _, last = crossfades(replace(edit_of(8000, seg(0, 4000), seg(5000, 100)), **fading))
+    assert (first, last) == (Crossfade(0, 480, dip=True), Crossfade(50, 0, dip=True))
+    first, _, last = crossfades(replace(edit_of(8000, seg(0, 100), seg(3000, 4000)), **fading))
+    assert (first, last) == (Crossfade(0, 50, dip=True), Crossfade(480, 0, dip=True))
+    assert crossfades(edit_of(8000)) == [Crossfade()]
 
 
 def jump(signal):
