@@ -92,6 +92,23 @@ class TestRegistry:
         register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "songs"))
         assert client.get_registered_model("p").description == "Ann's own words"
 
+    def test_a_run_killed_while_it_registered_a_policy_is_no_second_version(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from mlflow.tracking import MlflowClient
+
+        def kill(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            for name in ("update_registered_model", "set_model_version_tag"):  # all that follows the version
+                patched.setattr(MlflowClient, name, kill)
+            with pytest.raises(KeyboardInterrupt):
+                register(checkpoint(store, 0), "p", held_out=HeldOut(0.5, "songs"))
+        again = register(checkpoint(store, 0), "p", held_out=HeldOut(0.5, "songs"))
+        assert (again.version, again.is_champion) == ("1", True)
+        assert "edit lists out" in MlflowClient().get_registered_model("p").description
+
     def test_other_songs_measure_the_champion_anew(self, store: Path) -> None:
         register(checkpoint(store, 0), "p", held_out=HeldOut(0.9, "old songs"))
         asked: list[Policy] = []

@@ -79,10 +79,9 @@ def register(
         version = _known_version(client, name, sha256)
         is_new = version is None
         if version is None:
-            version = _log_version(Path(policy), name, run_id)
-            if not client.get_registered_model(name).description:  # or a person has written their own
-                client.update_registered_model(name, DESCRIPTION)
-            client.set_model_version_tag(name, version, HASH_TAG, sha256)
+            version = _log_version(Path(policy), name, run_id, tags={HASH_TAG: sha256})
+        if not client.get_registered_model(name).description:  # or a person has written their own
+            client.update_registered_model(name, DESCRIPTION)
         client.set_model_version_tag(name, version, SCORE_TAG, repr(held_out.score))
         client.set_model_version_tag(name, version, HELD_OUT_TAG, held_out.digest)
         is_champion = _challenge(client, name, version, held_out, measure)
@@ -96,7 +95,8 @@ def _known_version(client: Any, name: str, sha256: str) -> str | None:
     return next((str(v.version) for v in found if v.tags.get(HASH_TAG) == sha256), None)
 
 
-def _log_version(policy: Path, name: str, run_id: str | None) -> str:
+def _log_version(policy: Path, name: str, run_id: str | None, *, tags: dict[str, str]) -> str:
+    """Register a policy; its tags come with it, or a run that is killed in between leaves a version nobody knows."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -118,9 +118,8 @@ def _log_version(policy: Path, name: str, run_id: str | None) -> str:
             artifacts={ARTIFACT: str(policy)},
             signature=ModelSignature(inputs=Schema(columns), outputs=Schema(edit_list)),
             pip_requirements=[f"rl-editor=={__version__}"],
-            registered_model_name=name,
         )
-    return str(logged.registered_model_version)
+        return str(mlflow.register_model(logged.model_uri, name, tags=tags).version)
 
 
 def _challenge(
