@@ -192,13 +192,13 @@ def test_crossfades_are_clipped_where_material_ends(left, right, fade):
     assert crossfades(edit_of(8000, left, right)) == [Crossfade(dip=True), fade, Crossfade(dip=True)]
 
 
-def test_each_end_fades_over_half_of_its_own_passage_at_the_most():
-    """Both take 480 frames, of which the one of 100 has 50."""
+def test_each_end_fades_over_its_own_passage_up_to_the_crossfade_at_its_other_end():
+    """Both take 480 frames, of which the one of 100 has those that the crossfade, half of it at the most, leaves."""
     fading = {"fade_in_ms": 60.0, "fade_out_ms": 60.0}
-    first, _, last = crossfades(replace(edit_of(8000, seg(0, 4000), seg(5000, 100)), **fading))
-    assert (first, last) == (Crossfade(0, 480, dip=True), Crossfade(50, 0, dip=True))
-    first, _, last = crossfades(replace(edit_of(8000, seg(0, 100), seg(3000, 4000)), **fading))
-    assert (first, last) == (Crossfade(0, 50, dip=True), Crossfade(480, 0, dip=True))
+    first, inner, last = crossfades(replace(edit_of(8000, seg(0, 4000), seg(5000, 100)), **fading))
+    assert (first, last) == (Crossfade(0, 480, dip=True), Crossfade(100 - inner.after, 0, dip=True))
+    first, inner, last = crossfades(replace(edit_of(8000, seg(0, 100), seg(3000, 4000)), **fading))
+    assert (first, last) == (Crossfade(0, 100 - inner.before, dip=True), Crossfade(480, 0, dip=True))
     assert crossfades(edit_of(8000)) == [Crossfade()]
 
 
