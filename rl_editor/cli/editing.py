@@ -108,7 +108,8 @@ def edit(
         from rl_editor.infer import style_number
 
         whose = policy.styles[style_number(policy, style)]
-        typer.echo(f"{trained}: edits as {whose}; it knows {', '.join(policy.styles)}", err=True)
+        known = f"; it knows {', '.join(policy.styles)}" if len(policy.styles) > 1 else ""
+        typer.echo(f"{trained}: edits as {whose}{known}", err=True)
     if song.is_dir():
         of_each = edit_folder(song, output, request, policy=policy, config=config, edit_list=edit_list, read=read)
         _say_folder(of_each, as_json=as_json)
