@@ -39,26 +39,32 @@ def crossfades(edit: EditList) -> list[Crossfade]:
     ``fade_out_ms``, dips with one side, up to the crossfade at the other end of the segment, or to half of an only one;
     where silence begins or ends the edit they are of what plays beside it.
     """
-    segments = edit.segments
+    segments, rate = edit.segments, edit.source.sample_rate
     if not segments:
         return [Crossfade()]
     inner = [_crossfade(left, right, edit.source) for left, right in pairwise(segments)]
     fades = [Crossfade(dip=True), *inner, Crossfade(dip=True)]
-    first, last = (int(len(segments) > 1 and segments[k].source_start_frame is None) for k in (0, -1))
-    last = len(segments) - 1 - last
-    if first > last:  # silence alone
+    first, last = fading_segments(edit)
+    if first > last:
         return fades
-    fade_in, fade_out = (round(ms * edit.source.sample_rate / 1000) for ms in (edit.fade_in_ms, edit.fade_out_ms))
-    most = segments[first].frames // 2
-    if fade_in:
-        fades[first] = Crossfade(
-            after=min(fade_in, most if first == last else segments[first].frames - fades[first + 1].before), dip=True
-        )
-    if fade_out:
-        fades[last + 1] = Crossfade(
-            before=min(fade_out, most if first == last else segments[last].frames - fades[last].after), dip=True
-        )
+    if first == last:
+        most_in = most_out = segments[first].frames // 2
+    else:
+        most_in, most_out = segments[first].frames - fades[first + 1].before, segments[last].frames - fades[last].after
+    if fade_in := round(edit.fade_in_ms * rate / 1000):
+        fades[first] = Crossfade(after=min(fade_in, most_in), dip=True)
+    if fade_out := round(edit.fade_out_ms * rate / 1000):
+        fades[last + 1] = Crossfade(before=min(fade_out, most_out), dip=True)
     return fades
+
+
+def fading_segments(edit: EditList) -> tuple[int, int]:
+    """Which segments fade in and out: the first and the last, or what plays beside it where such a one is silence.
+
+    Of silence alone, in two segments, the first comes after the last.
+    """
+    end, silent = len(edit.segments) - 1, [segment.source_start_frame is None for segment in edit.segments]
+    return int(end > 0 and silent[0]), end - int(end > 0 and silent[-1])
 
 
 def _crossfade(left: Segment, right: Segment, source: SourceInfo) -> Crossfade:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rl_editor.command import refuse_overwriting
 from rl_editor.config import Config
-from rl_editor.crossfades import crossfades
+from rl_editor.crossfades import crossfades, fading_segments
 from rl_editor.delivery import check_delivery, deliver, exactness_notes
 from rl_editor.editing.proposing import Proposal, propose
 from rl_editor.editing.request import Request
@@ -120,8 +120,8 @@ def _faded(proposal: Proposal, request: Request) -> Proposal:
     if request.fade_out_s is not None:
         edit = replace(edit, fade_out_ms=1000.0 * request.fade_out_s)
     mixed, rate = crossfades(edit), edit.source.sample_rate
-    silent = [segment.source_start_frame is None for segment in edit.segments]  # as an exact length may end
-    n_in, n_out = mixed[silent[0]].after, mixed[-1 - silent[-1]].before
+    first, last = fading_segments(edit)
+    n_in, n_out = mixed[first].after, mixed[last + 1].before
     for way, asked_s, n_frames in (("in", request.fade_in_s, n_in), ("out", request.fade_out_s, n_out)):
         if asked_s is not None and n_frames < round(asked_s * rate):
             fits_s = n_frames / rate
