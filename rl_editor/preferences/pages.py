@@ -22,7 +22,7 @@ def write_report(found: PreferencesReport, folder: Path) -> Path:
         listeners=[(each.name, words.about(each)) for each in found.listeners],
         accords=words.accord_lines(found)[1:] if found.learned.accords else [],
         ways=words.way_lines(found),
-        reward=[line.removeprefix("learned reward: ") for line in words.reward_lines(found)],  # its heading says so
+        reward=words.reward_lines(found),
         missing=words.missing_lines(found),
     )
     write_text(folder / "index.html", text)

@@ -69,7 +69,8 @@ def screen(found: PreferencesReport) -> str:
         ways = way_lines(found)
         width = max(map(len, ways))
         lines += [f"  {name:<{width}}  {said}" for name, said in ways.items()]
-    lines += ["", *reward_lines(found), *missing_lines(found)]
+    status, *more = reward_lines(found)
+    lines += ["", f"learned reward: {status}", *more, *missing_lines(found)]
     return "\n".join(lines)
 
 
@@ -196,9 +197,9 @@ def _way_line(way: Way) -> str:
 
 
 def reward_lines(found: PreferencesReport) -> list[str]:
-    """Whether a reward can be learned, and what it would like."""
+    """Whether a reward can be learned, first, and what it would like."""
     learned = found.learned
-    lines = [f"learned reward: {learned.status}: {learned.reason}", *_unmeasured(found)]
+    lines = [f"{learned.status}: {learned.reason}", *_unmeasured(found)]
     lines += [counting_line(found), *rater_lines(found)]
     if learned.model is not None:
         sure = {name: w for name, (w, spread) in learned.model.weights.items() if abs(w) > SURE * spread}
