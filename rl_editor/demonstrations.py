@@ -91,7 +91,8 @@ def to_train_on(demonstrations: Collection[Demonstration]) -> list[Demonstration
 def split_line(demonstrations: Iterable[Demonstration]) -> str:
     """How many pairs are for what, in words."""
     n = Counter(d.split for d in demonstrations)
-    return f"pairs: {n['train']} to learn from, {n['validation']} to choose by, {n['test']} held out"
+    counts = f"{n['train']} to learn from, {n['validation']} to choose by, {n['test']} held out"
+    return f"pairs: {counts} (data.splits puts a song elsewhere)"
 
 
 class Placed(NamedTuple):

@@ -13,6 +13,7 @@ from rl_editor.errors import ConfigError
 from rl_editor.library import Problem, unknown_names
 
 SMALL_SET = 12  # songs; in a smaller set a hash may well hold out most of them
+FEWEST_TO_CHOOSE = 4  # songs; in a smaller set one more to learn from is worth more than one that says when to stop
 _BUCKET_HEX_DIGITS = 13  # 52 bits of the hash make the bucket: a float holds them exactly
 
 
@@ -29,9 +30,10 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
 
     Songs stay in their buckets where they can. An empty train, then test, then validation takes one song from the
     largest other split, which keeps one if its turn was before: train takes the highest hash, the others the lowest.
-    One song can only train; two train and test. In sets of fewer than ``SMALL_SET`` songs, train then takes songs until
-    it has its share, rounded, as long as another split has two. A split whose fraction is 0 stays empty but for songs
-    that ``data.splits`` puts there; these stay where they are put. Songs with the same content always share a split.
+    One song can only train; two train and test; of three, two train and none validates. In sets of fewer than
+    ``SMALL_SET`` songs, train then takes songs until it has its share, rounded, as long as another split has two. A
+    split whose fraction is 0 stays empty but for songs that ``data.splits`` puts there; these stay where they are put.
+    Songs with the same content always share a split.
 
     Raises:
         ConfigError: ``data.splits`` puts copies of one recording into several splits.
@@ -40,7 +42,7 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
     splits = {sha: split_of(sha, config) for sha in songs.values()} | placed
     wanted: list[Split] = ["train"]
     wanted += ["test"] if config.test_fraction > 0.0 else []
-    wanted += ["validation"] if config.validation_fraction > 0.0 else []
+    wanted += ["validation"] if config.validation_fraction > 0.0 and len(splits) >= FEWEST_TO_CHOOSE else []
     for rank, split in enumerate(wanted):
         if split not in splits.values():
             _take(split, splits, placed, kept=wanted[:rank])

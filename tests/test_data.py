@@ -186,23 +186,28 @@ class TestSplits:
 
     def test_other_songs_do_not_matter_where_no_repair_is_needed(self) -> None:
         config = DataConfig(test_fraction=0.25, validation_fraction=0.25)
-        songs = {"a": "1" + "0" * 63, "b": "5" + "0" * 63, "c": "c" + "0" * 63}
+        songs = {"a": "1" + "0" * 63, "b": "5" + "0" * 63, "c": "c" + "0" * 63, "d": "d" + "0" * 63}
         alone = assign_splits(songs, config)
-        more = assign_splits({**songs, "d": "2" + "0" * 63, "e": "f" + "0" * 63}, config)
-        assert alone == {"a": "test", "b": "validation", "c": "train"}
+        more = assign_splits({**songs, "e": "2" + "0" * 63, "f": "f" + "0" * 63}, config)
+        assert alone == {"a": "test", "b": "validation", "c": "train", "d": "train"}
         assert {name: more[name] for name in songs} == alone
 
     def test_tiny_sets_are_repaired(self) -> None:
         config = DataConfig(test_fraction=0.25, validation_fraction=0.25)
-        high = {name: name + "0" * 63 for name in "def"}  # all of them in train by their hash
+        high = {name: name + "0" * 63 for name in "cdef"}  # all of them in train by their hash
         assert assign_splits({"d": high["d"]}, config) == {"d": "train"}
         assert assign_splits({"d": high["d"], "e": high["e"]}, config) == {"d": "test", "e": "train"}
-        assert assign_splits(high, config) == {"d": "test", "e": "validation", "f": "train"}
+        three = {name: high[name] for name in "def"}
+        assert assign_splits(three, config) == {"d": "test", "e": "train", "f": "train"}  # two teach, and none chooses
+        assert assign_splits(high, config) == {"c": "test", "d": "validation", "e": "train", "f": "train"}
 
     def test_most_of_a_handful_teach_whatever_their_hashes(self) -> None:
         config = DataConfig(test_fraction=0.2, validation_fraction=0.2)
         held_out = {name: f"0{name}" + "0" * 62 for name in "123456789abc"}  # all of them by their hashes
-        for n in range(3, SMALL_SET):
+        chooses = {name: f"4{name}" + "0" * 62 for name in "123"}
+        for three in (chooses, dict(itertools.islice(held_out.items(), 3))):
+            assert Counter(assign_splits(three, config).values()) == {"train": 2, "test": 1}
+        for n in range(4, SMALL_SET):
             counts = Counter(assign_splits(dict(itertools.islice(held_out.items(), n)), config).values())
             assert counts["train"] == min(round(0.6 * n), n - 2)
             assert min(counts["test"], counts["validation"]) >= 1
@@ -222,17 +227,22 @@ class TestSplits:
 
     def test_a_split_of_no_share_stays_empty_and_copies_stay_together(self) -> None:
         config = DataConfig(test_fraction=0.0, validation_fraction=0.25)
-        same = {"a": "d" + "0" * 63, "copy": "d" + "0" * 63, "b": "e" + "0" * 63}
-        assert assign_splits(same, config) == {"a": "validation", "copy": "validation", "b": "train"}
+        same = {"a": "c" + "0" * 63, "copy": "c" + "0" * 63} | {name: name + "0" * 63 for name in "def"}
+        expected = {"a": "validation", "copy": "validation", "d": "train", "e": "train", "f": "train"}
+        assert assign_splits(same, config) == expected
 
     def test_a_song_stays_where_a_person_puts_it(self) -> None:
-        songs = {"a": "1" + "0" * 63, "b": "5" + "0" * 63, "c": "c" + "0" * 63}  # test, validation, train by the hash
+        # test, validation, train and train by the hash
+        songs = {"a": "1" + "0" * 63, "b": "5" + "0" * 63, "c": "c" + "0" * 63, "d": "d" + "0" * 63}
         config = DataConfig(test_fraction=0.25, validation_fraction=0.25, splits={"a": "train", "c": "test"})
-        assert assign_splits(songs, config) == {"a": "train", "b": "validation", "c": "test"}
-        config.splits = {"a": "train", "b": "train"}  # validation is empty then, and no song is free to go there
-        assert assign_splits(songs, config) == {"a": "train", "b": "train", "c": "test"}
-        config.splits = {"a": "validation"}  # test is empty then, and the hash lets c train: b, the lowest, is taken
-        assert assign_splits({**songs, "b": "b" + "0" * 63}, config) == {"a": "validation", "b": "test", "c": "train"}
+        assert assign_splits(songs, config) == {"a": "train", "b": "validation", "c": "test", "d": "train"}
+        config.splits = dict.fromkeys("abd", "train")  # validation is empty then, and no song is free to go there
+        assert assign_splits(songs, config) == {"a": "train", "b": "train", "c": "test", "d": "train"}
+        config.splits = {"a": "validation"}  # test is empty then, and the hash lets c and d train: b, the lowest, is taken
+        low = assign_splits({**songs, "b": "b" + "0" * 63}, config)
+        assert low == {"a": "validation", "b": "test", "c": "train", "d": "train"}
+        three = {name: songs[name] for name in "abd"}
+        assert assign_splits(three, config) == {"a": "validation", "b": "test", "d": "train"}
 
     def test_copies_of_a_song_in_two_splits_are_refused_and_unknown_songs_are_named(self) -> None:
         config = DataConfig(splits={"a": "train", "copy": "test", "slip": "test"})
