@@ -123,7 +123,7 @@ class _Cloning:
         self.agent = Agent(config).to(self.device)
         songs = self.train_set.songs
         self.agent.fit_normalisation(songs.batch)
-        self._note_what_is_usual()
+        self._note_what_is_usual([d for d in (*train, *known) if not d.is_copy])
         self._grow_trees()
         self.average = AveragedAgent(self.agent, mean_until(config.bc.weight_average))
         self.optimizer = torch.optim.AdamW(
@@ -158,8 +158,8 @@ class _Cloning:
             songs = self.validation_set.songs
             yield _Evidence(songs, self.own.new_ones(len(songs)))
 
-    def _note_what_is_usual(self) -> None:
-        """How long edits are, and how many passages of them are looped and moved."""
+    def _note_what_is_usual(self, demonstrations: Sequence[Demonstration]) -> None:
+        """How long edits are, how many passages of them are looped and moved, and how they fade at their ends."""
         space, parts = ActionSpace(self.config.action_space), []
         for songs, own in self._without_epochs():
             columns = (songs.target_ratio, opened(songs.actions, space), songs.batch.reward.duration_s, songs.style)
@@ -167,6 +167,8 @@ class _Cloning:
         ratio, counts, duration_s, style = (torch.cat(part) for part in zip(*parts, strict=True))
         self.agent.usual_lengths.fit(ratio, duration_s, style)
         self.agent.usual_regions.fit(counts, duration_s, style)
+        styles = [self.styles.index(d.style) for d in demonstrations]
+        self.agent.usual_fades.fit([d.edit for d in demonstrations], styles)
 
     def _grow_trees(self) -> None:
         space, parts = ActionSpace(self.config.action_space), []

@@ -72,6 +72,8 @@ def edit_recording_variously(
 ) -> list[EditList]:
     """The edit lists that a policy makes of a recording, its first choice first; fewer where it has no other idea.
 
+    They fade as the editor's usually do.
+
     Args:
         policy: a trained policy.
         state: the recording, analysed with the policy's settings.
@@ -102,7 +104,8 @@ def edit_recording_variously(
         found = desk.at_will()
     else:
         found = desk.once(temperature) + (desk.at_will() if n_edits > 1 else [])
-    return _different((desk.edit_list(attempt) for attempt in found), n_edits)
+    fades = policy.agent.usual_fades
+    return _different((fades.faded(desk.edit_list(attempt), number) for attempt in found), n_edits)
 
 
 def _different(edits: Iterable[EditList], n_edits: int) -> list[EditList]:

@@ -13,6 +13,7 @@ from rl_editor.actions import ActionSpace, ReorderAction
 from rl_editor.behavioral_cloning import BEST, LAST, STATE, _Cloning, _score, cloning_loss, main, train_bc
 from rl_editor.checkpoint import load_policy
 from rl_editor.config import Config
+from rl_editor.demonstrations import Demonstration
 from rl_editor.environment.batched import Scores
 from rl_editor.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from rl_editor.lessons import (
@@ -66,6 +67,27 @@ def test_it_learns_an_audible_rule_and_holds_on_other_songs(tmp_path: Path) -> N
     for name, tensor in result.policy.agent.state_dict().items():
         assert torch.equal(best.agent.state_dict()[name], tensor), name
     assert (tmp_path / LAST).exists()
+
+
+def test_a_policy_fades_as_its_editor_usually_does() -> None:
+    """Songs that choose when to stop teach it as well, copies do not; who never fades does not begin to."""
+    config = fast(1)
+
+    def fading(seed: int, fade_ms: float, *, is_copy: bool = False, **how: str) -> Demonstration:
+        made = toy_demonstration(seed, config, **how)  # the editor cuts the last two seconds, and plays the first
+        return replace(made, edit=replace(made.edit, fade_out_ms=fade_ms), is_copy=is_copy)
+
+    demos = [
+        fading(1, 800.0),
+        fading(2, 0.0),
+        fading(3, 1000.0, split="validation"),
+        *(fading(seed, 0.0, is_copy=True) for seed in (4, 5)),
+        *(fading(seed, 50.0, style="loud_goes") for seed in (6, 7)),
+    ]
+    policy = train_bc(demos, config).policy
+    assert policy.styles == ("loud_goes", "quiet_goes")
+    assert policy.agent.usual_fades.table[0].tolist() == [0.0, 0.0]
+    assert policy.agent.usual_fades.table[1].tolist() == pytest.approx([0.0, 0.9])
 
 
 def test_two_editors_who_disagree_are_told_apart_by_style() -> None:

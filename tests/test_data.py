@@ -238,7 +238,8 @@ class TestSplits:
         assert assign_splits(songs, config) == {"a": "train", "b": "validation", "c": "test", "d": "train"}
         config.splits = dict.fromkeys("abd", "train")  # validation is empty then, and no song is free to go there
         assert assign_splits(songs, config) == {"a": "train", "b": "train", "c": "test", "d": "train"}
-        config.splits = {"a": "validation"}  # test is empty then, and the hash lets c and d train: b, the lowest, is taken
+        # test is empty then, and the hash lets c and d train: b, the lowest, is taken
+        config.splits = {"a": "validation"}
         low = assign_splits({**songs, "b": "b" + "0" * 63}, config)
         assert low == {"a": "validation", "b": "test", "c": "train", "d": "train"}
         three = {name: songs[name] for name in "abd"}

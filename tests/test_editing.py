@@ -1,5 +1,6 @@
 """From a recording to files, as the command line has it: demands, candidates, folders, joins judged, grids doubted."""
 
+import copy
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from test_infer import policy as policy  # the fixture
 
 from rl_editor.checkpoint import Policy, save_policy
@@ -33,6 +35,7 @@ from rl_editor.editing import (
 )
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
+from rl_editor.infer import edit_recording
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, spoken
 from rl_editor.negotiation.exact import MOST_SILENCE_S
@@ -590,6 +593,32 @@ class TestEdit:
         (made,) = edit_as_asked(song, tmp_path / "exact.wav", exact, config=config)
         assert made.edit.segments[-1].source_start_frame is None  # silence makes up the length
         assert not [note for note in made.notes if "fades out" in note]
+
+    def test_a_policy_fades_as_its_editor_does_where_nothing_else_is_asked(
+        self, policy: Policy, song: Path, tmp_path: Path
+    ) -> None:
+        agent = copy.deepcopy(policy.agent)
+        agent.usual_fades.table[0] = torch.tensor([0.0, 2.0])
+        fades, within = replace(policy, agent=agent), Demands(duration_s=30.0, drop=(TimeSpan(40.0, 75.0),))
+
+        def made(request: Request) -> files.Written:
+            return edit_as_asked(song, tmp_path / "o.wav", request, policy=fades)[0]
+
+        usual = made(Request(within))
+        assert usual.edit.fade_out_ms == 2000.0
+        assert "fades out for 2.0 s, as this editor's edits usually do (--fade-out 0: not)" in usual.notes
+        for asked_s in (0.0, 1.0):
+            asked = made(Request(within, fade_out_s=asked_s))
+            assert asked.edit == replace(usual.edit, fade_out_ms=1000.0 * asked_s)
+            assert not any("usually" in note for note in asked.notes)
+        end_s = AudioState.from_file(song, policy.config).recording.frames / RATE
+        to_its_end = made(Request(Demands(keep=(TimeSpan(end_s - 5.0, end_s),))))
+        assert to_its_end.edit.fade_out_ms == 0.0
+        drawn = edit_recording(fades, AudioState.from_file(song, policy.config), target_duration_s=30.0)
+        ends_within = drawn.source.frames - (drawn.segments[-1].source_end_frame or 0) > RATE
+        assert drawn.fade_out_ms == (2000.0 if ends_within else 0.0)
+        by_dp = edit_as_asked(song, tmp_path / "o.wav", Request(within, method="dp"), policy=fades)[0]
+        assert by_dp.edit.fade_out_ms < 100.0
 
     def test_no_edit_is_announced_in_a_style_that_the_policy_does_not_know(
         self, policy: Policy, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -112,6 +112,14 @@ def test_joins_off_the_bar_by_hand() -> None:
     assert "joins within 30 ms of a downbeat     0 %" in table([found])
 
 
+def test_ends_that_are_the_songs_own_count_among_no_fades() -> None:
+    """The first edit leaves out the intro and plays to the end, the second leaves out the end."""
+    first, second = edited([CUT] * 8 + [KEEP] * 24), edited([KEEP] * 24 + [CUT] * 8)
+    fading = [replace(d, edit=replace(d.edit, fade_in_ms=1500.0, fade_out_ms=2500.0)) for d in (first, second)]
+    (found,) = profiles([*fading, replace(second, pair_id="mine_y")], Config())
+    assert (found.fade_in_s, found.fade_out_s) == ((1.5,), (2.5, 0.0))
+
+
 def test_the_cost_of_a_join_is_the_same_however_often_it_comes() -> None:
     e = SPACE.extend
     twice, often = (profiles([edited([KEEP] * 16 + [n, e, e] + [KEEP] * 13)], Config())[0] for n in (2, 4))
@@ -216,16 +224,21 @@ def test_the_table_and_its_files_by_hand(tmp_path: Path) -> None:
         join_off_ms=(10.0, 29.9, 30.0, 50.0),
         phase_kept=0.75,
         join_cost=0.123456,
+        fade_in_s=(0.0, 0.0),
+        fade_out_s=(4.0, 0.0, 6.0),
     )
     bob = replace(
         ann, style="bob", loop_bars=(), loop_times=(), loop_strength=(), move_bars=(), move_distance=(), join_off_ms=()
     )
+    bob = replace(bob, fade_in_s=(2.0,), fade_out_s=())
     head, *lines = (re.split("  +", line) for line in table([ann, bob]).splitlines())
     assert head == ["", "ann", "bob"]
     own = {name: cells for name, *cells in lines}
     assert own["loops"] == ["1.5 a song, 4 bars (4–6), 3.0 times, strength 0.75", "none"]
     assert own["moves"] == ["0.5 a song, 4 bars (4–4), by -20 bars", "none"]
     assert own["joins within 30 ms of a downbeat"] == ["50 %", "–"]
+    assert own["starts within the song that fade in"] == ["0 of 2", "1 of 1, 2.0 s (2.0–2.0)"]
+    assert own["ends within the song that fade out"] == ["2 of 3, 5.0 s (4.5–5.5)", "–"]
     assert {name: cells[0] for name, cells in own.items() if cells[0] == cells[1]} == {
         "edits": "2",
         "length of the edit": "60 % (55–65)",
@@ -242,7 +255,7 @@ def test_the_table_and_its_files_by_hand(tmp_path: Path) -> None:
     save_table([ann], tmp_path / "t.csv")
     first, *rest = (tmp_path / "t.csv").read_bytes().decode().split("\n")
     assert first == "style,measure,value,n"
-    assert len(rest) == 27 + 1  # 4 shares of actions, 4 + 5 of what plays, 14 more, and what follows the last line
+    assert len(rest) == 29 + 1  # 4 shares of actions, 4 + 5 of what plays, 16 more, and what follows the last line
     wanted = "plays_again,,2", "actions_reorder,0.04,2", "kept_bars_median,3.0,5", "join_cost,0.1235,2"
     assert {f"ann,{row}" for row in wanted} <= set(rest)
     plain = to_dict(ann)

@@ -31,6 +31,7 @@ from rl_editor.errors import ConfigError
 from rl_editor.habits import STARTS
 from rl_editor.state import PROGRESS_NAMES, Observation, StateRepresentation, TrackBatch, n_units_of
 from rl_editor.trees import Trees
+from rl_editor.usual_fades import UsualFades
 from rl_editor.usual_length import UsualLengths
 from rl_editor.usual_regions import UsualRegions
 
@@ -137,6 +138,7 @@ class Agent(nn.Module):
         self.normal_static = Normalisation(self.layout.static_dim)
         self.usual_lengths = UsualLengths(self.layout.n_styles)
         self.usual_regions = UsualRegions(self.layout.n_styles)
+        self.usual_fades = UsualFades(self.layout.n_styles)
         self.trees = Trees(self.layout.n_styles)
         self.register_buffer("_offsets", torch.as_tensor(ActionSpace(config.action_space).target_offsets), False)
         self.register_buffer("_starts", self.layout.n_features + torch.tensor(STARTS), False)

@@ -1,16 +1,14 @@
 """Recordings edited into files, one or a folder of them, with their edit lists."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rl_editor.command import refuse_overwriting
 from rl_editor.config import Config
-from rl_editor.crossfades import crossfades, fading_segments
 from rl_editor.delivery import check_delivery, deliver, exactness_notes
-from rl_editor.editing.proposing import Proposal, propose
+from rl_editor.editing.proposing import propose
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.errors import ConfigError, RlEditorError, said, stops_all
@@ -95,7 +93,7 @@ def edit_as_asked(
     check_audible(state)
     written = []
     proposals = propose(recording or source, state, request, policy, settings)
-    for number, proposal in enumerate((_faded(proposal, request) for proposal in proposals), start=1):
+    for number, proposal in enumerate(proposals, start=1):
         target = numbered(output, number)
         beside = {}
         if edit_list is not None:
@@ -110,23 +108,6 @@ def edit_as_asked(
         note = f"{', '.join(path.name for path in older)}: there from before, not of these candidates"
         written[-1] = written[-1]._replace(notes=(*written[-1].notes, note))
     return written
-
-
-def _faded(proposal: Proposal, request: Request) -> Proposal:
-    """With the fades that are asked for; that the passage at an end is shorter than its fade is said."""
-    edit, notes = proposal.edit, list(proposal.notes)
-    if request.fade_in_s is not None:
-        edit = replace(edit, fade_in_ms=1000.0 * request.fade_in_s)
-    if request.fade_out_s is not None:
-        edit = replace(edit, fade_out_ms=1000.0 * request.fade_out_s)
-    mixed, rate = crossfades(edit), edit.source.sample_rate
-    first, last = fading_segments(edit)
-    n_in, n_out = mixed[first].after, mixed[last + 1].before
-    for way, asked_s, n_frames in (("in", request.fade_in_s, n_in), ("out", request.fade_out_s, n_out)):
-        if asked_s is not None and n_frames < round(asked_s * rate):
-            fits_s = n_frames / rate
-            notes.append(f"fades {way} for {fits_s:.2f} s, not {asked_s:g}: no more plays without a join there")
-    return proposal._replace(edit=edit, notes=tuple(notes))
 
 
 def edit_folder(

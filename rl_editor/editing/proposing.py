@@ -19,6 +19,7 @@ from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.command import counted
 from rl_editor.config import Config
+from rl_editor.editing.fading import with_fades
 from rl_editor.editing.request import Request, check_anchors, check_length, check_spans, left_s, past_end, units_over
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
@@ -52,12 +53,13 @@ class Proposal(NamedTuple):
 
 
 class _Task(NamedTuple):
-    """A recording, what is heard of it, and what is asked."""
+    """A recording, what is heard of it, what is asked, and of whom."""
 
     recording: Samples | Path
     state: AudioState
     sound: BeatSound
     request: Request
+    policy: "Policy | None"
     config: Config
 
     def is_near(self, proposal: Proposal) -> bool:
@@ -87,7 +89,7 @@ def propose(
     check_anchors(request, state, config)
     if request.method == "policy" and policy is None:
         raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
-    task = _Task(recording, state, beat_sound(recording, state), request, config)
+    task = _Task(recording, state, beat_sound(recording, state), request, policy, config)
     hopeless = bool(beyond_length(demands, state.grid))  # whatever the draft: the DP's says what to ask for instead
     if policy is None or request.method == "dp" or hopeless:
         ways = iter([_met(_by_dp(state, request, config), task)])
@@ -175,7 +177,7 @@ def _is_other(edit: EditList, found: Iterable[EditList]) -> bool:
 
 
 def _proposal(draft: EditList, task: _Task) -> Proposal:
-    """The draft, negotiated, its joins placed and settled, its length met."""
+    """The draft, negotiated, its joins placed and settled, its length met, its ends faded."""
     demands, state = task.request.asked, task.state
     missed_s = 0.0
     if demands.exact:
@@ -202,7 +204,8 @@ def _proposal(draft: EditList, task: _Task) -> Proposal:
         length = missed_line(missed_s, negotiated.length_costs)
     said = (_moved_line(settled, negotiated.moved), _doubt_line(state), length)
     notes = (*past_end(demands, state), *filter(None, said), *anchor_lines(settled, demands.anchors))
-    return Proposal(settled, notes, missed_s)
+    faded, fade_notes = with_fades(settled, task.request, task.policy)
+    return Proposal(faded, (*notes, *fade_notes), missed_s)
 
 
 def _moved_line(edit: EditList, moved: Collection[int]) -> str:

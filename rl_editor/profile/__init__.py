@@ -21,6 +21,7 @@ from rl_editor.demonstrations import Demonstration
 from rl_editor.errors import DatasetError
 from rl_editor.state import STRUCTURE_NAMES, AudioState
 from rl_editor.state.structure import LIKE, structure
+from rl_editor.usual_fades import fades_of
 
 Numbers = Sequence[int] | Sequence[float]
 
@@ -53,6 +54,8 @@ class StyleProfile:
         join_off_ms: distance of each landing to the nearest downbeat.
         phase_kept: share of joins after which the beat of the bar comes that was due.
         join_cost: mean cost of its joins over that of random joins in the same songs: 0 seamless, 1 careless.
+        fade_in_s: of each edit that begins within its recording, how long it fades in; 0 where it does not.
+        fade_out_s: the same of each that ends within it.
     """
 
     style: str
@@ -74,6 +77,8 @@ class StyleProfile:
     join_off_ms: tuple[float, ...]
     phase_kept: float
     join_cost: float
+    fade_in_s: tuple[float, ...]
+    fade_out_s: tuple[float, ...]
 
 
 def profiles(demonstrations: Iterable[Demonstration], config: Config) -> list[StyleProfile]:
@@ -161,6 +166,7 @@ def _profile(style: str, demonstrations: Sequence[Demonstration], config: Config
     loops = [(song, *region) for song in read for region in song.regions(ActionType.LOOP)]
     moves = [(song, *region) for song in read for region in song.regions(ActionType.REORDER)]
     joins = [song.joins() for song in read]
+    fades = [fades_of(d.edit) for d in demonstrations]
     return StyleProfile(
         style=style,
         n_songs=len(read),
@@ -183,6 +189,8 @@ def _profile(style: str, demonstrations: Sequence[Demonstration], config: Config
         join_off_ms=tuple(float(ms) for found in joins for ms in found.off_ms),
         phase_kept=_mean([float(kept) for found in joins for kept in found.phase_kept]),
         join_cost=_mean([found.cost for found in joins]),
+        fade_in_s=tuple(fade.in_s for fade in fades if fade.in_s is not None),
+        fade_out_s=tuple(fade.out_s for fade in fades if fade.out_s is not None),
     )
 
 

@@ -83,6 +83,12 @@ def _moves(p: StyleProfile) -> str:
     return _blocks(p.move_bars, f", by {np.median(p.move_distance):+.0f} bars" if p.move_bars else "", p.n_songs)
 
 
+def _fades(ends_s: Sequence[float]) -> str:
+    """Of the ends within a recording, how many fade, and how long."""
+    faded = [fade_s for fade_s in ends_s if fade_s]
+    return f"{len(faded)} of {len(ends_s)}" + (f", {_middle(faded, ' s', 1)}" if faded else "") if ends_s else _NONE
+
+
 def _on_the_beat(p: StyleProfile) -> str:
     return _share(float(np.mean(np.array(p.join_off_ms) < ON_THE_BEAT_MS))) if p.join_off_ms else _NONE
 
@@ -102,4 +108,6 @@ _LINES: tuple[tuple[str, Callable[[StyleProfile], str]], ...] = (
     (f"joins within {ON_THE_BEAT_MS:g} ms of a downbeat", _on_the_beat),
     ("joins that keep the beat of the bar", lambda p: _share(p.phase_kept)),
     ("cost of joins, of random ones", lambda p: _share(p.join_cost)),
+    ("starts within the song that fade in", lambda p: _fades(p.fade_in_s)),
+    ("ends within the song that fade out", lambda p: _fades(p.fade_out_s)),
 )
