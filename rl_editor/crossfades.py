@@ -1,9 +1,10 @@
 """Where an edit list mixes what it plays: the crossfades of its joins, and the fades at its ends, in output frames."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from rl_editor.edits import EditList, Segment, SourceInfo
+from rl_editor.edits import EditList, Segment, SourceInfo, continues, joins
 
 DIP_MS = 3.0  # each way, where neither side of a join has more to play: short, yet no click
 
@@ -65,6 +66,26 @@ def fading_segments(edit: EditList) -> tuple[int, int]:
     """
     end, silent = len(edit.segments) - 1, [segment.source_start_frame is None for segment in edit.segments]
     return int(end > 0 and silent[0]), end - int(end > 0 and silent[-1])
+
+
+def mixed_joins(edit: EditList) -> list[Segment]:
+    """What each join leads to, where both of its sides play something; ``crossfade_in_ms`` is the join's."""
+    return [right for left, right in joins(edit) if _both_play(left, right)]
+
+
+def with_crossfades(edit: EditList, crossfade_ms: float) -> EditList:
+    """The same edit with crossfades of one length; into and out of silence they stay."""
+    pairs = pairwise(edit.segments)
+    mixed = [_both_play(left, right) and not continues(left, right) for left, right in pairs]
+    mended = [
+        replace(segment, crossfade_in_ms=crossfade_ms) if is_mixed else segment
+        for segment, is_mixed in zip(edit.segments, [False, *mixed], strict=False)
+    ]
+    return replace(edit, segments=tuple(mended))
+
+
+def _both_play(left: Segment, right: Segment) -> bool:
+    return left.source_start_frame is not None and right.source_start_frame is not None
 
 
 def _crossfade(left: Segment, right: Segment, source: SourceInfo) -> Crossfade:

@@ -185,7 +185,7 @@ class EditList:
         """The same edit with neighbours joined that continue each other in the source without change."""
         merged: list[Segment] = []
         for segment in self.segments:
-            if merged and _continues(merged[-1], segment):
+            if merged and continues(merged[-1], segment):
                 merged[-1] = replace(merged[-1], frames=merged[-1].frames + segment.frames)
             else:
                 merged.append(segment)
@@ -282,7 +282,8 @@ def joins(edit: EditList) -> list[tuple[Segment, Segment]]:
     return list(pairwise(merged))
 
 
-def _continues(left: Segment, right: Segment) -> bool:
+def continues(left: Segment, right: Segment) -> bool:
+    """Whether the right one plays on where the left one ends, in the same way; so does silence after silence."""
     if left.source_start_frame is None or right.source_start_frame is None:
         return left.source_start_frame is None and right.source_start_frame is None
     same = (left.gain_db, left.speed, left.pitch_semitones) == (right.gain_db, right.speed, right.pitch_semitones)

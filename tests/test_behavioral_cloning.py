@@ -86,8 +86,8 @@ def test_a_policy_fades_as_its_editor_usually_does() -> None:
     ]
     policy = train_bc(demos, config).policy
     assert policy.styles == ("loud_goes", "quiet_goes")
-    assert policy.agent.usual_fades.table[0].tolist() == [0.0, 0.0]
-    assert policy.agent.usual_fades.table[1].tolist() == pytest.approx([0.0, 0.9])
+    assert policy.agent.usual_fades.table[0].tolist() == [0.0, 0.0, 0.0]
+    assert policy.agent.usual_fades.table[1].tolist() == [0.0, 900.0, 0.0]
 
 
 def test_two_editors_who_disagree_are_told_apart_by_style() -> None:

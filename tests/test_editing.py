@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from rl_editor.cli import app
 from rl_editor.clock import read_seconds
 from rl_editor.composer import compose_song
 from rl_editor.config import Config, CorpusConfig, EditMethod
+from rl_editor.crossfades import mixed_joins, with_crossfades
 from rl_editor.editing import (
     Failed,
     LeftOut,
@@ -598,7 +600,7 @@ class TestEdit:
         self, policy: Policy, song: Path, tmp_path: Path
     ) -> None:
         agent = copy.deepcopy(policy.agent)
-        agent.usual_fades.table[0] = torch.tensor([0.0, 2.0])
+        agent.usual_fades.table[0] = torch.tensor([0.0, 2000.0, 0.0])
         fades, within = replace(policy, agent=agent), Demands(duration_s=30.0, drop=(TimeSpan(40.0, 75.0),))
 
         def made(request: Request) -> files.Written:
@@ -619,6 +621,50 @@ class TestEdit:
         assert drawn.fade_out_ms == (2000.0 if ends_within else 0.0)
         by_dp = edit_as_asked(song, tmp_path / "o.wav", Request(within, method="dp"), policy=fades)[0]
         assert by_dp.edit.fade_out_ms < 100.0
+
+    def test_joins_crossfade_as_asked_else_as_the_policys_editor_does(
+        self, policy: Policy, song: Path, tmp_path: Path
+    ) -> None:
+        agent = copy.deepcopy(policy.agent)
+        agent.usual_fades.table[0] = torch.tensor([0.0, 0.0, 400.0])
+        mixing, within = replace(policy, agent=agent), Demands(duration_s=30.0, drop=(TimeSpan(40.0, 75.0),))
+
+        def made(request: Request, by: Policy = mixing) -> files.Written:
+            return edit_as_asked(song, tmp_path / "o.wav", request, policy=by)[0]
+
+        def fades_ms(edit: EditList) -> set[float]:
+            return {segment.crossfade_in_ms for segment in mixed_joins(edit)}
+
+        usual, said = made(Request(within)), "as this editor's usually do (--crossfade: others)"
+        assert fades_ms(usual.edit) == {400.0}
+        assert f"joins crossfade for 0.4 s, {said}" in usual.notes
+        for by in (policy, mixing):
+            asked = made(Request(within, crossfade_s=0.2), by)
+            assert fades_ms(asked.edit) == {200.0}
+            assert not any("crossfade" in note for note in asked.notes)
+        assert fades_ms(made(Request(within), policy).edit) == {50.0}
+        by_dp = Request(Demands(drop=(TimeSpan(20.0, 30.0),)), method="dp")
+        assert fades_ms(made(by_dp).edit) == {50.0}
+        assert fades_ms(made(replace(by_dp, crossfade_s=0.0)).edit) == {0.0}
+        drawn = edit_recording(mixing, AudioState.from_file(song, policy.config), target_duration_s=30.0)
+        assert fades_ms(drawn) == {400.0}
+        long = made(Request(within, crossfade_s=60.0))
+        n_joins = len(mixed_joins(long.edit))
+        (note,) = (note for note in long.notes if "crossfade" in note)
+        assert re.match(rf"{n_joins} joins? of {n_joins} crossfades? for less than 60 s, down to \d+\.\d\d: ", note)
+
+    def test_new_joins_of_a_revision_crossfade_as_long_as_the_edits_do(
+        self, song: Path, config: Config, tmp_path: Path
+    ) -> None:
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        for crossfade_ms, expected_ms in ((400.0, 400.0), (5.0, 50.0)):
+            mixed = with_crossfades(edit, crossfade_ms)
+            for source in (song, None):
+                found, _ = revise_list(mixed, Demands(drop=(TimeSpan(1.0, 3.0),)), source, config)
+                new = {join.number for join in found.new_joins}
+                lengths = [segment.crossfade_in_ms for segment in mixed_joins(found.edit)]
+                assert new
+                assert lengths == [expected_ms if n in new else crossfade_ms for n in range(1, len(lengths) + 1)]
 
     def test_no_edit_is_announced_in_a_style_that_the_policy_does_not_know(
         self, policy: Policy, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -14,6 +14,7 @@ from world_tracks import track
 from rl_editor.actions import CUT, KEEP, ActionSpace, ReorderAction
 from rl_editor.cli import app
 from rl_editor.config import Config
+from rl_editor.crossfades import with_crossfades
 from rl_editor.demonstrations import Demonstration
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import DatasetError
@@ -118,6 +119,13 @@ def test_ends_that_are_the_songs_own_count_among_no_fades() -> None:
     fading = [replace(d, edit=replace(d.edit, fade_in_ms=1500.0, fade_out_ms=2500.0)) for d in (first, second)]
     (found,) = profiles([*fading, replace(second, pair_id="mine_y")], Config())
     assert (found.fade_in_s, found.fade_out_s) == ((1.5,), (2.5, 0.0))
+
+
+def test_crossfades_are_told_join_by_join() -> None:
+    plain = edited([KEEP] * 8 + [CUT] * 4 + [KEEP] * 8 + [CUT] * 4 + [KEEP] * 8)
+    one, two = (with_crossfades(plain.edit, ms) for ms in (300.0, 99.0))
+    (found,) = profiles([replace(plain, edit=one), replace(plain, edit=two, pair_id="mine_y")], Config())
+    assert found.crossfade_s == (0.3, 0.3, 0.0, 0.0)
 
 
 def test_the_cost_of_a_join_is_the_same_however_often_it_comes() -> None:
@@ -226,11 +234,12 @@ def test_the_table_and_its_files_by_hand(tmp_path: Path) -> None:
         join_cost=0.123456,
         fade_in_s=(0.0, 0.0),
         fade_out_s=(4.0, 0.0, 6.0),
+        crossfade_s=(0.2, 0.0, 0.4, 0.6),
     )
     bob = replace(
         ann, style="bob", loop_bars=(), loop_times=(), loop_strength=(), move_bars=(), move_distance=(), join_off_ms=()
     )
-    bob = replace(bob, fade_in_s=(2.0,), fade_out_s=())
+    bob = replace(bob, fade_in_s=(2.0,), fade_out_s=(), crossfade_s=(0.0,))
     head, *lines = (re.split("  +", line) for line in table([ann, bob]).splitlines())
     assert head == ["", "ann", "bob"]
     own = {name: cells for name, *cells in lines}
@@ -239,6 +248,7 @@ def test_the_table_and_its_files_by_hand(tmp_path: Path) -> None:
     assert own["joins within 30 ms of a downbeat"] == ["50 %", "–"]
     assert own["starts within the song that fade in"] == ["0 of 2", "1 of 1, 2.0 s (2.0–2.0)"]
     assert own["ends within the song that fade out"] == ["2 of 3, 5.0 s (4.5–5.5)", "–"]
+    assert own["joins that crossfade, 0.1 s or more"] == ["3 of 4, 0.4 s (0.3–0.5)", "0 of 1"]
     assert {name: cells[0] for name, cells in own.items() if cells[0] == cells[1]} == {
         "edits": "2",
         "length of the edit": "60 % (55–65)",
@@ -255,7 +265,7 @@ def test_the_table_and_its_files_by_hand(tmp_path: Path) -> None:
     save_table([ann], tmp_path / "t.csv")
     first, *rest = (tmp_path / "t.csv").read_bytes().decode().split("\n")
     assert first == "style,measure,value,n"
-    assert len(rest) == 29 + 1  # 4 shares of actions, 4 + 5 of what plays, 16 more, and what follows the last line
+    assert len(rest) == 30 + 1  # 4 shares of actions, 4 + 5 of what plays, 17 more, and what follows the last line
     wanted = "plays_again,,2", "actions_reorder,0.04,2", "kept_bars_median,3.0,5", "join_cost,0.1235,2"
     assert {f"ann,{row}" for row in wanted} <= set(rest)
     plain = to_dict(ann)

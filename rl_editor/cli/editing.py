@@ -58,6 +58,9 @@ def edit(
     no_reorder: Annotated[bool, typer.Option("--no-reorder", help="Move nothing.")] = False,
     fade_in: Annotated[float | None, typer.Option(help="Seconds to fade in for.", min=0.0, max=MOST_FADE_S)] = None,
     fade_out: Annotated[float | None, typer.Option(help="Seconds to fade out for.", min=0.0, max=MOST_FADE_S)] = None,
+    crossfade: Annotated[
+        float | None, typer.Option(help="Seconds to crossfade for at joins.", min=0.0, max=MOST_FADE_S)
+    ] = None,
     method: Annotated[
         EditMethod, typer.Option(help="The trained policy, or the retargeting DP without one.")
     ] = "policy",
@@ -89,6 +92,7 @@ def edit(
         allow_stretch=allow_stretch,
         fade_in_s=fade_in,
         fade_out_s=fade_out,
+        crossfade_s=crossfade,
     )
     if method == "dp" and checkpoint is not None:
         raise ConfigError(f"--checkpoint {checkpoint}: the DP needs no policy; leave it out, or use the policy")

@@ -1,9 +1,10 @@
-"""How an edit fades where it begins and ends: as asked, else as the editor's edits usually do."""
+"""How an edit fades where it begins and ends, and crossfades: as asked, else as the policy's editor usually does."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rl_editor.crossfades import crossfades, fading_segments
+from rl_editor.command import counted
+from rl_editor.crossfades import crossfades, fading_segments, mixed_joins, with_crossfades
 from rl_editor.editing.request import Request
 from rl_editor.edits import EditList
 from rl_editor.infer import style_number
@@ -13,10 +14,18 @@ if TYPE_CHECKING:
     from rl_editor.checkpoint import Policy
 
 
-def with_fades(edit: EditList, request: Request, policy: "Policy | None") -> tuple[EditList, list[str]]:
-    """The edit with its fades, and what a person should know of them.
+def with_crossfades_asked(edit: EditList, request: Request, policy: "Policy | None") -> EditList:
+    """The edit with crossfades as long as is asked, else as is usual; where neither says anything, as they were."""
+    if request.crossfade_s is not None:
+        return with_crossfades(edit, 1000.0 * request.crossfade_s)
+    usual_ms = _usual_crossfade_ms(request, policy)
+    return with_crossfades(edit, usual_ms) if usual_ms else edit
 
-    Said is that the passage at an end is shorter than the fade asked for, and what was not asked for.
+
+def with_fades(edit: EditList, request: Request, policy: "Policy | None") -> tuple[EditList, list[str]]:
+    """The edit, whose crossfades are there, with its fades, and what a person should know of both.
+
+    Said is that what plays is shorter than the fade asked for, and what was not asked for.
     """
     plain = usual = with_faded_ends(replace(edit, fade_in_ms=0.0, fade_out_ms=0.0))
     if policy is not None and request.method == "policy":
@@ -39,4 +48,29 @@ def with_fades(edit: EditList, request: Request, policy: "Policy | None") -> tup
             notes.append(f"fades {way} for {fits_s:.2f} s, not {asked_s:g}: no more plays without a join there")
         if asked_s is None and is_usual:
             notes.append(f"fades {way} for {fits_s:.1f} s, as this editor's edits usually do (--fade-{way} 0: not)")
-    return faded, notes
+    return faded, [*notes, *_crossfade_notes(faded, request, policy)]
+
+
+def _crossfade_notes(edit: EditList, request: Request, policy: "Policy | None") -> list[str]:
+    joins = mixed_joins(edit)
+    if not joins:
+        return []
+    if request.crossfade_s is None:
+        usual_ms = _usual_crossfade_ms(request, policy)
+        said = f"joins crossfade for {usual_ms / 1000.0:.1f} s, as this editor's usually do (--crossfade: others)"
+        return [said] if usual_ms else []
+    rate = edit.source.sample_rate
+    found = [fade.frames for fade, right in zip(crossfades(edit), edit.segments, strict=False) if right in joins]
+    short = [n_frames / rate for n_frames in found if n_frames < round(request.crossfade_s * rate) - 1]
+    if not short:
+        return []
+    return [
+        f"{counted(len(short), 'join')} of {len(joins)} crossfade for less than {request.crossfade_s:g} s, down to "
+        f"{min(short):.2f}: no more plays beside them"
+    ]
+
+
+def _usual_crossfade_ms(request: Request, policy: "Policy | None") -> float:
+    if policy is None or request.method != "policy":
+        return 0.0
+    return policy.agent.usual_fades.crossfade_ms(style_number(policy, request.style))

@@ -19,7 +19,7 @@ from rl_editor.audition import SURE
 from rl_editor.baselines import retarget_dp
 from rl_editor.command import counted
 from rl_editor.config import Config
-from rl_editor.editing.fading import with_fades
+from rl_editor.editing.fading import with_crossfades_asked, with_fades
 from rl_editor.editing.request import Request, check_anchors, check_length, check_spans, left_s, past_end, units_over
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
@@ -226,7 +226,8 @@ def _settled(draft: EditList, task: _Task, *, less_s: float) -> _Negotiated:
     demands, state = task.request.asked, task.state
     found = _negotiated(draft, task, less_s=less_s)
     placed = place_joins(found.edit, task.sound, frozen=frozen_spans(demands, state), in_order=demands.no_reorder)
-    return found._replace(edit=settle_joins(placed, task.recording, task.config))
+    mixed = with_crossfades_asked(placed, task.request, task.policy)
+    return found._replace(edit=settle_joins(mixed, task.recording, task.config))
 
 
 def beat_sound(recording: Samples | Path, state: AudioState) -> BeatSound:

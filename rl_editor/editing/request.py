@@ -35,8 +35,9 @@ class Request:
         stochastic: draw decisions instead of the likeliest.
         seed: of the draws.
         allow_stretch: for an exact length, play a little faster or slower.
-        fade_in_s: how long the edit fades in; None is as long as keeps it from clicking.
+        fade_in_s: how long the edit fades in; None is as the policy's editor does, else as keeps it from clicking.
         fade_out_s: the same at its end.
+        crossfade_s: how long its joins crossfade; None is as the policy's editor, else the settings', does.
     """
 
     demands: Demands = field(default_factory=Demands)
@@ -50,6 +51,7 @@ class Request:
     allow_stretch: bool = False
     fade_in_s: float | None = None
     fade_out_s: float | None = None
+    crossfade_s: float | None = None
 
     @property
     def asked(self) -> Demands:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from jaxtyping import Float32
@@ -9,6 +10,7 @@ from jaxtyping import Float32
 from rl_editor import edits
 from rl_editor.analysis import analyse
 from rl_editor.config import Config
+from rl_editor.crossfades import mixed_joins
 from rl_editor.editing.proposing import beat_sound, frozen_spans
 from rl_editor.editing.request import check_spans, check_stretch, left_s, past_end
 from rl_editor.edits import EditList
@@ -48,6 +50,7 @@ def revise_list(
     held = None if source is None else held_in_memory(source)
     state = _known_state(edit, config) if source is None else AudioState.from_file(source, config, recording=held)
     check_spans(demands, state, kept_by="--pin")
+    config = _crossfading_as(edit, config)
     if source is None:
         found, notes = _on_beats(edit, demands, state, config)
     else:
@@ -68,6 +71,13 @@ def _beyond_repeats(found: Revised, demands: Demands, state: AudioState) -> list
     ]
 
 
+def _crossfading_as(edit: EditList, config: Config) -> Config:
+    """Settings with which new joins crossfade as long as the edit's do, where those are longer than the settings'."""
+    default_ms = config.action_space.default_crossfade_ms
+    usual_ms = median([segment.crossfade_in_ms for segment in mixed_joins(edit)] or [default_ms])
+    return replace(config, action_space=replace(config.action_space, default_crossfade_ms=max(default_ms, usual_ms)))
+
+
 def _check(edit: EditList, demands: Demands, source: Path | None, *, allow_stretch: bool) -> None:
     """Refuse what cannot be asked of this edit, before anything is computed."""
     if demands.exact and demands.duration_s is None:
@@ -78,8 +88,7 @@ def _check(edit: EditList, demands: Demands, source: Path | None, *, allow_stret
     check_stretch(demands, allowed=allow_stretch)
     if source is not None:
         check_recording(edit, source)
-    sides = edits.joins(edit)
-    n_joins = sum(a.source_start_frame is not None and b.source_start_frame is not None for a, b in sides)
+    n_joins = len(mixed_joins(edit))
     for number in demands.vetoes:
         if number > n_joins:
             raise EditListError(f"{edit.source.name}: no join {number}; the edit has {n_joins}")

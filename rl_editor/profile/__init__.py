@@ -56,6 +56,7 @@ class StyleProfile:
         join_cost: mean cost of its joins over that of random joins in the same songs: 0 seamless, 1 careless.
         fade_in_s: of each edit that begins within its recording, how long it fades in; 0 where it does not.
         fade_out_s: the same of each that ends within it.
+        crossfade_s: how long each join crossfades; 0 where no longer than keeps it from clicking.
     """
 
     style: str
@@ -79,6 +80,7 @@ class StyleProfile:
     join_cost: float
     fade_in_s: tuple[float, ...]
     fade_out_s: tuple[float, ...]
+    crossfade_s: tuple[float, ...]
 
 
 def profiles(demonstrations: Iterable[Demonstration], config: Config) -> list[StyleProfile]:
@@ -189,8 +191,9 @@ def _profile(style: str, demonstrations: Sequence[Demonstration], config: Config
         join_off_ms=tuple(float(ms) for found in joins for ms in found.off_ms),
         phase_kept=_mean([float(kept) for found in joins for kept in found.phase_kept]),
         join_cost=_mean([found.cost for found in joins]),
-        fade_in_s=tuple(fade.in_s for fade in fades if fade.in_s is not None),
-        fade_out_s=tuple(fade.out_s for fade in fades if fade.out_s is not None),
+        fade_in_s=tuple(length_s for fade in fades for length_s in fade.in_s),
+        fade_out_s=tuple(length_s for fade in fades for length_s in fade.out_s),
+        crossfade_s=tuple(length_s for fade in fades for length_s in fade.joins_s),
     )
 
 

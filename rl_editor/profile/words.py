@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_editor.files import write_text
 from rl_editor.profile import ON_THE_BEAT_MS, Numbers, StyleProfile, rows
+from rl_editor.usual_fades import SHORTEST_CROSSFADE_S
 
 _NONE = "–"
 _COLUMNS = ("style", "measure", "value", "n")
@@ -83,10 +84,11 @@ def _moves(p: StyleProfile) -> str:
     return _blocks(p.move_bars, f", by {np.median(p.move_distance):+.0f} bars" if p.move_bars else "", p.n_songs)
 
 
-def _fades(ends_s: Sequence[float]) -> str:
-    """Of the ends within a recording, how many fade, and how long."""
-    faded = [fade_s for fade_s in ends_s if fade_s]
-    return f"{len(faded)} of {len(ends_s)}" + (f", {_middle(faded, ' s', 1)}" if faded else "") if ends_s else _NONE
+def _fades(lengths_s: Sequence[float]) -> str:
+    """Of the ends within a recording, or of joins, how many fade, and how long."""
+    faded = [fade_s for fade_s in lengths_s if fade_s]
+    said = f"{len(faded)} of {len(lengths_s)}" + (f", {_middle(faded, ' s', 1)}" if faded else "")
+    return said if lengths_s else _NONE
 
 
 def _on_the_beat(p: StyleProfile) -> str:
@@ -110,4 +112,5 @@ _LINES: tuple[tuple[str, Callable[[StyleProfile], str]], ...] = (
     ("cost of joins, of random ones", lambda p: _share(p.join_cost)),
     ("starts within the song that fade in", lambda p: _fades(p.fade_in_s)),
     ("ends within the song that fade out", lambda p: _fades(p.fade_out_s)),
+    (f"joins that crossfade, {SHORTEST_CROSSFADE_S:g} s or more", lambda p: _fades(p.crossfade_s)),
 )
