@@ -215,11 +215,13 @@ class TestPlacing:
             assert self.beats_later({2: 0.5 - 2.15 / 11}, late_s=late_s) == 2
         assert self.beats_later({2: 0.4}, late_s={42: 0.02, 82: 0.02}) == 2  # both alike do not
 
-    def test_joins_move_by_eight_beats_at_most_and_leave_two_of_a_passage(self) -> None:
+    def test_joins_move_by_eight_beats_at_most_and_leave_four_of_a_passage(self) -> None:
         assert [self.beats_later({k: 0.0}) for k in (-9, -8, 8, 9)] == [0, -8, 8, 0]
-        short = ((0, 20), (36, 40), (80, 120))  # the middle one has four beats
+        short = ((0, 20), (34, 40), (80, 120))  # the middle one has six beats
         assert [self.beats_later({k: 0.0}, runs=short) for k in (-3, -2)] == [0, -2]
-        assert [self.beats_later({k: 0.0}, runs=((0, 40), (80, 84))) for k in (2, 3)] == [2, 0]
+        assert [self.beats_later({k: 0.0}, runs=((0, 40), (80, 86))) for k in (2, 3)] == [2, 0]
+        of_three = ((0, 40), (80, 83))
+        assert [self.beats_later({k: 0.0}, runs=of_three) for k in (-1, 1)] == [-1, 0]
 
     def test_nothing_frozen_changes_sides(self) -> None:
         for at in (40, 80):  # of what the left side would play on, and of what the right side would not begin with

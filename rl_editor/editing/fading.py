@@ -65,8 +65,8 @@ def _crossfade_notes(edit: EditList, request: Request, policy: "Policy | None") 
     if not short:
         return []
     return [
-        f"{counted(len(short), 'join')} of {len(joins)} crossfade for less than {request.crossfade_s:g} s, down to "
-        f"{min(short):.2f}: no more plays beside them"
+        f"{len(short)} of {counted(len(joins), 'crossfade')} shorter than {request.crossfade_s:g} s, down to "
+        f"{min(short):.2f}: no more plays beside the join"
     ]
 
 

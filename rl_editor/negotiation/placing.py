@@ -25,7 +25,7 @@ from rl_editor.negotiation.sound import BeatSound
 REACH_BEATS = 8
 UNLIKE, APART_S, PER_BEAT = 11.0, 0.010, 0.05  # what a = 1 costs, what costs 1, and a beat's cost
 _ON_BEAT_S = 0.06  # a join farther from a beat stays where it is
-_LEAST_BEATS = 2  # that every passage keeps
+_LEAST_BEATS = 4  # that every passage keeps, if it had them: less than a bar is a stutter
 _VETO_BEATS = 4  # a vetoed join does not come back this near to where it was, on both sides: about a bar
 
 
