@@ -893,6 +893,18 @@ class TestRevise:
         assert settled.edit.duration_s == pytest.approx(edit.duration_s, abs=5.0)
 
     @pytest.mark.parametrize("with_source", [True, False])
+    def test_ends_that_move_into_the_recording_fade_there(
+        self, song: Path, config: Config, tmp_path: Path, with_source: bool
+    ) -> None:
+        """An edit from the recording's start to its end has no fades; without those passages it would click."""
+        edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0))
+        assert (edit.fade_in_ms, edit.fade_out_ms) == (0.0, 0.0)
+        whole_s, source = sf.info(song).duration, song if with_source else None
+        ends = Demands(drop=(TimeSpan(0.0, 3.0), TimeSpan(whole_s - 5.0, whole_s)))
+        found, _ = revise_list(edit, ends, source, config)
+        assert (found.edit.fade_in_ms, found.edit.fade_out_ms) == (3.0, 60.0)
+
+    @pytest.mark.parametrize("with_source", [True, False])
     def test_a_length_that_only_repeats_reach_is_left_to_edit_and_said_so(
         self, song: Path, config: Config, tmp_path: Path, with_source: bool
     ) -> None:

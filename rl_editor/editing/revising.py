@@ -23,7 +23,7 @@ from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
 from rl_editor.negotiation.placing import comes_back, nearest_bounds, place_joins
 from rl_editor.negotiation.record import lasting
 from rl_editor.negotiation.words import anchor_lines, exact_line, pace_lines
-from rl_editor.render import check_recording, held_in_memory, settle_joins
+from rl_editor.render import check_recording, held_in_memory, settle_joins, with_faded_ends
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
 
@@ -95,8 +95,9 @@ def _check(edit: EditList, demands: Demands, source: Path | None, *, allow_stret
 
 
 def _on_beats(edit: EditList, demands: Demands, state: AudioState, config: Config) -> tuple[Revised, list[str]]:
-    """Revised without the recording: new joins lie on beats."""
+    """Revised without the recording: new joins lie on beats, and the ends fade where they now are."""
     found = revise(edit, state, demands, config)
+    found = replace(found, edit=with_faded_ends(found.edit))
     notes = ["new joins lie on beats; render with --settle to move them to where they are heard least"]
     return found, [*pace_lines(found.edit), *(notes if found.new_joins else [])]
 
