@@ -177,11 +177,11 @@ def _fade_of(
         return None  # as loud as ever: most edits
     shortest, longest = SHORTEST_TOLD_S * per_s, min(n_frames, round(LONGEST_TOLD_S * per_s))
     lengths = np.geomspace(shortest, longest, N_LENGTHS)
-    best = min(_fitted(level, weight, int(length)) for length in lengths)
+    best = _best_fitted(level, weight, lengths)
     level = _uncompressed(level, power, heard, after=round(CLOSE_BY * best.length), at_least=round(KNOWN_S * per_s))
-    best = min(_fitted(level, weight, int(length)) for length in lengths)
+    best = _best_fitted(level, weight, lengths)
     around = best.length * np.geomspace(1 / CLOSE_BY, CLOSE_BY, N_LENGTHS // 4)
-    best = min(_fitted(level, weight, int(length)) for length in around[around <= longest])
+    best = _best_fitted(level, weight, around[around <= longest])
     return _believed(best, level, weight, cross, power)
 
 
@@ -209,6 +209,12 @@ class _Fitted(NamedTuple):
     length: int
     curve: int
     gain: float
+
+
+def _best_fitted(
+    level: Float[np.ndarray, " frames"], weight: Float[np.ndarray, " frames"], lengths: Float[np.ndarray, " lengths"]
+) -> _Fitted:
+    return min(_fitted(level, weight, int(length)) for length in lengths)
 
 
 def _fitted(
