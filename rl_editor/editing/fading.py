@@ -59,8 +59,8 @@ def _crossfade_notes(edit: EditList, request: Request, policy: "Policy | None") 
         usual_ms = _usual_crossfade_ms(request, policy)
         said = f"joins crossfade for {usual_ms / 1000.0:.1f} s, as this editor's usually do (--crossfade: others)"
         return [said] if usual_ms else []
-    rate = edit.source.sample_rate
-    found = [fade.frames for fade, right in zip(crossfades(edit), edit.segments, strict=False) if right in joins]
+    merged, rate = edit.merged(), edit.source.sample_rate
+    found = [fade.frames for fade, right in zip(crossfades(merged), merged.segments, strict=False) if right in joins]
     short = [n_frames / rate for n_frames in found if n_frames < round(request.crossfade_s * rate) - 1]
     if not short:
         return []
