@@ -283,8 +283,18 @@ def test_an_edl_names_where_the_recording_is_found(tmp_path):
 def test_an_edl_of_silence_and_sound_dissolves_into_black():
     edit = EditList(SOURCE, (Segment(0, 2 * RATE), Segment(None, 2 * RATE, 200.0)))
     assert "* FROM CLIP NAME: song raw.wav\n* TO CLIP NAME: BL\n" in to_edl(edit)
+    # from 1.9 s on, frame 47.5 of 25 per second; black begins with its first frame
+    assert "D    005 00:00:00:00 00:00:02:02 00:00:01:23 00:00:04:00\n" in to_edl(edit)
     track = read_edl(edit)
     assert track[2].media_reference.generator_kind == "black"
+
+
+def test_an_edl_does_not_dissolve_where_sound_fades_out_before_silence_or_in_after_it():
+    silence = Segment(None, 2 * RATE)
+    edit = EditList(SOURCE, (silence, Segment(0, 4 * RATE), silence), fade_in_ms=1000.0, fade_out_ms=1000.0)
+    assert re.findall(r" ([CD]) +(?:\d{3} )?\S+ \S+ (\S+) \S+$", to_edl(edit), re.MULTILINE) == [
+        ("C", "00:00:00:00"), ("C", "00:00:02:00"), ("C", "00:00:06:00"),
+    ]  # fmt: skip
 
 
 def test_edl_rounding_does_not_add_up():
