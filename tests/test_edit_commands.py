@@ -326,6 +326,7 @@ class TestCommands:
         clicked, rate = sf.read(tmp_path / "c.wav")
         at_beats = np.arange(4 * rate) % (rate // 2) < rate // 33  # 120 bpm from the start, where nothing is heard
         assert np.abs(clicked[at_beats]).max() > 1.3 * np.abs(clicked[~at_beats]).max()  # 0.6 of music, a click of 0.5
+        assert (np.abs(clicked) > 0.999).sum() < 8  # two peaks, and nothing clipped beside them
 
     @pytest.mark.parametrize("name", ["song", "Song - 12 #2", "[live]", "it's 'x': y", "007", "yes", "a: b", "\u97f3"])
     def test_a_suggested_correction_reads_back_under_its_name(self, name: str) -> None:

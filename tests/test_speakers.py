@@ -11,10 +11,13 @@ import soundfile as sf
 from rl_editor.audition import Audition, JudgedJoin
 from rl_editor.audition.joins import JoinDiagnostics
 from rl_editor.audition.pages import write_preview
-from rl_editor.config import Config
+from rl_editor.beats import Activations
+from rl_editor.checkup import Checkup, write_click_track
+from rl_editor.config import BeatOverride, Config
 from rl_editor.editors.mastering import _through_codec
 from rl_editor.edits import SourceInfo, keep_all
 from rl_editor.errors import AudioFileError
+from rl_editor.grid import PARTIAL, BeatGrid
 from rl_editor.render import render_file
 from rl_editor.speakers import from_file_order, to_file_order
 from rl_editor.utils import Samples, load_audio, read_places, save_audio, source_info
@@ -178,3 +181,12 @@ def test_excerpts_of_joins_have_the_places(tmp_path: Path) -> None:
     found = Audition(keep_all(SourceInfo("a.wav", "", RATE, 6, sound.frames)), sound, [join], 120.0, 1.0, places)
     write_preview(found, tmp_path, seconds=0.5)
     assert read_places(tmp_path / "join_01.wav") == read_places(tmp_path / "all_joins.wav") == places
+
+
+def test_a_click_track_has_the_places(tmp_path: Path) -> None:
+    save_audio(tmp_path / "a.wav", tones(6), places=PLACES["5.1"])
+    nothing, mel = np.zeros(1, np.float32), np.zeros((1, 1), np.float16)
+    grid = BeatGrid(np.array([0.0, 0.1, 0.2]), np.array([0, PARTIAL]))
+    found = Checkup("a", "librosa", grid, BeatOverride(), [], Activations(nothing, nothing), mel)
+    write_click_track(found, tmp_path / "a.wav", tmp_path / "c.wav")
+    assert read_places(tmp_path / "c.wav") == PLACES["5.1"]
