@@ -509,3 +509,21 @@ def test_an_opus_stream_that_libsndfile_calls_malformed_midway_is_read_to_its_en
     assert len(found) == len(whole) == frames
     np.testing.assert_allclose(found, whole, atol=0.02)  # two decoders
     assert np.abs(found[2 * BLOCK_FRAMES :] - whole[2 * BLOCK_FRAMES :]).max() > 0.0
+
+
+@needs_ffmpeg
+def test_tags_are_those_of_the_file_and_whole(tmp_path):
+    """Chapters have titles of their own, a comment more than one line, and an old tag letters that are no UTF-8."""
+    save_audio(tmp_path / "plain.wav", noise(RATE))
+    parts = "".join(f"[CHAPTER]\nTIMEBASE=1/2\nSTART={k}\nEND={k + 1}\ntitle=Part {k}\n" for k in (0, 1))
+    (tmp_path / "parts.txt").write_text(f";FFMETADATA1\n{parts}", encoding="utf-8")
+    said = ("-metadata", "title=Whole", "-metadata", "comment=one = 1\r\ntwo")
+    command = ["ffmpeg", "-v", "error", "-i", "plain.wav", "-i", "parts.txt", "-map_metadata", "1", *said, "talk.m4a"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert utils.read_tags(tmp_path / "talk.m4a") == {"title": "Whole", "comment": "one = 1\r\ntwo"}
+    save_audio(tmp_path / "old.aac", noise(RATE))
+    with (tmp_path / "old.aac").open("ab") as file:
+        file.write(
+            b"TAG" + "\N{LATIN CAPITAL LETTER U WITH DIAERESIS}bung".encode("latin-1").ljust(125, b"\0")
+        )  # ID3v1
+    assert utils.read_tags(tmp_path / "old.aac")["title"] == "\N{REPLACEMENT CHARACTER}bung"

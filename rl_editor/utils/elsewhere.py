@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -95,14 +96,16 @@ def _pyav_blocks(path: Path) -> Iterator[Samples]:
 
 
 def tags_by_ffmpeg(path: Path) -> dict[str, str]:
-    """Tags as ffmpeg writes them out, a line each; none where it is not there or cannot read the file."""
+    """Tags as ffmpeg writes them out, not those of chapters; none where it is not there or cannot read the file."""
     program = shutil.which("ffmpeg")
     if program is None:
         return {}
     command = [program, "-v", "error", "-nostdin", "-i", named(path), "-f", "ffmetadata", "-"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = (line.partition("=") for line in done.stdout.splitlines() if "=" in line and not line.startswith(";"))
-    found = {name.lower(): re.sub(r"\\(.)", r"\1", value) for name, _, value in lines}
+    said = subprocess.run(command, capture_output=True, check=False).stdout.decode(errors="replace")
+    lines = re.findall(r"(?:\\.|[^\\\n])+", said, re.DOTALL)  # after a backslash even a line break is text
+    own = takewhile(lambda line: line != "[CHAPTER]", lines)
+    parts = (line.partition("=") for line in own if "=" in line and not line.startswith(";"))
+    found = {name.lower(): re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) for name, _, value in parts}
     return found | ({"tracknumber": found["track"]} if "track" in found else {})
 
 
