@@ -3,6 +3,7 @@
 import importlib.metadata
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -312,6 +313,21 @@ def test_a_library_and_the_commands_know_a_file_by_one_name(tmp_path):
     assert found.track_id == name
     assert check_up(song, halved).override == BeatOverride(tempo_multiplier="half")
     assert analyse_track(song, halved).grid.tempo_bpm == pytest.approx(found.grid.tempo_bpm / 2, rel=0.01)
+
+
+def test_a_click_track_holds_a_long_recording_once(tmp_path):
+    """A minute of stereo at 44.1 kHz as float32: 60 * 44,100 * 2 * 4 B = 21.2 MB."""
+    once = 60 * 44_100 * 2 * 4
+    nothing, mel = np.zeros(1, np.float32), np.zeros((1, 1), np.float16)
+    grid = BeatGrid(np.arange(121) / 2, np.arange(120) % 4)
+    found = Checkup("song", "librosa", grid, BeatOverride(), [], Activations(nothing, nothing), mel)
+    source = tmp_path / "song.wav"
+    save_audio(source, Samples(np.full((60 * 44_100, 2), 0.1, np.float32), 44_100))
+    tracemalloc.start()
+    write_click_track(found, source, tmp_path / "clicked.wav")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert once < peak < 1.5 * once
 
 
 def test_a_click_sounds_on_every_whole_beat_and_a_higher_one_on_downbeats(tmp_path):
