@@ -15,7 +15,9 @@ from rl_editor.audition.joins import (
     bands_db,
     bar_phase_kept,
     join_diagnostics,
+    level_step_db,
     output_beats_s,
+    spectral_distance,
 )
 from rl_editor.audition.pages import _due, check_preview, write_preview
 from rl_editor.audition.picture import _sheet
@@ -52,6 +54,19 @@ def test_joins_that_are_not_shown_are_counted(n_joins: int, n_faulty: int, said:
     assert f"\n{said}\n" in screen(heard)
     first = n_joins - n_faulty + 1 if n_faulty else 1
     assert [join.number for join in heard.shown(3)] == [first, first + 1, first + 2]
+
+
+def test_a_join_is_a_row_and_a_section_of_the_page(tmp_path: Path) -> None:
+    """Where it is, what it leaves and where it lands; a beat that comes too early has a minus."""
+    found = JoinDiagnostics(0.5, 61.0, 2.0, 0.5, 57.0, None, -30.0, False, 1.0)
+    heard = replace(audition([()]), joins=[JudgedJoin(1, found, ("beat", "bar"))])
+    (row,) = (line for line in screen(heard).splitlines() if line.endswith("beat, bar"))
+    assert row.split()[:9] == ["1", "0:00.5", "1:01.00", "0:02.00", "0.5", "(57", "%)", "-", "-30.0"]
+    assert row.split()[9:11] == ["lost", "1.0"]
+    write_preview(heard, tmp_path, seconds=1.0)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<dt>leaves the recording at</dt><dd>1:01.00</dd>\n<dt>comes back at</dt><dd>0:02.00</dd>" in page
+    assert "<dt>count of the bar</dt><dd>lost</dd>" in page
 
 
 def test_what_is_shown_is_in_the_order_of_the_edit() -> None:
@@ -116,6 +131,10 @@ def test_pictures_say_their_units() -> None:
     heard = Audition(EditList(source, (Segment(0, 8000),)), Samples(samples, 8000), [join], 120.0, 1.0)
     wave, spectrogram = _sheet(heard, [join]).axes
     assert wave.get_ylabel() == "peak -20 dBFS"
+    outline = wave.collections[0].get_paths()[0].vertices
+    assert outline[outline[:, 1].argmin(), 0] == pytest.approx(100 / 8000, abs=2e-3)  # where it is, behind the join
+    drawn_s = spectrogram.collections[0].get_coordinates()[0, :, 0]
+    assert (drawn_s[0], drawn_s[-1]) == pytest.approx((-1.0, 1.0), abs=0.03)
     assert (spectrogram.get_xlabel(), spectrogram.get_ylabel()) == ("seconds from the join", "Hz")
     assert spectrogram.yaxis.get_major_formatter()(1000.0) == "1k"
     assert spectrogram.lines[-1].get_color() == "white"  # blue was not to be seen on it
@@ -238,6 +257,24 @@ class TestJoins:
         for end_s, known in ((6.5, False), (6.75, False), (7.0, True)):
             (join,) = self.cut(self.noise(), (0.0, 2.0), (4.0, end_s))
             assert (join.level_percentile is not None, join.spectral_percentile is not None) == (known, known)
+
+
+def test_levels_are_of_a_fifth_of_a_second_and_spectra_of_a_quarter_on_every_channel() -> None:
+    """Half of the 0.2 s after 1 s are twice as loud: (1 + 4) / 2 = 2.5 times the power. The right side alone hisses."""
+    steady = np.ones((16_000, 2), np.float32)
+    steady[8800:] = 2.0
+    assert level_step_db(Samples(steady, 8000), 8000) == pytest.approx(10 * np.log10(2.5), abs=1e-6)
+    hiss = np.random.default_rng(0).normal(scale=0.1, size=16_000)
+    for side in (0, 1):
+        sound = np.zeros((16_000, 2), np.float32)
+        sound[8000 + 960 :, side] = hiss[8960:]  # from 0.12 s after the join on
+        assert spectral_distance(Samples(sound, 8000), 8000) > 20.0
+
+
+def test_a_tone_is_in_its_own_band_alone() -> None:
+    """The window keeps it out of those an octave away: 60 dB below."""
+    bands = bands_db(np.sin(2 * np.pi * 997.0 * np.arange(2000) / 8000)[:, None], 8000)
+    assert bands[26] - np.delete(bands, range(20, 33)).max() > 60.0
 
 
 def test_bands_are_of_equal_ratios_from_sixty_hertz_to_half_the_rate() -> None:
