@@ -338,6 +338,7 @@ def test_a_click_sounds_on_every_whole_beat_and_a_higher_one_on_downbeats(tmp_pa
     found = Checkup("song", "librosa", grid, BeatOverride(), [], Activations(nothing, nothing), mel)
     assert found.beats_s.tolist() == [0.25, 0.5, 1.0, 1.5]
     assert found.downbeats_s.tolist() == [0.5]
+    assert (found.to_dict()["beats_s"], found.to_dict()["downbeats_s"]) == ([0.25, 0.5, 1.0, 1.5], [0.5])
     source, clicked = tmp_path / "song.wav", tmp_path / "clicked.wav"
     save_audio(source, Samples(np.full((round(1.51 * RATE), 2), 0.1, np.float32), RATE))
     write_click_track(found, source, clicked)
@@ -395,6 +396,26 @@ def test_a_likely_other_grid_is_offered_as_a_line_for_the_settings():
 def test_close_looks_at_a_grid_do_not_show_the_same_twice(duration_s: float, starts_s: list[float]) -> None:
     """Each shows 8 s; of 10 s the picture showed the last eight twice, and the first two never."""
     assert close_looks_s(duration_s) == pytest.approx(starts_s)
+
+
+def test_the_picture_of_a_grid_has_tempo_beats_and_what_was_heard_where_they_are() -> None:
+    """Beats of half a second, 120 bpm, in bars of four; of 5 s, at 50 frames a second, the last is heard a beat at."""
+    grid = BeatGrid(0.5 * np.arange(11), np.arange(10) % 4)
+    heard = Activations(*np.zeros((2, 250), np.float32))
+    heard.beat[225:], heard.downbeat[:25] = 0.9, 0.6
+    found = Checkup("song", "librosa", grid, BeatOverride(), [], heard, np.zeros((250, 8), np.float16))
+    tempo, above, below = picture(found).axes
+    assert tempo.lines[0].get_ydata() == pytest.approx(np.full(9, 120.0))
+    assert tempo.get_ylim()[0] < 120.0 < tempo.get_ylim()[1]
+    for axes in (above, below):
+        lines: dict[str, list[float]] = {}
+        for line in axes.lines:
+            lines.setdefault(line.get_color(), []).append(line.get_xdata()[0])
+        assert list(lines.values()) == [(0.5 * np.arange(10)).tolist(), [0.0, 2.0, 4.0]]
+        assert list(lines) == ["#2a78b5", "#c8452e"]  # blue and red, as the title says
+    peaks = {area.get_label(): area.get_paths()[0].vertices for area in below.collections}
+    assert peaks["beat"][peaks["beat"][:, 1] > 0.5][:, 0].min() == pytest.approx(4.5)
+    assert peaks["downbeat"][peaks["downbeat"][:, 1] > 0.5][:, 0].max() == pytest.approx(0.48)
 
 
 def test_a_long_name_stays_within_the_picture_of_a_grid(tmp_path):
