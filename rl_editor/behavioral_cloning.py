@@ -32,7 +32,7 @@ from rl_editor.averaging import AveragedAgent, mean_until
 from rl_editor.checkpoint import Policy, TrainingResult, save_policy
 from rl_editor.command import overlaid, read_settings, run
 from rl_editor.config import Config
-from rl_editor.demonstrations import Demonstration, Placed, in_split, split_gaps, split_line, to_train_on
+from rl_editor.demonstrations import Demonstration, Placed, split_gaps, split_line, to_choose_by, to_train_on
 from rl_editor.devices import autocast, resolve_device, torch_threads
 from rl_editor.errors import TrainingError
 from rl_editor.fingerprints import run_fingerprint
@@ -118,7 +118,7 @@ class _Cloning:
         self.device = resolve_device(config.training.device)
         self.train_set = self._school(train)
         self.own = torch.tensor([not d.is_copy for d in train], device=self.device)  # copies are no further evidence
-        known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
+        known = to_choose_by(demonstrations, self.styles)
         self.validation_set = self._school(known) if known else None
         self.agent = Agent(config).to(self.device)
         songs = self.train_set.songs

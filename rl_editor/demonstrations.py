@@ -81,11 +81,21 @@ def to_train_on(demonstrations: Collection[Demonstration]) -> list[Demonstration
     """The demonstrations that teach.
 
     Raises:
-        DatasetError: there are none.
+        DatasetError: there are none, or none in which a decision can be told.
     """
     if not (found := in_split(demonstrations, "train")):
         raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+    if not any(d.labels.coverage for d in found):
+        raise DatasetError(
+            f"{counted(len(found), 'demonstration')} to train on, no edit among them with a passage as long as a "
+            "decision unit (coverage 0); lower action_space.unit_beats, or add pairs"
+        )
     return found
+
+
+def to_choose_by(demonstrations: Iterable[Demonstration], styles: Collection[str]) -> list[Demonstration]:
+    """The demonstrations that choose among epochs and updates: of these editors, where a decision can be told."""
+    return [d for d in in_split(demonstrations, "validation") if d.style in styles and d.labels.coverage]
 
 
 def split_line(demonstrations: Iterable[Demonstration]) -> str:

@@ -54,7 +54,7 @@ from rl_editor.agent import FEW_TRACKS, Agent, Embeddings, kind_entropy, sample
 from rl_editor.averaging import AveragedAgent, exponential
 from rl_editor.checkpoint import Objective, Policy, TrainingResult, save_policy
 from rl_editor.config import Config
-from rl_editor.demonstrations import Demonstration, in_split, to_train_on
+from rl_editor.demonstrations import Demonstration, to_choose_by, to_train_on
 from rl_editor.devices import autocast, resolve_device, side_by_side, torch_threads
 from rl_editor.errors import ConfigError, TrainingError
 from rl_editor.fingerprints import agent_fingerprint, reward_fingerprint, run_fingerprint
@@ -122,7 +122,7 @@ class PPOTrainer:
         self.logger, self.save_dir = logger or TrainingLogger(), Path(save_dir) if save_dir else None
         self.state_file = self.save_dir / STATE if self.save_dir and resumable else None
         self.device = resolve_device(config.training.device)
-        known = [d for d in in_split(demonstrations, "validation") if d.style in self.styles]
+        known = to_choose_by(demonstrations, self.styles)
         self._take_songs(train, known or train, reference)
         self._take_agent(agent)
         run = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + agent_fingerprint(self.agent)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
+from toy_tracks import in_slices, toy_config, toy_demonstration, toy_demonstrations
 
 from rl_editor.actions import ActionSpace, ReorderAction
 from rl_editor.behavioral_cloning import BEST, LAST, STATE, _Cloning, _score, cloning_loss, main, train_bc
@@ -316,10 +316,20 @@ def test_epochs_of_neighbouring_seeds_share_no_draws() -> None:
     assert torch.Generator().manual_seed(seed_of(2**63 - 1, 1000)) is not None
 
 
+def test_a_song_of_which_no_decision_tells_does_not_choose(tmp_path: Path) -> None:
+    config = fast(2)
+    *teach, choose = toy_demonstrations(config, n_validation=1)
+    result = train_bc([*teach, in_slices(choose, config)], config, save_dir=tmp_path)
+    assert "validation/loss" not in result.metrics
+    assert load_policy(tmp_path / BEST).metrics == result.metrics
+
+
 def test_what_cannot_be_learned_from_is_said() -> None:
     config = fast(1)
     with pytest.raises(DatasetError, match="none to train on"):
         train_bc([toy_demonstration(0, config, split="test")], config)
+    with pytest.raises(DatasetError, match=r"1 demonstration to train on.*lower action_space\.unit_beats"):
+        train_bc([in_slices(toy_demonstration(0, config), config)], config)
     many = [toy_demonstration(i, config, style=f"editor{i}") for i in range(3)]
     with pytest.raises(ConfigError, match="raise it to 3"):
         style_order(many, config)

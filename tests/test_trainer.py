@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_tracks import toy_config, toy_demonstration, toy_demonstrations
+from toy_tracks import in_slices, toy_config, toy_demonstration, toy_demonstrations
 
 from rl_editor.agent import Agent
 from rl_editor.checkpoint import Policy, TrainingResult, load_policy, save_policy
@@ -287,6 +287,14 @@ def test_minibatches_cover_every_sample_and_touch_few_songs() -> None:
     assert torch.cat(batches).sort().values.tolist() == list(range(80))
     assert [len(song[batch].unique()) for batch in batches] == [2, 2, 2, 2]
     assert sum(len(batch) for batch in by_song(song[:3], 8, 4, torch.Generator().manual_seed(0))) == 3
+
+
+def test_a_song_of_which_no_decision_tells_does_not_choose() -> None:
+    config = fast()
+    *teach, choose = toy_demonstrations(config, n_train=3, n_validation=1)
+    demos = [*teach, in_slices(choose, config)]
+    trainer = PPOTrainer(config, Agent(config), demos, styles=STYLES)
+    assert len(trainer.validation_songs) == len(teach)  # as without songs that choose
 
 
 def test_what_cannot_be_trained_on_is_said() -> None:

@@ -1,14 +1,16 @@
 """Toy recordings for the learners: beats half a second apart, four features, an editor with an audible rule."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from rl_editor.actions import CUT, KEEP, ActionSpace
 from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
-from rl_editor.edits import SourceInfo
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.features import FEATURE_NAMES, BeatFeatures
 from rl_editor.grid import BeatGrid
-from rl_editor.labels import EditLabels, decode
+from rl_editor.labels import EditLabels, decode, encode
 
 BEAT_S = 0.5
 RATE_HZ = 8000
@@ -60,3 +62,13 @@ def toy_demonstrations(config: Config, *, n_train: int = 6, n_validation: int = 
     return [
         toy_demonstration(seed, config, split=split, n_beats=20 + 4 * (seed % 3)) for seed, split in enumerate(splits)
     ]
+
+
+def in_slices(demonstration: Demonstration, config: Config) -> Demonstration:
+    """The same song cut into slices of less than half a beat, of which no decision can tell."""
+    source, grid = demonstration.source, demonstration.grid
+    slices = tuple(Segment(round(BEAT_S * beat * RATE_HZ), round(0.4 * BEAT_S * RATE_HZ)) for beat in (2, 6, 9))
+    edit = EditList(source, slices, tuple(float(t) for t in grid.times_s), 1)
+    labels = encode(edit, grid, ActionSpace(config.action_space), unit_beats=1)
+    assert labels.coverage == 0.0
+    return replace(demonstration, edit=edit, labels=labels)
