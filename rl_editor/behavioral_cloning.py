@@ -146,6 +146,7 @@ class _Cloning:
             if self._is_stale(epoch):
                 break
             metrics = self._epoch(epoch) | self._validate()
+            _check_losses(metrics, epoch)
             self.logger.log_metrics(metrics, epoch)
             self._note(epoch, metrics)
             self.left.save(self.standing, self.learner)
@@ -208,8 +209,6 @@ class _Cloning:
                 self.optimizer.step()
         self.agent.eval()
         mean_loss = float(torch.stack(losses).mean())
-        if not math.isfinite(mean_loss):
-            raise TrainingError(f"cloning: epoch {epoch}: the loss is {mean_loss}; lower bc.learning_rate")
         self.average.update_parameters(self.agent)
         scores = agreement(torch.cat(predicted), torch.cat(actual), self.kinds)
         return _named("train", scores | {"loss": mean_loss})
@@ -330,6 +329,12 @@ def cloning_loss(
     legal = torch.cat([mask[:, :first_reorder], mask[:, first_reorder:].any(1, keepdim=True)], dim=1)
     kinds = torch.where(legal, kind_log_probs(log_probs, first_reorder), 0.0)
     return (1.0 - smoothing) * loss - smoothing * kinds.sum(1) / legal.sum(1)
+
+
+def _check_losses(metrics: Mapping[str, float], epoch: int) -> None:
+    for name in ("train/loss", "validation/loss"):
+        if not math.isfinite(loss := metrics.get(name, 0.0)):
+            raise TrainingError(f"cloning: epoch {epoch}: {name} is {loss}; lower bc.learning_rate")
 
 
 def _score(metrics: Mapping[str, float]) -> float:
