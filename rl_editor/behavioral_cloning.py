@@ -32,7 +32,15 @@ from rl_editor.averaging import AveragedAgent, mean_until
 from rl_editor.checkpoint import Policy, TrainingResult, save_policy
 from rl_editor.command import overlaid, read_settings, run
 from rl_editor.config import Config
-from rl_editor.demonstrations import Demonstration, Placed, split_gaps, split_line, to_choose_by, to_train_on
+from rl_editor.demonstrations import (
+    Demonstration,
+    Placed,
+    coverage_gaps,
+    split_gaps,
+    split_line,
+    to_choose_by,
+    to_train_on,
+)
 from rl_editor.devices import autocast, resolve_device, torch_threads
 from rl_editor.errors import TrainingError
 from rl_editor.fingerprints import run_fingerprint
@@ -375,7 +383,9 @@ def main(
     settings.training.resume = resume or settings.training.resume
     settings.training.device = device or settings.training.device
     demonstrations = load_demonstrations(data_dir, settings)
-    for line in (split_line(demonstrations), *split_gaps(Placed(d.style, d.song, d.split) for d in demonstrations)):
+    gaps = split_gaps(Placed(d.style, d.song, d.split) for d in demonstrations)
+    gaps += coverage_gaps((d.style, d.labels.coverage) for d in demonstrations)
+    for line in (split_line(demonstrations), *gaps):
         typer.echo(line, err=True)
     with create_logger(settings, run_name="bc") as logger:
         result = train_bc(demonstrations, settings, logger=logger, save_dir=save_dir)

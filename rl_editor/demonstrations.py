@@ -5,10 +5,11 @@ action per decision unit. Files hold arrays without Python objects and are the s
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from rl_editor.features import BeatFeatures
 from rl_editor.files import UNREADABLE, replacing
 from rl_editor.grid import BeatGrid
 from rl_editor.labels import EditLabels
+
+LEAST_TOLD = 0.5  # of the duration of an editor's edits
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,23 @@ def split_gaps(pairs: Iterable[Placed]) -> list[str]:
                 "put one into test with data.splits, or add pairs"
             )
     return gaps
+
+
+def coverage_gaps(told: Iterable[tuple[str, float]]) -> list[str]:
+    """Editors of whose edits decisions tell less than ``LEAST_TOLD`` on average; a line each.
+
+    Args:
+        told: style and coverage of every pair.
+    """
+    by_style: dict[str, list[float]] = defaultdict(list)
+    for style, coverage in told:
+        by_style[style].append(coverage)
+    return [
+        f"style {style!r} ({counted(len(own), 'pair')}): decisions tell {fmean(own):.0%} of what plays in its edits, "
+        "so that little of it is learned; lower action_space.unit_beats, if it cuts within units"
+        for style, own in sorted(by_style.items())
+        if fmean(own) < LEAST_TOLD
+    ]
 
 
 def save_analysis(path: str | Path, analysis: Analysis) -> None:

@@ -18,7 +18,7 @@ from rl_editor.actions import ActionSpace
 from rl_editor.alignment import CLOSELY_AGREED, MonoPair, recover_either, summarise
 from rl_editor.command import run
 from rl_editor.config import Config
-from rl_editor.demonstrations import Placed, load_analysis, save_labels, split_gaps
+from rl_editor.demonstrations import Placed, coverage_gaps, load_analysis, save_labels, split_gaps
 from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError
 from rl_editor.executor import Outcome, run_tracks
@@ -50,7 +50,8 @@ def main(params: Path = PARAMS, *, strict: bool = False) -> None:
         problems = [Problem(o.item.pair_id, o.error) for o in outcomes if o.error]
         write_json(METRICS / "align.json", summary(outcomes))
         report_problems(folder, problems, n_left=len(outcomes) - len(problems), strict=strict, what="pairs")
-        for gap in gaps([o.item for o in outcomes if o.value is not None]):
+        told = ((o.item.style, o.value.coverage) for o in outcomes if o.value is not None)
+        for gap in (*gaps([o.item for o in outcomes if o.value is not None]), *coverage_gaps(told)):
             typer.echo(gap, err=True)
 
 

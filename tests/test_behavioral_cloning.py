@@ -345,7 +345,8 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
     def stand_in(data_dir: Path, config: Config) -> list[object]:
         asked.append(config)
-        return list(toy_demonstrations(config, n_train=2, n_validation=1))
+        cutter = in_slices(toy_demonstration(9, config, split="test"), config)
+        return [*toy_demonstrations(config, n_train=2, n_validation=1), replace(cutter, style="slices")]
 
     monkeypatch.setattr("rl_editor.loading.load_demonstrations", stand_in)
     (tmp_path / "params.yaml").write_text(json.dumps(fast(7).to_dict()))  # JSON is YAML
@@ -354,7 +355,9 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert asked[0].features.feature_mode == "basic"
     assert load_policy(tmp_path / "models" / BEST).styles == ("quiet_goes",)
     main(data_dir=tmp_path, save_dir=tmp_path / "models", epochs=1, device="cpu", config=tmp_path / "params.yaml")
-    assert "epoch 1 of 1, " in capsys.readouterr().err  # people count from one
+    said = capsys.readouterr().err
+    assert "epoch 1 of 1, " in said  # people count from one
+    assert "style 'slices' (1 pair): decisions tell 0% of what plays" in said
     (tmp_path / "params.yaml").write_text("bc: [")
     with pytest.raises(ConfigError, match="not readable YAML"):
         main(data_dir=tmp_path, config=tmp_path / "params.yaml")

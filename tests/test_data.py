@@ -21,6 +21,7 @@ from rl_editor.data import (
 from rl_editor.demonstrations import (
     Analysis,
     Placed,
+    coverage_gaps,
     load_analysis,
     load_labels,
     rescaled,
@@ -176,6 +177,11 @@ class TestSplits:
         assert split_gaps(bob) == []  # nothing is held out at all, which is wanted or said elsewhere
         (line,) = split_gaps([*ann, Placed("bob", "b", "test")])
         assert line.startswith("style 'bob' (1 song): none teaches, so that it is not learned")
+
+    def test_editors_of_whose_edits_decisions_tell_little_are_named(self) -> None:
+        told = [("ann", 0.0), ("ann", 1.0), ("bob", 0.0), ("bob", 0.5)]  # 50 % of ann's, 25 % of bob's
+        (line,) = coverage_gaps(told)
+        assert line.startswith("style 'bob' (2 pairs): decisions tell 25% of what plays in its edits, ")
 
     def test_the_hash_decides(self) -> None:
         config = DataConfig(test_fraction=0.25, validation_fraction=0.25)
