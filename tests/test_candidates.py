@@ -18,6 +18,7 @@ from world_tracks import track
 
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.cli import app
+from rl_editor.cli.listening import _policies
 from rl_editor.config import Config
 from rl_editor.editing import Proposal, Request
 from rl_editor.edits import EditList, Segment, joins, keep_all
@@ -324,3 +325,12 @@ def test_the_command(song: Path, policy: Policy, config: Config, tmp_path: Path)
     assert "left out: book.m4b: .m4b is not taken from a folder; name the file itself" in result.stderr
     ways = {side.way for pair in ListeningSet.load(tmp_path / "set").pairs for side in (pair.a, pair.b)}
     assert any(way.startswith("kid") for way in ways)
+
+
+def test_a_policy_may_lie_in_a_folder_named_after_a_setting(policy: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "lr=0.1" / "best.pt"
+    path.parent.mkdir()
+    save_policy(path, policy)
+    assert list(_policies([str(path), f"mine={path}"])) == ["best", "mine"]
+    with pytest.raises(ConfigError, match=r"^--checkpoint mine=: names no file; write NAME=FILE$"):
+        _policies(["mine="])

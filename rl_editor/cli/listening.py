@@ -97,7 +97,9 @@ def _policies(named: Sequence[str]) -> "dict[str, Policy]":
 
     found: dict[str, Policy] = {}
     for given in named:
-        name, _, path = given.rpartition("=")
+        name, equals, path = given.partition("=")
+        if not equals or Path(given).is_file():  # folders of runs are named after settings, as lr=0.1
+            name, path = "", given
         if not path:
             raise ConfigError(f"--checkpoint {given}: names no file; write NAME=FILE")
         name = name or Path(path).stem
