@@ -50,6 +50,8 @@ def assign_splits(songs: Mapping[str, str], config: DataConfig) -> dict[str, Spl
         least = round((1.0 - config.test_fraction - config.validation_fraction) * len(splits))
         for _ in range(least - list(splits.values()).count("train")):
             _take("train", splits, placed, kept=wanted[1:])
+    if len(splits) < FEWEST_TO_CHOOSE:
+        splits |= {sha: "train" for sha, split in splits.items() if split == "validation" and sha not in placed}
     return {song: splits[sha] for song, sha in songs.items()}
 
 

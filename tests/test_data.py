@@ -231,6 +231,17 @@ class TestSplits:
         songs = {"a": "c" + "0" * 63, "b": "5" + "0" * 63}  # one is put to validate, the other has to train
         assert assign_splits(songs, placed) == {"a": "train", "b": "validation"}
 
+    def test_none_of_three_chooses_where_none_is_held_out_either(self) -> None:
+        """One chooses by its hash (0x8d of 256 is 0.55): of four songs, and of three where a person puts it there."""
+        config = DataConfig(test_fraction=0.0, validation_fraction=0.6)
+        three = {"8": "8d" + "0" * 62} | {name: name + "0" * 63 for name in "de"}
+        assert split_of(three["8"], config) == "validation"
+        assert set(assign_splits(three, config).values()) == {"train"}
+        four = assign_splits({**three, "f": "f" + "0" * 63}, config)
+        assert four == {"8": "validation", "d": "train", "e": "train", "f": "train"}
+        config.splits = {"8": "validation"}
+        assert assign_splits(three, config) == {"8": "validation", "d": "train", "e": "train"}
+
     def test_a_split_of_no_share_stays_empty_and_copies_stay_together(self) -> None:
         config = DataConfig(test_fraction=0.0, validation_fraction=0.25)
         same = {"a": "c" + "0" * 63, "copy": "c" + "0" * 63} | {name: name + "0" * 63 for name in "def"}
