@@ -359,7 +359,7 @@ def _experiment_id(client: Any, name: str) -> str:
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    local = "MLFLOW_TRACKING_URI" not in os.environ
+    local = not os.environ.get("MLFLOW_TRACKING_URI")
     location = (_store_root() / "mlruns" / name).as_uri() if local else None
     return str(client.create_experiment(name, artifact_location=location))
 

@@ -80,6 +80,22 @@ def test_mlflow_nests_stage_runs_below_one_parent(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "mlruns").is_dir()
 
 
+def test_an_empty_tracking_uri_is_none_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Compose and CI set a variable that has no value: artifacts lie beside the store, not where this runs."""
+    from mlflow.tracking import MlflowClient
+
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    with create_logger(config_for("mlflow"), run_name="bc"):
+        pass
+    assert tracking_uri() == f"sqlite:///{project / 'mlflow.db'}"
+    experiment = MlflowClient(tracking_uri=tracking_uri()).get_experiment_by_name("rl-editor")
+    assert experiment.artifact_location == (project / "mlruns" / "rl-editor").as_uri()
+
+
 def test_mlflow_takes_editors_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracking import MlflowClient
 
