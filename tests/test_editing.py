@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,12 +36,14 @@ from rl_editor.editing import (
     recordings_in,
     revise_list,
 )
-from rl_editor.edits import EditList, Segment
+from rl_editor.editing.fading import with_fades
+from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.infer import edit_recording
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, spoken
 from rl_editor.negotiation.exact import MOST_SILENCE_S
+from rl_editor.render import with_faded_ends
 from rl_editor.state import AudioState
 from rl_editor.utils import (
     BLOCK_FRAMES,
@@ -665,6 +668,29 @@ class TestEdit:
                 lengths = [segment.crossfade_in_ms for segment in mixed_joins(found.edit)]
                 assert new
                 assert lengths == [expected_ms if n in new else crossfade_ms for n in range(1, len(lengths) + 1)]
+
+    def test_each_end_fades_as_the_named_editor_has_it_there(self, policy: Policy) -> None:
+        agent = copy.deepcopy(policy.agent)
+        agent.usual_fades.table[:2] = torch.tensor([[0.0, 4000.0, 0.0], [1500.0, 2000.0, 0.0]])
+        two = replace(policy, agent=agent, styles=("ann", "bob"))
+        source = SourceInfo("song.wav", "", RATE, 1, 100 * RATE)
+        edit = EditList(source, (Segment(10 * RATE, 60 * RATE),))
+
+        def faded(edit: EditList = edit, **request: Any) -> tuple[float, float, list[str]]:
+            found, notes = with_fades(edit, Request(**request), two)
+            return found.fade_in_ms, found.fade_out_ms, notes
+
+        usual = ["fades {} for {} s, as this editor's edits usually do (--fade-{} 0: not)".format(*said) for said in (
+            ("in", 1.5, "in"), ("out", "2.0", "out"), ("out", "4.0", "out"))]  # fmt: skip
+        kept_from_clicking = with_faded_ends(edit).fade_in_ms
+        assert faded(style="bob") == (1500.0, 2000.0, usual[:2])
+        assert faded(style="ann") == (kept_from_clicking, 4000.0, usual[2:])
+        assert faded(style="bob", fade_in_s=0.0) == (0.0, 2000.0, usual[1:2])
+        drawn = replace(edit, fade_in_ms=9000.0, fade_out_ms=9000.0)  # by whoever made it
+        assert faded(drawn, style="ann") == (kept_from_clicking, 4000.0, usual[2:])
+        short = replace(edit, segments=(Segment(10 * RATE, RATE), Segment(40 * RATE, 5 * RATE)))
+        said = ["fades in for 1.00 s, not 3: no more plays without a join there"]
+        assert faded(short, style="bob", fade_in_s=3.0, fade_out_s=3.0) == (3000.0, 3000.0, said)
 
     def test_no_edit_is_announced_in_a_style_that_the_policy_does_not_know(
         self, policy: Policy, song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
