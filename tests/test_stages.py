@@ -2,6 +2,7 @@
 
 import errno
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from opinion_sets import random_set
 from test_data import RATE, song
 
 from benchmarks.preferences.listeners import Listener, session
+from rl_editor.checkpoint import load_policy
 from rl_editor.demonstrations import Analysis, load_analysis
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AudioFileError, DatasetError, MissingWeightsError, OutputError, said
 from rl_editor.library import Problem, find_library
 from rl_editor.loading import align_pair, load_references
+from rl_editor.registry import Registered
 from rl_editor.reward import ReferenceStatistics
 from rl_editor.reward_model.learning import load_learned
-from stages import align, corpus, decode, features, layout, reward_model, separate
+from stages import align, bc, corpus, decode, evaluate, export, features, layout, ppo, reward_model, separate
 from stages.dataset import digest_of, read_demonstrations, read_reference
 from stages.manifest import Track, load_manifest, read_view
 from stages.params import load_all
@@ -317,6 +320,72 @@ class TestReference:
         of_files = ReferenceStatistics.of_analyses(load_references(project / "data/raw", config))
         assert asdict(of_files) == pytest.approx(asdict(reference), rel=1e-3)  # of files, and of 24-bit views of them
         assert digest_of(demonstrations) != digest_of(demonstrations, reference)
+
+
+class TestLearning:
+    """From demonstrations to a registered policy, as small as can be: what each stage is given, and hands on."""
+
+    def test_songs_are_held_out_and_finished_music_and_listeners_are_heard(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_params(
+            project,
+            agent={"d_model": 8, "d_head": 8, "n_heads": 2, "n_layers": 1},
+            bc={"epochs": 1, "trees": 2},
+            data={"splits": {"s0_raw": "train", "s1_raw": "validation", "s2_raw": "test"}},
+            evaluation={"bootstrap_samples": 20, "audio_examples": 1},
+            ppo={"total_timesteps": 8, "n_envs": 2, "epochs": 1, "minibatches": 1, "remixes": 0},
+            tracking={"backend": "none"},
+        )
+        (project / "data/raw/reference").mkdir()
+        for number in range(2):
+            sf.write(project / f"data/raw/reference/hit{number}.wav", song(20 + number, 12.0), RATE)
+        run_to_labels()
+        reward_model.main()
+        given: dict[str, dict[str, Any]] = {}
+
+        def heard(stage: Any, name: str) -> None:
+            made = getattr(stage, name)
+
+            def passed_on(*arguments: Any, **options: Any) -> Any:
+                given[name] = {"arguments": arguments} | options
+                return made(*arguments, **options)
+
+            monkeypatch.setattr(stage, name, passed_on)
+
+        def learned(summaries: Any) -> Any:
+            return summaries[..., 0] * 0.0
+
+        heard(bc, "train_bc")
+        heard(ppo, "fine_tune")
+        heard(evaluate, "Evaluator")
+        monkeypatch.setattr(ppo, "load_learned", lambda _: learned)
+        for stage in (bc, ppo, evaluate):
+            stage.main()
+        reference = read_reference()
+        assert [d.pair_id for d in given["train_bc"]["arguments"][0]] == ["s0", "s0.aug0", "s1"]
+        assert [d.pair_id for d in given["fine_tune"]["arguments"][1]] == ["s0", "s1"]
+        assert given["fine_tune"]["reference"] == given["Evaluator"]["reference"] == reference
+        assert given["fine_tune"]["learned_reward"] is learned
+        assert {path.name.split("__")[0] for path in (layout.REPORT / "edits").iterdir()} == {"s2"}
+        assert list((layout.REPORT / "audio").iterdir())
+
+        class Tracker:
+            run_id = "run"
+
+            def log_artifact(self, *_: object) -> None: ...
+
+        monkeypatch.setattr(export, "MLflowLogger", Tracker)
+        monkeypatch.setattr(export, "stage_logger", lambda *_: nullcontext(Tracker()))
+        monkeypatch.setattr(
+            export, "register", lambda *_, **said: given.update(register=said) or Registered("1", True, True)
+        )
+        export.main()
+        assert (layout.EXPORT / export.POLICY).read_bytes() == layout.PPO_CHECKPOINT.read_bytes()
+        held_out = given["register"]["held_out"]
+        assert held_out.digest == digest_of(read_demonstrations(splits=("test",)), reference)
+        assert held_out.score == json.loads((layout.METRICS / "evaluate.json").read_text())[export.SCORE]
+        assert given["register"]["measure"](load_policy(layout.PPO_CHECKPOINT)) == pytest.approx(held_out.score)
 
 
 class TestLeftOut:
