@@ -133,7 +133,7 @@ def test_fades_at_the_ends_belong_to_what_fades(raw: np.ndarray, silence_s: int)
     assert len(silence) == (silence_s > 0)
 
 
-@pytest.mark.parametrize("bend", [1.0, 2.0])
+@pytest.mark.parametrize("bend", [0.5, 1.0, 2.0])
 def test_how_long_the_ends_fade_is_told_and_is_no_level_of_a_passage(raw: np.ndarray, bend: float) -> None:
     """A radio edit: its last passage fades for 8 of 10 s, and its mean level is no step of level at the join."""
     heard = 0.5 * cut(raw, (5, 17), (22, 32))

@@ -28,7 +28,7 @@ MOST_LIFT = 100.0  # 40 dB
 LONGEST_FADE_S = 30.0
 SHORTEST_TOLD_S, LONGEST_TOLD_S = 0.25, 60.0  # shorter ones keep a cut from clicking
 TOLD_SHARE = 0.25  # of what the level departs from that before the fade, that a fade may leave unexplained
-SOFT_END = 0.25  # of the level before, that a fade has at most in its last eighth
+SOFT_END = 0.3  # of the level before, that a fade has at most in its last eighth: a square root has 0.24 there
 HEARD_SHARE = 1e-3  # of the mean power: what is softer has no level
 N_LENGTHS = 100  # that are tried, evenly in their logarithm; a quarter as many again around the best
 CLOSE_BY = 1.08  # their reach
@@ -40,6 +40,7 @@ CURVES: tuple[Callable[[Float[np.ndarray, " frames"]], Float[np.ndarray, " frame
     lambda left: left,
     lambda left: left**2,
     lambda left: left**3,
+    np.sqrt,
     lambda left: np.sin(np.pi / 2 * left),
     lambda left: np.sin(np.pi / 2 * left) ** 2,
 )

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32
 Stereo = Float32[np.ndarray, "frames 2"]
 
 _LIMITER_HOP = 64  # frames per step of the limiter's gain curve
-_LIMITER_STEPS = 8  # on each side: 16 ms at 32 kHz
+_LIMITER_STEPS = 8  # on each side: 21 ms at 24 kHz
 
 
 def reverb(dry: Stereo, sample_rate: int, *, seconds: float, level: float, rng: np.random.Generator) -> Stereo:

@@ -88,12 +88,13 @@ def _ways(axes: Axes, found: PreferencesReport) -> None:
         middle, low, high = way.wins
         axes.plot([low, high], [row, row], color=_SOUND, lw=2, solid_capstyle="round")
         axes.plot(middle, row, "o", color=_SOUND, ms=6)
+    if not ways:
+        _nothing(axes, "nothing compared yet")
+        return
     axes.axvline(0.5, color=_SOFT, lw=0.8, ls="--")
     axes.set_xlim(0, 1)
     axes.set_xlabel("share", fontsize=9)
     _named_rows(axes, [f"{way.name} ({way.n})" for way in ways])
-    if not ways:
-        _nothing(axes, "nothing compared yet")
 
 
 def _reward(axes: Axes, found: PreferencesReport) -> None:

@@ -58,7 +58,7 @@ class Rendered(NamedTuple):
             words.append(f"spectral percentile {np.median(percentiles):.0f}")
         if phases:
             words.append(f"bar phase kept at {sum(phases)} of {len(phases)}")
-        return ", ".join(words) + " (medians)"
+        return ", ".join(words)
 
 
 class ExamplePage(NamedTuple):
