@@ -168,7 +168,7 @@ class _Cloning:
             yield _Evidence(songs, self.own.new_ones(len(songs)))
 
     def _note_what_is_usual(self, demonstrations: Sequence[Demonstration]) -> None:
-        """How long edits are, how many passages of them are looped and moved, and how they fade at their ends."""
+        """How long edits are, how many passages of them are looped and moved, and how they fade."""
         space, parts = ActionSpace(self.config.action_space), []
         for songs, own in self._without_epochs():
             columns = (songs.target_ratio, opened(songs.actions, space), songs.batch.reward.duration_s, songs.style)

@@ -5,7 +5,7 @@ nobody's taste.
 
 request    what may be asked
 proposing  edits that meet a request
-fading     their fades at both ends
+fading     their fades and crossfades
 revising   an edit list taken up again
 files      recordings and folders of them
 """
