@@ -32,6 +32,7 @@ from rl_editor.preferences import drafts as drafting
 from rl_editor.preferences.candidates import SUMMARY_FAULTS, Made, Plan, _Studio, find_songs, make_set
 from rl_editor.preferences.drafts import Draft, drafts
 from rl_editor.preferences.loudness import loudness_lufs
+from rl_editor.render import with_faded_ends
 from rl_editor.reward import SUMMARY_NAMES
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples, load_audio, save_audio, source_info
@@ -223,6 +224,9 @@ def test_whole_edits_to_rate(made: Made, folder: Path) -> None:
         assert heard.duration_s == pytest.approx(40.0, abs=2.6)
         assert sf.info(folder / AUDIO / heard.audio).frames == heard.edit.frames
     assert len({h.edit_id for h in whole}) == 2
+    fading = [h.edit for h in whole if h.edit.fade_in_ms or h.edit.fade_out_ms]  # they begin or end within the song
+    assert fading
+    assert all(with_faded_ends(h.edit) == h.edit for h in whole)
 
 
 def test_no_file_tells_how_an_edit_was_made(made: Made, folder: Path) -> None:

@@ -221,7 +221,7 @@ class _Studio:
         while len(chosen) < min(n, len(self.drafts)):
             rest = [draft for draft in self.drafts if draft not in chosen]
             chosen.append(min(rest, key=lambda draft: max(shared(draft.edit, other.edit) for other in chosen)))
-        return [self._heard(draft.way, draft.edit, clip(draft.edit, 0, draft.edit.frames)) for draft in chosen[:n]]
+        return [self._heard(draft.way, draft.edit, _plain(draft.edit)) for draft in chosen[:n]]
 
     def anchors(self, n: int) -> list[Pair]:
         """So many pairs of a good excerpt and the same broken; fewer where hardly any break."""
@@ -288,6 +288,11 @@ class _Studio:
 
     def _summary(self, edit: EditList) -> Float[np.ndarray, " summary"]:
         return self.calculator.summary(edit, self.state).numpy().astype(np.float64)
+
+
+def _plain(edit: EditList) -> EditList:
+    """What plays, and how it fades at its ends; without beats and actions."""
+    return replace(clip(edit, 0, edit.frames), fade_in_ms=edit.fade_in_ms, fade_out_ms=edit.fade_out_ms)
 
 
 def _edit_id(song: str, edit: EditList) -> str:
