@@ -113,6 +113,13 @@ def heard_at_s(edit: EditList, source_s: float) -> list[float]:
     ]
 
 
+def of_habit(policy: Policy, *fades_ms: float, style: int = 0) -> Policy:
+    """A policy whose editor usually fades in, fades out and crossfades for so long."""
+    agent = copy.deepcopy(policy.agent)
+    agent.usual_fades.table[style] = torch.tensor(fades_ms)
+    return replace(policy, agent=agent)
+
+
 class TestEdit:
     def test_to_the_sample_with_tags_and_what_plays_unchanged(self, song: Path, config: Config, tmp_path: Path) -> None:
         edit = edited(song, config, tmp_path, demands=Demands(duration_s=40.0, exact=True))
@@ -602,9 +609,7 @@ class TestEdit:
     def test_a_policy_fades_as_its_editor_does_where_nothing_else_is_asked(
         self, policy: Policy, song: Path, tmp_path: Path
     ) -> None:
-        agent = copy.deepcopy(policy.agent)
-        agent.usual_fades.table[0] = torch.tensor([0.0, 2000.0, 0.0])
-        fades, within = replace(policy, agent=agent), Demands(duration_s=30.0, drop=(TimeSpan(40.0, 75.0),))
+        fades, within = of_habit(policy, 0.0, 2000.0, 0.0), Demands(duration_s=30.0, drop=(TimeSpan(40.0, 75.0),))
 
         def made(request: Request) -> files.Written:
             return edit_as_asked(song, tmp_path / "o.wav", request, policy=fades)[0]
@@ -628,9 +633,7 @@ class TestEdit:
     def test_joins_crossfade_as_asked_else_as_the_policys_editor_does(
         self, policy: Policy, song: Path, tmp_path: Path
     ) -> None:
-        agent = copy.deepcopy(policy.agent)
-        agent.usual_fades.table[0] = torch.tensor([0.0, 0.0, 400.0])
-        mixing, within = replace(policy, agent=agent), Demands(duration_s=30.0, drop=(TimeSpan(40.0, 75.0),))
+        mixing, within = of_habit(policy, 0.0, 0.0, 400.0), Demands(duration_s=30.0, drop=(TimeSpan(40.0, 75.0),))
 
         def made(request: Request, by: Policy = mixing) -> files.Written:
             return edit_as_asked(song, tmp_path / "o.wav", request, policy=by)[0]
@@ -670,9 +673,8 @@ class TestEdit:
                 assert lengths == [expected_ms if n in new else crossfade_ms for n in range(1, len(lengths) + 1)]
 
     def test_each_end_fades_as_the_named_editor_has_it_there(self, policy: Policy) -> None:
-        agent = copy.deepcopy(policy.agent)
-        agent.usual_fades.table[:2] = torch.tensor([[0.0, 4000.0, 0.0], [1500.0, 2000.0, 0.0]])
-        two = replace(policy, agent=agent, styles=("ann", "bob"))
+        first = of_habit(policy, 0.0, 4000.0, 0.0)
+        two = replace(of_habit(first, 1500.0, 2000.0, 0.0, style=1), styles=("ann", "bob"))
         source = SourceInfo("song.wav", "", RATE, 1, 100 * RATE)
         edit = EditList(source, (Segment(10 * RATE, 60 * RATE),))
 

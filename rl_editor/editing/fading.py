@@ -1,4 +1,7 @@
-"""How an edit fades where it begins and ends, and crossfades: as asked, else as the policy's editor usually does."""
+"""How an edit fades where it begins and ends, and crossfades: as asked, else as the policy's editor usually does.
+
+``policy`` is whose habits an edit has; None where it has nobody's.
+"""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,7 +31,7 @@ def with_fades(edit: EditList, request: Request, policy: "Policy | None") -> tup
     Said is that what plays is shorter than the fade asked for, and what was not asked for.
     """
     plain = usual = with_faded_ends(replace(edit, fade_in_ms=0.0, fade_out_ms=0.0))
-    if policy is not None and request.method == "policy":
+    if policy is not None:
         usual = policy.agent.usual_fades.faded(plain, style_number(policy, request.style))
     in_ms, out_ms = (None if s is None else 1000.0 * s for s in (request.fade_in_s, request.fade_out_s))
     faded = replace(
@@ -71,6 +74,4 @@ def _crossfade_notes(edit: EditList, request: Request, policy: "Policy | None") 
 
 
 def _usual_crossfade_ms(request: Request, policy: "Policy | None") -> float:
-    if policy is None or request.method != "policy":
-        return 0.0
-    return policy.agent.usual_fades.crossfade_ms(style_number(policy, request.style))
+    return 0.0 if policy is None else policy.agent.usual_fades.crossfade_ms(style_number(policy, request.style))

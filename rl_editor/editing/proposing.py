@@ -53,7 +53,7 @@ class Proposal(NamedTuple):
 
 
 class _Task(NamedTuple):
-    """A recording, what is heard of it, what is asked, and of whom."""
+    """A recording, what is heard of it, what is asked, and whose habits the edit has; None are nobody's."""
 
     recording: Samples | Path
     state: AudioState
@@ -89,12 +89,13 @@ def propose(
     check_anchors(request, state, config)
     if request.method == "policy" and policy is None:
         raise ConfigError("the method policy needs a trained policy; name one, or use the method dp")
-    task = _Task(recording, state, beat_sound(recording, state), request, policy, config)
+    whose = policy if request.method == "policy" else None
+    task = _Task(recording, state, beat_sound(recording, state), request, whose, config)
     hopeless = bool(beyond_length(demands, state.grid))  # whatever the draft: the DP's says what to ask for instead
-    if policy is None or request.method == "dp" or hopeless:
+    if whose is None or hopeless:
         ways = iter([_met(_by_dp(state, request, config), task)])
     else:
-        ways = _by_policy_or_else(policy, task)
+        ways = _by_policy_or_else(whose, task)
     yield from _nearest(ways, task)
 
 
