@@ -68,7 +68,15 @@ BEST, LAST, STATE = "bc_best.pt", "bc_last.pt", "bc_state.safetensors"
 MAX_GRADIENT_NORM = 1.0
 SMOOTHED_EPOCHS = 5  # an epoch is judged by the mean over this many: few validation songs hold few loops and moves
 _TIE = 1e-3  # weight of the loss among equals: one decision in a hundred moves agreement by about 1e-2
-_GOES_ON = {"training": ("resume", "device"), "bc": ("epochs", "patience_epochs")}  # may differ when a run goes on
+DECIDED_BY = {  # sections of the settings; a run may go on with other values of these keys
+    "action_space": (),
+    "agent": (),
+    "bc": ("epochs", "patience_epochs"),
+    "features": (),
+    "reward": (),
+    "state": (),
+    "training": ("resume", "device"),
+}
 
 
 class School(NamedTuple):
@@ -144,7 +152,7 @@ class _Cloning:
         self.left = StandingFile(
             self.save_dir / STATE if self.save_dir else None,
             config.training.resume,
-            run_fingerprint(demonstrations, config, ignore=_GOES_ON),
+            run_fingerprint(demonstrations, config, sections=DECIDED_BY),
         )
 
     def run(self) -> TrainingResult:

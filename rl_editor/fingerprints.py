@@ -7,18 +7,25 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from rl_editor.agent import Agent
-from rl_editor.config import NO_RESULT_SECTIONS, Config
+from rl_editor.config import Config
 from rl_editor.demonstrations import Demonstration
 from rl_editor.reward import SUMMARY_DIM, LearnedReward
 
 
 def run_fingerprint(
-    demonstrations: Sequence[Demonstration], config: Config, *, ignore: Mapping[str, Sequence[str]]
+    demonstrations: Sequence[Demonstration], config: Config, *, sections: Mapping[str, Sequence[str]]
 ) -> str:
-    """A hash of settings and data, but for the keys to ``ignore`` of each section."""
-    settings = {name: section for name, section in config.to_dict().items() if name not in NO_RESULT_SECTIONS}
-    for section, keys in ignore.items():
-        settings[section] = {key: value for key, value in settings[section].items() if key not in keys}
+    """A hash of data and of the settings that learning reads.
+
+    Args:
+        demonstrations: what is learned from, after all that other settings do to it.
+        config: all settings.
+        sections: those that count, each with its keys that do not.
+    """
+    every = config.to_dict()
+    settings = {
+        name: {key: value for key, value in every[name].items() if key not in free} for name, free in sections.items()
+    }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for d in demonstrations:
         digest.update(f"{d.pair_id}\0{d.split}\0{d.style}\0{d.labels.coverage!r}".encode())

@@ -79,7 +79,16 @@ _KL_MARGIN = 1.5  # an update stops beyond so many times target_kl, as in Spinni
 _ADAM_EPSILON = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
 _SAMPLES_AT_A_TIME, _ON_A_GPU = 1 << 14, 1 << 17  # that the clone judges: their dot products take 8 KiB each
 _AGREEMENT = ("validation/balanced_accuracy", "validation/macro_recall")  # what plays, and every kind of decision
-_GOES_ON = {"training": ("resume", "device")}
+DECIDED_BY = {  # as in ``behavioral_cloning``
+    "action_space": (),
+    "agent": (),
+    "bc": (),
+    "features": (),
+    "ppo": (),
+    "reward": (),
+    "state": (),
+    "training": ("resume", "device"),
+}
 
 
 class PPOTrainer:
@@ -125,7 +134,7 @@ class PPOTrainer:
         known = to_choose_by(demonstrations, self.styles)
         self._take_songs(train, known or train, reference)
         self._take_agent(agent)
-        run = run_fingerprint(demonstrations, config, ignore=_GOES_ON) + agent_fingerprint(self.agent)
+        run = run_fingerprint(demonstrations, config, sections=DECIDED_BY) + agent_fingerprint(self.agent)
         self.fingerprint = run + str(reference or "") + reward_fingerprint(learned_reward)
         self.learned_reward = learned_reward
         if isinstance(learned_reward, RewardModel):

@@ -13,7 +13,7 @@ from rl_editor.features import BeatFeatures
 from rl_editor.fingerprints import reward_fingerprint, run_fingerprint
 from rl_editor.versions import code_digest
 
-GOES_ON = {"training": ("device",), "bc": ("epochs",)}
+SECTIONS = {"agent": (), "bc": ("epochs",), "reward": (), "training": ("device",)}
 
 
 def other_data(d: Demonstration) -> dict[str, Demonstration]:
@@ -40,11 +40,12 @@ def other_data(d: Demonstration) -> dict[str, Demonstration]:
 def test_every_part_of_every_demonstration_counts() -> None:
     config = toy_config()
     first, second = toy_demonstration(0, config), toy_demonstration(1, config)
-    own = run_fingerprint([first, second], config, ignore=GOES_ON)
-    assert run_fingerprint([replace(first), second], config, ignore=GOES_ON) == own
-    found = {name: run_fingerprint([first, each], config, ignore=GOES_ON) for name, each in other_data(second).items()}
-    found |= {"fewer": run_fingerprint([first], config, ignore=GOES_ON)}
-    found |= {"order": run_fingerprint([second, first], config, ignore=GOES_ON)}
+    own = run_fingerprint([first, second], config, sections=SECTIONS)
+    assert run_fingerprint([replace(first), second], config, sections=SECTIONS) == own
+    others = other_data(second).items()
+    found = {name: run_fingerprint([first, each], config, sections=SECTIONS) for name, each in others}
+    found |= {"fewer": run_fingerprint([first], config, sections=SECTIONS)}
+    found |= {"order": run_fingerprint([second, first], config, sections=SECTIONS)}
     assert len({own, *found.values()}) == 1 + len(found), found
 
 
@@ -59,6 +60,8 @@ def test_every_part_of_every_demonstration_counts() -> None:
         ("training", {"device": "auto"}, True),  # .. and elsewhere
         ("tracking", {"experiment": "another"}, True),  # what is noted where changes no result
         ("executor", {"workers": 1}, True),
+        ("data", {"num_workers": 1}, True),
+        ("render", {"block_s": 11.0}, True),  # comes after
     ],
 )
 def test_settings_count_but_for_those_that_a_run_may_go_on_with(
@@ -66,7 +69,7 @@ def test_settings_count_but_for_those_that_a_run_may_go_on_with(
 ) -> None:
     demonstrations = [toy_demonstration(0, toy_config())]
     plain, changed = (
-        run_fingerprint(demonstrations, config, ignore=GOES_ON)
+        run_fingerprint(demonstrations, config, sections=SECTIONS)
         for config in (toy_config(), toy_config(**{section: settings}))
     )
     assert (plain == changed) is same

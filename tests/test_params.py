@@ -6,12 +6,14 @@ import pickle
 import re
 import subprocess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 
+from rl_editor import behavioral_cloning, trainer
 from rl_editor.command import overlaid, read_settings
 from rl_editor.config import NO_RESULT_SECTIONS, Config, section_types
 from rl_editor.errors import ConfigError
@@ -98,6 +100,10 @@ class TestPipelineFile:
         expected = [key for name in declared(stage) for key in (data_keys if name == "data" else [name])]
         assert pipeline[stage]["params"] == expected
         assert set(declared(stage)) <= set(section_types()) - set(NO_RESULT_SECTIONS)
+
+    @pytest.mark.parametrize(("stage", "learner"), [("bc", behavioral_cloning), ("ppo", trainer)])
+    def test_a_run_goes_on_where_the_sections_of_its_stage_are_the_same(self, stage: str, learner: ModuleType) -> None:
+        assert tuple(learner.DECIDED_BY) == declared(stage)
 
     def test_every_input_is_some_stages_output_or_in_git(self, pipeline: dict[str, Any]) -> None:
         outputs = {name for stage in pipeline.values() for name in output_names(stage)}
