@@ -164,18 +164,16 @@ def _trust(data: Comparisons, found: Fit) -> Float[np.ndarray, " listeners"]:
     """How strongly each listener judges by the taste: one number each, around 1 unless the answers say otherwise."""
     by_taste = found.reward_logits(data.x)
     by_habit = np.einsum("nh,nh->n", data.z, found.habits[data.listener])
-    trust = np.ones(len(found.trust))
-    for listener in range(len(trust)):
-        mine = data.listener == listener
-        shift = ridged_logistic(
-            by_taste[mine, None],
-            data.outcome[mine],
-            penalty=np.array([TRUST_SPREAD**-2]),
-            weight=data.weight[mine],
-            offset=by_habit[mine] + by_taste[mine],  # so that the weight is s - 1, which the penalty draws to 0
-        )
-        trust[listener] = np.clip(1.0 + shift[0], -MOST_TRUST, MOST_TRUST)
-    return trust
+    columns = np.zeros((len(data), len(found.trust)))
+    columns[np.arange(len(data)), data.listener] = by_taste
+    shift = ridged_logistic(
+        columns,
+        data.outcome,
+        penalty=np.full(len(found.trust), TRUST_SPREAD**-2),
+        weight=data.weight,
+        offset=by_habit + by_taste,  # so that the weights are s - 1, which the penalty draws to 0
+    )
+    return np.asarray(np.clip(1.0 + shift, -MOST_TRUST, MOST_TRUST))
 
 
 def _scaled(trust: Float[np.ndarray, " listeners"], data: Comparisons) -> Float[np.ndarray, " listeners"]:
