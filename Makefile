@@ -40,11 +40,13 @@ repro: setup  ## Run the pipeline: corpus or your recordings in, a registered po
 	@echo "Edit:     $(VENV)/bin/rl-editor edit SONG.wav -o EDITED.wav"
 
 # WORKERS share the tests, a process each; some 1 GB of memory for each
+PYTEST := $(THREADS) $(QUIET) $(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
+
 test: setup  ## Run the tests, but for the slow ones
-	$(THREADS) $(QUIET) $(PY) -m pytest -m "not slow" --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
+	$(PYTEST) -m "not slow"
 
 test-slow: setup  ## Run the slow tests
-	$(THREADS) $(QUIET) $(PY) -m pytest -m slow
+	$(PYTEST) -m slow
 
 check: setup  ## Lint, format, types, layers
 	$(VENV)/bin/ruff check .

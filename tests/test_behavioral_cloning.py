@@ -55,6 +55,7 @@ class Recorder(TrainingLogger):
         self.steps.append(step)
 
 
+@pytest.mark.slow
 def test_it_learns_an_audible_rule_and_holds_on_other_songs(tmp_path: Path) -> None:
     config, recorder = fast(15), Recorder()
     result = train_bc(toy_demonstrations(config), config, logger=recorder, save_dir=tmp_path)
@@ -90,6 +91,7 @@ def test_a_policy_fades_as_its_editor_usually_does() -> None:
     assert policy.agent.usual_fades.table[1].tolist() == [0.0, 900.0, 0.0]
 
 
+@pytest.mark.slow
 def test_two_editors_who_disagree_are_told_apart_by_style() -> None:
     config = fast(20, bc={"learning_rate": 0.01, "weight_average": 0.5})
     demos = [

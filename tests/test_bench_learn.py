@@ -151,6 +151,7 @@ def test_share_of_the_way() -> None:
     assert np.isnan(share_of_the_way(0.7, 0.8, 0.8))
 
 
+@pytest.mark.slow
 def test_a_run_gives_tables() -> None:
     settings_ = {
         "agent": {"d_model": 16, "n_heads": 2, "n_layers": 1, "d_head": 16},
@@ -201,6 +202,7 @@ def test_ways_are_compared_at_one_number_of_pairs() -> None:
         main(train="4,8", ablate=True)
 
 
+@pytest.mark.slow
 def test_the_ears_of_outsiders_cannot_be_exchanged() -> None:
     small = {"d_model": 16, "n_heads": 2, "n_layers": 1, "d_head": 16}
     way = Way("small", {"agent": small, "bc": {"epochs": 1, "trees": 5}})

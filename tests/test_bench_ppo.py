@@ -50,6 +50,7 @@ def test_the_plain_agent_is_a_plain_network_on_the_flat_observation() -> None:
             observation = env.step(folded.argmax(1)).observation
 
 
+@pytest.mark.slow
 def test_our_trainer_trains_the_plain_agent() -> None:
     ppo = {"n_envs": 12, "epochs": 4, "minibatches": 2, "learning_rate": 0.006, "target_kl": 0.1, "kl_coeff": 0.0}
     config = toy_config(ppo=ppo | {"entropy_coeff": 0.01, "remixes": 0})

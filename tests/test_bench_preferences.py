@@ -75,6 +75,7 @@ def test_a_part_that_there_is_not_is_refused_before_any_work(tmp_path: Path) -> 
         main(tmp_path / "no set", only="accuracy,gates")
 
 
+@pytest.mark.slow
 def test_the_example_is_of_four_listeners(tmp_path: Path) -> None:
     random_set(9).save(tmp_path / "set")
     example.main(tmp_path / "set", tmp_path / "report", judgements=80)

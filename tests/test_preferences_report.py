@@ -159,6 +159,7 @@ def test_a_taste_that_goes_with_length_is_no_habit() -> None:
     assert not any(effect.sure for effect in ann.habits.values())
 
 
+@pytest.mark.slow
 def test_random_listeners_are_told_from_consistent_ones() -> None:
     answers = session(random_set(), [Listener("Ann", {"joins": -12.0}), Listener("Dee")], 300, np.random.default_rng(1))
     ann, dee = reported(answers).listeners
@@ -234,6 +235,7 @@ def test_a_clock_that_is_set_back_does_not_change_the_order_of_answers() -> None
     assert ann.halves["first"] == Halves(Share(0, 10), Share(10, 10))
 
 
+@pytest.mark.slow
 def test_ten_who_answer_alike_say_as_much_of_the_ways_as_one() -> None:
     """What they agree on are the pairs that were asked about; errors of independent answers would be 1/sqrt(10)."""
     found, rng = random_set(4, 30, n_anchors=0), np.random.default_rng(0)
@@ -382,6 +384,7 @@ def test_repeats_are_of_the_same_set() -> None:
     assert ann.repeats == Share(1, 1)
 
 
+@pytest.mark.slow
 def test_listeners_of_opposite_tastes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = random_set()
     taste = sharpened(Listener("Ann", {"joins": -1.0}), found, 0.8)
@@ -401,6 +404,7 @@ def test_listeners_of_opposite_tastes_are_named(monkeypatch: pytest.MonkeyPatch)
     assert "which features it likes or dislikes is not sure yet" in screen(given)
 
 
+@pytest.mark.slow
 def test_what_two_have_in_common_is_said_with_what_to_do() -> None:
     found = random_set()
     taste = sharpened(Listener("Ann", {"joins": -1.0}), found, 0.9)
@@ -420,6 +424,7 @@ def test_what_two_have_in_common_is_said_with_what_to_do() -> None:
     assert "opposite things:" not in screen(alike)
 
 
+@pytest.mark.slow
 def test_who_copies_is_named_and_who_has_the_same_taste_is_not() -> None:
     found = random_set()
     taste = sharpened(Listener("Ann", {"joins": -1.0}), found, 0.75)

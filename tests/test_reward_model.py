@@ -639,6 +639,7 @@ class TestChoosing:
         asked = [j.presentation.pair_id for j in answers.judgements if not j.presentation.repeat]
         assert len(set(asked)) == len(asked)
 
+    @pytest.mark.slow
     def test_fewer_judgements_are_enough(self) -> None:
         judged_set, other = random_set(12, 40, seed=1), random_set(12, 40, seed=2)
         listener = Listener("Ann", {"joins": -1.0, "energy_rank": 1.0, "replayed": -0.6})

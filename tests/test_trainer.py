@@ -37,6 +37,7 @@ def trained(config: Config, updates: int, **options) -> TrainingResult:
     return trainer_of(config, **options).train(updates * STEPS)
 
 
+@pytest.mark.slow
 def test_it_raises_the_reward(tmp_path: Path) -> None:
     many = {"n_envs": 64, "minibatches": 4}  # episodes of an update, whose mean score would else vary by 0.03
     config = fast(ppo=many | {"kl_coeff": 0.0, "entropy_coeff": 0.01, "epochs": 4, "agreement_loss": 1.0})
