@@ -390,10 +390,11 @@ def main(
     settings = _settings(config, feature_mode=feature_mode, epochs=epochs)
     settings.training.resume = resume or settings.training.resume
     settings.training.device = device or settings.training.device
-    demonstrations = load_demonstrations(data_dir, settings)
-    gaps = split_gaps(Placed(d.style, d.song, d.split) for d in demonstrations)
-    gaps += coverage_gaps((d.style, d.labels.coverage) for d in demonstrations)
-    for line in (split_line(demonstrations), *gaps):
+    demonstrations = load_demonstrations(data_dir, settings, augmented=True)
+    pairs = [d for d in demonstrations if not d.is_copy]
+    gaps = split_gaps(Placed(d.style, d.song, d.split) for d in pairs)
+    gaps += coverage_gaps((d.style, d.labels.coverage) for d in pairs)
+    for line in (split_line(pairs), *gaps):
         typer.echo(line, err=True)
     with create_logger(settings, run_name="bc") as logger:
         result = train_bc(demonstrations, settings, logger=logger, save_dir=save_dir)

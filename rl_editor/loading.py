@@ -2,19 +2,23 @@
 
 Everything per track goes through the side cache and the executor. A pair that cannot be read or explained is left out
 and named (``Loaded.problems``); the others go on. Labels come from aligning the edit to the raw, never from loudness.
+Where it is asked for, training songs come with augmented copies (``rl_editor.copies``).
 """
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from rl_editor.actions import ActionSpace
 from rl_editor.alignment import recover_files
-from rl_editor.analysis import analyse_track
+from rl_editor.analysis import Mono, analyse_track
 from rl_editor.cache import get_cache
-from rl_editor.config import Config
-from rl_editor.demonstrations import Analysis, Demonstration
+from rl_editor.config import Config, Split
+from rl_editor.copies import augmented_copy, n_copies
+from rl_editor.demonstrations import Analysis, Demonstration, rescaled
 from rl_editor.edits import EditList
 from rl_editor.errors import DatasetError, said
 from rl_editor.executor import run_tracks
@@ -24,6 +28,7 @@ from rl_editor.library import Library, Pair, Problem, Recording, find_library, f
 from rl_editor.sources import require_unchanged, source_of
 from rl_editor.splits import assign_splits, unknown_songs
 from rl_editor.stems import stems_key
+from rl_editor.utils import load_mono
 
 _SHOWN = 5  # reasons in a message
 _log = logging.getLogger("rl_editor")
@@ -77,8 +82,13 @@ def label_pair(pair: Pair, config: Config) -> Labelled:
     return Labelled(analysis, edit, labels)
 
 
-def load_library(library: Library, config: Config) -> Loaded:
+def load_library(library: Library, config: Config, *, augmented: bool = False) -> Loaded:
     """Demonstrations of every pair that can be explained, in the order of the pairs.
+
+    Args:
+        library: the recordings.
+        config: settings.
+        augmented: add the augmented copies of training songs that ``config.augmentation`` asks for.
 
     Raises:
         MissingWeightsError: mode ``full``, and the separation model's weights cannot be had.
@@ -96,29 +106,46 @@ def load_library(library: Library, config: Config) -> Loaded:
     problems += unknown_songs(hashes, config.data)
     problems += unknown_tracks((recording.track_id for recording in library.heard), config.beats)
     splits, pairs = assign_splits(hashes, config.data), [p for p in library.pairs if p.song in hashes]
-    outcomes = run_tracks(partial(label_pair, config=config), pairs, workers=config.executor.workers, label="pairs")
-    for outcome in outcomes:
-        pair, found = outcome.item, outcome.value
-        if found is None:
-            problems.append(Problem(pair.pair_id, outcome.error or "left out"))
-            continue
-        analysis, edit, labels = found
-        demonstrations.append(
-            Demonstration(
-                pair.pair_id, pair.song, pair.style, analysis.grid, analysis.features, labels, edit, splits[pair.song]
-            )
-        )
+    work = partial(_demonstrated, splits=splits, config=config, n_copies=n_copies(config) if augmented else 0)
+    for outcome in run_tracks(work, pairs, workers=config.executor.workers, label="pairs"):
+        if outcome.value is None:
+            problems.append(Problem(outcome.item.pair_id, outcome.error or "left out"))
+        else:
+            demonstrations += outcome.value
     return Loaded(demonstrations, tuple(problems))
 
 
-def load_demonstrations(data_dir: str | Path, config: Config) -> list[Demonstration]:
-    """Demonstrations of a folder of recordings; what is left out is logged with its reason.
+def _demonstrated(pair: Pair, *, splits: Mapping[str, Split], config: Config, n_copies: int) -> list[Demonstration]:
+    """The demonstration of a pair and, of a training song, its copies."""
+    analysis, edit, labels = label_pair(pair, config)
+    own = Demonstration(
+        pair.pair_id, pair.song, pair.style, analysis.grid, analysis.features, labels, edit, splits[pair.song]
+    )
+    numbers = range(n_copies if own.split == "train" else 0)
+    return [own, *(_copy(own, pair.raw, analysis, config, number) for number in numbers)]
+
+
+def _copy(own: Demonstration, raw: Recording, analysis: Analysis, config: Config, number: int) -> Demonstration:
+    def load() -> Mono:
+        mono = load_mono(raw.path, config.audio.sample_rate)
+        require_unchanged(raw.path, analysis.source.sha256, get_cache(config))
+        return mono
+
+    heard = augmented_copy(load, analysis, config, track_id=raw.track_id, number=number)
+    times_s = tuple(float(t) for t in heard.grid.times_s) if own.edit.beat_times_s else ()
+    edit = rescaled(own.edit, heard.source, beat_times_s=times_s)
+    name = f"{own.pair_id}.aug{number}"
+    return replace(own, pair_id=name, grid=heard.grid, features=heard.features, edit=edit, is_copy=True)
+
+
+def load_demonstrations(data_dir: str | Path, config: Config, *, augmented: bool = False) -> list[Demonstration]:
+    """Demonstrations of a folder of recordings, as ``load_library``; what is left out is logged with its reason.
 
     Raises:
         DatasetError: no pair is left.
     """
     library = find_library(data_dir)
-    loaded = load_library(library, config)
+    loaded = load_library(library, config, augmented=augmented)
     for problem in loaded.problems:
         _log.warning("left out: %s", problem)
     if not loaded.demonstrations:

@@ -6,23 +6,16 @@ writes ``data/features``: ``<track>.npz`` and, for raws of training songs, augme
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from rl_editor.analysis import Mono, analyse
-from rl_editor.augmentation import augment_grid, augment_mono, draw_augmentation
-from rl_editor.cache import get_cache
 from rl_editor.command import run
 from rl_editor.config import Config
-from rl_editor.demonstrations import Analysis, save_analysis
+from rl_editor.copies import augmented_copy, n_copies
+from rl_editor.demonstrations import save_analysis
 from rl_editor.executor import run_tracks
-from rl_editor.features import FrameFeatures, extract_frames, pool_beats
 from rl_editor.library import Problem, unknown_tracks
-from rl_editor.versions import READING, code_digest
 from stages.layout import FEATURES, INDEX, STEMS, fresh_folder, report_problems
 from stages.manifest import VIEW, Track, load_manifest, read_scaled, read_view
 from stages.params import PARAMS, load_params
@@ -57,37 +50,12 @@ def analyse_view(track: Track, *, training: set[str], config: Config, folder: Pa
         stems=(lambda: read_stems(track.track_id)) if config.features.feature_mode == "full" else None,
         view=VIEW,
     )
-    if track.track_id in training and config.augmentation.enabled and config.features.feature_mode != "full":
-        for number in range(config.augmentation.draws_per_track):
-            copy = augmented_copy(track, analysis, config, number=number)
-            save_analysis(folder / f"{track.track_id}.aug{number}.npz", copy)
+    for number in range(n_copies(config) if track.track_id in training else 0):
+        load = partial(read_view, track)
+        copy = augmented_copy(load, analysis, config, track_id=track.track_id, number=number, view=VIEW)
+        save_analysis(folder / f"{track.track_id}.aug{number}.npz", copy)
     save_analysis(folder / f"{track.track_id}.npz", analysis)
     return track.track_id
-
-
-def augmented_copy(track: Track, analysis: Analysis, config: Config, *, number: int) -> Analysis:
-    """The analysis of copy ``number`` of a track; the draw hangs on the track's content and the number alone."""
-    entropy = [number, int(track.source.sha256[:16], 16)]
-    draw = draw_augmentation(config.augmentation, np.random.default_rng(entropy))
-    rate = config.audio.sample_rate
-
-    def compute() -> Mapping[str, np.ndarray]:
-        mono = augment_mono(read_view(track), rate, draw, np.random.default_rng([*entropy, 1]))
-        return extract_frames(mono, config).to_arrays()
-
-    key = {
-        "sha256": track.source.sha256,
-        "view": VIEW,
-        "audio": asdict(config.audio),
-        "draw": asdict(draw),
-        "number": number,
-        "code": code_digest("augmentation", "features", *READING),
-    }
-    name = f"{track.track_id}.aug{number}"
-    frames = FrameFeatures.from_arrays(get_cache(config).get_or_compute("features", name, key, compute))
-    grid = augment_grid(analysis.grid, draw)
-    source = replace(analysis.source, frames=max(1, round(grid.duration_s * analysis.source.sample_rate)))
-    return Analysis(source, grid, pool_beats(frames, grid, mode=config.features.feature_mode))
 
 
 def read_stems(track_id: str) -> dict[str, Mono]:

@@ -345,10 +345,11 @@ def test_what_cannot_be_learned_from_is_said() -> None:
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[Config] = []
 
-    def stand_in(data_dir: Path, config: Config) -> list[object]:
+    def stand_in(data_dir: Path, config: Config, *, augmented: bool) -> list[object]:
         asked.append(config)
         cutter = in_slices(toy_demonstration(9, config, split="test"), config)
-        return [*toy_demonstrations(config, n_train=2, n_validation=1), replace(cutter, style="slices")]
+        found = [*toy_demonstrations(config, n_train=2, n_validation=1), replace(cutter, style="slices")]
+        return [*found, replace(found[0], is_copy=True)] if augmented else found
 
     monkeypatch.setattr("rl_editor.loading.load_demonstrations", stand_in)
     (tmp_path / "params.yaml").write_text(json.dumps(fast(7).to_dict()))  # JSON is YAML
@@ -359,6 +360,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     main(data_dir=tmp_path, save_dir=tmp_path / "models", epochs=1, device="cpu", config=tmp_path / "params.yaml")
     said = capsys.readouterr().err
     assert "epoch 1 of 1, " in said  # people count from one
+    assert "pairs: 2 to learn from, 1 to choose by, 1 held out" in said  # a copy is no pair
     assert "style 'slices' (1 pair): decisions tell 0% of what plays" in said
     (tmp_path / "params.yaml").write_text("bc: [")
     with pytest.raises(ConfigError, match="not readable YAML"):

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 import soundfile as sf
 
 from rl_editor.config import Config, DataConfig
+from rl_editor.copies import n_copies
 from rl_editor.data import (
     PADDING,
     AudioDataset,
@@ -286,6 +287,30 @@ class TestDemonstrations:
             assert abs((first.source_end_frame or 0) - 8 * RATE) <= 0.03 * RATE
             assert abs((second.source_start_frame or 0) - 16 * RATE) <= 0.03 * RATE
             assert demonstration.labels.coverage > 0.8
+
+    def test_training_songs_have_copies_where_they_are_asked_for(
+        self, folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As the stages make them: ``behavioral_cloning`` learned without, whatever ``augmentation.enabled`` said."""
+        config = replace(config, data=replace(config.data, splits={"song0_raw": "train", "song1_raw": "test"}))
+        plain = load_demonstrations(folder, config)
+        found = load_demonstrations(folder, config, augmented=True)
+        (taught,) = (d for d in plain if d.split == "train")
+        (copy,) = (d for d in found if d.is_copy)
+        assert [d.pair_id for d in found if not d.is_copy] == [d.pair_id for d in plain]
+        assert (copy.pair_id, copy.split, copy.style) == (f"{taught.pair_id}.aug0", "train", taught.style)
+        np.testing.assert_array_equal(copy.labels.actions, taught.labels.actions)
+        assert copy.features.values.shape == taught.features.values.shape
+        assert not np.allclose(copy.features.values, taught.features.values)
+        assert copy.edit.source.frames == round(copy.grid.duration_s * RATE)
+        monkeypatch.setattr("rl_editor.copies.extract_frames", None)  # the second time they are in the cache
+        (again,) = (d for d in load_demonstrations(folder, config, augmented=True) if d.is_copy)
+        np.testing.assert_array_equal(again.features.values, copy.features.values)
+
+        off, full = replace(config.augmentation, enabled=False), replace(config.features, feature_mode="full")
+        assert len(load_demonstrations(folder, replace(config, augmentation=off), augmented=True)) == len(plain)
+        assert n_copies(replace(config, augmentation=replace(config.augmentation, draws_per_track=3))) == 3
+        assert n_copies(replace(config, features=full)) == 0  # nobody separates stems of them
 
     def test_nothing_left_is_an_error_that_says_why(self, tmp_path: Path, config: Config) -> None:
         for name, seed in (("input/x_raw.wav", 1), ("desired_output/x_edit.wav", 2)):

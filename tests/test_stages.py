@@ -26,7 +26,7 @@ from rl_editor.reward import ReferenceStatistics
 from rl_editor.reward_model.learning import load_learned
 from stages import align, bc, corpus, decode, evaluate, export, features, layout, ppo, reward_model, separate
 from stages.dataset import digest_of, read_demonstrations, read_reference
-from stages.manifest import Track, load_manifest, read_view
+from stages.manifest import load_manifest, read_view
 from stages.params import load_all
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
@@ -231,10 +231,10 @@ class TestPipeline:
         failing = min(load_manifest().training_raws)
         made = features.augmented_copy
 
-        def augmented_copy(track: Track, *arguments: Any, **options: Any) -> Analysis:
-            if track.track_id == failing:
+        def augmented_copy(*arguments: Any, track_id: str, **options: Any) -> Analysis:
+            if track_id == failing:
                 raise AudioFileError(f"{failing}: its view is gone")
-            return made(track, *arguments, **options)
+            return made(*arguments, track_id=track_id, **options)
 
         monkeypatch.setattr(features, "augmented_copy", augmented_copy)
         features.main()
