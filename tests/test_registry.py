@@ -4,6 +4,7 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -17,6 +18,8 @@ from rl_editor.errors import CheckpointError, TrackingError
 from rl_editor.files import file_sha256
 from rl_editor.model_card import model_card
 from rl_editor.registry import HeldOut, policy_file, register
+from rl_editor.render import settle_joins
+from rl_editor.utils import Samples, save_audio, source_info
 
 
 def small(seed: int = 0) -> Config:
@@ -170,30 +173,41 @@ class TestChallenge:
 
 
 class TestServed:
-    def test_every_row_is_edited_as_it_asks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_every_row_is_edited_as_it_asks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from mlflow.pyfunc import PythonModelContext
 
         from rl_editor.registry import served
 
+        noise = np.random.default_rng(0).standard_normal((4 * 44_100, 1)).astype(np.float32) / 10
+        for name in ("a.wav", "b.wav"):
+            save_audio(tmp_path / name, Samples(noise, 44_100))
+        within = (Segment(4410, 44_100), Segment(88_200, 44_100, crossfade_in_ms=50.0))
+        drafted = EditList(source_info(tmp_path / "a.wav"), within)
         asked: list[tuple[object, ...]] = []
 
         def edit(policy: object, state: object, **wanted: object) -> EditList:
             asked.append((state, wanted["target_duration_s"], wanted["style"]))
-            return EditList(SourceInfo("song.wav", "0" * 64, 44_100, 2, 100), (Segment(0, 100),))
+            return drafted
 
         heard: list[object] = []
-        monkeypatch.setattr(served.AudioState, "from_file", staticmethod(lambda path, config: path))
+        monkeypatch.setattr(served.AudioState, "from_file", staticmethod(lambda path, config, recording: path.name))
         monkeypatch.setattr(served, "check_audible", heard.append)
         monkeypatch.setattr(served, "edit_recording", edit)
         model = served.ServedPolicy()
         model.policy = Policy(Agent(small()), small(), ("ann",))
         rows = pd.DataFrame(
-            [{"path": "a.wav", "target_duration_s": 90.0, "style": "ann"}, {"path": "b.wav"}],
+            [
+                {"path": str(tmp_path / "a.wav"), "target_duration_s": 90.0, "style": "ann"},
+                {"path": str(tmp_path / "b.wav")},
+            ],
         )
         found = model.predict(PythonModelContext({}, {}), rows)
-        assert [each["duration"] for each in found] == [100 / 44_100] * 2
+        assert [each["duration"] for each in found] == [2.0] * 2
         assert asked == [("a.wav", 90.0, "ann"), ("b.wav", None, None)]
         assert heard == ["a.wav", "b.wav"]
+        # as infer writes them; what was cut hard clicked where it began, and stopped dead
+        assert found[0] == settle_joins(drafted, tmp_path / "a.wav", small()).to_dict()
+        assert (found[0]["fade_in_ms"], found[0]["fade_out_ms"]) == (3.0, 60.0)
 
     def test_what_is_wrong_with_a_recording_is_said_in_the_answer(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -210,10 +224,10 @@ class TestServed:
             served.predict(PythonModelContext({}, {}), rows)
         assert caught.value.get_http_status_code() == 400
 
-        def refuse(path: str, config: Config) -> None:
-            raise PermissionError(13, "Permission denied", path)
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr("rl_editor.registry.served.AudioState.from_file", refuse)
+        monkeypatch.setattr("rl_editor.registry.served.held_in_memory", refuse)
         with pytest.raises(MlflowException, match=r"song\.wav: permission denied; check the path"):
             served.predict(PythonModelContext({}, {}), rows)
 

@@ -1,10 +1,12 @@
 """The registered model: audio paths in, edit lists out. MLflow runs this file; nothing is pickled.
 
 Input columns: ``path`` (a recording on the serving machine) and, if wanted, ``target_duration_s`` and ``style``.
-Output: one edit list object per row, as ``rl-editor render`` reads it. What is wrong with a row is said in the answer:
-of other errors MLflow says only that there was one.
+Output: one edit list object per row, its joins settled and its ends faded, as ``rl_editor.infer`` writes it and
+``rl-editor render`` plays it. What is wrong with a row is said in the answer: of other errors MLflow says only that
+there was one.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +17,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from rl_editor.checkpoint import load_policy
 from rl_editor.errors import RlEditorError, said
 from rl_editor.infer import check_audible, edit_recording
+from rl_editor.render import held_in_memory, settle_joins
 from rl_editor.state import AudioState
 
 
@@ -39,8 +42,9 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
             raise MlflowException(said(error), INVALID_PARAMETER_VALUE) from error
 
     def _edit(self, row: dict[Any, Any]) -> dict[str, Any]:
-        target, style = row.get("target_duration_s"), row.get("style")
-        state = AudioState.from_file(row["path"], self.policy.config)
+        target, style, path = row.get("target_duration_s"), row.get("style"), Path(row["path"])
+        recording = held_in_memory(path)
+        state = AudioState.from_file(path, self.policy.config, recording=recording)
         check_audible(state)
         edit = edit_recording(
             self.policy,
@@ -48,7 +52,7 @@ class ServedPolicy(PythonModel):  # type: ignore[misc]
             target_duration_s=None if pd.isna(target) else float(target),
             style=None if pd.isna(style) else str(style),
         )
-        return edit.to_dict()
+        return settle_joins(edit, recording or path, self.policy.config).to_dict()
 
 
 set_model(ServedPolicy())
