@@ -14,6 +14,7 @@ from typer.main import get_command
 from rl_editor import decoding
 from rl_editor.actions import ActionSpace, ActionType
 from rl_editor.cli import app
+from rl_editor.command import read_settings
 from rl_editor.config import Config
 from rl_editor.edits import EditList
 from rl_editor.grid import BeatGrid
@@ -126,3 +127,10 @@ def test_the_edit_list_shown_is_one_and_its_parts_agree() -> None:
         beat_times_s=edit.beat_times_s,
     )
     assert replace(by_actions, segments=tuple(replace(s, confidence=0.99) for s in by_actions.segments)) == edit
+
+
+def test_sections_in_which_the_pipelines_settings_differ_from_the_defaults_are_named() -> None:
+    said = re.search(r"differ in some keys of (.*?)\.", DOCS["architecture"])
+    assert said is not None
+    settings, defaults = read_settings(ROOT / "params.yaml"), Config().to_dict()
+    assert re.findall(r"`(\w+)`", said[1]) == [name for name in defaults if settings[name] != defaults[name]]
