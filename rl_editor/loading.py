@@ -6,7 +6,6 @@ Where it is asked for, training songs come with augmented copies (``rl_editor.co
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from rl_editor.config import Config, Split
 from rl_editor.copies import augmented_copy, n_copies
 from rl_editor.demonstrations import Analysis, Demonstration, rescaled
 from rl_editor.edits import EditList
-from rl_editor.errors import DatasetError, said
+from rl_editor.errors import DatasetError
 from rl_editor.executor import run_tracks
 from rl_editor.labelling import aligned
 from rl_editor.labels import EditLabels, encode
@@ -95,47 +94,61 @@ def load_library(library: Library, config: Config, *, augmented: bool = False) -
     """
     if config.features.feature_mode == "full":
         stems_key(config.stems)  # what no recording can be heard without is missed once, not by each of them
-    shelf = get_cache(config)
-    problems, demonstrations = list(library.problems), []
-    hashes: dict[str, str] = {}
-    for pair in library.pairs:
-        try:
-            hashes[pair.song] = shelf.hash_file(pair.raw.path)
-        except OSError as error:
-            problems.append(Problem(pair.pair_id, said(error)))
-    problems += unknown_songs(hashes, config.data)
-    problems += unknown_tracks((recording.track_id for recording in library.heard), config.beats)
-    splits, pairs = assign_splits(hashes, config.data), [p for p in library.pairs if p.song in hashes]
-    work = partial(_demonstrated, splits=splits, config=config, n_copies=n_copies(config) if augmented else 0)
-    for outcome in run_tracks(work, pairs, workers=config.executor.workers, label="pairs"):
+    problems, labelled = list(library.problems), list[tuple[Pair, Labelled]]()
+    work = partial(label_pair, config=config)
+    for outcome in run_tracks(work, library.pairs, workers=config.executor.workers, label="pairs"):
         if outcome.value is None:
             problems.append(Problem(outcome.item.pair_id, outcome.error or "left out"))
         else:
-            demonstrations += outcome.value
+            labelled.append((outcome.item, outcome.value))
+    songs = {pair.song: found.analysis.source.sha256 for pair, found in labelled}  # what is left out takes no place
+    problems += unknown_songs(songs, config.data)
+    problems += unknown_tracks((recording.track_id for recording in library.heard), config.beats)
+    splits = assign_splits(songs, config.data)
+    taught = [_Taught(pair.raw, _demonstration(pair, found, splits[pair.song])) for pair, found in labelled]
+    copies = n_copies(config) if augmented else 0
+    if not copies:
+        return Loaded([each.own for each in taught], tuple(problems))
+    demonstrations: list[Demonstration] = []
+    copying = partial(_with_copies, config=config, n_copies=copies)
+    for each in run_tracks(copying, taught, workers=config.executor.workers, label="copies"):
+        if each.value is None:
+            problems.append(Problem(each.item.own.pair_id, each.error or "left out"))
+        else:
+            demonstrations += each.value
     return Loaded(demonstrations, tuple(problems))
 
 
-def _demonstrated(pair: Pair, *, splits: Mapping[str, Split], config: Config, n_copies: int) -> list[Demonstration]:
-    """The demonstration of a pair and, of a training song, its copies."""
-    analysis, edit, labels = label_pair(pair, config)
-    own = Demonstration(
-        pair.pair_id, pair.song, pair.style, analysis.grid, analysis.features, labels, edit, splits[pair.song]
-    )
-    numbers = range(n_copies if own.split == "train" else 0)
-    return [own, *(_copy(own, pair.raw, analysis, config, number) for number in numbers)]
+class _Taught(NamedTuple):
+    raw: Recording
+    own: Demonstration
 
 
-def _copy(own: Demonstration, raw: Recording, analysis: Analysis, config: Config, number: int) -> Demonstration:
+def _demonstration(pair: Pair, found: Labelled, split: Split) -> Demonstration:
+    analysis, edit, labels = found
+    return Demonstration(pair.pair_id, pair.song, pair.style, analysis.grid, analysis.features, labels, edit, split)
+
+
+def _with_copies(taught: _Taught, *, config: Config, n_copies: int) -> list[Demonstration]:
+    """A demonstration and, of a training song, its copies."""
+    numbers = range(n_copies if taught.own.split == "train" else 0)
+    return [taught.own, *(_copy(taught, config, number) for number in numbers)]
+
+
+def _copy(taught: _Taught, config: Config, number: int) -> Demonstration:
+    (path, name), own = (taught.raw.path, taught.raw.track_id), taught.own
+
     def load() -> Mono:
-        mono = load_mono(raw.path, config.audio.sample_rate)
-        require_unchanged(raw.path, analysis.source.sha256, get_cache(config))
+        mono = load_mono(path, config.audio.sample_rate)
+        require_unchanged(path, own.source.sha256, get_cache(config))
         return mono
 
-    heard = augmented_copy(load, analysis, config, track_id=raw.track_id, number=number)
+    analysis = Analysis(own.source, own.grid, own.features)
+    heard = augmented_copy(load, analysis, config, track_id=name, number=number)
     times_s = tuple(float(t) for t in heard.grid.times_s) if own.edit.beat_times_s else ()
     edit = rescaled(own.edit, heard.source, beat_times_s=times_s)
-    name = f"{own.pair_id}.aug{number}"
-    return replace(own, pair_id=name, grid=heard.grid, features=heard.features, edit=edit, is_copy=True)
+    pair_id = f"{own.pair_id}.aug{number}"
+    return replace(own, pair_id=pair_id, grid=heard.grid, features=heard.features, edit=edit, is_copy=True)
 
 
 def load_demonstrations(data_dir: str | Path, config: Config, *, augmented: bool = False) -> list[Demonstration]:

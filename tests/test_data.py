@@ -1,7 +1,9 @@
 """Recordings, pairs and splits; demonstrations of a folder; data sets and padded batches."""
 
+import hashlib
 import itertools
 import json
+import shutil
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,7 +35,7 @@ from rl_editor.demonstrations import (
 from rl_editor.edits import EditList, Segment, SourceInfo, joins
 from rl_editor.errors import ConfigError, DatasetError, MissingWeightsError
 from rl_editor.features import BeatFeatures
-from rl_editor.files import safe_name
+from rl_editor.files import file_sha256, safe_name
 from rl_editor.grid import BeatGrid
 from rl_editor.library import Problem, find_library
 from rl_editor.loading import load_demonstrations
@@ -311,6 +313,18 @@ class TestDemonstrations:
         assert len(load_demonstrations(folder, replace(config, augmentation=off), augmented=True)) == len(plain)
         assert n_copies(replace(config, augmentation=replace(config.augmentation, draws_per_track=3))) == 3
         assert n_copies(replace(config, features=full)) == 0  # nobody separates stems of them
+
+    def test_a_song_that_is_left_out_takes_no_place(self, folder: Path, config: Config, tmp_path: Path) -> None:
+        """Of two songs the one with the higher hash teaches: one that could not be read did, the other was held out."""
+        for name in ("input/song0_raw.wav", "desired_output/song0_edit.wav"):
+            (tmp_path / name).parent.mkdir()
+            shutil.copyfile(folder / name, tmp_path / name)
+        own = file_sha256(tmp_path / "input/song0_raw.wav")
+        texts = (f"no audio {number}".encode() for number in itertools.count())
+        text = next(text for text in texts if hashlib.sha256(text).hexdigest() > own)
+        for name in ("input/broken_raw.wav", "desired_output/broken_edit.wav"):
+            (tmp_path / name).write_bytes(text)
+        assert [(d.song, d.split) for d in load_demonstrations(tmp_path, config)] == [("song0_raw", "train")]
 
     def test_nothing_left_is_an_error_that_says_why(self, tmp_path: Path, config: Config) -> None:
         for name, seed in (("input/x_raw.wav", 1), ("desired_output/x_edit.wav", 2)):
