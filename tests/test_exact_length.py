@@ -1,7 +1,9 @@
 """An edit near a length is made that long to the sample, and says where the difference went."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +15,31 @@ from world_tracks import RATE_HZ
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import EditListError
 from rl_editor.grid import BeatGrid
-from rl_editor.negotiation import Demands, TimeSpan
+from rl_editor.negotiation import Anchor, Demands, TimeSpan, exact
 from rl_editor.negotiation.demands import MOST_STRETCH
-from rl_editor.negotiation.exact import ExactLength, _silent_tail, met_from_below, most_silence_s, to_length
+from rl_editor.negotiation.exact import MOST_SILENCE_S, ExactLength, _silent_tail, met_from_below, most_silence_s
 from rl_editor.negotiation.pace import at_own_pace, at_pace, within
 from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.negotiation.words import exact_line
 from rl_editor.state import AudioState
 from rl_editor.utils import Samples
+
+
+def to_length(
+    edit: EditList,
+    recording: Samples | Path,
+    frames: int,
+    *,
+    allow_stretch: bool,
+    only: Collection[int] | None = None,
+    costs: str = "",
+    **asked: Any,
+) -> ExactLength:
+    """The edit, so many frames long; ``asked`` is what else is demanded."""
+    demands = Demands(frames / RATE_HZ, exact=True, **asked)
+    return exact.to_length(
+        edit, recording, demands, allow_stretch=allow_stretch, silence_s=MOST_SILENCE_S, costs=costs, only=only
+    )
 
 
 class TestExact:
@@ -78,7 +97,7 @@ class TestExact:
         end_s = float(state.grid.times_s[96])
         on = to_length(edit, recording, edit.frames + 9000, allow_stretch=False)
         assert on.edit.segments[-1].source_end_frame == edit.frames + 9000
-        drop = [TimeSpan(end_s, end_s + 20.0)]
+        drop = (TimeSpan(end_s, end_s + 20.0),)
         off = to_length(edit, recording, edit.frames + 9000, allow_stretch=False, drop=drop).edit
         assert off.frames == edit.frames + 9000
         assert off.segments[0] == edit.segments[0]
@@ -88,10 +107,10 @@ class TestExact:
         edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
         end_s = float(state.grid.times_s[96])
         with pytest.raises(EditListError, match="contradict each other"):
-            to_length(edit, recording, edit.frames - 9000, allow_stretch=False, keep=[TimeSpan(0.0, end_s)])
+            to_length(edit, recording, edit.frames - 9000, allow_stretch=False, keep=(TimeSpan(0.0, end_s),))
         twice = of_beats(state, (0, 96), (0, 96))  # the first time in full
-        to_length(twice, recording, twice.frames - 9000, allow_stretch=False, keep=[TimeSpan(0.0, end_s)])
-        keep = [TimeSpan(0.0, end_s - 1.0)]
+        to_length(twice, recording, twice.frames - 9000, allow_stretch=False, keep=(TimeSpan(0.0, end_s),))
+        keep = (TimeSpan(0.0, end_s - 1.0),)
         assert to_length(edit, recording, edit.frames - 9000, allow_stretch=False, keep=keep).edit.frames == (
             edit.frames - 9000
         )
@@ -99,7 +118,7 @@ class TestExact:
     def test_an_end_that_a_settled_join_moved_by_milliseconds_is_the_recordings(self, state: AudioState) -> None:
         """3 ms short of it as much silence may follow as after it; 20 ms short of it as little as anywhere."""
         edit, recording = of_beats(state, (0, 96), (160, 352)), self.recording(state.grid.duration_s)
-        keep = [TimeSpan(state.grid.duration_s - 5.0, state.grid.duration_s)]
+        keep = (TimeSpan(state.grid.duration_s - 5.0, state.grid.duration_s),)
 
         def ending(earlier_s: float) -> EditList:
             last = edit.segments[-1]
@@ -125,7 +144,7 @@ class TestExact:
                 raise EditListError(f"{length_s} after aiming at {aimed}")
             return ExactLength(of_beats(state, (0, 96)))
 
-        keep = [TimeSpan(0.0, 5.0)]
+        keep = (TimeSpan(0.0, 5.0),)
         assert met_from_below(settle, meet, keep=keep, silence_s=3.0)[0] == 27.5
         assert aimed == [0.0, 1.5, 3.0]
         aimed.clear()
@@ -140,14 +159,14 @@ class TestExact:
         """Others give 1.5 s: one within the recording, and one of which only what comes 1.5 s before has to play."""
         whole, recording = of_beats(state, (0, 96), (160, 352)), self.recording(state.grid.duration_s)
         end_s, more = state.grid.duration_s, round(1.9 * RATE_HZ)
-        last = [TimeSpan(end_s - 5.0, end_s)]
+        last = (TimeSpan(end_s - 5.0, end_s),)
         found = to_length(whole, recording, whole.frames + more, allow_stretch=False, only=(), keep=last).edit
         assert found.segments[:-1] == whole.segments
         assert (found.segments[-1].source_start_frame, found.segments[-1].frames) == (None, more)
-        before = [TimeSpan(end_s - 5.0, end_s - 1.6)]
+        before = (TimeSpan(end_s - 5.0, end_s - 1.6),)
         within = of_beats(state, (160, 300))
         within_s = float(state.grid.times_s[300])
-        for edit, keep in ((whole, before), (within, [TimeSpan(within_s - 5.0, within_s)])):
+        for edit, keep in ((whole, before), (within, (TimeSpan(within_s - 5.0, within_s),))):
             with pytest.raises(EditListError, match=r"its end may give 1\.5 s"):
                 to_length(edit, recording, edit.frames + more, allow_stretch=False, only=(), keep=keep)
         with pytest.raises(EditListError, match=r"its end may give 2 s"):
@@ -155,7 +174,7 @@ class TestExact:
 
     def test_where_an_end_cannot_be_cut_a_stretch_is_named_if_it_is_in_reach(self, state: AudioState) -> None:
         edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
-        keep = [TimeSpan(0.0, float(state.grid.times_s[96]))]
+        keep = (TimeSpan(0.0, float(state.grid.times_s[96])),)
         for missing, said in ((-0.01, True), (-0.025, False)):
             frames = round(edit.frames * (1.0 + missing))
             with pytest.raises(EditListError, match="contradict each other") as refused:
@@ -223,13 +242,13 @@ class TestExact:
 
     def test_the_end_goes_on_as_far_as_it_may(self, state: AudioState) -> None:
         edit, recording = of_beats(state, (0, 96)), self.recording(state.grid.duration_s)
-        drop = [TimeSpan((edit.frames + 9000) / RATE_HZ, state.grid.duration_s)]
+        drop = (TimeSpan((edit.frames + 9000) / RATE_HZ, state.grid.duration_s),)
         for missing, on in ((9000, 9000), (9001, 0)):
             found = to_length(edit, recording, edit.frames + missing, allow_stretch=False, drop=drop).edit
             assert found.segments[0].source_end_frame == edit.frames + on
 
     def test_what_has_to_play_and_plays_in_part_elsewhere_is_not_cut(self, state: AudioState) -> None:
-        edit, keep = of_beats(state, (0, 50), (0, 96)), [TimeSpan(0.0, float(state.grid.times_s[96]))]
+        edit, keep = of_beats(state, (0, 50), (0, 96)), (TimeSpan(0.0, float(state.grid.times_s[96])),)
         with pytest.raises(EditListError, match="contradict each other"):
             to_length(
                 edit, self.recording(state.grid.duration_s), edit.frames - 9000, allow_stretch=False, only=(), keep=keep
@@ -262,18 +281,18 @@ class TestExact:
         edit, recording = EditList(state.recording, (first, replace(last, frames=20_000))), self.recording(176.0)
         start_s, end_s = ((last.source_start_frame or 0) / RATE_HZ, (first.source_end_frame or 0) / RATE_HZ)
         reasons: list[dict[str, object]] = [
-            {"keep": [TimeSpan(start_s - 5.0, start_s + 0.2)]},
-            {"moments_s": [start_s + 0.1]},
-            {"drop": [TimeSpan(end_s + 0.2, end_s + 1.0)]},
+            {"keep": (TimeSpan(start_s - 5.0, start_s + 0.2),)},
+            {"anchors": (Anchor(start_s + 0.1, 0.0),)},
+            {"drop": (TimeSpan(end_s + 0.2, end_s + 1.0),)},
             {"only": ()},
         ]
         for reason in reasons:
             asked = {"allow_stretch": False, "only": (1,), **reason}
             found = to_length(edit, recording, first.frames + 9000, **asked)  # type: ignore[arg-type]
             assert found.edit.segments == (first, replace(last, frames=9000))
-        elsewhere = [TimeSpan(0.0, 9.0)]
+        elsewhere = (TimeSpan(0.0, 9.0),)
         assert to_length(
-            edit, recording, first.frames + 9000, allow_stretch=False, keep=elsewhere, moments_s=[3.0]
+            edit, recording, first.frames + 9000, allow_stretch=False, keep=elsewhere, anchors=(Anchor(3.0, 0.0),)
         ).join_gone
 
     def test_silence_is_what_comes_after_the_last_loud_frame_of_the_passage(self) -> None:

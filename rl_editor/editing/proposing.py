@@ -26,7 +26,7 @@ from rl_editor.errors import CheckpointError, ConfigError, EditListError
 from rl_editor.infer import ALIKE, edit_recording_variously, shared
 from rl_editor.intervals import overlap, total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
-from rl_editor.negotiation.exact import as_demanded, met_from_below, most_silence_s
+from rl_editor.negotiation.exact import met_from_below, most_silence_s, to_length
 from rl_editor.negotiation.placing import place_joins
 from rl_editor.negotiation.wanted import beyond_length
 from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
@@ -185,7 +185,7 @@ def _proposal(draft: EditList, task: _Task) -> Proposal:
         silence_s = most_silence_s(state.grid)
         negotiated, exact = met_from_below(
             lambda less_s: _settled(draft, task, less_s=less_s),
-            lambda negotiated: as_demanded(
+            lambda negotiated: to_length(
                 negotiated.edit,
                 task.recording,
                 demands,

@@ -18,7 +18,7 @@ from rl_editor.errors import ConfigError, EditListError
 from rl_editor.library import track_name
 from rl_editor.negotiation import BeatSound, Demands, Jump, Revised, described, revise
 from rl_editor.negotiation.demands import spoken
-from rl_editor.negotiation.exact import ExactLength, as_demanded, met_from_below, most_silence_s
+from rl_editor.negotiation.exact import ExactLength, met_from_below, most_silence_s, to_length
 from rl_editor.negotiation.pace import at_own_pace, at_pace, pace
 from rl_editor.negotiation.placing import comes_back, nearest_bounds, place_joins
 from rl_editor.negotiation.record import lasting
@@ -122,7 +122,7 @@ def _in_recording(
 
     def meet(settled: tuple[Revised, EditList]) -> ExactLength:
         found, changed = settled
-        return as_demanded(
+        return to_length(
             changed,
             recording,
             demands,

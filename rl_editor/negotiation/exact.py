@@ -60,38 +60,31 @@ class ExactLength:
 def to_length(
     edit: EditList,
     recording: str | Path | Samples,
-    frames: int,
+    demands: Demands,
     *,
     allow_stretch: bool,
+    silence_s: float,
+    costs: str,
     only: Collection[int] | None = None,
-    keep: Sequence[TimeSpan] = (),
-    drop: Sequence[TimeSpan] = (),
-    moments_s: Sequence[float] = (),
-    no_loop: bool = False,
-    no_reorder: bool = False,
-    silence_s: float = MOST_SILENCE_S,
-    costs: str = "",
 ) -> ExactLength:
-    """The edit, ``frames`` long.
+    """The edit at the length that is demanded, with what has to play, and without what must not.
 
     Args:
         edit: an edit near that length; it may be stretched already, and stays so where it is not stretched anew.
         recording: what it cuts.
-        frames: of output.
+        demands: the end is not cut off passages to keep, nor off moments; it goes on into no passage to drop, without
+            loops into nothing that plays already, without moves into nothing that would play for the first time after
+            what follows it.
         allow_stretch: play everything a little faster or slower instead of touching ends and joins.
-        only: numbers of the joins that may move, from 1 in output order; all by default.
-        keep: what of the recording has to play to its end.
-        drop: what of it must not play.
-        moments_s: what of it has to be heard at its time.
-        no_loop: the end does not go on into what plays already.
-        no_reorder: nor into what would play for the first time after what follows it.
         silence_s: how much may follow the recording's own end, where that has to play.
         costs: which demands to take back where the edit is further off, in words.
+        only: numbers of the joins that may move, from 1 in output order; all by default.
 
     Raises:
         EditListError: it is further off than the end may give, or would cut into what has to play.
     """
-    rate = edit.source.sample_rate
+    rate, frames = edit.source.sample_rate, demands.frames(edit.source.sample_rate)
+    assert frames is not None
     in_reach = abs(edit.frames / frames * pace(edit) - 1.0) <= MOST_STRETCH
     if allow_stretch and in_reach:
         stretched = _stretched(edit, frames)
@@ -100,7 +93,7 @@ def to_length(
     edit, silence = _with_silence(edit, recording, missing)
     edit, joins = _nudged(edit, frames - edit.frames, only)
     tail = frames - edit.frames
-    most_s = silence_s if tail > 0 and _ends_in_what_has_to_play(edit, keep) else MOST_TAIL_S
+    most_s = silence_s if tail > 0 and _ends_in_what_has_to_play(edit, demands.keep) else MOST_TAIL_S
     if abs(tail) > most_s * rate:
         raise EditListError(
             f"{edit.source.name}: {spoken(frames / rate)} to the sample cannot be met: the edit negotiated for it is "
@@ -109,47 +102,19 @@ def to_length(
             + (", or give --allow-stretch" if in_reach else "")
             + (f", or take back {costs}" if costs else "")
         )
-    barred = [(round(span.start_s * rate), round(span.end_s * rate)) for span in drop]
+    barred = [(round(span.start_s * rate), round(span.end_s * rate)) for span in demands.drop]
     heard = union(edit.source_spans())
-    barred += heard if no_loop else []
-    barred += gaps(heard, heard[-1][1]) if heard and no_reorder else []
-    held = [(a * rate, b * rate) for a, b in (*keep, *zip(moments_s, moments_s, strict=True))]
+    barred += heard if demands.no_loop else []
+    barred += gaps(heard, heard[-1][1]) if heard and demands.no_reorder else []
+    moments_s = [anchor.source_s for anchor in demands.anchors]
+    held = [(a * rate, b * rate) for a, b in (*demands.keep, *zip(moments_s, moments_s, strict=True))]
     n_joins = len(edit.segments) - 1
     if only is None or n_joins in only:
         edit = _without_brief_end(edit, tail, held, barred)
     gone = len(edit.segments) - 1 < n_joins
-    edit = _with_tail(edit, frames - edit.frames, keep, barred, stretches=in_reach and not allow_stretch)
+    edit = _with_tail(edit, frames - edit.frames, demands.keep, barred, stretches=in_reach and not allow_stretch)
     return ExactLength(
         with_faded_ends(edit), silence_s=silence / rate, joins_s=joins / rate, tail_s=tail / rate, join_gone=gone
-    )
-
-
-def as_demanded(
-    edit: EditList,
-    recording: str | Path | Samples,
-    demands: Demands,
-    *,
-    allow_stretch: bool,
-    silence_s: float,
-    costs: str,
-    only: Collection[int] | None = None,
-) -> ExactLength:
-    """The edit at the length that is demanded, and with what must play and what must not; else as ``to_length``."""
-    frames = demands.frames(edit.source.sample_rate)
-    assert frames is not None
-    return to_length(
-        edit,
-        recording,
-        frames,
-        allow_stretch=allow_stretch,
-        only=only,
-        keep=demands.keep,
-        drop=demands.drop,
-        moments_s=[anchor.source_s for anchor in demands.anchors],
-        no_loop=demands.no_loop,
-        no_reorder=demands.no_reorder,
-        silence_s=silence_s,
-        costs=costs,
     )
 
 
