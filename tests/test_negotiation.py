@@ -15,7 +15,7 @@ from world_tracks import RATE_HZ, track
 
 from rl_editor.clock import read_seconds
 from rl_editor.config import Config
-from rl_editor.edits import EditList, Segment
+from rl_editor.edits import EditList, Segment, keep_all
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.negotiation import Anchor, Demands, Jump, Revised, TimeSpan, paths, revise, table
 from rl_editor.negotiation.costs import Costs
@@ -23,7 +23,7 @@ from rl_editor.negotiation.demands import read_anchor, read_span, spoken, spoken
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest
 from rl_editor.negotiation.record import forgotten, joined, lasting, recorded, recorded_json
 from rl_editor.negotiation.results import spans_changed
-from rl_editor.negotiation.score import bar_places, written_out
+from rl_editor.negotiation.score import written_out
 from rl_editor.negotiation.table import Table
 from rl_editor.negotiation.words import anchor_lines, held_line, missed_line, pace_lines, screen
 from rl_editor.state import AudioState
@@ -557,10 +557,14 @@ def test_what_is_shorter_than_a_beat_at_the_very_end_stands_for_the_last(state: 
     assert score.beat[score.played][-1] == state.grid.n_beats - 1
 
 
-def test_a_beat_that_is_not_whole_has_no_number_in_the_bar() -> None:
+def test_no_join_is_made_beside_a_beat_that_is_not_whole() -> None:
+    """Such a beat, at either end, has no number in the bar."""
     state = track(1, lead_in_s=1.2, tail_s=0.3)
-    score = written_out(EditList(state.recording, (Segment(0, state.recording.frames),)), state.grid)
-    assert bar_places(score, state.grid).tolist() == [-1, *[0, 1, 2, 3] * 88, -1]
+    whole, costs = keep_all(state.recording), Costs(state, Config(), None)
+    found = Table(whole, state, Config(), costs, draft="rough", repeats=True)
+    numbers = state.grid.bar_position[found.score.beat]
+    assert numbers.tolist() == [-1, *[0, 1, 2, 3] * 88, -1]
+    assert set(numbers[found.leave]) == set(numbers[found.land]) == {0, 1, 2, 3}
 
 
 def test_what_changed_is_what_plays_less_often_and_more_often(state: AudioState) -> None:

@@ -31,5 +31,8 @@ class Costs:
             once: np.ndarray = table[leave * n_bounds + land]
             return once
         parts = [slice(at, at + _JOINS_AT_A_TIME) for at in range(0, len(leave), _JOINS_AT_A_TIME)]
-        cost: np.ndarray = np.concatenate([self._features.between(leave[part], land[part]) for part in parts])
+        return np.concatenate([self._between(leave[part], land[part]) for part in parts])
+
+    def _between(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
+        cost = self._features.between(leave, land)
         return cost if self._sound is None else (1.0 - SOUND) * cost + SOUND * self._sound.unlikeness(leave, land)

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int
 
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import EditListError
-from rl_editor.grid import PARTIAL, BeatGrid
+from rl_editor.grid import BeatGrid
 from rl_editor.negotiation.demands import MOST_STRETCH
 
 AROUND_BARS = 4  # how far a join that jumps back may move to either side
@@ -152,9 +152,3 @@ def _runs(edit: EditList, segments: Sequence[Segment], grid: BeatGrid) -> list[_
     if not runs:
         raise EditListError(f"{edit.source.name}: the edit list plays nothing; there is nothing to revise")
     return runs
-
-
-def bar_places(score: Score, grid: BeatGrid) -> Int[np.ndarray, " places"]:
-    """Number in the bar of every place, -1 where the beat is not whole."""
-    position: np.ndarray = grid.bar_position[score.beat]
-    return np.where(position == PARTIAL, -1, position)

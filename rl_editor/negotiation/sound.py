@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from rl_editor.audition.joins import LEVEL_S, POWER_FLOOR, SPECTRUM_S, spans_bands_db
-from rl_editor.utils import Samples
+from rl_editor.utils import Samples, padded_span
 
 _CONTEXT, _CONTRAST, _STEP = 0.52, 0.20, 0.28
 _CONTRAST_FROM, _STEP_FROM, _UNUSUAL = 50.0, 65.0, 95.0
@@ -31,7 +31,6 @@ _WIDTHS_S = (SPECTRUM_S, 0.5)
 _HEARD_DB = 1.0  # about the least step of level that is heard
 _LEAST_DB, _LEAST_STEP_DB = 1e-3, 0.1  # of what differences are measured in
 _COMPARED = 2000  # pairs of boundaries that tell how much any two differ
-_JOINS_AT_A_TIME = 100_000
 _SPANS_AT_A_TIME = 64  # 11 MB of spectra
 
 
@@ -57,18 +56,13 @@ class BeatSound:
         self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]
     ) -> Float32[np.ndarray, " joins"]:
         """a(leave, land) of each pair of boundaries."""
-        parts = [slice(at, at + _JOINS_AT_A_TIME) for at in range(0, len(leave), _JOINS_AT_A_TIME)]
-        found = [self._unlikeness(leave[part], land[part]) for part in parts]
-        return np.concatenate(found).astype(np.float32) if found else np.zeros(0, np.float32)
-
-    def _unlikeness(self, leave: Int[np.ndarray, " joins"], land: Int[np.ndarray, " joins"]) -> np.ndarray:
         short, long = (side.from_context(leave, land) for side in self._spectra)
         context = 0.5 * (0.5 * (short + self._level.from_context(leave, land)) + long)
         contrast = _excess(self._spectra[0].across(leave, land), self._contrast)
         level = self._level.across(leave, land)
         unlike: np.ndarray = _CONTEXT * context + _CONTRAST * contrast + _STEP * _excess(level, self._step)
         unlike[level > max(self._step[1], _HEARD_DB)] += 1.0
-        return unlike
+        return unlike.astype(np.float32)
 
 
 class _Sides:
@@ -112,12 +106,7 @@ def _spans(mono: np.ndarray, starts: Int[np.ndarray, " spans"], width: int) -> I
     """``width`` samples from each start, zeros beyond the recording; so many spans at a time."""
     for first in range(0, len(starts), _SPANS_AT_A_TIME):
         some = starts[first : first + _SPANS_AT_A_TIME].tolist()
-        spans = np.zeros((len(some), width), np.float32)
-        for span, start in zip(spans, some, strict=True):
-            low, high = max(start, 0), min(start + width, len(mono))
-            if high > low:
-                span[low - start : high - start] = mono[low:high]
-        yield spans
+        yield np.stack([padded_span(mono, start, width) for start in some])
 
 
 def _apart(one: Float32[np.ndarray, "n m"], other: Float32[np.ndarray, "n m"]) -> np.ndarray:

@@ -21,7 +21,7 @@ from rl_editor.negotiation.pace import at_pace
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
 from rl_editor.negotiation.placing import comes_back, nearest_bounds
 from rl_editor.negotiation.results import NewJoin, Revised
-from rl_editor.negotiation.score import AROUND_BARS, Cut, bar_places, written_out
+from rl_editor.negotiation.score import AROUND_BARS, Cut, written_out
 from rl_editor.negotiation.wanted import Wanted, anchored, wanted
 from rl_editor.state import AudioState
 
@@ -73,7 +73,7 @@ class Table:
         Those of hours join at every second bar, or third ..
         """
         score, metre = self.score, self.grid.beats_per_bar
-        number = bar_places(score, self.grid)
+        number = self.grid.bar_position[score.beat]
         leaves, lands = [], []
         for phase in range(metre) if score.n_places <= _LONG_PLACES else (metre - 1,):
             ends, starts = np.flatnonzero(number == phase), np.flatnonzero(number == (phase + 1) % metre)
