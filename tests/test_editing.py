@@ -17,6 +17,7 @@ import pytest
 import soundfile as sf
 import torch
 from test_infer import policy as policy  # the fixture
+from world_tracks import track
 
 from rl_editor.checkpoint import Policy, save_policy
 from rl_editor.cli import app
@@ -37,8 +38,10 @@ from rl_editor.editing import (
     revise_list,
 )
 from rl_editor.editing.fading import with_fades
+from rl_editor.editing.request import units_over
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
+from rl_editor.grid import BeatGrid
 from rl_editor.infer import edit_recording
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, spoken
@@ -468,6 +471,18 @@ class TestEdit:
         assert not played(edit)[round(21.3 * rate) :].any()
         with pytest.raises(EditListError, match="leaves nothing to play"):
             edit_as_asked(song, tmp_path / "o.wav", Request(Demands(drop=(TimeSpan(0.0, 999.0),))), policy=policy)
+
+    @pytest.mark.parametrize(
+        ("start_s", "end_s", "units"),
+        [(3.0, 3.02, [1]), (2.0, 4.04, [1]), (2.0, 4.06, [1, 2])],  # 0.04 s are less than a tenth of a beat
+    )
+    def test_a_unit_belongs_to_a_passage_if_one_of_its_beats_does(
+        self, start_s: float, end_s: float, units: list[int]
+    ) -> None:
+        """Four beats of half a second each. Of a passage shorter than a tenth of one a beat has most, and so a unit."""
+        known = track(1)
+        even = replace(known, grid=BeatGrid(0.5 * np.arange(known.grid.n_beats + 1), known.grid.bar_position))
+        assert np.flatnonzero(units_over([TimeSpan(start_s, end_s)], even, 4)).tolist() == units
 
     def test_candidates_differ_and_are_numbered(self, policy: Policy, song: Path, tmp_path: Path) -> None:
         request = Request(Demands(duration_s=35.0), candidates=3, seed=1)

@@ -28,7 +28,7 @@ from rl_editor.intervals import overlap, total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
 from rl_editor.negotiation.exact import met_from_below, most_silence_s, to_length
 from rl_editor.negotiation.placing import place_joins
-from rl_editor.negotiation.wanted import beyond_length
+from rl_editor.negotiation.wanted import beats_over, beyond_length
 from rl_editor.negotiation.words import anchor_lines, exact_line, missed_line
 from rl_editor.render import settle_joins
 from rl_editor.state import AudioState
@@ -274,7 +274,7 @@ def _limits(request: Request, state: AudioState, unit_beats: int) -> Limits:
     dropped = units_over(demands.drop, state, unit_beats)
     kept = units_over(demands.keep, state, unit_beats)
     if (dropped & ~kept).all():  # nothing but parts of units is left: they play, and negotiation takes out the rest
-        beats = units_over(demands.drop, state, 1)
+        beats = beats_over(state.grid, demands.drop)
         dropped = np.logical_and.reduceat(beats, state.grid.units(unit_beats).beat_bounds[:-1])
         kept = kept | ~dropped
     return Limits(kept, dropped, loops=request.loops, moves=request.moves)
@@ -341,7 +341,7 @@ def _to_length_by_dp(state: AudioState, request: Request, config: Config) -> Edi
     has_s, may_play_s = state.grid.duration_s, left_s(demands, state)
     if asked_s is None or asked_s <= may_play_s or not request.loops:
         return whole
-    bar_s = state.grid.beats_per_bar * state.grid.beat_s
+    bar_s = state.grid.bar_s
     in_bars_s = max(may_play_s - bar_s * len(demands.drop), min(bar_s, may_play_s))
     goal_s = asked_s * has_s / in_bars_s  # what must not play is taken out again, up to a bar more with each passage
     kept_s = total(union((span.start_s, min(span.end_s, has_s)) for span in demands.keep))

@@ -1,5 +1,6 @@
 """All that may be asked of an edit, checked against itself and against the recording before anything is computed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,14 +9,13 @@ from jaxtyping import Bool
 from rl_editor import edits
 from rl_editor.config import Config, EditMethod
 from rl_editor.errors import ConfigError, EditListError
-from rl_editor.intervals import overlaps
 from rl_editor.negotiation import Demands, TimeSpan
 from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, spoken
 from rl_editor.negotiation.exact import MOST_TAIL_S
 from rl_editor.negotiation.obstacles import moment_to_be_had
 from rl_editor.negotiation.table import Table
-from rl_editor.negotiation.wanted import ROUNDING, contradiction, covered_s
+from rl_editor.negotiation.wanted import beats_over, contradiction, covered_s
 from rl_editor.state import AudioState
 
 _PAST_S = 0.05  # a passage may end this far beyond the recording without a word
@@ -102,7 +102,9 @@ def check_spans(demands: Demands, state: AudioState, *, kept_by: str = "--keep")
     if (pair := contradiction(demands, state.grid)) is not None:
         kept, dropped = pair
         raise EditListError(f"{name}: {kept_by} {kept} and --drop {dropped} contradict each other; take back one")
-    check_left(state, demands, units_over(demands.drop, state, 1))
+    if beats_over(state.grid, demands.drop).all():
+        named = ", ".join(str(span) for span in demands.drop)
+        raise EditListError(f"{name}: --drop {named} leaves nothing to play; drop less")
 
 
 def check_length(request: Request, state: AudioState) -> None:
@@ -147,21 +149,10 @@ def left_s(demands: Demands, state: AudioState) -> float:
     return state.grid.duration_s - covered_s(demands.drop, state.grid)
 
 
-def check_left(state: AudioState, demands: Demands, dropped: Bool[np.ndarray, " units"]) -> None:
-    """Refuse to drop everything."""
-    if dropped.all():
-        named = ", ".join(str(span) for span in demands.drop)
-        raise EditListError(f"{state.recording.name}: --drop {named} leaves nothing to play; drop less")
-
-
-def units_over(spans: tuple[TimeSpan, ...], state: AudioState, unit_beats: int) -> Bool[np.ndarray, " units"]:
-    """Units of which a span covers more than rounding."""
-    times = state.grid.units(unit_beats).times_s
-    slack = ROUNDING * state.grid.beat_s
-    inside = np.zeros(len(times) - 1, bool)
-    for span in spans:
-        inside |= overlaps(times, span) > slack
-    return inside
+def units_over(spans: Sequence[TimeSpan], state: AudioState, unit_beats: int) -> Bool[np.ndarray, " units"]:
+    """Units any of whose beats belongs to a span."""
+    bounds = state.grid.units(unit_beats).beat_bounds
+    return np.logical_or.reduceat(beats_over(state.grid, spans), bounds[:-1])
 
 
 def past_end(demands: Demands, state: AudioState, *, kept_by: str = "keep") -> list[str]:
