@@ -41,13 +41,12 @@ class Precached(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def precache(library: Library, config: Config, *, stems: bool = False) -> Precached:
+def precache(library: Library, config: Config) -> Precached:
     """Fill the cache for every recording and pair of a library.
 
     Args:
         library: the recordings.
-        config: settings; the cache and the number of processes are in ``data`` and ``executor``.
-        stems: separate stems as well, whatever the feature mode.
+        config: settings; ``data.use_stems`` separates stems as well, whatever the feature mode.
 
     Raises:
         ConfigError: the cache is off.
@@ -60,13 +59,12 @@ def precache(library: Library, config: Config, *, stems: bool = False) -> Precac
         raise ConfigError("the cache is off, so that nothing can be kept; unset RL_EDITOR_CACHE or set data.use_cache")
     workers, recordings = config.executor.workers, library.heard
     problems = [*library.problems, *unknown_tracks((r.track_id for r in recordings), config.beats)]
-    separates = stems or config.features.feature_mode == "full"
+    separates = config.data.use_stems or config.features.feature_mode == "full"
     analysing = separating_workers(workers, config.stems) if separates else workers
     if separates:
         stems_key(config.stems)  # what no recording can be separated without is missed once, not by each of them
     with progress(len(recordings) + len(library.pairs), "precache") as bar:
-        analysed = partial(_analyse, config=config, stems=stems)
-        outcomes = list(_kept(analysed, recordings, workers=analysing, bar=bar))
+        outcomes = list(_kept(partial(_analyse, config=config), recordings, workers=analysing, bar=bar))
         pairs = list(_kept(partial(_align, config=config), library.pairs, workers=workers, bar=bar))
     problems += [problem_of(o.item.path, o.error) for o in outcomes if o.error]
     problems += [Problem(o.item.pair_id, o.error) for o in pairs if o.error]
@@ -100,8 +98,8 @@ def _written(work: Callable[[_Item], None], item: _Item) -> None:
         work(item)
 
 
-def _analyse(recording: Recording, *, config: Config, stems: bool) -> None:
-    if stems:
+def _analyse(recording: Recording, *, config: Config) -> None:
+    if config.data.use_stems:
         sha256 = get_cache(config).hash_file(recording.path)
         separated(recording.path, config, sha256=sha256)
     analyse_track(recording.path, config, track_id=recording.track_id)
@@ -132,7 +130,7 @@ def main(
     config.data.use_stems = stems or config.data.use_stems
     config.data.cache_dir = str(cache_dir or config.data.cache_dir)
     config.executor.workers = config.executor.workers if workers is None else workers
-    done = precache(find_library(data_dir), config, stems=config.data.use_stems)
+    done = precache(find_library(data_dir), config)
     for problem in done.problems:
         typer.echo(f"left out: {problem}", err=True)
     held = f"{counted(done.n_recordings, 'recording')} and {counted(done.n_pairs, 'pair')}"

@@ -285,19 +285,19 @@ def test_a_thousand_reasons_are_a_line_each_and_not_one_line(
 
 def test_weights_that_cannot_be_had_are_missed_once(folder: Path, config: Config, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    own = Config.from_dict(config.to_dict() | {"stems": {"repo": str(tmp_path / "empty")}})
+    config.data.use_stems, config.stems.repo = True, str(tmp_path / "empty")
     with pytest.raises(MissingWeightsError, match="is not in"):
-        precache(find_library(folder), own, stems=True)
+        precache(find_library(folder), config)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_damaged_model_is_no_recordings_fault(folder: Path, config: Config, tmp_path: Path, workers: int) -> None:
     """Else every recording that comes new would be left out, and the others be all that is learned from."""
     (tmp_path / "htdemucs.safetensors").write_bytes(b"half a download")
-    config.executor.workers, config.stems.repo = workers, str(tmp_path)
+    config.executor.workers, config.data.use_stems, config.stems.repo = workers, True, str(tmp_path)
     shutil.copy(folder / "input/a_raw.wav", folder / "input/c_raw.wav")
     with pytest.raises(SeparationModelError, match=r"htdemucs\.safetensors: not a Demucs model"):
-        precache(find_library(folder), config, stems=True)
+        precache(find_library(folder), config)
 
 
 def test_a_tracker_that_is_missing_is_no_recordings_fault(
