@@ -567,6 +567,15 @@ def test_no_join_is_made_beside_a_beat_that_is_not_whole() -> None:
     assert set(numbers[found.leave]) == set(numbers[found.land]) == {0, 1, 2, 3}
 
 
+def test_what_no_longer_plays_of_a_loop_is_said_once(state: AudioState) -> None:
+    """Beats 80 to 88 play three times. They go with those to 96 twice, the third time with those from 72 on."""
+    looped, times = of_beats(state, (0, 96), (64, 96), (64, 352)), state.grid.times_s
+    found = revise(looped, state, Demands(drop=(TimeSpan(float(times[80]), float(times[88])),)), Config())
+    (dropped,) = found.dropped_s
+    assert dropped == pytest.approx((times[72], times[96]), abs=1.0 / RATE_HZ)
+    assert found.added_s == ()
+
+
 def test_what_changed_is_what_plays_less_often_and_more_often(state: AudioState) -> None:
     """Frames at 22,050 Hz; what two segments make together is one span, and 20 ms (441 frames) are not worth a word."""
 

@@ -33,8 +33,8 @@ class Revised:
         edit: the new edit; of ``revise`` its new joins lie on beats, of ``described`` where they were moved to.
         new_joins: in output order.
         n_joins_kept: joins of the old edit that are still there, to the sample.
-        dropped_s: source spans that no longer play.
-        added_s: source spans that did not play before.
+        dropped_s: source spans that no longer play, or less often.
+        added_s: source spans that did not play before, or more often.
         price: of each demand, by its name: cost with it less cost without it (``paths``), the others in place; and of
             several ``TOGETHER``, which demands that ask for the same do not hide from each other.
         missed_s: length reached less length asked for; 0 without a wish.

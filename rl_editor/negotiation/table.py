@@ -10,17 +10,17 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from rl_editor.config import Config
 from rl_editor.edits import EditList, Segment
 from rl_editor.negotiation import paths
 from rl_editor.negotiation.costs import Costs
-from rl_editor.negotiation.demands import Anchor, Demands, TimeSpan
+from rl_editor.negotiation.demands import Anchor, Demands
 from rl_editor.negotiation.pace import at_pace
 from rl_editor.negotiation.paths import Terms, Way, Ways, blocked, cheapest, fitting
 from rl_editor.negotiation.placing import comes_back, nearest_bounds
-from rl_editor.negotiation.results import NewJoin, Revised
+from rl_editor.negotiation.results import NewJoin, Revised, spans_changed
 from rl_editor.negotiation.score import AROUND_BARS, Cut, written_out
 from rl_editor.negotiation.wanted import Wanted, anchored, wanted
 from rl_editor.state import AudioState
@@ -291,14 +291,13 @@ class Table:
         if same_end and self._keeps_ending(demands, sum(s.frames for s in (*played, *score.ending))):
             played += score.ending
         edit = replace(self.edit.undecided(), segments=played)
-        plays = np.zeros(score.n_places, bool)
-        plays[way.places] = True
+        dropped_s, added_s = spans_changed(self.edit, edit)
         return Revised(
             edit=edit,
             new_joins=tuple(new_joins),
             n_joins_kept=len(segments) - 1 - len(new_joins),
-            dropped_s=self._spans(score.played & ~plays),
-            added_s=self._spans(plays & ~score.played),
+            dropped_s=dropped_s,
+            added_s=added_s,
             price=price,
             missed_s=0.0 if demands.duration_s is None else edit.duration_s - demands.duration_s,
         )
@@ -337,16 +336,6 @@ class Table:
             return True
         asked = demands.frames(self.edit.source.sample_rate)
         return self.has_length(demands) and (not demands.exact or frames == asked)
-
-    def _spans(self, chosen: Bool[np.ndarray, " places"]) -> tuple[TimeSpan, ...]:
-        """Runs of places as spans of the source."""
-        at = np.flatnonzero(chosen)
-        if len(at) == 0:
-            return ()
-        breaks = np.flatnonzero((np.diff(at) != 1) | (np.diff(self.score.beat[at]) != 1)) + 1
-        beats = [self.score.beat[run] for run in np.split(at, breaks)]
-        times = self.grid.times_s
-        return tuple(TimeSpan(float(times[run[0]]), float(times[run[-1] + 1])) for run in beats)
 
 
 def _out_of_order(beat: Int[np.ndarray, " places"], places: Sequence[int]) -> list[int]:
