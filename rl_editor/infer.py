@@ -112,11 +112,16 @@ def _different(edits: Iterable[EditList], n_edits: int) -> list[EditList]:
     """The first, then those that differ enough from all before."""
     chosen: list[EditList] = []
     for edit in edits:
-        if all(shared(edit, other) < 1.0 - ALIKE for other in chosen):
+        if is_other(edit, chosen):
             chosen.append(edit)
         if len(chosen) == n_edits:
             break
     return chosen
+
+
+def is_other(edit: EditList, found: Iterable[EditList]) -> bool:
+    """Whether an edit plays something else than each that was found, by ``ALIKE``."""
+    return all(shared(edit, other) < 1.0 - ALIKE for other in found)
 
 
 def shared(one: EditList, other: EditList) -> float:

@@ -23,7 +23,7 @@ from rl_editor.editing.fading import with_crossfades_asked, with_fades
 from rl_editor.editing.request import Request, check_anchors, check_length, check_spans, left_s, past_end, units_over
 from rl_editor.edits import EditList, Segment
 from rl_editor.errors import CheckpointError, ConfigError, EditListError
-from rl_editor.infer import ALIKE, edit_recording_variously, shared
+from rl_editor.infer import edit_recording_variously, is_other
 from rl_editor.intervals import overlap, total, union
 from rl_editor.negotiation import BeatSound, Demands, Draft, TimeSpan, revise
 from rl_editor.negotiation.exact import met_from_below, most_silence_s, to_length
@@ -124,7 +124,7 @@ def _nearest(of_each_way: Iterable[Iterable[Proposal]], task: _Task) -> Iterator
         raise refused
     far.sort(key=lambda proposal: abs(proposal.missed_s) // (0.5 * task.state.grid.bar_s))
     for proposal in far:
-        if len(found) < task.request.candidates and _is_other(proposal.edit, found):
+        if len(found) < task.request.candidates and is_other(proposal.edit, found):
             found.append(proposal.edit)
             yield proposal
 
@@ -164,17 +164,12 @@ def _met(drafts: Iterable[EditList], task: _Task) -> Iterator[Proposal]:
         except EditListError as fault:
             refused = fault
             continue
-        if _is_other(proposal.edit, found):
+        if is_other(proposal.edit, found):
             found.append(proposal.edit)
             n_near += task.is_near(proposal)
             yield proposal
     if refused is not None and not found:
         raise refused
-
-
-def _is_other(edit: EditList, found: Iterable[EditList]) -> bool:
-    """Whether an edit is none that has been found."""
-    return all(shared(edit, other) < 1.0 - ALIKE for other in found)
 
 
 def _proposal(draft: EditList, task: _Task) -> Proposal:

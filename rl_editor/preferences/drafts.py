@@ -16,7 +16,7 @@ from rl_editor.config import Config
 from rl_editor.editing import Proposal, Request, propose
 from rl_editor.edits import EditList
 from rl_editor.errors import RlEditorError
-from rl_editor.infer import ALIKE, edit_recording_variously, shared
+from rl_editor.infer import edit_recording_variously, is_other
 from rl_editor.negotiation.demands import Demands
 from rl_editor.render import settle_joins
 from rl_editor.state import AudioState
@@ -59,7 +59,7 @@ def drafts(
     for draft in _all(recording, state, policies, config, target_duration_s, style, seed):
         settled = settle_joins(draft.edit, recording, config)
         near = abs(settled.duration_s - target_duration_s) <= bar_s
-        if settled.segments and near and all(shared(settled, other.edit) < 1.0 - ALIKE for other in found):
+        if settled.segments and near and is_other(settled, (other.edit for other in found)):
             found.append(Draft(draft.way, settled))
     return found
 
