@@ -43,10 +43,10 @@ def run(main: Callable[..., Any]) -> None:
 def run_app(app: Callable[[], Any]) -> None:
     """Run a typer application; does not return."""
     set_up_logging()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the package has it while it is imported
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminated)
+    answers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _terminated}
+    ours = [number for number in answers if signal.getsignal(number) is signal.SIG_DFL]  # as the package has Ctrl-C
+    for number in ours:
+        signal.signal(number, answers[number])
     try:
         app()
     except PairRejectedError as error:
@@ -56,6 +56,9 @@ def run_app(app: Callable[[], Any]) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_CHECK_FAILED)
         sys.exit(_report(error, EXIT_BAD_INPUT))
+    finally:
+        for number in ours:  # nothing is left to clear up; an exception while Python ends would be a traceback
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _terminated(number: int, _: object) -> None:

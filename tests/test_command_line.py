@@ -48,3 +48,13 @@ def test_what_the_hub_says_is_said_once() -> None:
     )
     done = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
     assert done.stderr == "again in 1 s\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_python_ends_is_no_traceback(number: signal.Signals) -> None:
+    ends = (
+        "import atexit, signal, time; from rl_editor.command import run_app; signal.signal(signal.SIGINT, "
+        f"signal.SIG_DFL); atexit.register(lambda: (signal.raise_signal({number}), time.sleep(9))); run_app(int)"
+    )
+    done = subprocess.run([sys.executable, "-c", ends], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-number, "")
