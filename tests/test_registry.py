@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +89,10 @@ class TestRegistry:
         register(checkpoint(store, 0), "p", held_out=HeldOut(0.5, "songs"))
         client = MlflowClient()
         assert "edit lists out" in client.get_registered_model("p").description
-        given = get_model_info("models:/p/1").signature.outputs.input_names()
-        source = SourceInfo("song.wav", "0" * 64, 44_100, 2, 100)
-        assert given == list(EditList(source, (Segment(0, 100),)).to_dict())
+        given = get_model_info("models:/p/1").signature.outputs
+        edit = EditList(SourceInfo("song.wav", "0" * 64, 44_100, 2, 100), (Segment(0, 100),))
+        assert given.required_input_names() == list(edit.to_dict())
+        assert given.input_names() == list(replace(edit, fade_in_ms=1.0, fade_out_ms=1.0).to_dict())
         client.update_registered_model("p", "Ann's own words")
         register(checkpoint(store, 1), "p", held_out=HeldOut(0.4, "songs"))
         assert client.get_registered_model("p").description == "Ann's own words"

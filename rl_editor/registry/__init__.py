@@ -26,6 +26,7 @@ HASH_TAG, SCORE_TAG, HELD_OUT_TAG = "policy.sha256", "held_out.score", "held_out
 SERVED = Path(__file__).with_name("served.py")
 ARTIFACT = "policy"
 EDIT_LIST = ("format", "version", "source", "duration", "segments", "beats", "regions", "actions")
+FADES = ("fade_in_ms", "fade_out_ms")  # which an edit list has where its ends fade
 DESCRIPTION = (
     "Edits recordings as its editor does: paths of recordings in, edit lists out, as `rl-editor render` reads them. "
     f"The alias `{CHAMPION}` is the version with the best score on songs that no training has seen (tag `{SCORE_TAG}`)."
@@ -108,7 +109,7 @@ def _log_version(policy: Path, name: str, run_id: str | None, *, tags: dict[str,
         ColSpec("double", "target_duration_s", required=False),
         ColSpec("string", "style", required=False),
     ]
-    edit_list = [ColSpec(AnyType(), field) for field in EDIT_LIST]
+    edit_list = [ColSpec(AnyType(), field, required=field not in FADES) for field in (*EDIT_LIST, *FADES)]
     run = mlflow.start_run(run_id=run_id, run_name=None if run_id else "export")
     with run, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # no input example: it would be a path of this machine
