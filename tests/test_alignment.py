@@ -120,6 +120,16 @@ def test_foreign_material_is_null(raw: np.ndarray, foreign: str) -> None:
     assert summarise(edit).matched_share == pytest.approx(30 / 33, abs=0.004)
 
 
+@pytest.mark.parametrize("hiss", [0.0, 1e-4])
+def test_silence_plays_no_silent_place_of_the_raw(raw: np.ndarray, hiss: float) -> None:
+    """It was a passage of the pause in the raw, 60 dB softer."""
+    paused = np.concatenate([raw[: 15 * RATE], np.zeros(4 * RATE, np.float32), raw[15 * RATE :]])
+    paused += (hiss * np.random.default_rng(1).normal(size=len(paused))).astype(np.float32)
+    edit = np.concatenate([np.zeros(2 * RATE, np.float32), cut(paused, (2, 10), (25, 36))])
+    found = align(paused, edit, Config(), source=info(paused))
+    assert_spans(found, [(None, 2), (2, 8), (25, 11)], within_s=0.01)
+
+
 @pytest.mark.parametrize("silence_s", [0, 2])
 def test_fades_at_the_ends_belong_to_what_fades(raw: np.ndarray, silence_s: int) -> None:
     heard = cut(raw, (5, 17), (22, 38))

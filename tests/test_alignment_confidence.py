@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 from test_alignment import RATE, info
 
-from rl_editor.alignment.confidence import Belief, Evidence, _split, confidence_of, frame_sums, smoothed, terms_of
+from rl_editor.alignment.confidence import (
+    Belief,
+    Evidence,
+    _split,
+    confidence_of,
+    frame_sums,
+    smoothed,
+    terms_of,
+    without_foreign,
+)
+from rl_editor.alignment.descriptors import descriptors
 from rl_editor.alignment.joins import Spliced
-from rl_editor.alignment.refine import Pair, Placed
+from rl_editor.alignment.refine import Pair, Placed, learn_mastering
 from rl_editor.alignment.segments import segments_of
 from rl_editor.alignment.views import tape_view
+from rl_editor.alignment.viterbi import stacked
 from rl_editor.config import Config
 from rl_editor.edits import Segment, SourceInfo
 
@@ -125,3 +136,28 @@ class TestSegments:
         runs = [Placed(k * 5000, (k + 1) * 5000, 0.0) for k in range(5)]
         found = self.found(pair, runs, gains=[2.0, 2.0, 2.1, 1.0, 4.0])
         assert [segment.gain_db for segment in found] == [0.0, 0.0, 0.0, -6.0, 6.0]
+
+
+class TestSoftEnds:
+    """A song of which 2 s are as soft in two places, and an edit that plays on into the last of them."""
+
+    def _healed(self, score: float, *, other_place: bool) -> list[tuple[int, int, float | None]]:
+        config, rng = Config(), np.random.default_rng(0)
+        loud, soft, other = (rng.normal(size=n * RATE).astype(np.float32) for n in (6, 2, 2))
+        raw = np.concatenate([1e-3 * other, loud, 1e-3 * soft])
+        edit = raw[2 * RATE :]
+        pair = Pair((tape_view(raw, config.audio, config.alignment),), edit)
+        runs = [
+            Placed(0, 6 * RATE, 2.0 * RATE, 100.0),
+            Placed(6 * RATE, 8 * RATE, (-6.0 if other_place else 2.0) * RATE, score),
+        ]
+        near = stacked(descriptors(edit, config.audio, config.alignment), config.alignment.stack_frames)
+        found = without_foreign(runs, learn_mastering(runs[:1], pair), near, hop=config.audio.hop_length)
+        return [(run.start // RATE, run.end // RATE, None if run.lag is None else run.lag / RATE) for run in found]
+
+    @pytest.mark.parametrize("score", [0.0, 3.0])
+    def test_what_is_soft_there_too_goes_on_beside_it(self, score: float) -> None:
+        assert self._healed(score, other_place=True) == [(0, 6, 2.0), (6, 8, 2.0)]
+
+    def test_what_its_samples_follow_stays(self) -> None:
+        assert self._healed(3.0, other_place=False) == [(0, 6, 2.0), (6, 8, 2.0)]

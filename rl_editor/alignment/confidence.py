@@ -22,6 +22,7 @@ FOLLOWED = (-7.02, 6.77, 0.45, 1.63, 0.10)
 HEARD_ALIKE = (-4.28, 5.82, 0.52)
 SHORTEST_S, LONGEST_S = 0.1, 16.0
 LEAST_SHARE = 1e-4  # of unexplained power: -40 dB
+LEAST_GAIN = 1e-3  # -60 dB
 MOST_ODDS = 7.0  # log; nobody is surer than 0.999
 FOREIGN_FRAMES = 16  # 0.37 s: shorter stretches are left to the run
 FOREIGN_SIMILARITY = 0.65  # only what sounds less alike than this is checked by its samples
@@ -96,13 +97,19 @@ def run_similarity(run: Placed, left: Stacked, right: Stacked, *, hop: int) -> F
 def without_foreign(runs: Sequence[Placed], mastering: Mastering, left: Stacked, *, hop: int) -> list[Placed]:
     """Runs with the stretches cut out (as unmatched) that neither descriptors nor samples bear out.
 
-    Runs without a peak that the samples do bear out as part of a neighbour (silence under noise) go to it.
+    Runs without a peak, or of which nothing is in the edit (what is silent or soft), go to a neighbour where the
+    samples bear them out as part of it.
     """
-    healed = list(runs)
+    healed = [replace(run, lag=None) if _is_absent(run, mastering) else run for run in runs]
     for order, step in ((range(1, len(runs)), -1), (range(len(runs) - 2, -1, -1), 1)):
         for k in order:
             healed[k] = _healed(healed[k], healed[k + step], mastering, hop=hop)
     return [part for run in healed for part in _split(run, _foreign(run, mastering, left, hop=hop), hop=hop)]
+
+
+def _is_absent(run: Placed, mastering: Mastering) -> bool:
+    """Whether samples should follow, and nothing of what they predict is in the edit."""
+    return mastering.pair.is_sampled(run) and _agreement(run, mastering)[1] <= LEAST_GAIN
 
 
 def _healed(run: Placed, neighbour: Placed, mastering: Mastering, *, hop: int) -> Placed:
@@ -110,7 +117,11 @@ def _healed(run: Placed, neighbour: Placed, mastering: Mastering, *, hop: int) -
     n_frames = (run.end - run.start) // hop
     if n_frames == 0 or is_heard(run, mastering) or not is_heard(neighbour, mastering):
         return run
-    if run.lag is not None and _borne_out(run, 0, n_frames, mastering, hop=hop).mean() > BORNE_OUT_SHARE:
+    if (
+        run.lag is not None
+        and _borne_out(run, 0, n_frames, mastering, hop=hop).mean() > BORNE_OUT_SHARE
+        and _agreement(run, mastering)[0] > FOREIGN_AGREEMENT
+    ):
         return run
     continued = replace(neighbour, start=run.start, end=run.end)
     if mastering.pair.sound(neighbour) is None:
@@ -156,7 +167,7 @@ def _agreement(run: Placed, mastering: Mastering) -> tuple[float, float]:
         cross += float(edit @ sound)
         power += float(sound @ sound)
         coefficients.append(_coefficient(edit, sound))
-    return max(0.0, float(np.median(coefficients))) if coefficients else 0.0, max(cross / power, 1e-3)
+    return max(0.0, float(np.median(coefficients))) if coefficients else 0.0, max(cross / power, LEAST_GAIN)
 
 
 def _coefficient(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
