@@ -47,6 +47,7 @@ from rl_editor.negotiation import Anchor, Demands, TimeSpan
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, spoken
 from rl_editor.negotiation.exact import MOST_SILENCE_S
 from rl_editor.render import with_faded_ends
+from rl_editor.render.joins import MICRO_MS
 from rl_editor.state import AudioState
 from rl_editor.utils import (
     BLOCK_FRAMES,
@@ -638,7 +639,7 @@ class TestEdit:
             assert not any("usually" in note for note in asked.notes)
         end_s = AudioState.from_file(song, policy.config).recording.frames / RATE
         to_its_end = made(Request(Demands(keep=(TimeSpan(end_s - 5.0, end_s),))))
-        assert to_its_end.edit.fade_out_ms == 0.0
+        assert to_its_end.edit.fade_out_ms <= MICRO_MS  # settled joins may end it that much earlier
         drawn = edit_recording(fades, AudioState.from_file(song, policy.config), target_duration_s=30.0)
         ends_within = drawn.source.frames - (drawn.segments[-1].source_end_frame or 0) > RATE
         assert drawn.fade_out_ms == (2000.0 if ends_within else 0.0)

@@ -14,7 +14,7 @@ from rl_editor.edits import EditList, Segment, SourceInfo, keep_all
 from rl_editor.errors import AudioFileError, EditListError, OutputError
 from rl_editor.files import scratch_folder
 from rl_editor.render import crossfade_gains, held_in_memory, render_file, render_samples, settle_joins, sources
-from rl_editor.render.joins import FADE_IN_MS, FADE_OUT_MS
+from rl_editor.render.joins import FADE_IN_MS, FADE_OUT_MS, MICRO_MS
 from rl_editor.render.mixing import correlation
 from rl_editor.utils import Samples, open_output, write_frames
 
@@ -601,16 +601,41 @@ def test_no_offset_is_taken_back_where_the_recording_ends_too_early_for_it():
     assert settled.segments[1].source_start_frame - settled.segments[0].source_end_frame == 16000 - 15
 
 
-@pytest.mark.parametrize(("late", "last"), [(15, seg(None, 10)), (-15, seg(62980, 500, speed=2.0))])
-def test_no_offset_is_taken_back_where_the_last_segment_cannot_make_up_for_it(late, last):
-    """Of 10 frames of silence 15 cannot be taken; 15 more at double speed are 30 of the source, where 20 are left."""
+@pytest.mark.parametrize(
+    ("late", "last", "settled_late"), [(15, seg(None, 10), 15), (-15, seg(62980, 500, speed=2.0), -5)]
+)
+def test_an_offset_is_taken_back_only_as_far_as_the_last_segment_can_make_up_for_it(late, last, settled_late):
+    """Of 10 frames of silence 2 may go, which gains too little; at double speed 10 more are the 20 that are left."""
     t = np.arange(16000) / RATE
     bar = 0.3 * np.sin(2 * np.pi * 131.0 * t) + 0.2 * np.sin(2 * np.pi * 311.7 * t)
     samples = Samples(np.tile(bar, 4)[:, None].astype(np.float32), RATE)
     edit = song_edit(samples, seg(0, 20000), seg(36000 + late, 20000, 20.0), last)
     settled = settle_joins(edit, samples, CONFIG)
     assert settled.frames == edit.frames
-    assert settled.segments[1].source_start_frame - settled.segments[0].source_end_frame == 16000 + late
+    assert settled.segments[1].source_start_frame - settled.segments[0].source_end_frame == 16000 + settled_late
+
+
+def test_an_edit_to_the_recording_s_end_settles_one_join_though_another_would_play_beyond_the_end():
+    t = np.arange(16000) / RATE
+    bar = 0.3 * np.sin(2 * np.pi * 131.0 * t) + 0.2 * np.sin(2 * np.pi * 311.7 * t)
+    samples = Samples(np.tile(bar, 4)[:, None].astype(np.float32), RATE)
+    late, early = seg(20000 + 16000 + 15, 8000 - 30, 20.0), seg(28000 - 30, 36000 + 30, 20.0)
+    edit = song_edit(samples, seg(0, 20000), late, early)
+    assert early.source_start_frame - late.source_end_frame == -16000 - 15
+    settled = settle_joins(edit, samples, CONFIG)
+    jumps = [b.source_start_frame - a.source_end_frame for a, b in itertools.pairwise(settled.segments)]
+    assert jumps == [16000, -16000]
+    assert settled.frames == edit.frames
+
+
+def test_an_edit_that_settling_ends_just_before_the_recording_s_end_hides_nothing_there():
+    t = np.arange(16000) / RATE
+    bar = 0.3 * np.sin(2 * np.pi * 131.0 * t) + 0.2 * np.sin(2 * np.pi * 311.7 * t)
+    samples = Samples(np.tile(bar, 4)[:, None].astype(np.float32), RATE)
+    edit = song_edit(samples, seg(0, 20000), seg(36000 + 15, 28000 - 15, 20.0))
+    settled = settle_joins(edit, samples, CONFIG)
+    assert settled.segments[1].source_end_frame == samples.frames - 15
+    assert settled.fade_out_ms == MICRO_MS
 
 
 @pytest.mark.parametrize("late", [15, -15])

@@ -13,7 +13,7 @@ r the normalised correlation of both sides over the crossfade, D the limit of th
 micro-shift m, at most ``MICRO_MS``: the right side starts m later *in the source*, which moves its beats by -m. Taken
 only where the correlation gains at least ``MICRO_GAIN``; 3 ms are below what is heard as uneven (some 6 ms). The
 shifts of all joins together stay within ``MICRO_MS`` as well, and the last segment ends as much later, so the
-length stays.
+length stays. An edit that plays to the recording's end may end as much before it, and not after.
 
 Joins to silence, or between segments with another speed or pitch, stay where they are.
 
@@ -75,25 +75,29 @@ def settle_joins(
         check_source(edit, source)
         limit = round(config.render.join_search_ms * source.sample_rate / 1000)
         chosen = range(1, len(segments)) if only is None else only
-        micro = min(limit, round(MICRO_MS * source.sample_rate / 1000))
-        settled = _settle(segments, source, limit, micro, chosen)
-        if sum(s.frames for s in settled) != edit.frames:  # the source ends where the last segment should play on
-            settled = _settle(segments, source, limit, 0, chosen)
+        micro = min(limit, _micro_frames(source.sample_rate))
+        settled = _settle(segments, source, limit, (-micro, micro), chosen)
+        if sum(s.frames for s in settled) != edit.frames:  # the last segment cannot end so much later, or earlier
+            earliest, latest = _leeway(segments[-1], source.frames)
+            settled = _settle(segments, source, limit, (max(-micro, earliest), min(micro, latest)), chosen)
     return with_faded_ends(replace(edit, segments=tuple(settled)))
 
 
 def with_faded_ends(edit: EditList) -> EditList:
     """The same edit without a click where it begins or ends within the recording; fades that it has there stay.
 
-    At the recording's own ends there is none, but for one that is longer: that was asked for.
+    At the recording's own ends there is none, but for one that is longer: that was asked for. Where settled joins have
+    the edit end just before the recording does, nothing has to be hidden, and it fades out for ``MICRO_MS``.
     """
     if not edit.segments:
         return edit
     start, end = edit.segments[0].source_start_frame, edit.segments[-1].source_end_frame
+    unplayed = 0 if end is None else edit.source.frames - end
+    just_before = 0 < unplayed <= _micro_frames(edit.source.sample_rate)
     return replace(
         edit,
         fade_in_ms=_fade_ms(edit.fade_in_ms, FADE_IN_MS, within=bool(start)),
-        fade_out_ms=_fade_ms(edit.fade_out_ms, FADE_OUT_MS, within=end not in (None, edit.source.frames)),
+        fade_out_ms=_fade_ms(edit.fade_out_ms, MICRO_MS if just_before else FADE_OUT_MS, within=unplayed > 0),
     )
 
 
@@ -101,9 +105,14 @@ def _fade_ms(own_ms: float, usual_ms: float, *, within: bool) -> float:
     return (own_ms or usual_ms) if within or own_ms > usual_ms else 0.0
 
 
+def _micro_frames(rate: int) -> int:
+    return round(MICRO_MS * rate / 1000)
+
+
 def _settle(
-    segments: Sequence[Segment], source: Source, limit: int, micro: int, chosen: Collection[int]
+    segments: Sequence[Segment], source: Source, limit: int, drifts: tuple[int, int], chosen: Collection[int]
 ) -> list[Segment]:
+    """Every join at its best; the sum of micro-shifts stays within ``drifts`` from join to join."""
     settled, drift = list(segments), 0
     for k in range(1, len(settled)):
         left, right = settled[k - 1], settled[k]
@@ -111,12 +120,19 @@ def _settle(
             continue
         shift = _best_position(left, right, source, limit)
         left, right = _moved(left, right, shift)
-        extra = _micro_shift(left, right, source, micro, drift)
+        extra = _micro_shift(left, right, source, (drifts[0] - drift, drifts[1] - drift))
         drift += extra
         settled[k - 1], settled[k] = left, _starting_later(right, extra)
     if settled:
         settled[-1] = _longer(settled[-1], drift, source.frames)
     return settled
+
+
+def _leeway(last: Segment, source_frames: int) -> tuple[int, int]:
+    """How many frames earlier (below 0: a quarter of it) and later (as the source goes on) the last segment may end."""
+    if last.source_start_frame is None:
+        return -(last.frames // 4), source_frames  # silence may be any longer
+    return -(last.frames // 4), int((source_frames - last.source_start_frame) / last.speed) - last.frames
 
 
 def _is_plain(segment: Segment) -> bool:
@@ -162,13 +178,13 @@ def _best_position(left: Segment, right: Segment, source: Source, limit: int) ->
     return int(shifts[np.argmin(cost)])
 
 
-def _micro_shift(left: Segment, right: Segment, source: Source, limit: int, drift: int) -> int:
-    """How much later in the source the right side starts, in frames; 0 where that does not clearly help."""
+def _micro_shift(left: Segment, right: Segment, source: Source, room: tuple[int, int]) -> int:
+    """How much later in the source, within ``room``, the right side starts, in frames; 0 unless that clearly helps."""
     end, start = left.source_end_frame, right.source_start_frame
     assert end is not None
     assert start is not None
-    low = max(-limit, -limit - drift, -start)
-    high = min(limit, limit - drift, right.frames // 4)
+    limit = _micro_frames(source.sample_rate)
+    low, high = max(-limit, room[0], -start), min(limit, room[1], right.frames // 4)
     half = _half_frames(right, source.sample_rate)
     if high <= low:
         return 0
