@@ -41,7 +41,7 @@ from rl_editor.entries import (
     write_arrays,
     write_memo,
 )
-from rl_editor.errors import OutputError, said, stops_all
+from rl_editor.errors import ConfigError, OutputError, said, stops_all
 from rl_editor.files import UNREADABLE, clear_unfinished, file_sha256, remove, scratch_folder
 
 __all__ = [
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 _SWITCH = "RL_EDITOR_CACHE"
-_OFF = {"off", "0", "false", "no"}
+_ON, _OFF = ("", "on", "1", "true", "yes"), ("off", "0", "false", "no")
 _SETTLED_NS = 2_000_000_000  # a younger file may still change within its time stamp
 _log = logging.getLogger("rl_editor")
 _stored_only = ContextVar("_stored_only", default=False)
@@ -101,11 +101,14 @@ class FeatureCache:
     """A content-addressed cache in one directory.
 
     ``hits`` and ``misses`` count this object's look-ups.
+
+    Raises:
+        ConfigError: ``RL_EDITOR_CACHE`` says neither on nor off.
     """
 
     def __init__(self, cache_dir: str | Path, *, enabled: bool = True) -> None:
         self.cache_dir = Path(cache_dir)
-        self.enabled = enabled and os.environ.get(_SWITCH, "").lower() not in _OFF
+        self.enabled = enabled and not _switched_off()
         self.hits = 0
         self.misses = 0
 
@@ -279,6 +282,13 @@ def get_cache(config: Config | None = None) -> FeatureCache:
     """The cache that ``config.data`` names."""
     data = (config or Config()).data
     return FeatureCache(data.cache_dir, enabled=data.use_cache)
+
+
+def _switched_off() -> bool:
+    switch = os.environ.get(_SWITCH, "").lower()
+    if switch not in {*_ON, *_OFF}:
+        raise ConfigError(f"{_SWITCH}={switch}: on or off is needed, or nothing")
+    return switch in _OFF
 
 
 def _lying(path: Path, name: str) -> Path:

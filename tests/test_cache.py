@@ -21,6 +21,7 @@ from rl_editor.cache import (
 )
 from rl_editor.config import Config
 from rl_editor.entries import _checksum, short_name, store_folder
+from rl_editor.errors import ConfigError
 
 KEY = {"sha256": "ab" * 32, "hop_length": 512, "version": 1}
 
@@ -209,6 +210,14 @@ def test_switched_off_by_argument_environment_and_config(tmp_path, monkeypatch):
     get_cache(config).get_or_compute("features", "song", KEY, compute)
     assert compute.calls == 3
     assert not list(tmp_path.iterdir())
+
+
+def test_a_switch_that_says_neither_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("RL_EDITOR_CACHE", "On")
+    assert FeatureCache(tmp_path).enabled
+    monkeypatch.setenv("RL_EDITOR_CACHE", "maybe")
+    with pytest.raises(ConfigError, match="RL_EDITOR_CACHE=maybe: on or off is needed"):
+        FeatureCache(tmp_path)
 
 
 def test_an_unwritable_cache_costs_time_not_the_result(tmp_path, caplog):
