@@ -87,7 +87,8 @@ def to_train_on(demonstrations: Collection[Demonstration]) -> list[Demonstration
         DatasetError: there are none, or none in which a decision can be told.
     """
     if not (found := in_split(demonstrations, "train")):
-        raise DatasetError(f"{len(demonstrations)} demonstrations, none to train on; add pairs of more songs")
+        n_pairs = counted(len(demonstrations), "demonstration")
+        raise DatasetError(f"{n_pairs}, none to train on; add pairs of more songs")
     if not any(d.labels.coverage for d in found):
         raise DatasetError(
             f"{counted(len(found), 'demonstration')} to train on, no edit among them with a passage as long as a "

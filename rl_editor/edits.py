@@ -35,6 +35,8 @@ _OF_SEGMENTS: Mapping[str, tuple[float, float]] = {
     "confidence": (0.0, 1.0),
 }
 _OF_ENDS: Mapping[str, tuple[float, float]] = {"fade_in_ms": (0.0, _MOST_FADE_MS), "fade_out_ms": (0.0, _MOST_FADE_MS)}
+_KEYS = ("format", "version", "source", "duration", "segments", "beats", "regions", "actions", "demands", *_OF_ENDS)
+_SECONDS_OF_SEGMENTS = ("output_start", "source_start", "duration")  # beside the frames
 _REGION_ACTIONS = ("LOOP", "REORDER")
 _Record = TypeVar("_Record", "SourceInfo", "Region", "Segment")
 SHORTEST_EDIT_S = 0.01  # that an edit can be asked to be
@@ -223,16 +225,18 @@ class EditList:
         """Read the JSON object; exact frames win over seconds, which may stand alone.
 
         Raises:
-            EditListError: another format or version, or a field that is missing or of the wrong type.
+            EditListError: another format or version, or a field that is missing, unknown or of the wrong type.
         """
         if value.get("format") != FORMAT or value.get("version") != VERSION:
             raise EditListError(
                 f"format {value.get('format')!r} version {value.get('version')!r}: "
                 f"expected {FORMAT!r} version {VERSION}"
             )
+        _check_names(value, _KEYS, "edit list")
         try:
             source = _read(SourceInfo, value.get("source"), "source")
-            beats = value.get("beats") or {}
+            beats = _object(value.get("beats") or {}, "beats")
+            _check_names(beats, ("times_s", "unit_beats"), "beats")
             segments, regions = (enumerate(_listed(value, name)) for name in ("segments", "regions"))
             return cls(
                 source=source,
@@ -338,11 +342,10 @@ def _listed(value: Mapping[str, Any], name: str) -> list[Any]:
 def _read(kind: type[_Record], value: object, what: str) -> _Record:
     """An object of the JSON form, with all fields that it must have and no others."""
     given, known = _object(value, what), fields(kind)
-    missing = [each.name for each in known if each.default is MISSING and each.name not in given]
-    unknown = [str(name) for name in given if name not in {each.name for each in known}]
-    if missing or unknown:
-        wrong = f"without {', '.join(missing)}" if missing else f"unknown {', '.join(unknown)}"
-        raise EditListError(f"{what}: {wrong}; it has {', '.join(each.name for each in known)}")
+    names = [each.name for each in known]
+    if missing := [each.name for each in known if each.default is MISSING and each.name not in given]:
+        raise EditListError(f"{what}: without {', '.join(missing)}; it has {', '.join(names)}")
+    _check_names(given, names, what)
     try:
         return kind(**given)
     except EditListError as fault:
@@ -351,18 +354,27 @@ def _read(kind: type[_Record], value: object, what: str) -> _Record:
 
 def _segment_from_dict(value: object, what: str, sample_rate: int) -> Segment:
     given = _object(value, what)
-    own = {k: v for k, v in given.items() if k not in {"output_start", "source_start", "duration"}}
+    _check_names(given, [each.name for each in fields(Segment)] + list(_SECONDS_OF_SEGMENTS), what)
+    own = {k: v for k, v in given.items() if k not in _SECONDS_OF_SEGMENTS}
     for name, of in (("source_start_frame", "source_start"), ("frames", "duration")):
-        seconds = given.get(of, math.nan)
+        if name not in own and of not in given:
+            raise EditListError(f"{what}: neither {name} nor {of}, one of them is needed")
+        seconds = given.get(of)
         if name not in own and not (seconds is None and of == "source_start"):  # that is silence
             if not isinstance(seconds, int | float) or not math.isfinite(seconds):
-                raise EditListError(f"{what}: {name} is missing, and {of} {seconds!r:.60} is no number of seconds")
+                raise EditListError(f"{what}: {of} {seconds!r:.60}, a number of seconds is needed")
             own[name] = round(seconds * sample_rate)
     for name in ("source_start_frame", "frames", "region"):
         whole = isinstance(own.get(name), int) and not isinstance(own[name], bool)
         if not (whole or (own.setdefault(name) is None and name != "frames")):
             raise EditListError(f"{what}: {name} {own[name]!r:.60}, a whole number is needed")
     return _read(Segment, own, what)
+
+
+def _check_names(given: Mapping[str, Any], names: Sequence[str], what: str) -> None:
+    """Refuse what would be passed over: a name that is misspelt."""
+    if unknown := [str(name) for name in given if name not in names]:
+        raise EditListError(f"{what}: unknown {', '.join(unknown)}; it has {', '.join(names)}")
 
 
 def _object(value: object, what: str) -> Mapping[str, Any]:

@@ -167,6 +167,8 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         (("segments", 0, "foo"), 1, "segment 0: unknown foo; it has source_start_frame, frames"),
         (("segments", 0, "gain_db"), 1e9, "segment 0: gain_db 1000000000.0, a number from -200 to 200 is needed"),
         (("segments", 0, "crossfade_in_ms"), float("nan"), "segment 0: crossfade_in_ms nan, a number from 0"),
+        (("fade_out",), 3.0, "edit list: unknown fade_out; it has format, version, source, "),
+        (("beats",), {"times": []}, "beats: unknown times; it has times_s, unit_beats"),
         (("source",), {"name": "a.wav"}, "source: without sha256, sample_rate, channels, frames; it has name"),
         (("regions",), [{"action": "LOOP"}], "region 0: without beat_index, n_beats; it has action"),
         (("regions",), [{"action": "LOOP", "beat_index": 0, "n_beats": 0}], "region 0: n_beats 0"),
@@ -183,9 +185,12 @@ def test_what_is_wrong_is_named_with_its_place(at: tuple[str | int, ...], broken
         EditList.from_dict(value)
 
 
-@pytest.mark.parametrize(("kept", "said"), [("source_start_frame", "frames"), ("frames", "source_start_frame")])
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [("source_start_frame", "neither frames nor duration"), ("frames", "neither source_start_frame nor source_start")],
+)
 def test_a_segment_has_frames_or_seconds(kept: str, said: str) -> None:
     value = json.loads(keep_all(SourceInfo("a.wav", "", 44100, 1, 10)).to_json())
     value["segments"] = [{kept: 4}]
-    with pytest.raises(EditListError, match=f"segment 0: {said} is missing, and .* nan is no number of seconds"):
+    with pytest.raises(EditListError, match=f"segment 0: {said}, one of them is needed"):
         EditList.from_dict(value)
