@@ -12,7 +12,18 @@ from rl_editor import alignment
 from rl_editor.alignment import Alignment, MonoPair, recover_either
 from rl_editor.alignment.confidence import Belief, Evidence
 from rl_editor.alignment.descriptors import mel_bank, mel_power, shapes
-from rl_editor.alignment.joins import Join, _best, _between, _cheapest, _hard_cut, _heard, _Search, _Sides, find_join
+from rl_editor.alignment.joins import (
+    LAWS,
+    Join,
+    _best,
+    _between,
+    _cheapest,
+    _hard_cut,
+    _heard,
+    _Search,
+    _Sides,
+    find_join,
+)
 from rl_editor.alignment.refine import (
     Mastering,
     Pair,
@@ -379,14 +390,8 @@ class TestJoins:
         assert [_cheapest(cost, estimate) for estimate in (0, 2, 4)] == [1, 2, 4]
 
     @pytest.mark.parametrize("milliseconds", [0, 20, 40, 50, 80, 150])
-    @pytest.mark.parametrize(
-        "law",
-        [lambda rise: (1 - rise, rise), lambda rise: (np.cos(rise * np.pi / 2), np.sin(rise * np.pi / 2))],
-        ids=["linear", "equal power"],
-    )
-    def test_a_crossfade_of_either_law_is_found_with_its_middle(
-        self, law: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], milliseconds: int
-    ) -> None:
+    @pytest.mark.parametrize("law", LAWS)
+    def test_a_crossfade_of_any_law_is_found_with_its_middle(self, law: str, milliseconds: int) -> None:
         """Between two noises; -60 dB of a third is what no prediction explains."""
         left, right, rest = np.random.default_rng(0).normal(size=(3, 6000))
         length = round(milliseconds * RATE / 1000)
@@ -394,10 +399,31 @@ class TestJoins:
         rise = np.clip((np.arange(6000) - start + 0.5) / max(length, 1), 0.0, 1.0)
         if not length:
             rise = (np.arange(6000) >= 2500).astype(float)
-        a, b = law(rise)
-        edit = a * left + b * right + 1e-3 * rest
+        edit = LAWS[law](1 - rise) * left + LAWS[law](rise) * right + 1e-3 * rest
         found = _best(_Sides(edit, left, right), _Search(reach=6000), estimate=2700, sample_rate=RATE)
         assert found[1:] == (2500, float(milliseconds))
+
+    @pytest.mark.parametrize("milliseconds", [20, 100])
+    @pytest.mark.parametrize(
+        "law",
+        [
+            lambda t: np.exp(-11.5129 * (1 - t)),
+            lambda t: np.maximum(0.0, 1.0 + 0.2 * np.log10(np.maximum(t, 1e-9))),
+            lambda t: 1 - np.sqrt(1 - t),
+            lambda t: t**3,
+            lambda t: 1 - np.cos(np.pi / 4 * ((2 * t - 1) ** 3 + 1)),
+        ],
+        ids=["exp", "log", "par", "cub", "esin"],
+    )
+    def test_a_crossfade_of_ffmpeg_s_other_curves_is_found_with_its_middle(
+        self, law: Callable[[np.ndarray], np.ndarray], milliseconds: int
+    ) -> None:
+        left, right, rest = np.random.default_rng(0).normal(size=(3, 6000))
+        length = round(milliseconds * RATE / 1000)
+        rise = np.clip((np.arange(6000) - (2500 - length // 2) + 0.5) / length, 0.0, 1.0)
+        edit = law(1 - rise) * left + law(rise) * right + 1e-3 * rest
+        found = _best(_Sides(edit, left, right), _Search(reach=6000), estimate=2700, sample_rate=RATE)
+        assert found.position == pytest.approx(2500, abs=0.04 * length)
 
     def test_no_run_ends_before_it_starts(self) -> None:
         runs = [Placed(0, 10, 0.0), Placed(10, 20, 5.0), Placed(20, 30, None)]

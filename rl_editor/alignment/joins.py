@@ -4,16 +4,17 @@ With e the edit, L and R what the runs left and right of the join predict (maste
 
     cost(p, c) = sum_t (e_t - a(t - p) L_t - b(t - p) R_t)^2
 
-where (a, b) go from (1, 0) to (0, 1) over c samples centred on p, linearly or at equal power. For every c the cost
-of all p at once is a running sum outside the ramp and one correlation inside it. Where the longest of the usual
-lengths wins, longer ones are tried too, and what is found then is sought again with gains measured beside it.
+where (a, b) go from (1, 0) to (0, 1) over c samples centred on p, linearly or at equal power; where that leaves much,
+also by laws that few use. For every c the cost of all p at once is a running sum outside the ramp and one correlation
+inside it. Where the longest of the usual lengths wins, longer ones are tried too, and what is found then is sought
+again with gains measured beside it.
 A side that is unmatched explains nothing: it costs a fixed share of the edit's own power. Where a side follows by its
 spectrum alone, both are compared by descriptors 5.8 ms apart, and the join is a hard cut.
 
 Conventions: samples at the analysis rate; the join is the middle of the crossfade.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
@@ -40,6 +41,17 @@ LENGTHENINGS, ROOM = 2, 3  # searches more for a long one, and lengths of it tha
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
 LONGER_GAIN = 0.05  # and that a longer one must explain beyond the longest of the usual
 MOST_GAIN, UNEXPLAINED = 2.0, 0.25  # explain at most, and leave at most, by gains that are measured beside it
+LAWS: Mapping[
+    str, Callable[[Float[np.ndarray, " samples"]], Float[np.ndarray, " samples"]]
+] = {  # b of time in the ramp
+    "linear": lambda t: t,
+    "equal power": lambda t: np.sin(t * np.pi / 2),
+    "square": lambda t: t**2,
+    "fourth power": lambda t: t**4,
+    "fourth root": lambda t: t**0.25,
+}
+USUAL_LAWS, OTHER_LAWS = tuple(LAWS)[:2], tuple(LAWS)[2:]
+ODD = 0.1  # share of the hard cut's excess cost that the usual laws leave where others are tried
 FOREIGN_COST = 0.5  # of the edit's power; a right prediction leaves less, a wrong one more
 TIE = 1e-9  # of the range of costs: what is left of rounding where both sides are the same sound
 SPECTRUM_HOP, SPECTRUM_FFT, SPECTRUM_BANDS = 128, 1024, 80
@@ -248,11 +260,15 @@ def _best(sides: _Sides, search: _Search, *, estimate: int, sample_rate: int) ->
     cut = _Found(float(hard.min()), _cheapest(hard, estimate), 0.0)
     floor = _floor(sides, cut.position, max(search.mixed, round(CROSSFADES_MS[-1] * sample_rate / 1000)))
     excess = max(0.0, cut.cost - floor)
-    best = min((cut, *_crossfades(CROSSFADES_MS, ramps, sample_rate)))
+    laws = USUAL_LAWS
+    best = min((cut, *_crossfades(CROSSFADES_MS, laws, ramps, sample_rate)))
+    if best.cost > floor + ODD * excess:
+        laws = tuple(LAWS)
+        best = min((best, *_crossfades(CROSSFADES_MS, OTHER_LAWS, ramps, sample_rate)))
     if best.cost >= cut.cost - CROSSFADE_GAIN * excess:
         best = cut
     if search.lengthens and (search.mixed or best.crossfade_ms == CROSSFADES_MS[-1]):
-        longer = min((best, *_crossfades(LONG_CROSSFADES_MS, ramps, sample_rate)))
+        longer = min((best, *_crossfades(LONG_CROSSFADES_MS, laws, ramps, sample_rate)))
         gain = best.cost - longer.cost
         sure = gain < MOST_GAIN * excess and longer.cost < floor + UNEXPLAINED * excess
         best = longer if gain > LONGER_GAIN * excess and (sure or not search.mixed) else best
@@ -277,9 +293,9 @@ class _Ramps(NamedTuple):
         spectra = [scipy.fft.rfft(part, n) for part in parts]
         return cls(n, spectra, _before(edit**2), _before((edit - left) ** 2), _after((edit - right) ** 2))
 
-    def best(self, length: int, *, equal_power: bool) -> tuple[float, int]:
-        """Lowest cost of a crossfade of ``length`` samples, and where it begins."""
-        kernels = _ramp_spectra(length, self.n, equal_power)
+    def best(self, length: int, law: str) -> tuple[float, int]:
+        """Lowest cost of a crossfade of ``length`` samples by a law, and where it begins."""
+        kernels = _ramp_spectra(length, self.n, law)
         ramp = scipy.fft.irfft(sum(s * k for s, k in zip(self.spectra, kernels, strict=True)), self.n)
         places = np.arange(len(self.power) - length)
         inside = self.power[places + length] - self.power[places] + ramp[places]
@@ -288,14 +304,14 @@ class _Ramps(NamedTuple):
         return float(cost[best]), best
 
 
-def _crossfades(lengths_ms: Sequence[float], ramps: _Ramps, sample_rate: int) -> Iterator[_Found]:
+def _crossfades(lengths_ms: Sequence[float], laws: Sequence[str], ramps: _Ramps, sample_rate: int) -> Iterator[_Found]:
     """The best join by every length and law; those that the window does not hold are left out."""
     for milliseconds in lengths_ms:
         length = round(milliseconds * sample_rate / 1000)
         if length >= len(ramps.power) - 1:
             return
-        for equal_power in (False, True):
-            cost, place = ramps.best(length, equal_power=equal_power)
+        for law in laws:
+            cost, place = ramps.best(length, law)
             yield _Found(cost, place + length // 2, milliseconds)
 
 
@@ -311,8 +327,8 @@ def _floor(sides: _Sides, position: int, reach: int) -> float:
 
 
 @lru_cache(maxsize=256)
-def _ramp_spectra(length: int, n: int, equal_power: bool) -> tuple[Complex[np.ndarray, " bins"], ...]:
+def _ramp_spectra(length: int, n: int, law: str) -> tuple[Complex[np.ndarray, " bins"], ...]:
     """Spectra that correlate with e L, e R, L^2, L R and R^2 to the ramp's cost less e^2."""
     rise = (np.arange(length) + 0.5) / length
-    a, b = (np.cos(rise * np.pi / 2), np.sin(rise * np.pi / 2)) if equal_power else (1 - rise, rise)
+    a, b = LAWS[law](1 - rise), LAWS[law](rise)
     return tuple(np.conj(scipy.fft.rfft(k, n)) for k in (-2 * a, -2 * b, a**2, 2 * a * b, b**2))
