@@ -1,5 +1,6 @@
 """Alignment against edits that are known by hand: composed notes, cut and pasted by sample."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -143,12 +144,18 @@ def test_fades_at_the_ends_belong_to_what_fades(raw: np.ndarray, silence_s: int)
     assert len(silence) == (silence_s > 0)
 
 
-@pytest.mark.parametrize("bend", [0.5, 1.0, 2.0])
-def test_how_long_the_ends_fade_is_told_and_is_no_level_of_a_passage(raw: np.ndarray, bend: float) -> None:
+@pytest.mark.parametrize(
+    "curve",
+    [lambda left: left, np.square, np.sqrt, lambda left: 1 - (1 - left) ** 2],
+    ids=["line", "square", "square root", "inverted parabola"],
+)
+def test_how_long_the_ends_fade_is_told_and_is_no_level_of_a_passage(
+    raw: np.ndarray, curve: Callable[[np.ndarray], np.ndarray]
+) -> None:
     """A radio edit: its last passage fades for 8 of 10 s, and its mean level is no step of level at the join."""
     heard = 0.5 * cut(raw, (5, 17), (22, 32))
-    heard[: 2 * RATE] *= np.linspace(0, 1, 2 * RATE, dtype=np.float32) ** bend
-    heard[-8 * RATE :] *= np.linspace(1, 0, 8 * RATE, dtype=np.float32) ** bend
+    heard[: 2 * RATE] *= curve(np.linspace(0, 1, 2 * RATE, dtype=np.float32))
+    heard[-8 * RATE :] *= curve(np.linspace(1, 0, 8 * RATE, dtype=np.float32))
     found = recover(raw, heard, Config(), source=info(raw))
     assert found.edit.fade_in_ms == pytest.approx(2000, abs=100)
     assert found.edit.fade_out_ms == pytest.approx(8000, abs=400)

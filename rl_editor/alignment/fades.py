@@ -41,6 +41,7 @@ CURVES: tuple[Callable[[Float[np.ndarray, " frames"]], Float[np.ndarray, " frame
     lambda left: left**2,
     lambda left: left**3,
     np.sqrt,
+    lambda left: 1 - (1 - left) ** 2,
     lambda left: np.sin(np.pi / 2 * left),
     lambda left: np.sin(np.pi / 2 * left) ** 2,
 )
