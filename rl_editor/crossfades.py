@@ -64,7 +64,7 @@ def fading_segments(edit: EditList) -> tuple[int, int]:
 
     Of silence alone, in two segments, the first comes after the last.
     """
-    end, silent = len(edit.segments) - 1, [segment.source_start_frame is None for segment in edit.segments]
+    end, silent = len(edit.segments) - 1, [not segment.plays for segment in edit.segments]
     return int(end > 0 and silent[0]), end - int(end > 0 and silent[-1])
 
 
@@ -85,7 +85,7 @@ def with_crossfades(edit: EditList, crossfade_ms: float) -> EditList:
 
 
 def _both_play(left: Segment, right: Segment) -> bool:
-    return left.source_start_frame is not None and right.source_start_frame is not None
+    return left.plays and right.plays
 
 
 def _crossfade(left: Segment, right: Segment, source: SourceInfo) -> Crossfade:

@@ -92,6 +92,11 @@ class Segment:
             _checked_number(name, getattr(self, name), bounds)
 
     @property
+    def plays(self) -> bool:
+        """Whether it plays some of the source; else it is material that is not in it, which plays as silence."""
+        return self.source_start_frame is not None
+
+    @property
     def source_end_frame(self) -> int | None:
         """The first source frame that no longer plays."""
         return None if self.source_start_frame is None else self.source_span[1]
@@ -181,7 +186,7 @@ class EditList:
 
     def source_spans(self) -> list[tuple[int, int]]:
         """Source frames from and to of every segment that plays any, in output order."""
-        return [segment.source_span for segment in self.segments if segment.source_start_frame is not None]
+        return [segment.source_span for segment in self.segments if segment.plays]
 
     def merged(self) -> "EditList":
         """The same edit with neighbours joined that continue each other in the source without change."""
@@ -288,8 +293,8 @@ def joins(edit: EditList) -> list[tuple[Segment, Segment]]:
 
 def continues(left: Segment, right: Segment) -> bool:
     """Whether the right one plays on where the left one ends, in the same way; so does silence after silence."""
-    if left.source_start_frame is None or right.source_start_frame is None:
-        return left.source_start_frame is None and right.source_start_frame is None
+    if not (left.plays and right.plays):
+        return left.plays == right.plays
     same = (left.gain_db, left.speed, left.pitch_semitones) == (right.gain_db, right.speed, right.pitch_semitones)
     if not same or left.source_end_frame != right.source_start_frame:
         return False

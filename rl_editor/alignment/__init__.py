@@ -240,8 +240,8 @@ def recover(
     listed = EditList(
         source,
         tuple(segments),
-        fade_in_ms=fades.in_ms if segments[0].source_start_frame is not None else 0.0,
-        fade_out_ms=fades.out_ms if segments[-1].source_start_frame is not None else 0.0,
+        fade_in_ms=fades.in_ms if segments[0].plays else 0.0,
+        fade_out_ms=fades.out_ms if segments[-1].plays else 0.0,
     )
     return Alignment(listed, gain_db, mastering.gain < 0, agreement, evidence)
 

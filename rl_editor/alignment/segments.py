@@ -75,7 +75,7 @@ def _without_seams(segments: list[Segment]) -> list[Segment]:
     """Neighbours that are unexplained as one: what hangs over the source lies beside what is from elsewhere."""
     merged: list[Segment] = []
     for segment in segments:
-        if merged and segment.source_start_frame is None and merged[-1].source_start_frame is None:
+        if merged and not segment.plays and not merged[-1].plays:
             merged[-1] = replace(merged[-1], frames=merged[-1].frames + segment.frames)
         else:
             merged.append(segment)

@@ -219,9 +219,7 @@ def _passages(merged: EditList, runs: list[FoldedRun], chain: set[int], loops: l
     ]
     rows = zip(merged.segments, merged.output_start_frames(), strict=True)
     found += [
-        _passage(i, s, at, at + s.frames, None, rate, Action.FOREIGN)
-        for i, (s, at) in enumerate(rows)
-        if s.source_start_frame is None
+        _passage(i, s, at, at + s.frames, None, rate, Action.FOREIGN) for i, (s, at) in enumerate(rows) if not s.plays
     ]
     return tuple(sorted(found, key=lambda passage: passage.output_start_s))
 

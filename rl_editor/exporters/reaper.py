@@ -21,7 +21,7 @@ def to_rpp(edit: EditList, media: str) -> str:
     items = []
     rows = zip(merged.segments, merged.output_start_frames(), pairwise(crossfades(merged)), strict=True)
     for segment, start, (fade, following) in rows:
-        if segment.source_start_frame is not None:
+        if segment.plays:
             items += _item(segment, start, fade, following, rate, media)
     head = ['<REAPER_PROJECT 0.1 "7.0" 0', f"  SAMPLERATE {rate} 1 0", "  <TRACK", f"    NAME {_quoted(media)}"]
     return "\n".join([*head, *items, "  >", ">"]) + "\n"

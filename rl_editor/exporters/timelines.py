@@ -62,7 +62,7 @@ def _item(tile: _Tile, edit: EditList, media: str, clock: Fraction) -> Any:
     import opentimelineio as otio
 
     segment = tile.segment
-    if segment.source_start_frame is None:
+    if not segment.plays:
         # A dissolve into silence begins before it: there must be some.
         span = _range(tile.fade.before, tile.frames, clock)
         return otio.schema.Gap(source_range=span, metadata={"rl_editor": {"not_in_source": True, **_unsaid_fade(tile)}})

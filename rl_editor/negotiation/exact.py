@@ -207,9 +207,7 @@ def _nudged(edit: EditList, missing: int, only: Collection[int] | None) -> tuple
     plain = [
         index
         for index in range(1, len(edit.segments))
-        if edit.segments[index].source_start_frame is not None
-        and edit.segments[index - 1].source_start_frame is not None
-        and (only is None or index in only)
+        if edit.segments[index].plays and edit.segments[index - 1].plays and (only is None or index in only)
     ]
     if not plain or not missing:
         return edit, 0

@@ -13,7 +13,7 @@ from rl_editor.edits import EditList, Segment
 
 def pace(edit: EditList) -> float:
     """The speed of what plays first; silence has none."""
-    return next((s.speed for s in edit.segments if s.source_start_frame is not None), 1.0)
+    return next((s.speed for s in edit.segments if s.plays), 1.0)
 
 
 def at_own_pace(edit: EditList) -> EditList:

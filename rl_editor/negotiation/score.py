@@ -129,7 +129,7 @@ def _skipped(leave: int, land: int, around: int, n_beats: int) -> list[int]:
 def _without_ending(edit: EditList) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
     """Segments, and the silence after them."""
     segments = edit.merged().segments
-    n = max((k for k, segment in enumerate(segments, 1) if segment.source_start_frame is not None), default=0)
+    n = max((k for k, segment in enumerate(segments, 1) if segment.plays), default=0)
     return segments[:n], segments[n:]
 
 

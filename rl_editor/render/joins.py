@@ -136,7 +136,7 @@ def _leeway(last: Segment, source_frames: int) -> tuple[int, int]:
 
 
 def _is_plain(segment: Segment) -> bool:
-    return segment.source_start_frame is not None and segment.speed == 1.0 and segment.pitch_semitones == 0.0
+    return segment.plays and segment.speed == 1.0 and segment.pitch_semitones == 0.0
 
 
 def _moved(left: Segment, right: Segment, shift: int) -> tuple[Segment, Segment]:

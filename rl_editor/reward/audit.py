@@ -120,7 +120,7 @@ def level_broken(case: AuditCase, loop_limit: float, rng: np.random.Generator) -
 def over_looped(case: AuditCase, loop_limit: float, rng: np.random.Generator) -> EditList | None:
     """Whole bars of the edit repeated in place until the replayed share is well over the limit."""
     edit = case.edit.merged()
-    known = [i for i, s in enumerate(edit.segments) if s.source_start_frame is not None]
+    known = [i for i, s in enumerate(edit.segments) if s.plays]
     wanted = loop_limit + _EXCESS
     if not known or wanted >= 1.0:
         return None
@@ -189,7 +189,7 @@ def _with_joins_moved(
     plain = edit.undecided()
     segments, rate = list(plain.merged().segments), edit.source.sample_rate
     for index, segment in enumerate(segments):
-        if segment.source_start_frame is None:
+        if not segment.plays:
             continue
         start, end = segment.source_span
         low = 0 if index == 0 else round(enter_by_s() * rate)

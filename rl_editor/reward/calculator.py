@@ -132,7 +132,7 @@ class RewardCalculator:
 
     def _faults(self, edit: EditList, table: BeatTable, state: AudioState) -> Float[Tensor, "joins faults"]:
         pairs = joins(edit)
-        known = [(a, b) for a, b in pairs if a.source_start_frame is not None and b.source_start_frame is not None]
+        known = [(a, b) for a, b in pairs if a.plays and b.plays]
         faults = torch.zeros(len(pairs), N_FAULTS)
         faults[len(known) :, FAULT_NAMES.index("transition")] = 0.5
         faults[len(known) :, len(FAULT_NAMES)] = 1.0
@@ -188,7 +188,7 @@ def _totals(edit: EditList, table: BeatTable, faults: Float[Tensor, "joins fault
     Sums are seconds of output, at the edit's mean speed: where speeds differ, which time was the first is not asked.
     """
     played, spans, rate = np.zeros(len(table.energy_rank)), edit.source_spans(), edit.source.sample_rate
-    heard = sum(s.frames for s in edit.segments if s.source_start_frame is not None)
+    heard = sum(s.frames for s in edit.segments if s.plays)
     source_rate = rate * total(spans) / heard if heard else rate  # frames of source per second of output
     for span in spans:
         played += overlaps(table.frames, span)
