@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile as sf
 from test_data import RATE, song
@@ -99,6 +100,23 @@ def test_the_decode_stage_keeps_no_view_of_what_was_replaced(
     with pytest.raises(AudioFileError, match="was changed"):
         decode.decode_recording(recording, root=tmp_path, config=config, folder=tmp_path)
     assert not (tmp_path / "song.flac").exists()
+
+
+def test_the_decode_stage_keeps_a_view_for_its_rate_and_its_recording(config: Config, tmp_path: Path) -> None:
+    path = tmp_path / "reference/song.wav"
+    path.parent.mkdir()
+
+    def decoded(seed: int, rate: int) -> np.ndarray:
+        sf.write(path, song(seed, 4.0), RATE)
+        config.audio.sample_rate = rate
+        (recording,) = find_library(tmp_path).recordings
+        decode.decode_recording(recording, root=tmp_path, config=config, folder=tmp_path)
+        return sf.read(tmp_path / f"{recording.track_id}.flac")[0]
+
+    first, slower, other = decoded(0, RATE), decoded(0, RATE // 2), decoded(1, RATE // 2)
+    assert [len(view) for view in (first, slower, other)] == [4 * RATE, 2 * RATE, 2 * RATE]
+    assert np.abs(other - slower).max() > 0.1
+    assert (decoded(0, RATE) == first).all()
 
 
 def test_a_file_that_must_be_decoded_to_be_measured_is_measured_once(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from rl_editor.audition import Audition, JudgedJoin
+from rl_editor.audition import Audition, JudgedJoin, audition
 from rl_editor.audition.joins import JoinDiagnostics
 from rl_editor.audition.pages import write_preview
 from rl_editor.beats import Activations
@@ -181,6 +181,13 @@ def test_excerpts_of_joins_have_the_places(tmp_path: Path) -> None:
     found = Audition(keep_all(SourceInfo("a.wav", "", RATE, 6, sound.frames)), sound, [join], 120.0, 1.0, places)
     write_preview(found, tmp_path, seconds=0.5)
     assert read_places(tmp_path / "join_01.wav") == read_places(tmp_path / "all_joins.wav") == places
+
+
+def test_an_edit_is_judged_with_its_places(tmp_path: Path) -> None:
+    save_audio(tmp_path / "a.wav", tones(6), places=PLACES["5.1"])
+    source, config = source_info(tmp_path / "a.wav"), Config()
+    config.data.use_cache = False
+    assert audition(keep_all(source), tmp_path / "a.wav", config).places == PLACES["5.1"]
 
 
 def test_a_click_track_has_the_places(tmp_path: Path) -> None:
