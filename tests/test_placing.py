@@ -160,11 +160,14 @@ def test_what_plays_after_what_follows_it_by_hand() -> None:
 
 
 def test_what_a_join_repeats_by_hand() -> None:
-    """Two frames later 10 and 11 play more, which do elsewhere; 20 and 21 less, and so the same where those do, too."""
+    """Two frames later 10 and 11 play more, which do elsewhere; 20 and 21 less, and so the same where those do, too.
+    Two frames earlier it is 18 and 19 more, 8 and 9 less."""
     spans = [(0, 10), (20, 30), (10, 14)]
     assert _repeats_more(np.array(spans), 1, 2)
     assert not _repeats_more(np.array(spans), 1, -2)  # 18 and 19 play nowhere else
     assert not _repeats_more(np.array([*spans, (20, 24)]), 1, 2)
+    assert _repeats_more(np.array([*spans, (16, 20)]), 1, -2)
+    assert not _repeats_more(np.array([*spans, (16, 20), (8, 10)]), 1, -2)
 
 
 def test_a_join_comes_back_within_four_beats_of_a_vetoed_one_on_both_sides() -> None:
