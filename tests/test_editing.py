@@ -38,12 +38,14 @@ from rl_editor.editing import (
     revise_list,
 )
 from rl_editor.editing.fading import with_fades
+from rl_editor.editing.proposing import beat_sound
 from rl_editor.editing.request import units_over
 from rl_editor.edits import EditList, Segment, SourceInfo
 from rl_editor.errors import AudioFileError, CheckpointError, ConfigError, EditListError
 from rl_editor.grid import BeatGrid
 from rl_editor.infer import edit_recording
 from rl_editor.negotiation import Anchor, Demands, TimeSpan
+from rl_editor.negotiation.costs import Costs
 from rl_editor.negotiation.demands import MOST_STRETCH, read_anchor, spoken
 from rl_editor.negotiation.exact import MOST_SILENCE_S
 from rl_editor.render import with_faded_ends
@@ -985,10 +987,14 @@ class TestRevise:
             demands = replace(demands, duration_s=found.edit.duration_s + 0.05, exact=True)
             found, _ = revise_list(edit, demands, song, config)
         rate, before, after = edit.source.sample_rate, cuts(edit), cuts(found.edit)
+        state = AudioState.from_file(song, config)
+        costs = Costs(state, config, beat_sound(song, state))
         assert found.new_joins
         for join in found.new_joins:
             leave, land = after[join.number - 1]
             assert (join.leave_s, join.land_s) == (leave / rate, land / rate)
+            p, q = (np.abs(state.grid.times_s - t).argmin(keepdims=True) for t in (join.leave_s, join.land_s))
+            assert join.cost == pytest.approx(costs.between(p, q)[0])
         assert found.n_joins_kept == len(set(before) & set(after)) > 0
         change = played(found.edit) - played(edit)
         for spans, sign in ((found.dropped_s, -1), (found.added_s, 1)):
