@@ -107,11 +107,12 @@ def main(
     from rl_editor.logging_utils import create_logger
     from rl_editor.reward_model import RewardModel
     from rl_editor.state import ReferenceStatistics
-    from rl_editor.trainer import BEST
+    from rl_editor.trainer import BEST, check_alike
 
     learned = RewardModel.load(reward_model) if reward_model else None
     policy = load_policy(checkpoint)
     settings = _settings(policy.config, config)
+    check_alike(settings, policy.config)  # before the folder is aligned, which may take long
     settings.training.device = device or settings.training.device
     settings.training.resume = resume or settings.training.resume
     settings.ppo.total_timesteps = total_timesteps or settings.ppo.total_timesteps

@@ -124,7 +124,7 @@ class PPOTrainer:
         resumable: bool = True,
     ) -> None:
         train = to_train_on(demonstrations)
-        _check_alike(config, agent.config)
+        check_alike(config, agent.config)
         if not config.ppo.learned_reward:
             config = replace(config, reward=replace(config.reward, learned_weight=0.0))
         self.config, self.styles = config, tuple(styles)
@@ -398,8 +398,12 @@ def _taken(log_probs: Float[Tensor, "n actions"], action: Int[Tensor, " n"]) -> 
     return log_probs.gather(1, action[:, None])[:, 0]
 
 
-def _check_alike(config: Config, own: Config) -> None:
-    """The network, and what observations and actions mean, have to be as the agent learned it."""
+def check_alike(config: Config, own: Config) -> None:
+    """The network, and what observations and actions mean, have to be as the agent learned it.
+
+    Raises:
+        ConfigError: they are not.
+    """
     named = {
         "agent": (config.agent, own.agent),
         "state": (config.state, own.state),

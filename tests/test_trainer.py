@@ -365,3 +365,4 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     params.write_text("ppo: 3\n")
     with pytest.raises(ConfigError, match="ppo"):
         main(tmp_path, checkpoint, save_dir=tmp_path, config=params)
+    assert len(asked) == 1  # neither loaded the folder
