@@ -193,7 +193,7 @@ class _Cloning:
             exists = (songs.weight > 0.0) & own[:, None]
             kinds = kinds_decided(songs.actions, songs.late, space)
             style = songs.style[:, None].expand_as(kinds)
-            columns = self.agent.structure(songs.batch)
+            columns = self.agent.places(songs.batch)
             parts.append([of_units[exists] for of_units in (columns, kinds, songs.weight, style)])
         self.agent.trees.fit(
             *(torch.cat(part) for part in zip(*parts, strict=True)),

@@ -282,7 +282,7 @@ class Desk:
 
     def _said_by_trees(self) -> Float[Tensor, "units actions"]:
         agent = self.policy.agent
-        says = agent.trees(agent.structure(self.batch)[0], self.state.style)
+        says = agent.trees(agent.places(self.batch)[0], self.state.style)
         return of_actions(says, ActionSpace(self.policy.config.action_space))
 
     def _environment(self, n_envs: int) -> BatchedEditingEnv:

@@ -1,13 +1,13 @@
 """Trees beside the network: which kind of decision the places of a song call for, by comparison of columns alone.
 
-What repeats, how strong a span is beside the others, which of two alike comes later: such columns (``STRUCTURE_NAMES``)
-decide by where they lie, above or below a threshold, several at once. Trees find that in some thirty songs where a
+What repeats, how strong a span is beside the others, which of two alike comes later, how many bars and blocks a place
+lies from either end: such columns (``Agent.places``) decide by where they lie, above or below a threshold, several at once. Trees find that in some thirty songs where a
 network finds it in many more (Grinsztajn, Oyallon & Varoquaux 2022, "Why do tree-based models still outperform deep
 learning on typical tabular data?"); they know nothing of what was decided before, of lines of phrases, of loops. So
 edits are attempted and chosen by what both say (``rl_editor.decoding``); docs/learning.md says what that brings.
 
 Extremely randomised trees (Geurts, Ernst & Wehenkel 2006), a forest per editor, grown by scikit-learn and kept as
-tensors. Shapes: U units, S structure columns, K kinds (``UNIT_KINDS``), N nodes of all trees.
+tensors. Shapes: U units, P columns, K kinds (``UNIT_KINDS``), N nodes of all trees.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ class Trees(nn.Module):
 
     def fit(
         self,
-        columns: Float[Tensor, "units structure"],
+        columns: Float[Tensor, "units places"],
         kinds: Int[Tensor, " units"],
         weight: Float[Tensor, " units"],
         style: Int[Tensor, " units"],
@@ -84,7 +84,7 @@ class Trees(nn.Module):
             whole = (torch.from_numpy(np.concatenate(arrays)).to(device) for arrays in zip(*parts, strict=True))
             self.column, self.threshold, self.branches, self.probable = whole
 
-    def forward(self, columns: Float[Tensor, "units structure"], style: int) -> Float[Tensor, "units kinds"]:
+    def forward(self, columns: Float[Tensor, "units places"], style: int) -> Float[Tensor, "units kinds"]:
         """Log probability of every kind at each unit; zeros where nothing was learned of the editor."""
         roots = self.roots[style].long()
         if not len(roots) or int(roots[0]) < 0:

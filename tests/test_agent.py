@@ -23,6 +23,7 @@ from rl_editor.agent import (
 from rl_editor.config import Config
 from rl_editor.devices import resolve_device
 from rl_editor.errors import ConfigError
+from rl_editor.habits import STARTS
 from rl_editor.state import AudioState, Observation, StateRepresentation, TrackBatch
 
 
@@ -288,3 +289,21 @@ def test_policy_and_value_are_networks_of_their_own() -> None:
 
 def test_the_default_observation_is_at_most_4096_numbers() -> None:
     assert Agent(Config()).representation.size <= 4096
+
+
+def test_where_a_unit_lies_is_counted_in_units_and_spans_from_both_ends_of_its_song() -> None:
+    config = toy_config()
+    agent, batch = Agent(config), toy_batch(config)
+    structure, places = agent.structure(batch), agent.places(batch)
+    n_ways = len(STARTS)
+    for track, n_units in enumerate(batch.n_units.tolist()):
+        known, counted = places[track, :n_units].split([structure.shape[2], 2 + 2 * n_ways], dim=1)
+        assert (known == structure[track, :n_units]).all()
+        before, after, spans_before, spans_after = counted.split([1, 1, n_ways, n_ways], dim=1)
+        unit = torch.arange(n_units)[:, None]
+        torch.testing.assert_close(before, unit / (unit + 4))
+        torch.testing.assert_close(after, before.flip(0))
+        span = (known[:, STARTS] == 0.0).cumsum(0) - 1
+        torch.testing.assert_close(spans_before, (span / (span + 4)).clamp(min=0.0))
+        left = span[-1] - span
+        torch.testing.assert_close(spans_after, left / (left + 4))

@@ -2,7 +2,7 @@
 
 The editors of ``rl_editor.editors`` and ``benchmarks.learn.editors`` hear strength, sections and likeness by the
 library's own code, so a policy that hears the like has it easy. These count blocks of sixteen beats, compare them beat
-by beat by cepstrum and chroma, and cut at the beat.
+by beat by cepstrum and chroma, or do not listen at all, and cut at the beat.
 
 Conventions: N beats, B blocks; columns are standard scores over the song.
 """
@@ -80,6 +80,27 @@ class HookFirst:
         return _played(view, [blocks[i] for i in order if i not in quiet])
 
 
+@dataclass(frozen=True)
+class ByCount:
+    """Goes by which block it is, from the start or from the end, whatever plays there: the same on any day."""
+
+    name: str = "drops_by_count"  # the third, the fourth and the last but one
+    drops: tuple[int, ...] = (2, 3, -2)
+    loops: tuple[int, ...] = ()  # three times
+    opens_with: int | None = None
+
+    def plan(self, view: TrackView, _rng: np.random.Generator) -> EditList:
+        """Count."""
+        blocks = _blocks(view)
+        dropped, looped = (
+            {k % len(blocks) for k in counted if abs(k) < len(blocks)} for counted in (self.drops, self.loops)
+        )
+        order = [i for i in range(len(blocks)) if i not in dropped for _ in range(3 if i in looped else 1)]
+        if self.opens_with is not None and abs(self.opens_with) < len(blocks):
+            order.insert(0, order.pop(self.opens_with))
+        return _played(view, [blocks[i] for i in order])
+
+
 OUTSIDERS: dict[str, Editor] = {
     editor.name: editor
     for editor in (
@@ -87,6 +108,9 @@ OUTSIDERS: dict[str, Editor] = {
         LaterAlike("later_alike_from_zero", from_downbeat=False),
         StrongestTwice(),
         HookFirst(),
+        ByCount(),
+        ByCount("loops_by_count", drops=(), loops=(-2,)),
+        ByCount("moves_by_count", drops=(), opens_with=-2),
     )
 }
 

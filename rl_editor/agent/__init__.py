@@ -56,6 +56,7 @@ __all__ = [
 ]
 
 _PLACE = PROGRESS_NAMES.index("place")  # units decided, as a share
+_MANY = 4  # units or spans, that count half
 _STRUCTURE_NOISE = 0.2  # of the noise that features get: ranks that move by more are other ranks
 
 
@@ -165,6 +166,17 @@ class Agent(nn.Module):
     def structure(self, batch: TrackBatch) -> Float[Tensor, "tracks units structure"]:
         """What every unit is told of the song's structure, as it is."""
         return centre(batch.rows, self.layout.context_units)[..., self.layout.n_features : -1]
+
+    def places(self, batch: TrackBatch) -> Float[Tensor, "tracks units places"]:
+        """The structure of every unit, and where it lies: how many units and spans of each kind before and after it."""
+        structure = self.structure(batch)
+        unit = torch.arange(structure.shape[1], device=structure.device)
+        exists = unit < batch.n_units[:, None]
+        spans = ((structure[..., STARTS] == 0.0) & exists[..., None]).cumsum(dim=1) - 1
+        after = spans.amax(dim=1, keepdim=True) - spans
+        units = torch.stack([unit.expand_as(exists), batch.n_units[:, None] - 1 - unit], dim=2)
+        counts = torch.cat([units, spans, after], dim=2).clamp(min=0)
+        return torch.cat([structure, counts / (counts + _MANY)], dim=2)
 
     def encode(self, batch: TrackBatch, *, jitter: Jitter | None = None) -> Embeddings:
         """Embeddings of every position of every track; positions past a track's end mean nothing."""
