@@ -1,10 +1,11 @@
 """Trees beside the network: which kind of decision the places of a song call for, by comparison of columns alone.
 
 What repeats, how strong a span is beside the others, which of two alike comes later, how many bars and blocks a place
-lies from either end: such columns (``Agent.places``) decide by where they lie, above or below a threshold, several at once. Trees find that in some thirty songs where a
-network finds it in many more (Grinsztajn, Oyallon & Varoquaux 2022, "Why do tree-based models still outperform deep
-learning on typical tabular data?"); they know nothing of what was decided before, of lines of phrases, of loops. So
-edits are attempted and chosen by what both say (``rl_editor.decoding``); docs/learning.md says what that brings.
+lies from either end: such columns (``Agent.places``) decide by where they lie, above or below a threshold, several at
+once. Trees find that in some thirty songs where a network finds it in many more (Grinsztajn, Oyallon & Varoquaux 2022,
+"Why do tree-based models still outperform deep learning on typical tabular data?"); they know nothing of what was
+decided before, of lines of phrases, of loops. So edits are attempted and chosen by what both say
+(``rl_editor.decoding``); docs/learning.md says what that brings.
 
 Extremely randomised trees (Geurts, Ernst & Wehenkel 2006), a forest per editor, grown by scikit-learn and kept as
 tensors. Shapes: U units, P columns, K kinds (``UNIT_KINDS``), N nodes of all trees.
