@@ -17,7 +17,7 @@ from jaxtyping import Int
 
 from rl_editor.actions import Limits
 from rl_editor.command import check_edit_list, counted, refuse_overwriting, run
-from rl_editor.config import Config
+from rl_editor.config import MAX_SEED, Config
 from rl_editor.edits import EditList, check_length_asked
 from rl_editor.errors import AudioFileError, CheckpointError
 from rl_editor.files import safe_name
@@ -247,7 +247,7 @@ def main(
     style: Annotated[str | None, typer.Option(help="Whose way of editing; default: the first learned.")] = None,
     edit_list_out: Annotated[Path | None, typer.Option(help="Write the edit list (JSON) here as well.")] = None,
     stochastic: Annotated[bool, typer.Option("--stochastic", help="Draw decisions instead of the likeliest.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Of the draws.", min=0, max=(1 << 63) - 1)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the draws.", min=0, max=MAX_SEED)] = None,
 ) -> None:
     """Edit a recording with a trained policy."""
     from rl_editor.checkpoint import load_policy

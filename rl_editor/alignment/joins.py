@@ -41,9 +41,8 @@ LENGTHENINGS, ROOM = 2, 3  # searches more for a long one, and lengths of it tha
 CROSSFADE_GAIN = 0.25  # share of the hard cut's excess cost that a crossfade must explain to be believed
 LONGER_GAIN = 0.05  # and that a longer one must explain beyond the longest of the usual
 MOST_GAIN, UNEXPLAINED = 2.0, 0.25  # explain at most, and leave at most, by gains that are measured beside it
-LAWS: Mapping[
-    str, Callable[[Float[np.ndarray, " samples"]], Float[np.ndarray, " samples"]]
-] = {  # b of time in the ramp
+_Law = Callable[[Float[np.ndarray, " samples"]], Float[np.ndarray, " samples"]]  # b by time in the ramp, both 0 to 1
+LAWS: Mapping[str, _Law] = {
     "linear": lambda t: t,
     "equal power": lambda t: np.sin(t * np.pi / 2),
     "square": lambda t: t**2,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rl_editor.cli.options import (
-    MAX_SEED,
     AllowStretch,
     Anchors,
     Drop,
@@ -25,7 +24,7 @@ from rl_editor.cli.options import (
 )
 from rl_editor.clock import read_length
 from rl_editor.command import EXIT_CHECK_FAILED, check_edit_list, counted, read_config, refuse_overwriting
-from rl_editor.config import EditMethod
+from rl_editor.config import MAX_SEED, EditMethod
 from rl_editor.edits import MOST_FADE_S
 from rl_editor.errors import ConfigError, EditListError
 from rl_editor.files import write_text

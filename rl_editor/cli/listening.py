@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rl_editor.cli.options import (
-    MAX_SEED,
     PIPELINE_POLICIES,
     Json,
     Params,
@@ -18,6 +17,7 @@ from rl_editor.cli.options import (
 )
 from rl_editor.clock import read_length
 from rl_editor.command import EXIT_CHECK_FAILED, read_config
+from rl_editor.config import MAX_SEED
 from rl_editor.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from rl_editor.files import check_picture, check_writable
 
 _T = TypeVar("_T")
 
-MAX_SEED = (1 << 63) - 1  # torch's generators take no more
 MOST_PASSAGES = 12
 SHORTEST_SAID_S = 0.05  # of silence
 PIPELINE_POLICIES: Mapping[str, Path] = {"ppo": Path("models/ppo/best.pt"), "bc": Path("models/bc/bc_best.pt")}

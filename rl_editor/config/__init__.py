@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
-from rl_editor.config.checks import STRICT, Few, Name, built, check_device
+from rl_editor.config.checks import MAX_SEED, STRICT, Few, Name, built, check_device
 from rl_editor.config.learning import AgentConfig, BCConfig, EvaluationConfig, PPOConfig, TrainingConfig
 from rl_editor.config.pairs import AlignmentConfig, CorpusConfig, DataConfig, Split
 from rl_editor.config.sound import (
@@ -38,6 +38,7 @@ from rl_editor.config.world import ActionSpaceConfig, RewardConfig, RewardModelC
 from rl_editor.errors import ConfigError
 
 __all__ = [
+    "MAX_SEED",
     "NO_RESULT_SECTIONS",
     "ActionSpaceConfig",
     "AgentConfig",

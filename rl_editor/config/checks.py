@@ -25,7 +25,8 @@ Width = Annotated[int, Field(ge=1, le=4096)]  # of a network's layer, or of a ta
 Few = Annotated[int, Field(ge=0, le=1024)]  # processes, threads, neighbours
 Copies = Annotated[int, Field(ge=0, le=100)]  # of each song
 Name = Annotated[str, Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+MAX_SEED = (1 << 63) - 1  # torch's generators take no more
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")

@@ -42,7 +42,7 @@ def write_mp4(path: Path, samples: Samples, belongings: Belongings, *, places: t
         tags = folder / "tags.txt"
         write_tag_file(tags, belongings, path.suffix.lower())
         inputs = ["-f", "ffmetadata", "-i", named(tags)]
-        pictures, mapped = cover_arguments(belongings, 2)
+        pictures, mapped = cover_arguments(belongings)
         try:
             save_with_ffmpeg(path, samples, inputs=[*inputs, *pictures], coding=[*coding, *mapped], places=places)
         except AudioFileError:

@@ -65,11 +65,11 @@ def write_tag_file(path: Path, belongings: Belongings, suffix: str) -> None:
     path.write_text(";FFMETADATA1\n" + "".join(lines), encoding="utf-8", newline="\n")
 
 
-def cover_arguments(belongings: Belongings, number: int) -> tuple[list[str], list[str]]:
-    """For ffmpeg: input ``number`` with the recording's pictures, and what to do with them in the output."""
+def cover_arguments(belongings: Belongings) -> tuple[list[str], list[str]]:
+    """For ffmpeg: its third input, the recording's pictures, and what to do with them in the output."""
     if not belongings.covers:
         return [], []
-    maps = [part for index in belongings.covers for part in ("-map", f"{number}:{index}")]
+    maps = [part for index in belongings.covers for part in ("-map", f"2:{index}")]
     return ["-i", named(belongings.source)], [*maps, "-c:v", "copy", "-disposition:v", "attached_pic"]
 
 
@@ -80,7 +80,7 @@ def _retag(path: Path, belongings: Belongings) -> None:
             return
         tags = folder / "tags.txt"
         write_tag_file(tags, belongings, path.suffix.lower())
-        given, mapped = cover_arguments(belongings, 2)
+        given, mapped = cover_arguments(belongings)
         run_ffmpeg(
             path, "-i", named(path), "-f", "ffmetadata", "-i", named(tags), *given, "-map", "0:a", *mapped,
             "-map_metadata", "1:g", "-c:a", "copy", "-map_chapters", "-1", "-fflags", "+bitexact", named(temporary),
