@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rl_editor.actions import ActionSpace
-from rl_editor.agent import Agent, Jitter, kind_log_probs, sample, seeded
+from rl_editor.agent import N_EXCERPTS, Agent, Jitter, kind_log_probs, sample, seeded
 from rl_editor.averaging import AveragedAgent, mean_until
 from rl_editor.checkpoint import Policy, TrainingResult, save_policy
 from rl_editor.command import overlaid, read_settings, run
@@ -188,15 +188,18 @@ class _Cloning:
         self.agent.usual_fades.fit([d.edit for d in demonstrations], styles)
 
     def _grow_trees(self) -> None:
-        space, parts = ActionSpace(self.config.action_space), []
+        space, parts, n_pairs = ActionSpace(self.config.action_space), [], 0
         for songs, own in self._without_epochs():
             exists = (songs.weight > 0.0) & own[:, None]
             kinds = kinds_decided(songs.actions, songs.late, space)
             style = songs.style[:, None].expand_as(kinds)
+            pair = (n_pairs + torch.arange(len(songs), device=self.device))[:, None].expand_as(kinds)
             columns = self.agent.places(songs.batch)
-            parts.append([of_units[exists] for of_units in (columns, kinds, songs.weight, style)])
+            parts.append([of_units[exists] for of_units in (columns, kinds, songs.weight, style, pair)])
+            n_pairs += len(songs)
         self.agent.trees.fit(
             *(torch.cat(part) for part in zip(*parts, strict=True)),
+            n_on_trial=N_EXCERPTS,
             n_trees=self.config.bc.trees,
             balance=self.config.bc.class_balance,
             seed=self.config.training.seed,

@@ -20,11 +20,12 @@ from rl_editor.agent import (
     probabilities,
     sample,
 )
+from rl_editor.agent.places import N_EXCERPTS, places
 from rl_editor.config import Config
 from rl_editor.devices import resolve_device
 from rl_editor.errors import ConfigError
 from rl_editor.habits import STARTS
-from rl_editor.state import AudioState, Observation, StateRepresentation, TrackBatch
+from rl_editor.state import STRUCTURE_DIM, STRUCTURE_NAMES, AudioState, Observation, StateRepresentation, TrackBatch
 
 
 def toy_batch(config: Config, lengths: tuple[int, ...] = (20, 28, 24)) -> TrackBatch:
@@ -294,10 +295,10 @@ def test_the_default_observation_is_at_most_4096_numbers() -> None:
 def test_where_a_unit_lies_is_counted_in_units_and_spans_from_both_ends_of_its_song() -> None:
     config = toy_config()
     agent, batch = Agent(config), toy_batch(config)
-    structure, places = agent.structure(batch), agent.places(batch)
+    structure, told = agent.structure(batch), agent.places(batch)
     n_ways = len(STARTS)
     for track, n_units in enumerate(batch.n_units.tolist()):
-        known, counted = places[track, :n_units].split([structure.shape[2], 2 + 2 * n_ways], dim=1)
+        known, counted, _ = told[track, :n_units].split([structure.shape[2], 2 + 2 * n_ways, N_EXCERPTS], dim=1)
         assert (known == structure[track, :n_units]).all()
         before, after, spans_before, spans_after = counted.split([1, 1, n_ways, n_ways], dim=1)
         unit = torch.arange(n_units)[:, None]
@@ -307,3 +308,23 @@ def test_where_a_unit_lies_is_counted_in_units_and_spans_from_both_ends_of_its_s
         torch.testing.assert_close(spans_before, (span / (span + 4)).clamp(min=0.0))
         left = span[-1] - span
         torch.testing.assert_close(spans_after, left / (left + 4))
+
+
+def test_the_excerpts_that_a_unit_belongs_to_are_compared_with_all_of_their_length() -> None:
+    """Excerpts of eight units: a song of twelve has five, one of six none."""
+    level, strength = STRUCTURE_NAMES.index("level"), STRUCTURE_NAMES.index("strength")
+    structure = torch.zeros(2, 12, STRUCTURE_DIM)
+    structure[0, :, level] = torch.tensor([0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 2.0, 5.0])
+    structure[0, :, strength] = torch.arange(12.0)
+    structure[1, :, level] = 9.0
+    found = places(structure, torch.tensor([12, 6]))[..., -N_EXCERPTS:]
+    by_strength, by_level = found.split(N_EXCERPTS // 2, dim=2)
+    # sums from unit 0 on: 3, 4, 1, 3, 8; from the softest on 2, 0 (the first of equals), 3, 1, 4
+    share = {2: 0.1, 0: 0.3, 3: 0.5, 1: 0.7, 4: 0.9}
+    expected = [max(share[start] for start in share if start <= unit < start + 8) for unit in range(12)]
+    assert by_level[0, :, 0].tolist() == pytest.approx(expected)
+    rising = [(min(unit, 4) + 0.5) / 5 for unit in range(12)]
+    assert by_strength[0, :, 0].tolist() == pytest.approx(rising)
+    assert by_level[0, :, 1].tolist() == pytest.approx([0.5] * 12)  # the song is the only excerpt of twelve units
+    assert (found[0, :, [2, 3, 4, 5]] == 1.0).all()  # it has none of sixteen
+    assert (found[1, :6] == 1.0).all()

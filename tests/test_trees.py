@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +28,25 @@ def units(n: int = 400, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, 6)).astype(np.float32))
 
 
+def no_trial(n: int) -> dict[str, Any]:
+    """All units of one pair, all columns trusted."""
+    return {"pair": torch.zeros(n, dtype=torch.long), "n_on_trial": 0}
+
+
 def grown(columns: torch.Tensor, kinds: torch.Tensor, *, weight: torch.Tensor | None = None, seed: int = 3) -> Trees:
     """Of the second of three editors."""
     trees = Trees(3)
     weight = torch.ones(len(columns)) if weight is None else weight
-    trees.fit(columns, kinds, weight, torch.full((len(columns),), 1), n_trees=20, balance=0.0, seed=seed)
+    trees.fit(
+        columns,
+        kinds,
+        weight,
+        torch.full((len(columns),), 1),
+        n_trees=20,
+        balance=0.0,
+        seed=seed,
+        **no_trial(len(columns)),
+    )
     return trees
 
 
@@ -76,6 +91,7 @@ def test_editors_are_told_apart_and_of_an_unknown_one_nothing_is_said() -> None:
         n_trees=10,
         balance=0.75,
         seed=0,
+        **no_trial(800),
     )
     assert not trees(columns, 1).any()
     one, other = (trees(columns, style)[:, :2].argmax(1) for style in (0, 2))
@@ -114,8 +130,9 @@ def test_rare_kinds_count_more_the_more_balance_is_asked() -> None:
     for balance in (0.0, 1.0):
         trees = Trees(1)
         trees.fit(
-            columns, seldom, torch.ones(400), torch.zeros(400, dtype=torch.long), n_trees=20, balance=balance, seed=0
-        )
+            columns, seldom, torch.ones(400), torch.zeros(400, dtype=torch.long),
+            n_trees=20, balance=balance, seed=0, **no_trial(400),
+        )  # fmt: skip
         probable.append(float(trees(columns, 0)[:, LOOPED].exp().mean()))
     assert probable[0] == pytest.approx(0.1, abs=0.03)
     assert probable[1] == pytest.approx(0.5, abs=0.1)
@@ -124,8 +141,40 @@ def test_rare_kinds_count_more_the_more_balance_is_asked() -> None:
 def test_none_are_silent() -> None:
     trees = Trees(2)
     ones = torch.ones(400)
-    trees.fit(units(), torch.ones(400, dtype=torch.long), ones, ones.long(), n_trees=0, balance=0.0, seed=0)
+    trees.fit(
+        units(), torch.ones(400, dtype=torch.long), ones, ones.long(), n_trees=0, balance=0.0, seed=0, **no_trial(400)
+    )
     assert not trees(units(), 1).any()
+
+
+class TestTrial:
+    """The last two of six columns have to prove useful."""
+
+    def told(self, kinds: torch.Tensor, *, n_pairs: int = 10, n_on_trial: int = 2, n_columns: int = 6) -> torch.Tensor:
+        trees, columns = Trees(1), units()[:, :n_columns]
+        ones, style, pair = torch.ones(400), torch.zeros(400, dtype=torch.long), torch.arange(400) * n_pairs // 400
+        trees.fit(columns, kinds, ones, style, pair, n_on_trial=n_on_trial, n_trees=20, balance=0.0, seed=0)
+        return trees(columns, 0)
+
+    def test_columns_that_tell_of_other_pairs_are_taken(self) -> None:
+        kinds = (units()[:, 5] > 0).long()
+        assert torch.equal(self.told(kinds), self.told(kinds, n_on_trial=0))
+
+    @pytest.mark.parametrize("telling", [0, None])
+    def test_others_leave_the_trees_as_they_were(self, telling: int | None) -> None:
+        """Where another column tells all, and where what the last tell of one pair is wrong of the next."""
+        kinds = (units()[:, 5 if telling is None else telling] > 0).long()
+        if telling is None:
+            kinds = torch.where(torch.arange(400) // 40 % 2 == 0, kinds, 1 - kinds)
+        tried = self.told(kinds)
+        assert torch.equal(tried, self.told(kinds, n_on_trial=0, n_columns=4))
+        assert not torch.equal(tried, self.told(kinds, n_on_trial=0))
+
+    @pytest.mark.parametrize(("n_pairs", "n_columns"), [(7, 4), (8, 6)])
+    def test_few_pairs_prove_nothing(self, n_pairs: int, n_columns: int) -> None:
+        kinds = (units()[:, 5] > 0).long()
+        tried = self.told(kinds, n_pairs=n_pairs)
+        assert torch.equal(tried, self.told(kinds, n_pairs=n_pairs, n_on_trial=0, n_columns=n_columns))
 
 
 def test_extend_is_of_the_region_it_extends() -> None:
@@ -156,7 +205,7 @@ class TestInEdits:
         agent = Agent(config)
         columns = torch.from_numpy(np.random.default_rng(0).random((600, STRUCTURE_DIM)).astype(np.float32))
         early, style = (columns[:, PLACE] < 0.5).long(), torch.zeros(600, dtype=torch.long)
-        agent.trees.fit(columns, early, torch.ones(600), style, n_trees=50, balance=0.0, seed=0)
+        agent.trees.fit(columns, early, torch.ones(600), style, n_trees=50, balance=0.0, seed=0, **no_trial(600))
         return Policy(agent, config, ("ann", "bob"))
 
     def test_what_the_trees_know_decides_what_plays(self, policy: Policy, state: AudioState) -> None:

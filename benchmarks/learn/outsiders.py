@@ -81,6 +81,26 @@ class HookFirst:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """Takes one excerpt: the loudest run of blocks that lasts so long, as for a ringtone or a trailer."""
+
+    name: str = "loudest_excerpt"
+    seconds: float = 40.0
+    ear: float = 0.05
+
+    def plan(self, view: TrackView, rng: np.random.Generator) -> EditList:
+        """Choose among all runs."""
+        blocks, times_s = _blocks(view), view.grid.times_s
+        starts, ends = np.array(blocks).T
+        first_after = np.searchsorted(times_s[ends], times_s[starts] + self.seconds)
+        runs = [(int(a), int(ends[j])) for a, j in zip(starts, first_after, strict=True) if j < len(blocks)]
+        if not runs:
+            return _played(view, blocks)
+        scores = _means(_loudness(view), runs) + rng.normal(0.0, self.ear, len(runs))
+        return _played(view, [runs[int(scores.argmax())]])
+
+
+@dataclass(frozen=True)
 class ByCount:
     """Goes by which block it is, from the start or from the end, whatever plays there: the same on any day."""
 
@@ -108,9 +128,10 @@ OUTSIDERS: dict[str, Editor] = {
         LaterAlike("later_alike_from_zero", from_downbeat=False),
         StrongestTwice(),
         HookFirst(),
+        Excerpt(),
         ByCount(),
         ByCount("loops_by_count", drops=(), loops=(-2,)),
-        ByCount("moves_by_count", drops=(), opens_with=-2),
+        ByCount("moves_by_count", drops=(), opens_with=4),
     )
 }
 

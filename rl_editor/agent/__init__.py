@@ -24,6 +24,7 @@ from torch.nn import functional
 from rl_editor.actions import ActionSpace
 from rl_editor.agent.encoder import EncodedTracks, Normalisation, TrackEncoder, centre
 from rl_editor.agent.heads import FEW_TRACKS, ILLEGAL, Keys, PolicyNetwork, Seen, ValueNetwork
+from rl_editor.agent.places import N_EXCERPTS, places
 from rl_editor.agent.sampling import kind_entropy, kind_log_probs, probabilities, sample
 from rl_editor.config import Config
 from rl_editor.devices import resolve_device
@@ -38,6 +39,7 @@ from rl_editor.usual_regions import UsualRegions
 __all__ = [
     "FEW_TRACKS",
     "ILLEGAL",
+    "N_EXCERPTS",
     "Agent",
     "Decision",
     "Embeddings",
@@ -56,7 +58,6 @@ __all__ = [
 ]
 
 _PLACE = PROGRESS_NAMES.index("place")  # units decided, as a share
-_MANY = 4  # units or spans, that count half
 _STRUCTURE_NOISE = 0.2  # of the noise that features get: ranks that move by more are other ranks
 
 
@@ -168,15 +169,8 @@ class Agent(nn.Module):
         return centre(batch.rows, self.layout.context_units)[..., self.layout.n_features : -1]
 
     def places(self, batch: TrackBatch) -> Float[Tensor, "tracks units places"]:
-        """The structure of every unit, and where it lies: how many units and spans of each kind before and after it."""
-        structure = self.structure(batch)
-        unit = torch.arange(structure.shape[1], device=structure.device)
-        exists = unit < batch.n_units[:, None]
-        spans = ((structure[..., STARTS] == 0.0) & exists[..., None]).cumsum(dim=1) - 1
-        after = spans.amax(dim=1, keepdim=True) - spans
-        units = torch.stack([unit.expand_as(exists), batch.n_units[:, None] - 1 - unit], dim=2)
-        counts = torch.cat([units, spans, after], dim=2).clamp(min=0)
-        return torch.cat([structure, counts / (counts + _MANY)], dim=2)
+        """What trees are told of every unit (``agent.places``)."""
+        return places(self.structure(batch), batch.n_units)
 
     def encode(self, batch: TrackBatch, *, jitter: Jitter | None = None) -> Embeddings:
         """Embeddings of every position of every track; positions past a track's end mean nothing."""
