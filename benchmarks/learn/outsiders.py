@@ -86,7 +86,7 @@ class Excerpt:
 
     name: str = "loudest_excerpt"
     seconds: float = 40.0
-    ear: float = 0.05
+    ear: float = 0.02
 
     def plan(self, view: TrackView, rng: np.random.Generator) -> EditList:
         """Choose among all runs."""
