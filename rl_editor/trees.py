@@ -185,7 +185,7 @@ def _told(forest: Any, known: _Known) -> Float[np.ndarray, " units"]:
     """Log probability of what was decided."""
     probable = np.zeros((len(known.kinds), len(UNIT_KINDS)))
     probable[:, forest.classes_] = forest.predict_proba(known.columns)
-    return np.log(probable[np.arange(len(probable)), known.kinds].clip(min=_LEAST_PROBABLE))
+    return np.asarray(np.log(probable[np.arange(len(probable)), known.kinds].clip(min=_LEAST_PROBABLE)))
 
 
 def _forest(known: _Known, *, n_trees: int, balance: float, seed: int) -> Any:

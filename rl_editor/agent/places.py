@@ -52,7 +52,7 @@ def _excerpts(
 ) -> Float[Tensor, "tracks units"]:
     """Share of the song's excerpts of ``length`` units that are weaker than the strongest that holds the unit.
 
-    1 where the song is no longer than that.
+    1 where the song is shorter than that.
     """
     whole = functional.pad(exists, (0, length)).unfold(1, length, 1)[:, : exists.shape[1]].all(2)  # by where it starts
     sums = functional.pad(force.double() * exists, (1, length)).cumsum(1)
