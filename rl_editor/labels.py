@@ -31,6 +31,8 @@ from rl_editor.errors import EditListError
 from rl_editor.grid import BeatGrid, UnitGrid
 from rl_editor.intervals import overlaps
 
+_LEAST_CLEAR = 0.4  # share of a unit that does what its label says: half where labels are the nearest, but for rounding
+
 
 @dataclass(frozen=True, eq=False)
 class EditLabels:
@@ -294,7 +296,10 @@ def _explained_s(path: list[int], weights: list[float], played: list[int]) -> fl
 
 
 def _confidence(edit: EditList, units: UnitGrid, actions: Sequence[int]) -> Float[np.ndarray, " units"]:
-    """Of a playing unit: its segments' confidence times how clearly it is in or out; of a cut one: the edit's mean."""
+    """Of a playing unit: its segments' confidence times how clearly it is in or out; of a cut one: the edit's mean.
+
+    A label that says otherwise than the edit, as of a passage that moves farther than can be said, has none.
+    """
     rate, bounds = edit.source.sample_rate, units.times_s
 
     def shares(s: Segment) -> Float[np.ndarray, " units"]:
@@ -308,4 +313,5 @@ def _confidence(edit: EditList, units: UnitGrid, actions: Sequence[int]) -> Floa
     mean = sum(s.frames * s.confidence for s in edit.segments) / max(edit.frames, 1)
     plays = np.array([a != CUT for a in actions])
     clear = np.where(plays, covered, 1.0 - covered)
-    return np.asarray(np.where(plays, sure, mean) * np.clip(clear, 0.0, 1.0))
+    clear = np.where(clear < _LEAST_CLEAR, 0.0, np.minimum(clear, 1.0))
+    return np.asarray(np.where(plays, sure, mean) * clear)

@@ -125,6 +125,16 @@ def test_a_block_beyond_the_reach_is_left_out_and_counted_as_uncovered() -> None
     assert within.actions[16] == near.encode(ReorderAction(16, 8))
 
 
+@pytest.mark.parametrize("shift", [0, 5])  # of 500 frames
+def test_a_label_that_says_otherwise_than_the_edit_teaches_nothing(shift: int) -> None:
+    """However little of the unit: of a kind that is rare, the slightest confidence is balanced up."""
+    near = ActionSpace(ActionSpaceConfig(reorder_reach_units=8))
+    found = encode(beats((24, 32), (0, 23), (32, 39), shift=shift), GRID, near, unit_beats=1)
+    assert found.actions[[*range(24, 32), 23, 39]].tolist() == [CUT] * 10
+    assert found.confidence[24:32].tolist() == [0.0] * 8
+    assert found.confidence[[23, 39]] == pytest.approx(1.0, abs=0.02)  # these do not play
+
+
 def test_foreign_material_lowers_the_coverage() -> None:
     """By its length as heard: ten seconds at twice the speed are five."""
     for speed in (1.0, 2.0):
